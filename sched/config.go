@@ -1,0 +1,93 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Time is a moment in milliseconds of a monotonic clock that the caller reads;
+// its zero is the caller's choice. The core never reads a clock itself.
+type Time int64
+
+// Never is later than every Time.
+const Never Time = math.MaxInt64
+
+// Config sets the numbers of one State. DefaultConfig gives every field but
+// Instance its usual value.
+type Config struct {
+	// Instance is the random, non-zero name of this life of the scheduler.
+	Instance uint32
+	// Seed keys the core's hash tables, so that nobody can aim at them.
+	Seed uint64
+	// Version is shown to peers in HelloOK.
+	Version string
+
+	// Heartbeat is how often agents should report, in milliseconds.
+	Heartbeat Time
+	// Suspicious is the silence, in milliseconds, after which a worker gets
+	// nothing new; the larger of it and 3.3 heartbeats holds for agents.
+	Suspicious Time
+	// Offline is the silence after which a worker is shown as offline.
+	Offline Time
+	// Retention is how long an offline worker is kept before it is removed and
+	// its leases end as lost.
+	Retention Time
+	// StartTTL is how long a lease that has not begun lives after its last
+	// renewal, in milliseconds.
+	StartTTL Time
+
+	// MaxWorkers bounds the fleet, known workers of every state.
+	MaxWorkers int
+	// MaxLeases bounds the leases alive at once.
+	MaxLeases int
+	// MaxTags bounds the distinct tags of the fleet.
+	MaxTags int
+	// RequirementCache bounds the remembered requirements.
+	RequirementCache int
+}
+
+// Limits of Config.
+const (
+	maxWorkersLimit = 1 << 20
+	maxLeasesLimit  = 1 << leaseSlotBits
+)
+
+// DefaultConfig returns the usual values; Instance must still be set.
+func DefaultConfig() Config {
+	return Config{
+		Version:          "dev",
+		Heartbeat:        3_000,
+		Suspicious:       10_000,
+		Offline:          20_000,
+		Retention:        600_000,
+		StartTTL:         10_000,
+		MaxWorkers:       maxWorkersLimit,
+		MaxLeases:        maxLeasesLimit,
+		MaxTags:          65_536,
+		RequirementCache: 4_096,
+	}
+}
+
+// Verify reports the first field that is out of its range.
+func (c *Config) Verify() error {
+	switch {
+	case c.Instance == 0:
+		return errors.New("sched: Config.Instance must not be 0")
+	case c.Heartbeat < 1 || c.Heartbeat > wire.MaxTTL:
+		return fmt.Errorf("sched: Config.Heartbeat %d ms is outside 1..%d", c.Heartbeat, wire.MaxTTL)
+	case c.Suspicious < 1 || c.Offline < c.Suspicious:
+		return fmt.Errorf("sched: Config.Suspicious %d ms and Offline %d ms must be positive and in this order", c.Suspicious, c.Offline)
+	case c.Retention < 0:
+		return fmt.Errorf("sched: Config.Retention %d ms must not be negative", c.Retention)
+	case c.StartTTL < 1 || c.StartTTL > wire.MaxTTL:
+		return fmt.Errorf("sched: Config.StartTTL %d ms is outside 1..%d", c.StartTTL, wire.MaxTTL)
+	case c.MaxWorkers < 1 || c.MaxWorkers > maxWorkersLimit:
+		return fmt.Errorf("sched: Config.MaxWorkers %d is outside 1..%d", c.MaxWorkers, maxWorkersLimit)
+	case c.MaxLeases < 1 || c.MaxLeases > maxLeasesLimit:
+		return fmt.Errorf("sched: Config.MaxLeases %d is outside 1..%d", c.MaxLeases, maxLeasesLimit)
+	}
+	return nil
+}

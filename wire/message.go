@@ -1,0 +1,315 @@
+package wire
+
+// Role says what a connection is for.
+type Role uint8
+
+// The roles.
+const (
+	RoleClient Role = 1
+	RoleAgent  Role = 2
+)
+
+// Hello is the first frame of a connection. Fields: min_version, max_version,
+// role, client, token, features.
+type Hello struct {
+	MinVersion uint16
+	MaxVersion uint16
+	Role       Role
+	Client     string // client id, scope of the idempotency of task ids; the agent's worker id for RoleAgent
+	Token      string // empty without authentication
+	Features   []string
+}
+
+// HelloOK answers Hello.
+type HelloOK struct {
+	Version     uint16
+	Server      string // the scheduler's version, for display
+	Grantor     Grantor
+	HeartbeatMS uint32 // how often an agent should report
+	StartTTLMS  uint32 // how long a lease that has not begun lives after its last renewal
+	Limits      map[string]uint64
+}
+
+// Error refuses a request, or says why a connection closes.
+type Error struct {
+	Code         Code
+	Message      string // a sentence for people
+	Field        string // the field at fault, or ""
+	Limit        uint64 // the limit that was broken, or 0
+	RetryAfterMS uint32 // when a repeat makes sense, or 0
+}
+
+// Ping asks for a Pong.
+type Ping struct{}
+
+// Pong answers Ping.
+type Pong struct{}
+
+// Schedule asks for a lease. Its byte slices belong to the decoder's input.
+// Fields: task, tags, priority, owner, group, resources, ttl_ms. All after
+// tags may be missing.
+type Schedule struct {
+	Task      []byte // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
+	Tags      []byte // raw msgpack array of strings, checked by the decoder; empty means none
+	Priority  int32  // [-MaxPriority, MaxPriority]
+	Owner     []byte
+	Group     []byte
+	Resources []byte // raw msgpack map from name to amount, checked by the decoder; empty for none
+	TTLMS     uint32 // 0: the scheduler's start TTL; else at most MaxTTL
+
+	// Key replaces the task id as the key of idempotency. It is not on the
+	// wire: the HTTP gateway sets it from the header Idempotency-Key.
+	Key []byte
+}
+
+// Flags of Placed.
+const (
+	PlacedRepeat     = 1 << 0 // the task held this lease already
+	PlacedBegun      = 1 << 1 // and it has begun
+	PlacedAskedBack  = 1 << 2 // and it was asked back: the agent decides
+	PlacedBestEffort = 1 << 3 // the worker speaks HTTP: the room is a heuristic
+)
+
+// Placed answers Schedule with a lease.
+type Placed struct {
+	Lease       LeaseID
+	Target      []byte // raw msgpack of two strings, the worker's id and address; see AppendTarget and ReadTarget
+	Incarnation uint64 // of the worker the lease was granted to; Begin names it
+	TTLMS       uint32 // how long the lease lives without a renewal
+	Flags       uint8
+}
+
+// Batch is N tasks in one frame, each judged for itself.
+type Batch struct {
+	Tasks []Schedule
+}
+
+// BatchResult is the answer for one task of a batch: a placement, or a code.
+type BatchResult struct {
+	Code   Code
+	Placed Placed // set if Code is CodeOK
+}
+
+// PlacedAll answers Batch, in order.
+type PlacedAll struct {
+	Results []BatchResult
+}
+
+// Renew keeps leases that have not begun.
+type Renew struct {
+	Leases []LeaseID
+}
+
+// LeaseStatus is the answer for one renewed lease.
+type LeaseStatus struct {
+	State  State
+	Reason Reason // set if State is StateEnded
+}
+
+// Renewed answers Renew, in order.
+type Renewed struct {
+	Leases []LeaseStatus
+}
+
+// Release gives a lease back before it began.
+type Release struct {
+	Lease  LeaseID
+	Handed bool // a begin was sent at least once: the lease is asked back instead of ended
+}
+
+// Released answers Release. Code is CodeOK, CodeAskedBack, CodeBegun,
+// CodeAlreadyEnded or CodeNotFound.
+type Released struct {
+	Code   Code
+	Reason Reason // set if Code is CodeAlreadyEnded
+}
+
+// Register announces a worker and everything it holds. Fields: worker,
+// address, incarnation, seq, tags, slots, external, resources, epoch,
+// instance, leases.
+type Register struct {
+	Worker      string
+	Address     string
+	Incarnation uint64 // random, never 0
+	Seq         uint32 // the report counter of this incarnation, grows with each report
+	Tags        []string
+	Slots       uint32 // max_tasks
+	External    uint32 // tasks that run outside any lease
+	Resources   map[string]int64
+	Promised    Grantor
+	Leases      []Record
+}
+
+// Registered answers Register. The agent promises the grantor and says so
+// with Promised on the same connection.
+type Registered struct {
+	Handle      uint32 // names the worker in later messages of this connection
+	Grantor     Grantor
+	HeartbeatMS uint32
+}
+
+// Promised makes a worker eligible.
+type Promised struct {
+	Handle  uint32
+	Grantor Grantor
+}
+
+// Heartbeat reports that a worker lives, and its external load. It is not
+// answered.
+type Heartbeat struct {
+	Handle   uint32
+	Seq      uint32
+	External uint32
+}
+
+// Begun reports that the task of a lease runs. It also answers Revoke when the
+// task runs already.
+type Begun struct {
+	Handle uint32
+	Seq    uint32
+	Record Record
+}
+
+// End reports that the task of a lease is over, or was refused. Repeated until
+// Ended answers it.
+type End struct {
+	Handle  uint32
+	Seq     uint32
+	Lease   LeaseID
+	Outcome Reason
+}
+
+// Ended acknowledges End.
+type Ended struct{}
+
+// Revoke asks a lease back.
+type Revoke struct {
+	Handle uint32
+	Lease  LeaseID
+}
+
+// Revoked answers Revoke: the lease has not begun and never will.
+type Revoked struct {
+	Handle uint32
+	Seq    uint32
+	Lease  LeaseID
+}
+
+// Superseded tells an agent that its incarnation is void. A living agent draws
+// a new one and registers again.
+type Superseded struct {
+	Worker      string
+	Incarnation uint64
+}
+
+// Deregister removes a worker. Its leases end as lost.
+type Deregister struct {
+	Handle uint32
+	Seq    uint32
+}
+
+// Gone acknowledges Deregister.
+type Gone struct{}
+
+// ListWorkers asks for a page of workers in order of their ids.
+type ListWorkers struct {
+	After string   // ids greater than this; "" from the start
+	Limit uint32   // rows, at most MaxPage; 0 means MaxPage
+	Tags  []string // only workers that have all of these
+	State string   // online, suspicious, offline or "" for all
+}
+
+// WorkerInfo describes one worker.
+type WorkerInfo struct {
+	ID          string
+	Address     string
+	Tags        []string
+	State       string   // online, suspicious, offline
+	Flags       []string // http, connecting, overcommitted
+	Slots       uint32
+	Taken       uint32 // slots taken by leases
+	External    uint32 // tasks outside any lease
+	Incarnation uint64
+	SeenMS      uint64 // milliseconds since the last report
+	Resources   map[string]int64
+}
+
+// Workers answers ListWorkers. Next is the After of the next page, "" at the
+// end.
+type Workers struct {
+	Rows []WorkerInfo
+	Next string
+}
+
+// GetWorker asks for one worker with its leases.
+type GetWorker struct {
+	ID string
+}
+
+// LeaseInfo describes one live lease.
+type LeaseInfo struct {
+	Lease    LeaseID
+	Task     string
+	Client   string
+	Owner    string
+	Group    string
+	Priority int32
+	State    State
+	AgeMS    uint64 // milliseconds since the grant or adoption
+}
+
+// Worker answers GetWorker; at most MaxPage leases are listed.
+type Worker struct {
+	Info   WorkerInfo
+	Leases []LeaseInfo
+}
+
+// GetStats asks for Stats.
+type GetStats struct{}
+
+// Stats are totals of the moment and counters since the start.
+type Stats struct {
+	Grantor    Grantor
+	Online     uint32
+	Suspicious uint32
+	Offline    uint32
+	Slots      uint64 // of online workers
+	Used       uint64 // of online workers, leases and external load
+	Granted    uint32 // leases by state
+	AskedBack  uint32
+	Begun      uint32
+	Assumed    uint32
+	Counters   map[string]uint64
+}
+
+func (*Hello) Kind() Kind       { return KindHello }
+func (*HelloOK) Kind() Kind     { return KindHelloOK }
+func (*Error) Kind() Kind       { return KindError }
+func (*Ping) Kind() Kind        { return KindPing }
+func (*Pong) Kind() Kind        { return KindPong }
+func (*Schedule) Kind() Kind    { return KindSchedule }
+func (*Placed) Kind() Kind      { return KindPlaced }
+func (*Batch) Kind() Kind       { return KindBatch }
+func (*PlacedAll) Kind() Kind   { return KindPlacedAll }
+func (*Renew) Kind() Kind       { return KindRenew }
+func (*Renewed) Kind() Kind     { return KindRenewed }
+func (*Release) Kind() Kind     { return KindRelease }
+func (*Released) Kind() Kind    { return KindReleased }
+func (*Register) Kind() Kind    { return KindRegister }
+func (*Registered) Kind() Kind  { return KindRegistered }
+func (*Promised) Kind() Kind    { return KindPromised }
+func (*Heartbeat) Kind() Kind   { return KindHeartbeat }
+func (*Begun) Kind() Kind       { return KindBegun }
+func (*End) Kind() Kind         { return KindEnd }
+func (*Ended) Kind() Kind       { return KindEnded }
+func (*Revoke) Kind() Kind      { return KindRevoke }
+func (*Revoked) Kind() Kind     { return KindRevoked }
+func (*Superseded) Kind() Kind  { return KindSuperseded }
+func (*Deregister) Kind() Kind  { return KindDeregister }
+func (*Gone) Kind() Kind        { return KindGone }
+func (*ListWorkers) Kind() Kind { return KindListWorkers }
+func (*Workers) Kind() Kind     { return KindWorkers }
+func (*GetWorker) Kind() Kind   { return KindGetWorker }
+func (*Worker) Kind() Kind      { return KindWorker }
+func (*GetStats) Kind() Kind    { return KindGetStats }
+func (*Stats) Kind() Kind       { return KindStats }
