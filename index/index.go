@@ -1,0 +1,207 @@
+package index
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Defaults of Config and the range of Worker.
+const (
+	DefaultMaxTags   = 65536
+	DefaultCacheSize = 4096
+	MaxWorkers       = 1 << 24 // slot numbers are below it
+)
+
+// Worker is the slot number of a worker, below MaxWorkers: small and dense, because the index keeps
+// a record for every number up to the largest ever used. The caller chooses it and may use it again
+// after Remove.
+type Worker uint32
+
+// Config holds the limits of an Index. A zero or negative field means its default.
+type Config struct {
+	MaxTags   int // distinct tags of all workers; DefaultMaxTags. Raise it when Put returns ErrTagLimit.
+	CacheSize int // requirements kept; DefaultCacheSize. Raise it when more distinct ones are in use.
+}
+
+// An Index knows the tags and loads of workers. It has no lock: calls must not overlap.
+type Index struct {
+	workers  []record   // by Worker
+	profiles []*profile // by number; nil when the number is free
+	freeNums []uint32
+	bySet    map[tagset]*profile
+	tags     tagTable
+	known    *roaring.Bitmap // all workers
+	layout   layout
+	cache    cache
+
+	profileCount int
+	maxTags      int
+	stamp        uint32 // the last give stamp
+	stampLimit   uint32 // lastStamp, smaller in tests
+
+	names    []string // scratch, as all below
+	numbers  []uint32
+	setBytes []byte
+	slots    []uint32
+	matches  []match
+}
+
+// A record is what the index knows of a worker beside its key: 16 bytes.
+type record struct {
+	profile uint32 // its number plus one; 0 when the worker is unknown
+	seat    uint32 // in the tournament of the profile
+	load    uint32
+	stamp   uint32 // neverGiven, or the larger the later
+}
+
+// New returns an empty index.
+func New(c Config) *Index {
+	if c.MaxTags <= 0 {
+		c.MaxTags = DefaultMaxTags
+	}
+	if c.CacheSize <= 0 {
+		c.CacheSize = DefaultCacheSize
+	}
+	return &Index{
+		bySet:      make(map[tagset]*profile),
+		tags:       tagTable{byName: make(map[string]uint32)},
+		known:      roaring.New(),
+		maxTags:    c.MaxTags,
+		stampLimit: lastStamp,
+		cache: cache{
+			byKey:       make(map[string]*Requirement),
+			byTags:      make(map[string]*Requirement),
+			size:        c.CacheSize,
+			matchesKept: matchesKept,
+		},
+	}
+}
+
+// Put adds a worker, ineligible and with load Full, or changes the tags of a known one, which keeps
+// its load, its give stamp and whether it is eligible. Duplicate tags count once. The error is a
+// *TagLimitError when there would be more than MaxTags distinct tags; then nothing changes. Put
+// panics if w is not below MaxWorkers.
+func (x *Index) Put(w Worker, tags []string) error {
+	if w >= MaxWorkers {
+		panic(fmt.Sprintf("index: worker %d is not below %d", w, MaxWorkers))
+	}
+	old := x.profileOf(w)
+	if !x.number(tags) {
+		if err := x.createTags(tags, old); err != nil {
+			return err
+		}
+		x.number(tags)
+	}
+	p := x.bySet[tagset(x.setBytes)]
+	switch {
+	case p == nil:
+		p = x.newProfile(tagset(x.setBytes))
+	case p == old:
+		return nil
+	}
+	key := uint64(keyAbsent)
+	if old == nil {
+		x.admit(w)
+	} else {
+		key = old.keys[x.workers[w].seat]
+	}
+	x.join(w, p, old, key)
+	return nil
+}
+
+// Remove forgets a worker. Removing an unknown one does nothing.
+func (x *Index) Remove(w Worker) {
+	p := x.profileOf(w)
+	if p == nil {
+		return
+	}
+	x.known.Remove(uint32(w))
+	p.set.eachNotIn("", func(n uint32) { x.tags.tags[n].workers.Remove(uint32(w)) })
+	x.leave(w, p)
+	x.workers[w] = record{}
+}
+
+// SetLoad changes the load of a worker and keeps its give stamp. A load above Full counts as Full.
+// It panics if the worker is unknown.
+func (x *Index) SetLoad(w Worker, load uint32) {
+	m := &x.workers[w]
+	m.load = min(load, Full)
+	x.rekey(w, m)
+}
+
+// Give changes the load of a worker and makes it the most recently given of all. It panics if the
+// worker is unknown.
+func (x *Index) Give(w Worker, load uint32) {
+	if x.stamp == x.stampLimit {
+		x.renumber()
+	}
+	x.stamp++
+	m := &x.workers[w]
+	m.load, m.stamp = min(load, Full), x.stamp
+	x.rekey(w, m)
+}
+
+// SetEligible says whether Least may choose the worker. It panics if the worker is unknown.
+func (x *Index) SetEligible(w Worker, ok bool) {
+	m := &x.workers[w]
+	key := uint64(keyAbsent)
+	if ok {
+		key = makeKey(m.load, m.stamp, w)
+	}
+	x.setKey(x.profiles[m.profile-1], m.seat, key)
+}
+
+// Known reports whether the worker was added and not removed.
+func (x *Index) Known(w Worker) bool { return int(w) < len(x.workers) && x.workers[w].profile != 0 }
+
+// Eligible reports whether the worker is known and eligible.
+func (x *Index) Eligible(w Worker) bool {
+	p := x.profileOf(w)
+	return p != nil && p.keys[x.workers[w].seat] != keyAbsent
+}
+
+// Len returns the number of known workers.
+func (x *Index) Len() int { return int(x.known.GetCardinality()) }
+
+// profileOf returns the profile of a worker, nil if the worker is unknown.
+func (x *Index) profileOf(w Worker) *profile {
+	if !x.Known(w) {
+		return nil
+	}
+	return x.profiles[x.workers[w].profile-1]
+}
+
+// rekey brings the key of an eligible worker up to date with its record.
+func (x *Index) rekey(w Worker, m *record) {
+	p := x.profiles[m.profile-1]
+	if p.keys[m.seat] != keyAbsent {
+		x.setKey(p, m.seat, makeKey(m.load, m.stamp, w))
+	}
+}
+
+// setKey changes a key and the minima above it.
+func (x *Index) setKey(p *profile, seat uint32, key uint64) {
+	p.tournament.set(int(seat), key)
+	x.layout.setTop(p.slot, p.top)
+}
+
+// renumber gives the stamped workers the stamps 1, 2, ... in the same order.
+func (x *Index) renumber() {
+	var stamped []Worker
+	for w := range x.workers {
+		if x.workers[w].stamp != neverGiven {
+			stamped = append(stamped, Worker(w))
+		}
+	}
+	slices.SortFunc(stamped, func(a, b Worker) int {
+		return int(int64(x.workers[a].stamp) - int64(x.workers[b].stamp))
+	})
+	for i, w := range stamped {
+		m := &x.workers[w]
+		m.stamp = uint32(i) + 1
+		x.rekey(w, m)
+	}
+	x.stamp = uint32(len(stamped))
+}

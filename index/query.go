@@ -1,0 +1,129 @@
+package index
+
+import (
+	"math/bits"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Lookup returns the requirement cached under a caller's key, nil if there is none. It does not
+// allocate.
+func (x *Index) Lookup(key []byte) *Requirement {
+	r := x.cache.byKey[string(key)]
+	if r != nil {
+		x.cache.touch(r)
+	}
+	return r
+}
+
+// Intern returns the requirement for the tags and caches it under a copy of the key, which may be
+// any bytes that stand for these tags, for example their encoding. Equal sets of tags share one
+// requirement, whatever the key, the order and the duplicates. It may end the validity of
+// requirements returned before.
+func (x *Index) Intern(key []byte, tags []string) *Requirement {
+	names := x.canonical(tags)
+	x.setBytes = appendCanonical(x.setBytes[:0], names)
+	r := x.cache.byTags[string(x.setBytes)]
+	if r == nil {
+		r = newRequirement(names)
+		x.cache.add(r)
+	}
+	x.cache.touch(r)
+	if x.cache.byKey[string(key)] != r {
+		x.cache.alias(string(key), r)
+	}
+	return r
+}
+
+// Least returns the eligible worker with all the tags, a load below Full and the least load; among
+// equals the one given least recently, then the one with the lowest slot number. It does not
+// allocate unless the requirement has to catch up with new tag sets.
+func (x *Index) Least(r *Requirement) (Worker, bool) {
+	x.refresh(r)
+	l := &x.layout
+	least, slot := uint64(keyFull), uint32(0)
+	for i := range r.matches {
+		m := &r.matches[i]
+		if l.groupLeast[m.group] >= least {
+			continue
+		}
+		for left := m.blocks; left != 0; left &= left - 1 {
+			i := uint32(bits.TrailingZeros16(left))
+			b := m.group*groupBlocks + i
+			if l.blockLeast[b] >= least {
+				continue
+			}
+			for slots := m.slots[i]; slots != 0; slots &= slots - 1 {
+				s := b*blockSlots + uint32(bits.TrailingZeros16(slots))
+				if top := l.tops[s]; top < least {
+					least, slot = top, s
+				}
+			}
+		}
+	}
+	if least == keyFull {
+		return 0, false
+	}
+	return l.profiles[slot].winner(), true
+}
+
+// refresh brings a requirement up to date if anything changed since its last use.
+func (x *Index) refresh(r *Requirement) {
+	if !r.built || r.seen != x.layout.changes.next {
+		x.bring(r)
+	}
+}
+
+// AnyMatch reports whether any known worker, eligible or not, has all the tags.
+func (x *Index) AnyMatch(r *Requirement) bool {
+	x.refresh(r)
+	return len(r.matches) > 0
+}
+
+// Matching returns all known workers, eligible or not, that have all the tags. The bitmap is the
+// caller's.
+func (x *Index) Matching(r *Requirement) *roaring.Bitmap {
+	if len(r.tags) == 0 {
+		return x.known.Clone()
+	}
+	bitmaps := make([]*roaring.Bitmap, len(r.tags))
+	for i, name := range r.tags {
+		if bitmaps[i] = x.TagWorkers(name); bitmaps[i] == nil {
+			return roaring.New()
+		}
+	}
+	return intersect(bitmaps)
+}
+
+// TagWorkers returns the known workers that have a tag, nil if none has. The caller must not change
+// the bitmap, and must not use it after the next Put or Remove.
+func (x *Index) TagWorkers(tag string) *roaring.Bitmap {
+	n, ok := x.tags.number(tag)
+	if !ok {
+		return nil
+	}
+	return x.tags.tags[n].workers
+}
+
+// Tags calls yield for each tag in order, with the number of known workers that have it, until
+// yield returns false.
+func (x *Index) Tags(yield func(tag string, workers int) bool) {
+	for _, name := range x.tags.sorted() {
+		if !yield(name, int(x.TagWorkers(name).GetCardinality())) {
+			return
+		}
+	}
+}
+
+// Stats are the sizes of an index.
+type Stats struct {
+	Workers      int // known
+	Tags         int // distinct
+	Profiles     int // distinct sets of tags
+	Requirements int // cached
+}
+
+// Stats returns the present sizes.
+func (x *Index) Stats() Stats {
+	return Stats{Workers: x.Len(), Tags: len(x.tags.byName), Profiles: x.profileCount, Requirements: len(x.cache.byTags)}
+}

@@ -1,0 +1,183 @@
+package index
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// A Requirement is a set of tags that was asked for, with the profiles that have all of them. It
+// belongs to the Index that made it and is valid until the next Intern there.
+type Requirement struct {
+	tags      []string // sorted, distinct
+	canonical string   // the same as one string, the key in the cache
+	hash      uint64
+
+	set        tagset // the tags by number, when all of them are alive
+	feasible   bool   // all tags are alive
+	resolvedAt uint64 // tagTable.changes when set and feasible were found out
+
+	built   bool    // matches is right for the state after the first seen changes of the layout
+	seen    uint64  // changes of the layout that matches includes
+	matches []match // by ascending group
+
+	aliases      []string     // the callers' keys in the cache, oldest first
+	newer, older *Requirement // the list of the cache by last use
+	cached       bool
+}
+
+// A match says which profiles of one group have all the tags of a requirement.
+type match struct {
+	group  uint32
+	blocks uint16              // the blocks that have such profiles
+	slots  [groupBlocks]uint16 // by block: the slots that hold them
+}
+
+// Tags returns the tags, sorted and distinct. The caller must not change them.
+func (r *Requirement) Tags() []string { return r.tags }
+
+// Hash returns a number that depends on the set of tags alone, the same in every run and on every
+// machine.
+func (r *Requirement) Hash() uint64 { return r.hash }
+
+// newRequirement returns the requirement for tags that are sorted and distinct.
+func newRequirement(tags []string) *Requirement {
+	r := &Requirement{tags: make([]string, len(tags))}
+	for i, name := range tags {
+		r.tags[i] = strings.Clone(name)
+	}
+	r.canonical = string(appendCanonical(nil, tags))
+	r.hash = hash64(r.canonical)
+	return r
+}
+
+// appendCanonical appends each tag with its length before it, so that no two lists look alike.
+func appendCanonical(dst []byte, tags []string) []byte {
+	for _, name := range tags {
+		dst = binary.AppendUvarint(dst, uint64(len(name)))
+		dst = append(dst, name...)
+	}
+	return dst
+}
+
+// hash64 is FNV-1a with a final mix, which spreads short strings over all 64 bits.
+func hash64(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// matchesProfile reports whether a profile, nil for none, has all the tags.
+func (r *Requirement) matchesProfile(p *profile) bool {
+	return p != nil && r.feasible && p.set.contains(r.set)
+}
+
+// mark notes whether the profile in a slot matches.
+func (r *Requirement) mark(slot uint32, matched bool) {
+	g, b, bit := slot/groupSlots, slot/blockSlots%groupBlocks, uint16(1)<<(slot%blockSlots)
+	i, found := slices.BinarySearchFunc(r.matches, g, func(m match, g uint32) int { return int(m.group) - int(g) })
+	switch {
+	case !matched && !found:
+		return
+	case !matched:
+		m := &r.matches[i]
+		if m.slots[b] &^= bit; m.slots[b] == 0 {
+			m.blocks &^= 1 << b
+		}
+		if m.blocks == 0 {
+			r.matches = slices.Delete(r.matches, i, i+1)
+		}
+		return
+	case !found:
+		r.matches = slices.Insert(r.matches, i, match{group: g})
+	}
+	m := &r.matches[i]
+	m.slots[b] |= bit
+	m.blocks |= 1 << b
+}
+
+// bring makes a requirement's matches those of the present state. When few slots changed since its
+// last use it looks at these alone.
+func (x *Index) bring(r *Requirement) {
+	if r.resolvedAt != x.tags.changes || !r.built {
+		x.resolve(r)
+	}
+	next, before := x.layout.changes.next, len(r.matches)
+	missed := next - r.seen
+	if !r.built || missed > changesKept || missed > uint64(x.profileCount) {
+		x.build(r)
+	} else {
+		for n := r.seen; n < next; n++ {
+			slot := x.layout.changes.at(n)
+			r.mark(slot, r.matchesProfile(x.layout.profiles[slot]))
+		}
+	}
+	r.seen, r.built = next, true
+	x.cache.resized(r, before)
+}
+
+// resolve finds the numbers of the tags. Numbers may have gone to other tags since the last time,
+// but no profile that lived all the while changes sides by that: it kept its tags alive.
+func (x *Index) resolve(r *Requirement) {
+	r.resolvedAt = x.tags.changes
+	numbers := x.numbers[:0]
+	for _, name := range r.tags {
+		n, ok := x.tags.number(name)
+		if !ok {
+			r.feasible, r.set = false, ""
+			return
+		}
+		numbers = append(numbers, n)
+	}
+	x.numbers, x.setBytes = numbers, appendSet(x.setBytes[:0], numbers)
+	r.feasible = true
+	if string(r.set) != string(x.setBytes) {
+		r.set = tagset(x.setBytes)
+	}
+}
+
+// build finds the matches by intersecting the bitmaps of profiles.
+func (x *Index) build(r *Requirement) {
+	r.matches = nil
+	if !r.feasible {
+		return
+	}
+	slots := x.slots[:0]
+	if r.set == "" {
+		for slot, p := range x.layout.profiles {
+			if p != nil {
+				slots = append(slots, uint32(slot))
+			}
+		}
+	} else {
+		it := x.profilesWith(r.set).Iterator()
+		for it.HasNext() {
+			slots = append(slots, x.profiles[it.Next()].slot)
+		}
+		slices.Sort(slots)
+	}
+	matches := x.matches[:0]
+	for _, slot := range slots {
+		matches = appendMatch(matches, slot)
+	}
+	r.matches = slices.Clone(matches)
+	x.slots, x.matches = slots, matches
+}
+
+// appendMatch marks a slot that is beyond all those marked before.
+func appendMatch(matches []match, slot uint32) []match {
+	g, b := slot/groupSlots, slot/blockSlots%groupBlocks
+	last := len(matches) - 1
+	if last < 0 || matches[last].group != g {
+		matches = append(matches, match{group: g})
+		last++
+	}
+	m := &matches[last]
+	m.blocks |= 1 << b
+	m.slots[b] |= 1 << (slot % blockSlots)
+	return matches
+}
