@@ -11,6 +11,9 @@ const (
 	MaxAddress          = 256     // bytes of a worker's address
 	MaxTag              = 256     // bytes of a tag
 	MaxToken            = 512     // bytes of a token
+	MaxFeatures         = 32      // features that a peer may name in hello
+	MaxText             = 1024    // bytes of a word or sentence of the scheduler
+	MaxCounts           = 1024    // names in the limits of hello_ok, in the counters of stats
 	MaxWorkerTags       = 64      // tags of one worker
 	MaxTaskTags         = 16      // tags that one task may require
 	MaxResources        = 8       // resource dimensions of a worker or task

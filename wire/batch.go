@@ -1,0 +1,113 @@
+package wire
+
+import "math"
+
+// partDepth is how many arrays enclose the fields of a list's element: the
+// frame, the list, the element.
+const partDepth = 3
+
+// elements reads the head of a list that fills a field of a frame, and makes
+// failures name the element.
+func (r *reader) elements(field string, least, most int) int {
+	n := r.array(field, most)
+	if n < least {
+		r.fail(field, 0, "is empty")
+	}
+	r.list = field
+	return n
+}
+
+// part reads the head of one element that is an array of its own, and returns
+// how many fields it has.
+func (r *reader) part(index int, fields []string, required int) int {
+	r.index = index
+	n := r.array("", unlimited)
+	if r.err == nil && n < required {
+		r.fail(fields[n], 0, "is missing")
+	}
+	return n
+}
+
+// rest walks the fields of an element that are not known here.
+func (r *reader) rest(n, known int) {
+	if r.err == nil && n > known {
+		r.skip(n-known, partDepth)
+	}
+}
+
+func readBatch(d *Decoder, _ int) Message {
+	r := &d.r
+	n := r.elements("tasks", 1, MaxBatch)
+	d.batch.Tasks = d.batch.Tasks[:0]
+	for i := range n {
+		fields := r.part(i, scheduleFields, scheduleRequired)
+		if r.err != nil {
+			return nil
+		}
+		d.batch.Tasks = append(d.batch.Tasks, Schedule{})
+		r.schedule(&d.batch.Tasks[i], fields)
+		r.rest(fields, len(scheduleFields))
+	}
+	r.list = ""
+	return &d.batch
+}
+
+func (m *Batch) append(dst []byte, request uint64) []byte {
+	dst = appendArray(appendHead(dst, 1, KindBatch, request), len(m.Tasks))
+	for i := range m.Tasks {
+		n := m.Tasks[i].used()
+		dst = m.Tasks[i].appendFields(appendArray(dst, n), n)
+	}
+	return dst
+}
+
+// A result is its code, followed by the fields of a placement if that is
+// CodeOK.
+var (
+	refusedFields = []string{"code"}
+	resultFields  = append(refusedFields, placedFields...)
+)
+
+func readPlacedAll(d *Decoder, _ int) Message {
+	r := &d.r
+	n := r.elements("results", 0, MaxBatch)
+	d.placedAll.Results = d.placedAll.Results[:0]
+	for i := range n {
+		fields := r.part(i, refusedFields, len(refusedFields))
+		if r.err != nil {
+			return nil
+		}
+		d.placedAll.Results = append(d.placedAll.Results, BatchResult{})
+		r.result(&d.placedAll.Results[i], fields)
+	}
+	r.list = ""
+	return &d.placedAll
+}
+
+// result reads the n fields of one result.
+func (r *reader) result(result *BatchResult, n int) {
+	result.Code = Code(r.uint("code", math.MaxUint16))
+	known := len(refusedFields)
+	if result.Code == CodeOK {
+		known = len(resultFields)
+		if r.missing(n, resultFields, known) {
+			return
+		}
+		r.placed(&result.Placed)
+	}
+	r.rest(n, known)
+}
+
+func (m *PlacedAll) append(dst []byte, request uint64) []byte {
+	dst = appendArray(appendHead(dst, 1, KindPlacedAll, request), len(m.Results))
+	for i := range m.Results {
+		result := &m.Results[i]
+		if result.Code != CodeOK {
+			dst = appendUint(appendArray(dst, len(refusedFields)), uint64(result.Code))
+			continue
+		}
+		dst = appendUint(appendArray(dst, len(resultFields)), uint64(CodeOK))
+		dst = result.Placed.appendFields(dst)
+	}
+	return dst
+}

@@ -1,0 +1,105 @@
+package wire
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Decoder turns frames into messages. It keeps one message of each hot kind
+// and fills it again and again, so decoding them allocates nothing. The zero
+// value is ready for use. It is not safe for concurrent use.
+type Decoder struct {
+	r reader
+
+	schedule  Schedule
+	placed    Placed
+	batch     Batch
+	placedAll PlacedAll
+	renew     Renew
+	renewed   Renewed
+	release   Release
+	released  Released
+	promised  Promised
+	heartbeat Heartbeat
+	begun     Begun
+	end       End
+	ended     Ended
+	revoke    Revoke
+	revoked   Revoked
+	ping      Ping
+	pong      Pong
+
+	cold   *msgpack.Decoder // sees bytes of frames that walk accepted, and no others
+	source bytes.Reader     // what cold reads from
+}
+
+// layout says how the fields of a hot kind are read.
+type layout struct {
+	fields   []string // names in the order of the wire
+	required int      // how many of them must be there
+	read     func(d *Decoder, fields int) Message
+}
+
+// Decode reads one frame, without its length. The message points into d and
+// its slices into frame; both are valid until the next Decode. The request id
+// is set whenever it could be read, also beside an error. An error is an
+// *Error: CodeBadFrame if the frame is not a msgpack array, CodeUnknownKind,
+// or CodeBadRequest with the field at fault and the limit it broke.
+func (d *Decoder) Decode(frame []byte) (m Message, request uint64, err error) {
+	d.r = reader{b: frame}
+	r := &d.r
+	if len(frame) == 0 || frame[0]&0xf0 != codeFixArray && frame[0] != codeArray16 && frame[0] != codeArray32 {
+		return nil, 0, badFrame("the frame is not a msgpack array")
+	}
+	n := r.array("", unlimited)
+	kind := r.head2(n, "kind", 0)
+	request = r.head2(n, "request_id", 1)
+	if r.err != nil {
+		return nil, request, r.err
+	}
+	if kind < uint64(len(layouts)) && layouts[kind].read != nil {
+		m = d.hot(&layouts[kind], n-2)
+	} else {
+		m = d.decodeCold(kind, n-2)
+	}
+	if r.err != nil {
+		return nil, request, r.err
+	}
+	return m, request, nil
+}
+
+// head2 reads one of the two numbers that every message of n values starts
+// with.
+func (r *reader) head2(n int, field string, index int) uint64 {
+	if n <= index {
+		r.fail(field, 0, "is missing")
+	}
+	return r.uint(field, math.MaxUint64)
+}
+
+// hot reads n fields by the layout of their kind. Fields that the layout does
+// not know are from a newer peer: they are walked and ignored.
+func (d *Decoder) hot(l *layout, n int) Message {
+	r := &d.r
+	if n < l.required {
+		r.fail(l.fields[n], 0, "is missing")
+		return nil
+	}
+	m := l.read(d, n)
+	if r.err == nil && n > len(l.fields) {
+		r.skip(n-len(l.fields), 1)
+	}
+	r.end()
+	return m
+}
+
+// missing records which of the required fields a part of a message lacks, and
+// reports whether it does.
+func (r *reader) missing(n int, fields []string, required int) bool {
+	if n < required {
+		r.fail(fields[n], 0, "is missing")
+	}
+	return r.err != nil
+}

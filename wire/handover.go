@@ -1,0 +1,63 @@
+package wire
+
+// Handover is what a client gives to a worker's program so that a task may
+// begin there: the lease, whom it was granted on, and what the worker's report
+// must say of it. It travels as JSON, by whatever means the client and the
+// worker share; the scheduler never sees it.
+type Handover struct {
+	Lease       LeaseID          `json:"lease_id"`
+	Worker      string           `json:"worker_id"`
+	Address     string           `json:"address"`
+	Incarnation uint64           `json:"incarnation,string"` // of the worker the lease was granted to
+	Task        string           `json:"task_id"`
+	Client      string           `json:"client,omitempty"`
+	Owner       string           `json:"owner,omitempty"`
+	Group       string           `json:"group,omitempty"`
+	Priority    int32            `json:"priority"`
+	Resources   map[string]int64 `json:"resources,omitempty"`
+}
+
+// Record returns what the worker reports of the lease while it runs. It shares
+// no memory with h.
+func (h *Handover) Record() Record {
+	return Record{
+		Lease:     h.Lease,
+		Task:      []byte(h.Task),
+		Client:    optionalBytes(h.Client),
+		Owner:     optionalBytes(h.Owner),
+		Group:     optionalBytes(h.Group),
+		Priority:  h.Priority,
+		Resources: AppendResources(nil, h.Resources),
+	}
+}
+
+// optionalBytes returns the bytes of s, nil for none.
+func optionalBytes(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// Verify returns an *Error that names the first field that breaks a limit of
+// the protocol. A worker must begin nothing else: the record of such a lease
+// would have the scheduler refuse its report and every later registration.
+func (h *Handover) Verify() error {
+	if h.Lease.IsZero() {
+		return badField("lease", 0, "is missing")
+	}
+	if !ValidID(h.Worker) {
+		return badField("worker", 0, "is not an id")
+	}
+	if h.Incarnation == 0 {
+		return badField("incarnation", 0, "is 0")
+	}
+	record := h.Record()
+	r := reader{b: record.append(nil)}
+	r.array("record", unlimited)
+	r.record(&record)
+	if r.err != nil {
+		return r.err
+	}
+	return nil
+}
