@@ -2,54 +2,148 @@
 // worker for a task, as a data structure that is driven from outside. It has no
 // clock, no socket, no goroutine and no lock: time is an argument, and what it
 // wants sent is left in an Outbox. The same calls give the same answers.
+//
+// To read it, begin with Apply here, then schedule.go (a task gets a lease),
+// life.go (every change of a lease and of the room it takes), register.go (a
+// worker comes, and with it the truth about its leases) and check.go (what
+// must hold).
 package sched
 
-import "github.com/dtask/dtask-scheduler/wire"
+import (
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
-const leaseSlotBits = 24
+// pulseBudget bounds the items that one Pulse visits.
+const pulseBudget = 1024
 
-// State is one scheduler.
-type State struct{ cfg Config }
+// State is one scheduler. It is not safe for concurrent use.
+type State struct {
+	cfg      Config
+	epoch    uint32
+	sessions map[Session]*session
+	clients  clientTable
+
+	workers     chunks[worker]
+	freeWorkers []int32
+	byID        map[string]int32
+	order       order
+	kits        kitTable
+	index       *index.Index
+	timers      wheel // of workers: their next silence
+
+	leases leaseTable
+	keys   keyTable
+	expiry wheel // of leases that have not begun
+
+	count counters
+}
+
+// counters are totals that Stats reports.
+type counters struct {
+	presence    [3]int
+	slotless    int   // workers that run no tasks at all
+	slots, used int64 // of online workers
+	states      [wire.StateEnded + 1]int
+	ends        [wire.ReasonBelieved + 1]uint64
+
+	granted, repeated, adopted, revokes uint64
+	unavailable, infeasible             uint64
+	heartbeats, stale, superseded       uint64
+	removed                             uint64
+}
 
 // New returns an empty scheduler.
-func New(cfg Config) (*State, error) { return &State{cfg: cfg}, cfg.Verify() }
+func New(cfg Config) (*State, error) {
+	if err := cfg.Verify(); err != nil {
+		return nil, err
+	}
+	s := &State{
+		cfg:      cfg,
+		epoch:    1,
+		sessions: map[Session]*session{0: {client: noClient}},
+		clients:  newClientTable(mix(cfg.Seed^hashK0, hashK1)),
+		byID:     map[string]int32{},
+		kits:     kitTable{},
+		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
+	}
+	s.leases.adopted = map[wire.LeaseID]adopted{}
+	return s, nil
+}
+
+// Grantor returns the epoch and instance under which leases are granted now.
+func (s *State) Grantor() wire.Grantor {
+	return wire.Grantor{Epoch: s.epoch, Instance: s.cfg.Instance}
+}
 
 // Apply handles one message of a session and appends the answers, and messages
 // for other sessions, to out. The first message of a session other than 0 must
 // be Hello. It keeps no byte of m. request is echoed in the answer.
-func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, out *Outbox) {}
+func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+	sess := s.sessions[from]
+	if sess == nil {
+		s.hello(from, request, m, out)
+		return
+	}
+	switch m := m.(type) {
+	case *wire.Schedule:
+		s.schedule(now, sess, from, request, m, out)
+	case *wire.Heartbeat:
+		s.heartbeat(now, sess, from, request, m, out)
+	case *wire.Begun:
+		s.begun(now, sess, from, request, m, out)
+	case *wire.End:
+		s.ended(now, sess, from, request, m, out)
+	case *wire.Release:
+		s.release(from, request, m, out)
+	case *wire.Renew:
+		s.renew(now, from, request, m, out)
+	case *wire.Batch:
+		s.batch(now, sess, from, request, m, out)
+	case *wire.Revoked:
+		s.revoked(now, sess, from, request, m, out)
+	case *wire.Register:
+		s.register(now, sess, from, request, m, out)
+	case *wire.Promised:
+		s.promise(now, sess, from, request, m, out)
+	case *wire.Deregister:
+		s.deregister(now, sess, from, request, m, out)
+	default:
+		s.ask(now, from, request, m, out)
+	}
+}
 
-// Close forgets a session whose connection is gone. Workers registered through
-// it become suspicious at once; its leases live on.
-func (s *State) Close(now Time, id Session, out *Outbox) {}
+// ask answers the questions that change nothing.
+func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+	switch m := m.(type) {
+	case *wire.Ping:
+		out.put(from, request, &wire.Pong{})
+	case *wire.ListWorkers:
+		out.put(from, request, s.listWorkers(now, m))
+	case *wire.GetWorker:
+		out.put(from, request, s.getWorker(now, m))
+	case *wire.GetStats:
+		out.put(from, request, s.stats())
+	default:
+		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "a message out of turn"})
+	}
+}
 
 // Pulse handles what has become due, at most 1,024 items. Call it when
 // NextPulse says so, and again while NextPulse is not after now.
-func (s *State) Pulse(now Time, out *Outbox) {}
+func (s *State) Pulse(now Time, out *Outbox) {
+	left := s.expiry.advance(now, pulseBudget, func(slot int32) {
+		if s.leases.slots.at(slot).state == wire.StateAssumed {
+			s.end(slot, wire.ReasonBelieved)
+			return
+		}
+		s.askBack(slot, out)
+	})
+	s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
+}
 
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
-func (s *State) NextPulse() Time { return Never }
-
-// Check tests every invariant that can be seen on one state and returns the
-// first violation. It visits everything.
-func (s *State) Check() error { return nil }
-
-// Report is one heartbeat of a worker that speaks HTTP.
-type Report struct {
-	Worker    string
-	Address   string
-	Tags      []string // kept verbatim, in this order
-	Slots     uint32   // max_tasks
-	Current   uint32   // current_tasks, as the worker counts
-	Timestamp int64    // the worker's clock in seconds; only orders its own heartbeats
+func (s *State) NextPulse() Time {
+	return min(s.expiry.next(), s.timers.next())
 }
-
-// Report applies one heartbeat of an HTTP worker; the first one registers it.
-// Errors are *wire.Error (tag limit, worker limit, or conflict: the id belongs
-// to a worker that speaks leases and lives).
-func (s *State) Report(now Time, r *Report, out *Outbox) error { return nil }
-
-// RemoveWorker removes a worker of either kind; its leases end as lost. It
-// reports whether the worker was known.
-func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool { return false }

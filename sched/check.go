@@ -1,0 +1,159 @@
+package sched
+
+import (
+	"fmt"
+
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Check tests every invariant that can be seen on one state and returns the
+// first violation. It visits everything. The numbers are those of the list of
+// invariants in docs/architecture.md.
+func (s *State) Check() error {
+	for _, test := range []func() error{s.checkWorkers, s.checkLeases, s.checkKeys, s.checkTotals, s.index.Check} {
+		if err := test(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkWorkers walks each worker's leases: the room taken is the room of its
+// live leases (I1, I2), and the index knows what the worker is (I4, I6).
+func (s *State) checkWorkers() error {
+	known := 0
+	for n := range int32(s.workers.n) {
+		w := s.workers.at(n)
+		if !w.known {
+			continue
+		}
+		known++
+		if m, ok := s.byID[w.id]; !ok || m != n {
+			return fmt.Errorf("worker %q: its id leads to %d, not %d", w.id, m, n)
+		}
+		count, prev := uint32(0), int32(0)
+		for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {
+			l := s.leases.slots.at(e - 1)
+			if !l.live() || l.worker != n || l.prev != prev {
+				return fmt.Errorf("I9: worker %q lists lease %v, which is in state %d of worker %d", w.id, l.id, l.state, l.worker)
+			}
+			if (l.state == wire.StateAssumed) != (w.http != nil) {
+				return fmt.Errorf("worker %q: lease %v in state %d is of the other kind of worker", w.id, l.id, l.state)
+			}
+			count, prev = count+1, e
+		}
+		if count != w.taken || w.tail != prev {
+			return fmt.Errorf("I1: worker %q: %d slots taken by %d leases", w.id, w.taken, count)
+		}
+		if err := s.checkPlace(n, w); err != nil {
+			return err
+		}
+	}
+	if known != len(s.byID) {
+		return fmt.Errorf("%d workers known, %d ids", known, len(s.byID))
+	}
+	return nil
+}
+
+// checkPlace compares a worker with what the index and the timers hold of it.
+func (s *State) checkPlace(n int32, w *worker) error {
+	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
+	want := w.presence == online && (w.http != nil || (w.promised && w.session != 0))
+	switch {
+	case !s.index.Known(index.Worker(n)) || load != w.load():
+		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())
+	case eligible != want || w.eligible != want:
+		return fmt.Errorf("I4: worker %q is eligible: %v, and should be: %v", w.id, eligible, want)
+	case s.timers.at(n) == Never:
+		return fmt.Errorf("worker %q: no timer watches its silence", w.id)
+	}
+	if w.session != 0 {
+		sess := s.sessions[w.session]
+		if sess == nil || int(w.handle) >= len(sess.links) || sess.links[w.handle].worker != n {
+			return fmt.Errorf("worker %q: its session does not know it", w.id)
+		}
+	}
+	return nil
+}
+
+// checkLeases looks at every slot: a live lease belongs to a worker and has a
+// timer exactly while its client must keep it (I9).
+func (s *State) checkLeases() error {
+	live := 0
+	for slot := range int32(s.leases.slots.n) {
+		l := s.leases.slots.at(slot)
+		timed := s.expiry.at(slot) != Never
+		wantTimed := l.state == wire.StateGranted || l.state == wire.StateAssumed
+		if timed != wantTimed {
+			return fmt.Errorf("lease %v in state %d has a timer: %v", l.id, l.state, timed)
+		}
+		if !l.live() {
+			continue
+		}
+		live++
+		if w := s.workers.at(l.worker); !w.known {
+			return fmt.Errorf("I9: lease %v is of a worker that is gone", l.id)
+		}
+		if got, ok := s.leases.find(l.id); !ok || got != slot {
+			return fmt.Errorf("I9: lease %v is not found by its id", l.id)
+		}
+	}
+	if live != s.leases.live || live+s.leases.nfree != s.leases.slots.n {
+		return fmt.Errorf("I9: %d leases live, %d counted, %d free of %d", live, s.leases.live, s.leases.nfree, s.leases.slots.n)
+	}
+	return nil
+}
+
+// checkKeys looks up every keyed lease by its key (I15).
+func (s *State) checkKeys() error {
+	keyed := 0
+	for slot := range int32(s.leases.slots.n) {
+		l := s.leases.slots.at(slot)
+		if l.flags&leaseKeyed == 0 {
+			continue
+		}
+		keyed++
+		if got, ok := s.findKey(l.client, l.keyHash, l.key()); !ok || got != slot {
+			return fmt.Errorf("I15: lease %v is not found by its key %q", l.id, l.key())
+		}
+	}
+	if keyed != s.keys.n {
+		return fmt.Errorf("I15: %d leases have keys, %d counted", keyed, s.keys.n)
+	}
+	return nil
+}
+
+// checkTotals recounts what Stats reports (I14 for leases).
+func (s *State) checkTotals() error {
+	var c counters
+	for n := range int32(s.workers.n) {
+		if w := s.workers.at(n); w.known {
+			c.presence[w.presence]++
+			if w.slots == 0 {
+				c.slotless++
+			}
+			if w.presence == online {
+				c.slots += int64(w.slots)
+				c.used += int64(w.taken) + int64(w.external)
+			}
+		}
+	}
+	orphans := 0
+	for slot := range int32(s.leases.slots.n) {
+		if l := s.leases.slots.at(slot); l.live() {
+			c.states[l.state]++
+			if l.flags&leaseOrphan != 0 {
+				orphans++
+			}
+		}
+	}
+	if c.presence != s.count.presence || c.slotless != s.count.slotless || c.slots != s.count.slots || c.used != s.count.used || c.states != s.count.states {
+		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, c.states,
+			s.count.presence, s.count.slots, s.count.used, s.count.states)
+	}
+	if len(s.leases.adopted) < orphans {
+		return fmt.Errorf("%d orphans, %d leases adopted", orphans, len(s.leases.adopted))
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package sched
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+// Workers that speak HTTP report one number and no leases, so nothing proves
+// that a placement was taken or is over. What follows is a heuristic, and the
+// only one here.
+const (
+	// httpBelieveAfter is the age, in milliseconds, from which a placement is
+	// covered by the number that a worker reports.
+	httpBelieveAfter = 4_000
+	// httpForgetAfter is the age at which a placement is forgotten without any
+	// report.
+	httpForgetAfter = 11_000
+	// httpReorderSpan bounds, in seconds, how much older than the newest a
+	// heartbeat may be to count as late, and for how long the newest counts.
+	httpReorderSpan = 10
+)
+
+// Report is one heartbeat of a worker that speaks HTTP.
+type Report struct {
+	Worker    string
+	Address   string
+	Tags      []string // kept verbatim, in this order
+	Slots     uint32   // max_tasks
+	Current   uint32   // current_tasks, as the worker counts
+	Timestamp int64    // the worker's clock in seconds; only orders its own heartbeats
+}
+
+// httpWorker is what is known of an HTTP worker beside its number.
+type httpWorker struct {
+	newest int64 // largest timestamp lately
+	at     Time  // when it came
+}
+
+// Report applies one heartbeat of an HTTP worker; the first one registers it.
+// Errors are *wire.Error (tag limit, worker limit, or conflict: the id belongs
+// to a worker that speaks leases).
+func (s *State) Report(now Time, r *Report, out *Outbox) error {
+	n, known := s.byID[r.Worker]
+	if known && s.workers.at(n).http == nil {
+		if w := s.workers.at(n); w.session != 0 || w.head != 0 {
+			return &wire.Error{Code: wire.CodeConflict, Field: "worker_id",
+				Message: "the worker id belongs to a worker that speaks leases"}
+		}
+		s.remove(n) // nothing can run there under a lease any more
+		known = false
+	}
+	if !known {
+		var err *wire.Error
+		if n, err = s.newWorker(now, r.Worker); err != nil {
+			return err
+		}
+	}
+	w := s.workers.at(n)
+	if w.http != nil && w.http.late(now, r.Timestamp) {
+		s.count.stale++
+		s.heard(n, now)
+		return nil
+	}
+	if err := s.dress(n, r.Address, r.Tags, string(wire.AppendResources(nil, nil))); err != nil {
+		if !known {
+			s.forget(n)
+		}
+		return err
+	}
+	rise := uint32(0)
+	if w.http == nil {
+		w.http = &httpWorker{}
+	} else if r.Current > w.external {
+		rise = r.Current - w.external
+	}
+	w.http.newest, w.http.at = r.Timestamp, now
+	s.believe(now, n, rise)
+	s.measure(n, r.Slots, r.Current)
+	s.count.heartbeats++
+	s.heard(n, now)
+	s.settle(n)
+	return nil
+}
+
+// late reports whether a heartbeat was overtaken by a newer one. Worker clocks
+// are not trusted: a timestamp that is far off orders nothing.
+func (h *httpWorker) late(now Time, timestamp int64) bool {
+	if now-h.at > httpReorderSpan*1000 {
+		return false
+	}
+	behind := h.newest - timestamp
+	return behind >= 1 && behind < httpReorderSpan && timestamp < h.newest
+}
+
+// believe forgets the placements that the worker's number covers: the oldest,
+// one for each unit by which the number rose, and all that are old enough.
+func (s *State) believe(now Time, n int32, rise uint32) {
+	w := s.workers.at(n)
+	for w.head != 0 {
+		l := s.leases.slots.at(w.head - 1)
+		if rise == 0 && now-l.granted < httpBelieveAfter {
+			return
+		}
+		if rise > 0 {
+			rise--
+		}
+		s.end(w.head-1, wire.ReasonBelieved)
+	}
+}

@@ -1,0 +1,166 @@
+package sched
+
+import (
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// This file is the life of a lease: every change of its state, and with it of
+// the room on its worker, happens here.
+
+// grant makes a lease on a worker that has room, and takes the room.
+func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, content uint64) int32 {
+	slot := s.leases.take()
+	l := s.leases.slots.at(slot)
+	l.id = wire.LeaseID{
+		Epoch:    s.epoch,
+		Instance: s.cfg.Instance,
+		Counter:  (l.id.Counter>>leaseSlotBits+1)<<leaseSlotBits | uint64(slot),
+	}
+	l.write(m.Task, m.Owner, m.Group, m.Key, m.Resources)
+	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
+	l.reason, l.flags = wire.ReasonNone, 0
+	s.clients.holdAgain(client)
+
+	w := s.workers.at(n)
+	l.state = wire.StateGranted
+	l.ttl = m.TTLMS
+	if l.ttl == 0 {
+		l.ttl = uint32(s.cfg.StartTTL)
+	}
+	if w.http != nil {
+		l.state, l.ttl = wire.StateAssumed, httpForgetAfter
+	}
+	s.expiry.set(slot, now+Time(l.ttl))
+	s.attach(slot)
+	s.index.Give(index.Worker(n), w.load())
+	s.count.granted++
+	return slot
+}
+
+// attach puts a lease into its worker's list and takes its room.
+func (s *State) attach(slot int32) {
+	l := s.leases.slots.at(slot)
+	w := s.workers.at(l.worker)
+	l.prev, l.next = w.tail, 0
+	if w.tail != 0 {
+		s.leases.slots.at(w.tail - 1).next = slot + 1
+	} else {
+		w.head = slot + 1
+	}
+	w.tail = slot + 1
+	s.tally(w, -1)
+	w.taken++
+	s.tally(w, 1)
+	s.count.states[l.state]++
+}
+
+// detach takes a lease out of its worker's list and gives its room back.
+func (s *State) detach(slot int32) {
+	l := s.leases.slots.at(slot)
+	w := s.workers.at(l.worker)
+	if l.prev != 0 {
+		s.leases.slots.at(l.prev - 1).next = l.next
+	} else {
+		w.head = l.next
+	}
+	if l.next != 0 {
+		s.leases.slots.at(l.next - 1).prev = l.prev
+	} else {
+		w.tail = l.prev
+	}
+	s.tally(w, -1)
+	w.taken--
+	s.tally(w, 1)
+	s.count.states[l.state]--
+	s.index.SetLoad(index.Worker(l.worker), w.load())
+}
+
+// setState moves a live lease on.
+func (s *State) setState(l *lease, to wire.State) {
+	s.count.states[l.state]--
+	l.state = to
+	s.count.states[to]++
+}
+
+// askBack stops believing in a granted lease's client: its worker decides.
+// The room returns with the worker's answer, never on a timer.
+func (s *State) askBack(slot int32, out *Outbox) {
+	l := s.leases.slots.at(slot)
+	s.expiry.remove(slot)
+	s.setState(l, wire.StateAskedBack)
+	s.count.revokes++
+	s.pushRevoke(l, out)
+}
+
+// pushRevoke tells the lease's worker, if it is connected, that the lease is
+// asked back. After each registration the push is repeated.
+func (s *State) pushRevoke(l *lease, out *Outbox) {
+	w := s.workers.at(l.worker)
+	if w.session == 0 {
+		return
+	}
+	out.next(w.session, 0, wire.KindRevoke).Revoke = wire.Revoke{Handle: w.handle, Lease: l.id}
+}
+
+// begin hands a live lease to its worker: only its report ends it from here.
+func (s *State) begin(slot int32) {
+	l := s.leases.slots.at(slot)
+	if l.state != wire.StateBegun {
+		s.expiry.remove(slot)
+		s.setState(l, wire.StateBegun)
+	}
+}
+
+// end ends a live lease, once, and gives its room back.
+func (s *State) end(slot int32, reason wire.Reason) {
+	l := s.leases.slots.at(slot)
+	s.expiry.remove(slot)
+	s.dropKey(slot)
+	s.detach(slot)
+	if l.flags&leaseOrphan == 0 {
+		s.count.ends[reason]++
+	}
+	s.clients.drop(l.client)
+	if l.flags&leaseAdopted != 0 {
+		a := s.leases.adopted[l.id]
+		delete(s.leases.adopted, l.id)
+		l.id = a.last
+		reason = wire.ReasonNone // how that one ended is forgotten
+	}
+	l.state, l.reason, l.flags = wire.StateEnded, reason, 0
+	s.leases.give(slot)
+}
+
+// adopt believes a worker's report that the task of a lease runs. A lease that
+// the table does not know is rebuilt from the record.
+func (s *State) adopt(now Time, n int32, r *wire.Record) {
+	if slot, ok := s.leases.find(r.Lease); ok {
+		if s.leases.slots.at(slot).worker == n {
+			s.begin(slot)
+		}
+		return // or it is another worker's: nothing that n says changes it
+	}
+	slot := s.leases.take()
+	l := s.leases.slots.at(slot)
+	s.leases.adopted[r.Lease] = adopted{slot: slot, last: l.id}
+	l.id = r.Lease
+	l.write(r.Task, r.Owner, r.Group, nil, r.Resources)
+	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
+	l.reason, l.flags = wire.ReasonNone, leaseAdopted
+	l.client, l.content = s.clients.hold(r.Client), 0
+	l.state = wire.StateBegun
+	s.attach(slot)
+	s.index.SetLoad(index.Worker(n), s.workers.at(n).load())
+	s.count.adopted++
+	if r.Lease.Instance == s.cfg.Instance {
+		// It ended here already. It takes room until its worker ends it, but no
+		// second end is counted, and a repeat of its task is not answered with it.
+		l.flags |= leaseOrphan
+		return
+	}
+	l.keyHash = keyHash(s.clients.list[l.client].hash, l.key())
+	if _, taken := s.findKey(l.client, l.keyHash, l.key()); !taken && l.client != noClient {
+		s.addKey(slot)
+	}
+}

@@ -1,0 +1,245 @@
+package sched
+
+import (
+	"math"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// register applies a registration: it decides whether the incarnation speaks
+// for the worker, believes its list of leases, and names the grantor that the
+// agent must promise before it gets anything.
+func (s *State) register(now Time, sess *session, from Session, request uint64, m *wire.Register, out *Outbox) {
+	n, known := s.byID[m.Worker]
+	if s.isVoid(m, n, known) {
+		s.tellSuperseded(from, request, m.Worker, m.Incarnation, out)
+		return
+	}
+	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
+		s.count.stale++ // late, from an old connection
+		return
+	}
+	if err := s.admit(m, sess); err != nil {
+		out.put(from, request, err)
+		return
+	}
+	if !known {
+		var err *wire.Error
+		if n, err = s.newWorker(now, m.Worker); err != nil {
+			out.put(from, request, err)
+			return
+		}
+	}
+	if err := s.dress(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources))); err != nil {
+		if !known {
+			s.forget(n)
+		}
+		out.put(from, request, err)
+		return
+	}
+	s.riseAbove(m.Promised)
+	s.succeed(now, n, m)
+	h := s.connect(n, sess, from)
+	s.heard(n, now)
+	s.settle(n)
+	out.put(from, request, &wire.Registered{Handle: h, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
+	s.repeatRevokes(n, out)
+}
+
+// isVoid reports whether a registration is of an incarnation that a newer one
+// superseded, or that was removed. One that promised this very instance and is
+// not the present one was known before.
+func (s *State) isVoid(m *wire.Register, n int32, known bool) bool {
+	if known {
+		w := s.workers.at(n)
+		if m.Incarnation == w.incarnation {
+			return false
+		}
+		if w.superseded != nil {
+			for _, i := range w.superseded {
+				if i == m.Incarnation {
+					return true
+				}
+			}
+		}
+	}
+	return m.Promised.Instance == s.cfg.Instance
+}
+
+// admit checks the limits that a registration could break.
+func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
+	switch {
+	case len(sess.links) >= maxLinks:
+		return &wire.Error{Code: wire.CodeBusy, Field: "worker", Limit: maxLinks,
+			Message: "too many registrations on this connection"}
+	case s.leases.live+len(m.Leases) > s.cfg.MaxLeases:
+		return &wire.Error{Code: wire.CodeLeaseLimit, Field: "leases", Limit: uint64(s.cfg.MaxLeases),
+			Message: "too many leases are alive"}
+	case m.Promised.Epoch == math.MaxUint32:
+		return &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: math.MaxUint32 - 1,
+			Message: "no epoch can follow the promised one"}
+	}
+	return nil
+}
+
+// riseAbove makes this scheduler's epoch larger than any that a worker
+// promised to another instance, so that its grants win.
+func (s *State) riseAbove(p wire.Grantor) {
+	if p.Instance != s.cfg.Instance && p.Instance != 0 {
+		p.Epoch++
+	}
+	s.epoch = max(s.epoch, p.Epoch)
+}
+
+// succeed puts the incarnation that registers in the place of the one before,
+// or of itself, and makes the lease table agree with its list.
+func (s *State) succeed(now Time, n int32, m *wire.Register) {
+	w := s.workers.at(n)
+	fresh := w.incarnation != m.Incarnation
+	if fresh && w.incarnation != 0 {
+		if w.superseded == nil {
+			w.superseded = new([supersededMemory]uint64)
+		}
+		copy(w.superseded[1:], w.superseded[:])
+		w.superseded[0] = w.incarnation
+	}
+	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
+	for i := range m.Leases {
+		r := &m.Leases[i]
+		slot, ok := s.leases.find(r.Lease)
+		switch {
+		case ok && s.leases.slots.at(slot).worker == n && r.Outcome == wire.ReasonNone:
+			s.leases.slots.at(slot).flags |= leaseListed
+		case ok && s.leases.slots.at(slot).worker == n:
+			s.end(slot, r.Outcome)
+		}
+	}
+	s.loseUnlisted(n, fresh)
+	for i := range m.Leases {
+		if r := &m.Leases[i]; r.Outcome == wire.ReasonNone {
+			s.adopt(now, n, r)
+		}
+	}
+	s.measure(n, m.Slots, m.External)
+}
+
+// loseUnlisted ends the leases that a registration does not list: all of them
+// if the incarnation is fresh; else those that had begun, for a lease that has
+// not begun survives a reconnect. The marks of the listed ones are taken off.
+func (s *State) loseUnlisted(n int32, fresh bool) {
+	for e := s.workers.at(n).head; e != 0; {
+		slot := e - 1
+		l := s.leases.slots.at(slot)
+		e = l.next
+		if l.flags&leaseListed == 0 && (fresh || l.state == wire.StateBegun) {
+			s.end(slot, wire.ReasonLost)
+		}
+		l.flags &^= leaseListed
+	}
+}
+
+// repeatRevokes asks again for every lease of a worker that is asked back: the
+// first revoke may have been lost with the old connection.
+func (s *State) repeatRevokes(n int32, out *Outbox) {
+	for e := s.workers.at(n).head; e != 0; {
+		l := s.leases.slots.at(e - 1)
+		if l.state == wire.StateAskedBack {
+			s.pushRevoke(l, out)
+		}
+		e = l.next
+	}
+}
+
+// promise makes a worker eligible: what it began under an older grantor has
+// been reported before this message.
+func (s *State) promise(now Time, sess *session, from Session, request uint64, m *wire.Promised, out *Outbox) {
+	if int(m.Handle) >= len(sess.links) {
+		s.reporter(now, sess, from, request, m.Handle, 0, out)
+		return
+	}
+	n := sess.links[m.Handle].worker
+	w := s.workers.at(n)
+	if w.session != from || w.handle != m.Handle {
+		s.reporter(now, sess, from, request, m.Handle, 0, out)
+		return
+	}
+	if m.Grantor.Instance != s.cfg.Instance || m.Grantor.Epoch > s.epoch {
+		out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "epoch",
+			Message: "the promise names another scheduler"})
+		return
+	}
+	w.promised = true
+	s.heard(n, now)
+	s.settle(n)
+}
+
+func (s *State) heartbeat(now Time, sess *session, from Session, request uint64, m *wire.Heartbeat, out *Outbox) {
+	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+	if !ok {
+		return
+	}
+	s.count.heartbeats++
+	s.measure(n, s.workers.at(n).slots, m.External)
+}
+
+func (s *State) begun(now Time, sess *session, from Session, request uint64, m *wire.Begun, out *Outbox) {
+	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+	if !ok {
+		return
+	}
+	if s.leases.live >= s.cfg.MaxLeases {
+		if _, live := s.leases.find(m.Record.Lease); !live {
+			out.put(from, request, refusals[wire.CodeLeaseLimit])
+			return
+		}
+	}
+	s.adopt(now, n, &m.Record)
+}
+
+// ended handles the report that a task is over, or was refused. It is
+// acknowledged even if nothing was left to end, so that it is not repeated.
+func (s *State) ended(now Time, sess *session, from Session, request uint64, m *wire.End, out *Outbox) {
+	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+	if !ok {
+		return
+	}
+	if slot, ok := s.leases.find(m.Lease); ok && s.leases.slots.at(slot).worker == n {
+		s.end(slot, m.Outcome)
+	}
+	out.put(from, request, endedAnswer)
+}
+
+var endedAnswer = &wire.Ended{}
+
+// revoked handles the worker's proof that a lease that was asked back never
+// began and never will.
+func (s *State) revoked(now Time, sess *session, from Session, request uint64, m *wire.Revoked, out *Outbox) {
+	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+	if !ok {
+		return
+	}
+	if slot, ok := s.leases.find(m.Lease); ok {
+		if l := s.leases.slots.at(slot); l.worker == n && l.state == wire.StateAskedBack {
+			s.end(slot, wire.ReasonRevoked)
+		}
+	}
+}
+
+func (s *State) deregister(now Time, sess *session, from Session, request uint64, m *wire.Deregister, out *Outbox) {
+	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+	if !ok {
+		return
+	}
+	s.remove(n)
+	out.put(from, request, &wire.Gone{})
+}
+
+// RemoveWorker removes a worker of either kind; its leases end as lost. It
+// reports whether the worker was known.
+func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
+	n, ok := s.byID[id]
+	if ok {
+		s.remove(n)
+	}
+	return ok
+}

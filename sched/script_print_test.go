@@ -1,0 +1,123 @@
+package sched
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// flush prints what the core wants sent, one line for each message.
+func (c *script) flush() {
+	for i := range c.out.Items {
+		it := &c.out.Items[i]
+		if text := c.text(it); text != "" {
+			fmt.Fprintf(&c.print, "%s <- %s\n", c.names[it.To], text)
+		}
+	}
+}
+
+func (c *script) text(it *Item) string {
+	switch m := it.Message().(type) {
+	case *wire.HelloOK:
+		return ""
+	case *wire.Placed:
+		return c.placed(m, c.request[it.Request])
+	case *wire.PlacedAll:
+		parts := []string{}
+		for i := range m.Results {
+			r := &m.Results[i]
+			if r.Code != wire.CodeOK {
+				parts = append(parts, r.Code.String())
+				continue
+			}
+			parts = append(parts, c.placed(&r.Placed, "-"))
+		}
+		return strings.Join(parts, "; ")
+	case *wire.Released:
+		return strings.TrimSpace(fmt.Sprintf("released: %v %v", m.Code, reasonText(m.Reason)))
+	case *wire.Renewed:
+		parts := []string{}
+		for _, l := range m.Leases {
+			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%v %v", l.State, reasonText(l.Reason))))
+		}
+		return "renewed: " + strings.Join(parts, ", ")
+	case *wire.Registered:
+		worker := c.request[it.Request]
+		c.handles[c.names[it.To]+" "+worker] = m.Handle
+		return fmt.Sprintf("registered %s under %d/%d", worker, m.Grantor.Epoch, m.Grantor.Instance)
+	case *wire.Revoke:
+		return fmt.Sprintf("revoke %s handle=%d", c.leases[m.Lease], m.Handle)
+	case *wire.Ended:
+		return "ended " + c.request[it.Request]
+	case *wire.Superseded:
+		return fmt.Sprintf("superseded %s incarnation=%d", m.Worker, m.Incarnation)
+	case *wire.Error:
+		return strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field))
+	}
+	return it.Kind.String()
+}
+
+func (c *script) placed(m *wire.Placed, task string) string {
+	name, ok := c.leases[m.Lease]
+	if !ok {
+		name = fmt.Sprintf("L%d", len(c.ids)+1)
+		c.leases[m.Lease], c.ids[name] = name, m.Lease
+	}
+	worker, address := wire.ReadTarget(m.Target)
+	text := fmt.Sprintf("placed %s: %s on %s at %s incarnation=%d ttl=%gs", task, name, worker, address, m.Incarnation, float64(m.TTLMS)/1000)
+	for bit, flag := range []string{"repeat", "begun", "asked_back", "best_effort"} {
+		if m.Flags&(1<<bit) != 0 {
+			text += " " + flag
+		}
+	}
+	return text
+}
+
+func reasonText(r wire.Reason) string {
+	if r == wire.ReasonNone {
+		return ""
+	}
+	return r.String()
+}
+
+// show prints a listing.
+func (c *script) show(verb string, words []string, args map[string]string) {
+	switch verb {
+	case "stats":
+		st := c.s.stats()
+		fmt.Fprintf(&c.print, "workers %d/%d/%d slots %d/%d granted %d asked_back %d begun %d assumed %d\n", st.Online, st.Suspicious,
+			st.Offline, st.Used, st.Slots, st.Granted, st.AskedBack, st.Begun, st.Assumed)
+		for _, k := range list(args["counters"]) {
+			fmt.Fprintf(&c.print, "%s %d\n", k, st.Counters[k])
+		}
+	case "workers":
+		page := c.s.listWorkers(c.now, &wire.ListWorkers{After: args["after"], Limit: uint32(c.num(args, "limit", 0)),
+			Tags: list(args["tags"]), State: args["state"]})
+		for i := range page.Rows {
+			c.print.WriteString(infoText(&page.Rows[i]) + "\n")
+		}
+		if page.Next != "" {
+			fmt.Fprintf(&c.print, "next=%s\n", page.Next)
+		}
+	case "worker":
+		m := c.s.getWorker(c.now, &wire.GetWorker{ID: words[0]})
+		w, ok := m.(*wire.Worker)
+		if !ok {
+			fmt.Fprintf(&c.print, "%v\n", m.(*wire.Error).Code)
+			return
+		}
+		c.print.WriteString(infoText(&w.Info) + "\n")
+		for _, l := range w.Leases {
+			fmt.Fprintf(&c.print, "  %s %v task=%s\n", c.leases[l.Lease], l.State, l.Task)
+		}
+	}
+}
+
+func infoText(w *wire.WorkerInfo) string {
+	text := fmt.Sprintf("%s %s %d+%d/%d", w.ID, w.State, w.Taken, w.External, w.Slots)
+	if len(w.Tags) > 0 {
+		text += " tags=" + strings.Join(w.Tags, ",")
+	}
+	return strings.TrimSpace(text + " " + strings.Join(w.Flags, " "))
+}

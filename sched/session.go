@@ -1,0 +1,122 @@
+package sched
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+// maxLinks bounds the registrations of one connection.
+const maxLinks = 4096
+
+// session is one connection that has said hello.
+type session struct {
+	client int32
+	links  []link // by handle
+}
+
+// link is one registration of a worker through a session. It is the worker's
+// present one as long as the worker names the session and the handle.
+type link struct {
+	worker      int32
+	id          string
+	incarnation uint64
+}
+
+// hello opens a session.
+func (s *State) hello(from Session, request uint64, m wire.Message, out *Outbox) {
+	h, ok := m.(*wire.Hello)
+	if !ok {
+		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"})
+		return
+	}
+	s.sessions[from] = &session{client: s.clients.hold([]byte(h.Client))}
+	out.put(from, request, &wire.HelloOK{
+		Version:     min(h.MaxVersion, wire.Version),
+		Server:      s.cfg.Version,
+		Grantor:     s.Grantor(),
+		HeartbeatMS: uint32(s.cfg.Heartbeat),
+		StartTTLMS:  uint32(s.cfg.StartTTL),
+		Limits:      limits,
+	})
+}
+
+// limits is what HelloOK reports.
+var limits = map[string]uint64{
+	"frame":         wire.MaxFrame,
+	"id":            wire.MaxID,
+	"address":       wire.MaxAddress,
+	"tag":           wire.MaxTag,
+	"worker_tags":   wire.MaxWorkerTags,
+	"task_tags":     wire.MaxTaskTags,
+	"resources":     wire.MaxResources,
+	"batch":         wire.MaxBatch,
+	"worker_leases": wire.MaxWorkerLeases,
+	"page":          wire.MaxPage,
+	"ttl_ms":        wire.MaxTTL,
+	"priority":      wire.MaxPriority,
+}
+
+// Close forgets a session whose connection is gone. Workers registered through
+// it become suspicious at once; the leases of its client live on.
+func (s *State) Close(now Time, id Session, out *Outbox) {
+	sess := s.sessions[id]
+	if sess == nil || id == 0 {
+		return
+	}
+	for h, k := range sess.links {
+		w := s.workers.at(k.worker)
+		if w.session != id || w.handle != uint32(h) {
+			continue
+		}
+		w.session, w.promised = 0, false
+		if w.presence == online {
+			s.setPresence(k.worker, suspicious)
+		}
+		s.settle(k.worker)
+	}
+	s.clients.drop(sess.client)
+	delete(s.sessions, id)
+}
+
+// connect makes this session the worker's present connection and returns its
+// handle there.
+func (s *State) connect(n int32, sess *session, from Session) uint32 {
+	w := s.workers.at(n)
+	k := link{worker: n, id: w.id, incarnation: w.incarnation}
+	w.promised = false
+	if w.session == from {
+		sess.links[w.handle] = k
+		return w.handle
+	}
+	w.session, w.handle = from, uint32(len(sess.links))
+	sess.links = append(sess.links, k)
+	return w.handle
+}
+
+// reporter finds the worker that a report speaks for. A report that is late,
+// repeated or of another incarnation changes nothing; the last is told so.
+func (s *State) reporter(now Time, sess *session, from Session, request uint64, handle, seq uint32, out *Outbox) (int32, bool) {
+	if int(handle) >= len(sess.links) {
+		out.put(from, request, &wire.Error{Code: wire.CodeNotRegistered, Field: "handle",
+			Message: "no worker is registered on this connection under this handle"})
+		return 0, false
+	}
+	k := &sess.links[handle]
+	w := s.workers.at(k.worker)
+	if w.session != from || w.handle != handle {
+		if cur, ok := s.byID[k.id]; !ok || s.workers.at(cur).incarnation != k.incarnation {
+			s.tellSuperseded(from, request, k.id, k.incarnation, out)
+		}
+		s.count.stale++
+		return 0, false
+	}
+	if seq <= w.seq {
+		s.count.stale++
+		return 0, false
+	}
+	w.seq = seq
+	s.heard(k.worker, now)
+	return k.worker, true
+}
+
+func (s *State) tellSuperseded(to Session, request uint64, worker string, incarnation uint64, out *Outbox) {
+	s.count.superseded++
+	out.put(to, request, &wire.Superseded{Worker: worker, Incarnation: incarnation})
+}
