@@ -1,0 +1,185 @@
+package sched
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// fleet returns a scheduler with n promised workers of 16 slots, spread over
+// 48 tag sets, one agent session and one client session.
+func fleet(tb testing.TB, n int) *State {
+	cfg := DefaultConfig()
+	cfg.Instance = 7
+	s, err := New(cfg)
+	require.NoError(tb, err)
+	var out Outbox
+	s.Apply(0, 1, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: "bench"}, &out)
+	for i := range n {
+		if i%maxLinks == 0 {
+			s.Apply(0, Session(2+i/maxLinks), 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)
+		}
+		s.Apply(0, Session(2+i/maxLinks), 1, &wire.Register{
+			Worker: fmt.Sprintf("worker-%06d", i), Address: fmt.Sprintf("10.0.%d.%d:9000", i/250, i%250), Incarnation: 1, Seq: 1,
+			Tags: []string{"linux", fmt.Sprintf("model-%d", i%48), fmt.Sprintf("zone-%d", i%4)}, Slots: 16,
+		}, &out)
+		s.Apply(0, Session(2+i/maxLinks), 0, &wire.Promised{Handle: uint32(i % maxLinks), Grantor: s.Grantor()}, &out)
+		out.Reset()
+	}
+	return s
+}
+
+// cycle runs whole lives of tasks: schedule, begun, end.
+type cycle struct {
+	s        *State
+	out      Outbox
+	schedule wire.Schedule
+	begun    wire.Begun
+	end      wire.End
+	tags     [][]byte
+	seqs     map[int32]uint32
+	n        int
+}
+
+func newCycle(s *State) *cycle {
+	c := &cycle{s: s, end: wire.End{Outcome: wire.ReasonOK}}
+	for i := range 50 {
+		c.tags = append(c.tags, wire.AppendTags(nil, []string{fmt.Sprintf("model-%d", i%48), "linux"}[:1+i%2]))
+	}
+	c.schedule.Task = []byte("task-00000000")
+	return c
+}
+
+func (c *cycle) place(tb testing.TB) *wire.Placed {
+	c.n++
+	for i, v := len(c.schedule.Task)-1, c.n; i > 4; i, v = i-1, v/10 {
+		c.schedule.Task[i] = '0' + byte(v%10)
+	}
+	c.schedule.Tags = c.tags[c.n%len(c.tags)]
+	c.out.Reset()
+	c.s.Apply(1, 1, 1, &c.schedule, &c.out)
+	if c.out.Items[0].Kind != wire.KindPlaced {
+		tb.Fatal(c.out.Items[0].Other)
+	}
+	return &c.out.Items[0].Placed
+}
+
+// live runs one task from schedule to end.
+func (c *cycle) live(tb testing.TB) {
+	p := c.place(tb)
+	slot, _ := c.s.leases.find(p.Lease)
+	w := c.s.workers.at(c.s.leases.slots.at(slot).worker)
+	c.begun = wire.Begun{Handle: w.handle, Seq: w.seq + 1, Record: wire.Record{Lease: p.Lease, Task: c.schedule.Task}}
+	c.end.Handle, c.end.Seq, c.end.Lease = w.handle, w.seq+2, p.Lease
+	from := w.session
+	c.s.Apply(1, from, 0, &c.begun, &c.out)
+	c.s.Apply(1, from, 2, &c.end, &c.out)
+}
+
+func BenchmarkScheduleBegunEnd(b *testing.B) {
+	for _, n := range []int{5_000, 100_000, 1_000_000} {
+		if n > 100_000 && testing.Short() {
+			continue
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			c := newCycle(fleet(b, n))
+			b.ReportAllocs()
+			for b.Loop() {
+				c.live(b)
+			}
+		})
+	}
+}
+
+// BenchmarkScheduleRelease is one placement and its release: a lease's whole
+// life as far as the scheduler alone decides it.
+func BenchmarkScheduleRelease(b *testing.B) {
+	c := newCycle(fleet(b, 5_000))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := wire.Release{Lease: c.place(b).Lease}
+		c.s.Apply(1, 1, 1, &r, &c.out)
+	}
+}
+
+// BenchmarkScheduleRefused asks for a worker in a fleet that is full.
+func BenchmarkScheduleRefused(b *testing.B) {
+	c := newCycle(fleet(b, 5_000))
+	for range 5_000 * 16 {
+		c.schedule.Tags = nil
+		c.n++
+		c.schedule.Task = fmt.Appendf(c.schedule.Task[:0], "task-%08d", c.n)
+		c.s.Apply(1, 1, 1, &c.schedule, &c.out)
+		c.out.Reset()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.schedule.Task = append(c.schedule.Task[:0], "another"...)
+		c.schedule.Tags = c.tags[0]
+		c.out.Reset()
+		c.s.Apply(1, 1, 1, &c.schedule, &c.out)
+	}
+	require.Equal(b, wire.KindError, c.out.Items[0].Kind)
+}
+
+func BenchmarkHeartbeat(b *testing.B) {
+	s := fleet(b, 5_000)
+	var out Outbox
+	m := wire.Heartbeat{Seq: 1}
+	b.ReportAllocs()
+	for b.Loop() {
+		if m.Handle = (m.Handle + 1) % maxLinks; m.Handle == 0 {
+			m.Seq++
+		}
+		s.Apply(1, 2, 0, &m, &out)
+	}
+	require.Empty(b, out.Items)
+}
+
+// TestHotPathAllocatesNothing: once the tables have grown, a task's life and a
+// heartbeat cost no allocation.
+func TestHotPathAllocatesNothing(t *testing.T) {
+	c := newCycle(fleet(t, 500))
+	for range 3 * leaseMemory {
+		c.live(t)
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, func() { c.live(t) }))
+	require.NoError(t, c.s.Check())
+	h := wire.Heartbeat{Seq: 1 << 30}
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		h.Seq++
+		c.s.Apply(1, 2, 0, &h, &c.out)
+	}))
+}
+
+// BenchmarkMemory reports the heap that an idle worker and a live lease take,
+// ids included.
+func BenchmarkMemory(b *testing.B) {
+	for b.Loop() {
+		const workers, leases = 20_000, 131_072
+		before := heap()
+		s := fleet(b, workers)
+		perWorker := float64(heap()-before) / workers
+		c := newCycle(s)
+		c.schedule.Tags = nil
+		before = heap()
+		for range leases {
+			c.place(b)
+		}
+		b.ReportMetric(perWorker, "B/worker")
+		b.ReportMetric(float64(heap()-before)/leases, "B/lease")
+		runtime.KeepAlive(s)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
