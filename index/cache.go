@@ -4,7 +4,7 @@ package index
 // and encodings. A further key takes the place of the oldest.
 const aliasesKept = 4
 
-// matchesKept bounds the groups listed by all cached requirements together (40 bytes each). Beyond
+// matchesKept bounds the groups listed by all cached requirements together (38 bytes each). Beyond
 // it the lists of the requirements that were not used for longest are dropped and built again on
 // their next use.
 const matchesKept = 1 << 20
@@ -73,7 +73,7 @@ func (c *cache) evict(r *Requirement) {
 	for _, key := range r.aliases {
 		delete(c.byKey, key)
 	}
-	c.matches -= len(r.matches)
+	c.matches -= len(r.groups)
 	r.aliases, r.cached = nil, false
 }
 
@@ -108,11 +108,11 @@ func (c *cache) resized(r *Requirement, before int) {
 	if !r.cached {
 		return
 	}
-	c.matches += len(r.matches) - before
+	c.matches += len(r.groups) - before
 	for old := c.oldest; old != nil && c.matches > c.matchesKept; old = old.newer {
 		if old != r {
-			c.matches -= len(old.matches)
-			old.matches, old.built = nil, false
+			c.matches -= len(old.groups)
+			old.drop()
 		}
 	}
 }

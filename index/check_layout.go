@@ -84,8 +84,8 @@ func (x *Index) checkCache() error {
 	listed, aliases, matches, lists := 0, 0, 0, 0
 	var newer *Requirement
 	for r := c.newest; r != nil; newer, r = r, r.older {
-		listed, aliases, matches = listed+1, aliases+len(r.aliases), matches+len(r.matches)
-		if len(r.matches) > 0 {
+		listed, aliases, matches = listed+1, aliases+len(r.aliases), matches+len(r.groups)
+		if len(r.groups) > 0 {
 			lists++
 		}
 		if r.newer != newer || !r.cached || c.byTags[r.canonical] != r {
@@ -123,15 +123,17 @@ func (x *Index) checkMatches() error {
 		if !r.built || r.seen != x.layout.changes.next {
 			continue
 		}
-		var want []match
+		var slots []uint32
 		for slot, set := range sets {
 			lacks := func(name string) bool { return !set[name] }
 			if set != nil && !slices.ContainsFunc(r.tags, lacks) {
-				want = appendMatch(want, uint32(slot))
+				slots = append(slots, uint32(slot))
 			}
 		}
-		if !slices.Equal(r.matches, want) {
-			return fmt.Errorf("requirement %q lists %v, not %v", r.tags, r.matches, want)
+		var want Requirement
+		want.fill(slots)
+		if !slices.Equal(r.groups, want.groups) || !slices.Equal(r.matches, want.matches) {
+			return fmt.Errorf("requirement %q lists %v in %v, not slots %v", r.tags, r.matches, r.groups, slots)
 		}
 	}
 	return nil

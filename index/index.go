@@ -45,7 +45,6 @@ type Index struct {
 	numbers  []uint32
 	setBytes []byte
 	slots    []uint32
-	matches  []match
 }
 
 // A record is what the index knows of a worker beside its key: 16 bytes.

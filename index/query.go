@@ -41,30 +41,27 @@ func (x *Index) Intern(key []byte, tags []string) *Requirement {
 func (x *Index) Least(r *Requirement) (Worker, bool) {
 	x.refresh(r)
 	l := &x.layout
-	least, slot := uint64(keyFull), uint32(0)
-	for i := range r.matches {
-		m := &r.matches[i]
-		if l.groupLeast[m.group] >= least {
+	least, block, matching := uint64(keyFull), uint32(0), uint16(0)
+	for i, g := range r.groups {
+		if l.groupLeast[g] >= least {
 			continue
 		}
+		m := &r.matches[i]
 		for left := m.blocks; left != 0; left &= left - 1 {
-			i := uint32(bits.TrailingZeros16(left))
-			b := m.group*groupBlocks + i
+			i := uint32(bits.TrailingZeros16(left)) % groupBlocks
+			b := g*groupBlocks + i
 			if l.blockLeast[b] >= least {
 				continue
 			}
-			for slots := m.slots[i]; slots != 0; slots &= slots - 1 {
-				s := b*blockSlots + uint32(bits.TrailingZeros16(slots))
-				if top := l.tops[s]; top < least {
-					least, slot = top, s
-				}
+			if top := l.leastAmong(b, m.slots[i]); top < least {
+				least, block, matching = top, b, m.slots[i]
 			}
 		}
 	}
 	if least == keyFull {
 		return 0, false
 	}
-	return l.profiles[slot].winner(), true
+	return l.holder(block, matching, least).winner(), true
 }
 
 // refresh brings a requirement up to date if anything changed since its last use.
@@ -77,7 +74,7 @@ func (x *Index) refresh(r *Requirement) {
 // AnyMatch reports whether any known worker, eligible or not, has all the tags.
 func (x *Index) AnyMatch(r *Requirement) bool {
 	x.refresh(r)
-	return len(r.matches) > 0
+	return len(r.groups) > 0
 }
 
 // Matching returns all known workers, eligible or not, that have all the tags. The bitmap is the

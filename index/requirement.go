@@ -17,18 +17,19 @@ type Requirement struct {
 	feasible   bool   // all tags are alive
 	resolvedAt uint64 // tagTable.changes when set and feasible were found out
 
-	built   bool    // matches is right for the state after the first seen changes of the layout
-	seen    uint64  // changes of the layout that matches includes
-	matches []match // by ascending group
+	built   bool     // matches is right for the state after the first seen changes of the layout
+	seen    uint64   // changes of the layout that matches includes
+	groups  []uint32 // the groups of the layout that hold matching profiles, ascending
+	matches []match  // the profiles, group by group as in groups
 
 	aliases      []string     // the callers' keys in the cache, oldest first
 	newer, older *Requirement // the list of the cache by last use
 	cached       bool
 }
 
-// A match says which profiles of one group have all the tags of a requirement.
+// A match says which profiles of one group have all the tags of a requirement. The number of the
+// group stands apart from it, because most groups are passed over without a look at their profiles.
 type match struct {
-	group  uint32
 	blocks uint16              // the blocks that have such profiles
 	slots  [groupBlocks]uint16 // by block: the slots that hold them
 }
@@ -79,7 +80,7 @@ func (r *Requirement) matchesProfile(p *profile) bool {
 // mark notes whether the profile in a slot matches.
 func (r *Requirement) mark(slot uint32, matched bool) {
 	g, b, bit := slot/groupSlots, slot/blockSlots%groupBlocks, uint16(1)<<(slot%blockSlots)
-	i, found := slices.BinarySearchFunc(r.matches, g, func(m match, g uint32) int { return int(m.group) - int(g) })
+	i, found := slices.BinarySearch(r.groups, g)
 	switch {
 	case !matched && !found:
 		return
@@ -89,11 +90,11 @@ func (r *Requirement) mark(slot uint32, matched bool) {
 			m.blocks &^= 1 << b
 		}
 		if m.blocks == 0 {
-			r.matches = slices.Delete(r.matches, i, i+1)
+			r.groups, r.matches = slices.Delete(r.groups, i, i+1), slices.Delete(r.matches, i, i+1)
 		}
 		return
 	case !found:
-		r.matches = slices.Insert(r.matches, i, match{group: g})
+		r.groups, r.matches = slices.Insert(r.groups, i, g), slices.Insert(r.matches, i, match{})
 	}
 	m := &r.matches[i]
 	m.slots[b] |= bit
@@ -106,7 +107,7 @@ func (x *Index) bring(r *Requirement) {
 	if r.resolvedAt != x.tags.changes || !r.built {
 		x.resolve(r)
 	}
-	next, before := x.layout.changes.next, len(r.matches)
+	next, before := x.layout.changes.next, len(r.groups)
 	missed := next - r.seen
 	if !r.built || missed > changesKept || missed > uint64(x.profileCount) {
 		x.build(r)
@@ -142,7 +143,7 @@ func (x *Index) resolve(r *Requirement) {
 
 // build finds the matches by intersecting the bitmaps of profiles.
 func (x *Index) build(r *Requirement) {
-	r.matches = nil
+	r.drop()
 	if !r.feasible {
 		return
 	}
@@ -160,24 +161,29 @@ func (x *Index) build(r *Requirement) {
 		}
 		slices.Sort(slots)
 	}
-	matches := x.matches[:0]
-	for _, slot := range slots {
-		matches = appendMatch(matches, slot)
-	}
-	r.matches = slices.Clone(matches)
-	x.slots, x.matches = slots, matches
+	x.slots = slots
+	r.fill(slots)
 }
 
-// appendMatch marks a slot that is beyond all those marked before.
-func appendMatch(matches []match, slot uint32) []match {
-	g, b := slot/groupSlots, slot/blockSlots%groupBlocks
-	last := len(matches) - 1
-	if last < 0 || matches[last].group != g {
-		matches = append(matches, match{group: g})
-		last++
+// drop forgets the matches.
+func (r *Requirement) drop() { r.groups, r.matches, r.built = nil, nil, false }
+
+// fill sets the matches to the profiles in the given slots, which ascend.
+func (r *Requirement) fill(slots []uint32) {
+	groups := 0
+	for i, slot := range slots {
+		if i == 0 || slot/groupSlots != slots[i-1]/groupSlots {
+			groups++
+		}
 	}
-	m := &matches[last]
-	m.blocks |= 1 << b
-	m.slots[b] |= 1 << (slot % blockSlots)
-	return matches
+	r.groups, r.matches = make([]uint32, 0, groups), make([]match, 0, groups)
+	for i, slot := range slots {
+		if i == 0 || slot/groupSlots != slots[i-1]/groupSlots {
+			r.groups, r.matches = append(r.groups, slot/groupSlots), append(r.matches, match{})
+		}
+		b := slot / blockSlots % groupBlocks
+		m := &r.matches[len(r.matches)-1]
+		m.blocks |= 1 << b
+		m.slots[b] |= 1 << (slot % blockSlots)
+	}
 }
