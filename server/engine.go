@@ -1,0 +1,211 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Detection of peers that vanished without a word.
+const (
+	keepIdle     = 15 // seconds of silence before the first probe
+	keepInterval = 5  // seconds between probes
+	keepCount    = 3  // probes without an answer
+	userTimeout  = 30 * time.Second
+)
+
+// events is what gnet calls.
+type events struct {
+	gnet.BuiltinEventEngine
+	srv    *Server
+	booted chan error
+}
+
+// startEngine binds the native port and starts the event loops.
+func (s *Server) startEngine() error {
+	ev := &events{srv: s, booted: make(chan error, 1)}
+	ran := make(chan error, 1)
+	go func() {
+		defer close(s.engineDone)
+		ran <- gnet.Run(ev, "tcp://"+s.cfg.Addr,
+			gnet.WithNumEventLoop(s.cfg.Loops),
+			gnet.WithReuseAddr(true),
+			gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+			gnet.WithReadBufferCap(peekBytes),
+			gnet.WithLogger(gnetLogger{s.log, s.limiter}))
+	}()
+	select {
+	case err := <-ev.booted:
+		return err
+	case err := <-ran:
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("server: the native port %s is in use: %w", s.cfg.Addr, err)
+		}
+		return fmt.Errorf("server: the native port %s: %w", s.cfg.Addr, err)
+	}
+}
+
+// stopEngine closes the native port and every connection. gnet looks only twice
+// a second whether it has stopped; the end of its Run is seen at once.
+func (s *Server) stopEngine() {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.engine.Stop(now)
+	<-s.engineDone
+}
+
+// OnBoot runs when the port is bound. The options of connections are set on the
+// listener, which they inherit; gnet's own option for it hides a failed bind.
+func (e *events) OnBoot(engine gnet.Engine) gnet.Action {
+	e.srv.engine = engine
+	err := e.bound(engine)
+	e.booted <- err
+	if err != nil {
+		return gnet.Shutdown
+	}
+	return gnet.None
+}
+
+func (e *events) bound(engine gnet.Engine) error {
+	fd, err := engine.Dup()
+	if err != nil {
+		return fmt.Errorf("server: the native port: %w", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for _, o := range []struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount},
+		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("server: an option of the native port: %w", err)
+		}
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return fmt.Errorf("server: the address of the native port: %w", err)
+	}
+	e.srv.addr = addrOf(sa)
+	return nil
+}
+
+// addrOf returns host:port of a socket's address.
+func addrOf(sa unix.Sockaddr) string {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return (&net.TCPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	case *unix.SockaddrInet6:
+		return (&net.TCPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	}
+	return ""
+}
+
+// OnOpen admits a connection, or tells it why not.
+func (e *events) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
+	defer func() {
+		if e.srv.recovered(recover()) {
+			action = gnet.Close
+		}
+	}()
+	if err := e.srv.admit(); err != nil {
+		return wire.Append(nil, 0, err), gnet.Close
+	}
+	l := e.srv.loopOf(c.EventLoop())
+	s := &session{
+		id:     sched.Session(e.srv.lastSession.Add(1)),
+		conn:   c,
+		loop:   l,
+		opened: e.srv.core.clock.now(),
+		need:   lengthBytes,
+	}
+	c.SetContext(s)
+	l.watched(s)
+	return nil, gnet.None
+}
+
+// OnTraffic handles what came in. It may close the connection before it
+// returns.
+func (e *events) OnTraffic(c gnet.Conn) (action gnet.Action) {
+	s, ok := c.Context().(*session)
+	if !ok {
+		return gnet.Close
+	}
+	defer func() {
+		if e.srv.recovered(recover()) {
+			action = gnet.Close
+		}
+	}()
+	if s.closing {
+		_, _ = c.Discard(-1)
+		return gnet.None
+	}
+	return s.loop.traffic(s)
+}
+
+// OnClose forgets a connection. It may run inside a write that failed.
+func (e *events) OnClose(c gnet.Conn, _ error) gnet.Action {
+	s, ok := c.Context().(*session)
+	if !ok {
+		return gnet.None
+	}
+	defer func() { e.srv.recovered(recover()) }()
+	s.closed, s.closing = true, true
+	delete(s.loop.watch, s)
+	e.srv.connections.Add(-1)
+	e.srv.output.Add(-int64(s.buffered))
+	e.srv.input.Add(-int64(s.held))
+	s.buffered, s.held = 0, 0
+	if s.helloed {
+		e.srv.core.closed(s, &s.loop.gone)
+	}
+	return gnet.None
+}
+
+// admit counts a new connection of either port, or says why there is no place
+// for it.
+func (s *Server) admit() *wire.Error {
+	if s.refusing.Load() {
+		return &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
+	}
+	if n := s.connections.Add(1); n > int64(s.cfg.MaxConnections) {
+		s.connections.Add(-1)
+		s.countClose(wire.CodeBusy)
+		return &wire.Error{Code: wire.CodeBusy, Message: "too many connections",
+			Limit: uint64(s.cfg.MaxConnections), RetryAfterMS: 1000}
+	}
+	return nil
+}
+
+// loopOf returns what belongs to an event loop of gnet.
+func (s *Server) loopOf(el gnet.EventLoop) *loop {
+	s.loopsMu.Lock()
+	defer s.loopsMu.Unlock()
+	l := s.loops[el]
+	if l == nil {
+		l = newLoop(s, el)
+		s.loops[el] = l
+	}
+	return l
+}
+
+// allLoops returns the loops that have had a connection.
+func (s *Server) allLoops() []*loop {
+	s.loopsMu.Lock()
+	defer s.loopsMu.Unlock()
+	all := make([]*loop, 0, len(s.loops))
+	for _, l := range s.loops {
+		all = append(all, l)
+	}
+	return all
+}

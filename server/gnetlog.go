@@ -1,0 +1,47 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/panjf2000/gnet/v2/pkg/logging"
+)
+
+// gnetLogger passes gnet's own lines on to slog, at most one of a kind for each
+// second. What gnet calls information is of use to nobody but a developer.
+type gnetLogger struct {
+	log     *slog.Logger
+	limiter *limiter
+}
+
+var _ logging.Logger = gnetLogger{}
+
+// Debugf implements logging.Logger.
+func (g gnetLogger) Debugf(string, ...any) {}
+
+// Infof implements logging.Logger.
+func (g gnetLogger) Infof(format string, args ...any) {
+	g.line(g.log.Debug, format, args)
+}
+
+// Warnf implements logging.Logger.
+func (g gnetLogger) Warnf(format string, args ...any) {
+	g.line(g.log.Warn, format, args)
+}
+
+// Errorf implements logging.Logger.
+func (g gnetLogger) Errorf(format string, args ...any) {
+	g.line(g.log.Error, format, args)
+}
+
+// Fatalf implements logging.Logger. It does not end the process: an engine that
+// ends surfaces on Server.Done.
+func (g gnetLogger) Fatalf(format string, args ...any) {
+	g.line(g.log.Error, format, args)
+}
+
+func (g gnetLogger) line(write func(string, ...any), format string, args []any) {
+	if ok, dropped := g.limiter.allow(format); ok {
+		write("gnet", "line", fmt.Sprintf(format, args...), "dropped", dropped)
+	}
+}

@@ -1,0 +1,249 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// scheduleRequest is the body of POST /api/v1/schedule. All but task_id may be
+// missing.
+type scheduleRequest struct {
+	TaskID       string           `json:"task_id"`
+	RequiredTags []string         `json:"required_tags"`
+	Owner        string           `json:"owner"`
+	Group        string           `json:"group"`
+	Priority     int64            `json:"priority"`
+	Resources    map[string]int64 `json:"resources"`
+	TTLMS        int64            `json:"ttl_ms"`
+}
+
+// fault returns what is wrong with the request, or "".
+func (q *scheduleRequest) fault() string {
+	switch {
+	case q.Priority < -wire.MaxPriority || q.Priority > wire.MaxPriority:
+		return fmt.Sprintf("priority must lie in %d..%d", -wire.MaxPriority, wire.MaxPriority)
+	case q.TTLMS < 0 || q.TTLMS > wire.MaxTTL:
+		return fmt.Sprintf("ttl_ms must lie in 0..%d", wire.MaxTTL)
+	case q.Owner != "" && !wire.ValidID(q.Owner):
+		return "owner is not an id"
+	case q.Group != "" && !wire.ValidID(q.Group):
+		return "group is not an id"
+	case len(q.Resources) > wire.MaxResources:
+		return fmt.Sprintf("resources may name %d at most", wire.MaxResources)
+	}
+	for name, amount := range q.Resources {
+		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
+			return fmt.Sprintf("resources must be names with amounts in 0..%d", int64(wire.MaxAmount))
+		}
+	}
+	return ""
+}
+
+// message returns what the core is asked. It borrows c.tags.
+func (q *scheduleRequest) message(c *call, key string) *wire.Schedule {
+	m := &wire.Schedule{
+		Task:     []byte(q.TaskID),
+		Owner:    []byte(q.Owner),
+		Group:    []byte(q.Group),
+		Priority: int32(q.Priority),
+		TTLMS:    uint32(q.TTLMS),
+		Key:      []byte(key),
+	}
+	if len(q.RequiredTags) > 0 {
+		c.tags = wire.AppendTags(c.tags[:0], q.RequiredTags)
+		m.Tags = c.tags
+	}
+	if len(q.Resources) > 0 {
+		m.Resources = wire.AppendResources(nil, q.Resources)
+	}
+	return m
+}
+
+func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
+	c := takeCall()
+	defer c.putBack()
+	var q scheduleRequest
+	if !g.read(c, w, r, &q) {
+		return
+	}
+	if q.TaskID == "" {
+		jsonError(w, http.StatusBadRequest, "task_id is required", "")
+		return
+	}
+	if what := q.fault(); what != "" {
+		invalid(w, r, what)
+		return
+	}
+	switch m := g.srv.core.do(&c.exchange, q.message(c, r.Header.Get("Idempotency-Key"))).(type) {
+	case *wire.Placed:
+		c.buf = appendPlaced(c.buf[:0], &q, m)
+		writeJSON(w, http.StatusOK, c.buf)
+	case *wire.Error:
+		refuse(w, m)
+	default:
+		jsonError(w, http.StatusInternalServerError, "the scheduler gave no answer", wire.CodeInternal.String())
+	}
+}
+
+// appendPlaced appends the answer to a schedule request. It can be handed to
+// the worker's program as it is: it is a wire.Handover with a few keys more.
+func appendPlaced(b []byte, q *scheduleRequest, p *wire.Placed) []byte {
+	worker, address := wire.ReadTarget(p.Target)
+	b = appendString(append(b, `{"worker_id":`...), worker)
+	b = appendString(append(b, `,"address":`...), address)
+	b = append(b, `,"lease_id":"`...)
+	b, _ = p.Lease.AppendText(b)
+	b = append(b, `","incarnation":"`...)
+	b = strconv.AppendUint(b, p.Incarnation, 10)
+	b = appendString(append(b, `","task_id":`...), q.TaskID)
+	if q.Owner != "" {
+		b = appendString(append(b, `,"owner":`...), q.Owner)
+	}
+	if q.Group != "" {
+		b = appendString(append(b, `,"group":`...), q.Group)
+	}
+	b = strconv.AppendInt(append(b, `,"priority":`...), q.Priority, 10)
+	b = appendResources(b, q.Resources)
+	b = strconv.AppendUint(append(b, `,"ttl_ms":`...), uint64(p.TTLMS), 10)
+	for _, f := range placedFlags {
+		if p.Flags&f.bit != 0 {
+			b = append(append(append(b, ',', '"'), f.name...), `":true`...)
+		}
+	}
+	return append(b, "}\n"...)
+}
+
+// placedFlags names the flags of wire.Placed as keys of the answer.
+var placedFlags = []struct {
+	bit  uint8
+	name string
+}{
+	{wire.PlacedRepeat, "repeat"},
+	{wire.PlacedBegun, "begun"},
+	{wire.PlacedAskedBack, "asked_back"},
+	{wire.PlacedBestEffort, "best_effort"},
+}
+
+func appendResources(b []byte, resources map[string]int64) []byte {
+	if len(resources) == 0 {
+		return b
+	}
+	b = append(b, `,"resources":{`...)
+	first := true
+	wire.EachResource(wire.AppendResources(nil, resources), func(name []byte, amount int64) bool {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendString(b, string(name))
+		b = strconv.AppendInt(append(b, ':'), amount, 10)
+		return true
+	})
+	return append(b, '}')
+}
+
+// refuse answers with an error of the core.
+func refuse(w http.ResponseWriter, e *wire.Error) {
+	status, sentence := http.StatusServiceUnavailable, e.Message
+	switch e.Code {
+	case wire.CodeUnavailable, wire.CodeInfeasible:
+		sentence = "no available worker matching requirements"
+	case wire.CodeConflict:
+		status = http.StatusConflict
+	case wire.CodeNotFound:
+		status = http.StatusNotFound
+	case wire.CodeBadRequest:
+		status = http.StatusBadRequest
+	case wire.CodeInternal:
+		status = http.StatusInternalServerError
+	}
+	jsonError(w, status, sentence, e.Code.String())
+}
+
+// leaseRequest is the body of POST /api/v1/renew and /api/v1/release.
+type leaseRequest struct {
+	LeaseID string `json:"lease_id"`
+	// Handed says, for a release, that the lease was handed to its worker: it
+	// is then asked back there instead of ended here.
+	Handed bool `json:"handed"`
+}
+
+// readLease takes a leaseRequest. It reports false after it has answered with
+// an error itself.
+func (g *gateway) readLease(c *call, w http.ResponseWriter, r *http.Request) (id wire.LeaseID, handed, ok bool) {
+	var q leaseRequest
+	if !g.read(c, w, r, &q) {
+		return id, false, false
+	}
+	if q.LeaseID == "" {
+		jsonError(w, http.StatusBadRequest, "lease_id is required", "")
+		return id, false, false
+	}
+	id, err := wire.ParseLeaseID(q.LeaseID)
+	if err != nil {
+		jsonError(w, http.StatusBadRequest, "lease_id is not a lease id", "")
+		return id, false, false
+	}
+	return id, q.Handed, true
+}
+
+func (g *gateway) renew(w http.ResponseWriter, r *http.Request) {
+	c := takeCall()
+	defer c.putBack()
+	id, _, ok := g.readLease(c, w, r)
+	if !ok {
+		return
+	}
+	switch m := g.srv.core.do(&c.exchange, &wire.Renew{Leases: []wire.LeaseID{id}}).(type) {
+	case *wire.Renewed:
+		if len(m.Leases) != 1 || m.Leases[0].State == wire.StateNone {
+			jsonError(w, http.StatusNotFound, "no such lease", wire.CodeNotFound.String())
+			return
+		}
+		writeStatus(w, m.Leases[0].State.String(), m.Leases[0].Reason)
+	case *wire.Error:
+		refuse(w, m)
+	}
+}
+
+func (g *gateway) release(w http.ResponseWriter, r *http.Request) {
+	c := takeCall()
+	defer c.putBack()
+	id, handed, ok := g.readLease(c, w, r)
+	if !ok {
+		return
+	}
+	switch m := g.srv.core.do(&c.exchange, &wire.Release{Lease: id, Handed: handed}).(type) {
+	case *wire.Released:
+		answerRelease(w, m)
+	case *wire.Error:
+		refuse(w, m)
+	}
+}
+
+// answerRelease says what became of a lease. A release that is repeated is no
+// error: the lease is given back, as its client wants it.
+func answerRelease(w http.ResponseWriter, m *wire.Released) {
+	switch m.Code {
+	case wire.CodeOK:
+		writeStatus(w, "released", wire.ReasonNone)
+	case wire.CodeAskedBack, wire.CodeAlreadyEnded:
+		writeStatus(w, m.Code.String(), m.Reason)
+	case wire.CodeBegun:
+		jsonError(w, http.StatusConflict, "the lease has begun; its worker alone ends it", m.Code.String())
+	default:
+		jsonError(w, http.StatusNotFound, "no such lease", wire.CodeNotFound.String())
+	}
+}
+
+// writeStatus answers with the state of a lease and how it ended, if it did.
+func writeStatus(w http.ResponseWriter, status string, reason wire.Reason) {
+	b := appendString([]byte(`{"status":`), status)
+	if reason != wire.ReasonNone {
+		b = appendString(append(b, `,"reason":`...), reason.String())
+	}
+	writeJSON(w, http.StatusOK, append(b, "}\n"...))
+}

@@ -1,0 +1,241 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// heartbeatRequest is the body of POST /api/v1/heartbeat.
+type heartbeatRequest struct {
+	WorkerID     string   `json:"worker_id"`
+	Address      string   `json:"address"`
+	ResourceTags []string `json:"resource_tags"`
+	MaxTasks     int64    `json:"max_tasks"`
+	CurrentTasks int64    `json:"current_tasks"`
+	Timestamp    int64    `json:"timestamp"`
+	Metrics      struct {
+		CPU    float64 `json:"cpu_usage"`
+		Memory float64 `json:"memory_usage"`
+		GPU    float64 `json:"gpu_usage"`
+	} `json:"metrics"`
+}
+
+// fault returns what is wrong with the request, or "".
+func (q *heartbeatRequest) fault() string {
+	switch {
+	case q.WorkerID == "":
+		return "worker_id is required"
+	case q.MaxTasks < 0 || q.MaxTasks > wire.MaxSlots:
+		return "max_tasks must lie in 0.." + strconv.Itoa(wire.MaxSlots)
+	case q.CurrentTasks < 0 || q.CurrentTasks > wire.MaxSlots:
+		return "current_tasks must lie in 0.." + strconv.Itoa(wire.MaxSlots)
+	}
+	return ""
+}
+
+func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
+	c := takeCall()
+	defer c.putBack()
+	var q heartbeatRequest
+	if !g.read(c, w, r, &q) {
+		return
+	}
+	if what := q.fault(); what != "" {
+		invalid(w, r, what)
+		return
+	}
+	err := g.srv.core.report(&c.exchange, &sched.Report{
+		Worker:    q.WorkerID,
+		Address:   q.Address,
+		Tags:      q.ResourceTags,
+		Slots:     uint32(q.MaxTasks),
+		Current:   uint32(q.CurrentTasks),
+		Timestamp: q.Timestamp,
+	})
+	var e *wire.Error
+	switch {
+	case err == nil:
+		writeJSON(w, http.StatusOK, healthy)
+	case errors.As(err, &e):
+		refuse(w, e)
+	default:
+		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
+	}
+}
+
+func (g *gateway) deleteWorker(w http.ResponseWriter, r *http.Request) {
+	path := cleanPath(r.URL.EscapedPath())
+	id, err := url.PathUnescape(strings.TrimPrefix(path, apiPrefix+"workers/"))
+	if err != nil {
+		textError(w, r, http.StatusBadRequest, "Invalid worker id")
+		return
+	}
+	c := takeCall()
+	defer c.putBack()
+	if !g.srv.core.remove(&c.exchange, id) {
+		jsonError(w, http.StatusNotFound, "no such worker", wire.CodeNotFound.String())
+		return
+	}
+	g.srv.log.Info("worker removed", "worker", id)
+	writeJSON(w, http.StatusOK, healthy)
+}
+
+// listQuery reads the filters and the page of a list from its URL.
+func listQuery(u *url.URL) (m wire.ListWorkers, limit int, fault string) {
+	v := u.Query()
+	m = wire.ListWorkers{After: v.Get("after"), Tags: v["tag"], State: v.Get("state")}
+	switch m.State {
+	case "", "online", "suspicious", "offline":
+	default:
+		return m, 0, "state must be online, suspicious or offline"
+	}
+	if s := v.Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return m, 0, "limit must be a number from 1"
+		}
+		limit = n
+	}
+	return m, limit, ""
+}
+
+// workers lists the fleet. It asks the core for one page after another, so that
+// a long list never keeps the core from anything else.
+func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
+	m, limit, fault := listQuery(r.URL)
+	if fault != "" {
+		textError(w, r, http.StatusBadRequest, fault)
+		return
+	}
+	c := takeCall()
+	defer c.putBack()
+	w.Header()["Content-Type"] = jsonType
+	c.buf = append(c.buf[:0], '[')
+	for rows := 0; ; {
+		m.Limit = wire.MaxPage
+		if limit > 0 {
+			m.Limit = uint32(min(limit-rows, wire.MaxPage))
+		}
+		page, ok := g.srv.core.do(&c.exchange, &m).(*wire.Workers)
+		if !ok {
+			break
+		}
+		for i := range page.Rows {
+			if rows > 0 {
+				c.buf = append(c.buf, ',')
+			}
+			rows++
+			c.buf = g.appendWorker(c.buf, &page.Rows[i])
+		}
+		if page.Next == "" || limit > 0 && rows >= limit {
+			break
+		}
+		m.After = page.Next
+		if _, err := w.Write(c.buf); err != nil {
+			return
+		}
+		c.buf = c.buf[:0]
+	}
+	_, _ = w.Write(append(c.buf, "]\n"...))
+}
+
+// lastHeartbeat is RFC 3339 with milliseconds.
+const lastHeartbeat = "2006-01-02T15:04:05.000Z07:00"
+
+// appendWorker appends one row of the list. Its keys are older than the rest of
+// the API.
+func (g *gateway) appendWorker(b []byte, info *wire.WorkerInfo) []byte {
+	current := uint64(info.Taken) + uint64(info.External)
+	b = appendString(append(b, `{"WorkerID":`...), info.ID)
+	b = appendString(append(b, `,"Address":`...), info.Address)
+	b = append(b, `,"ResourceTags":[`...)
+	for i, tag := range info.Tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, tag)
+	}
+	b = strconv.AppendUint(append(b, `],"MaxTasks":`...), uint64(info.Slots), 10)
+	b = strconv.AppendUint(append(b, `,"CurrentTasks":`...), current, 10)
+	b = strconv.AppendInt(append(b, `,"Available":`...), int64(info.Slots)-int64(current), 10)
+	b = append(b, `,"LastHeartbeat":"`...)
+	b = g.srv.core.clock.wall(info.SeenMS).AppendFormat(b, lastHeartbeat)
+	b = appendString(append(b, `","Status":`...), info.State)
+	return append(b, '}')
+}
+
+// statsAnswer is the body of GET /stats.
+type statsAnswer struct {
+	Workers struct {
+		Online     uint32 `json:"online"`
+		Suspicious uint32 `json:"suspicious"`
+		Offline    uint32 `json:"offline"`
+		Total      uint32 `json:"total"`
+	} `json:"workers"`
+	Capacity struct {
+		Total     uint64 `json:"total_slots"`
+		Used      uint64 `json:"used_slots"`
+		Available uint64 `json:"available_slots"`
+	} `json:"capacity"`
+	AvgLoadRatio float64           `json:"avg_load_ratio"`
+	Leases       map[string]uint32 `json:"leases"`
+	Metrics      map[string]uint64 `json:"metrics"`
+}
+
+func (g *gateway) stats(w http.ResponseWriter, r *http.Request) {
+	c := takeCall()
+	defer c.putBack()
+	st, ok := g.srv.core.do(&c.exchange, &wire.GetStats{}).(*wire.Stats)
+	if !ok {
+		jsonError(w, http.StatusInternalServerError, "the scheduler gave no answer", wire.CodeInternal.String())
+		return
+	}
+	var a statsAnswer
+	a.Workers.Online, a.Workers.Suspicious, a.Workers.Offline = st.Online, st.Suspicious, st.Offline
+	a.Workers.Total = st.Online + st.Suspicious + st.Offline
+	a.Capacity.Total, a.Capacity.Used = st.Slots, st.Used
+	if st.Used < st.Slots {
+		a.Capacity.Available = st.Slots - st.Used
+	}
+	if st.Slots > 0 {
+		a.AvgLoadRatio = float64(st.Used) / float64(st.Slots)
+	}
+	a.Leases = map[string]uint32{
+		wire.StateGranted.String(): st.Granted, wire.StateAskedBack.String(): st.AskedBack,
+		wire.StateBegun.String(): st.Begun, wire.StateAssumed.String(): st.Assumed,
+	}
+	a.Metrics = g.srv.counters()
+	for name, n := range st.Counters {
+		a.Metrics[name] = n
+	}
+	body, err := json.Marshal(&a)
+	if err != nil {
+		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
+		return
+	}
+	writeJSON(w, http.StatusOK, append(body, '\n'))
+}
+
+// counters returns what the server itself counts.
+func (s *Server) counters() map[string]uint64 {
+	m := map[string]uint64{
+		"connections":    uint64(max(s.connections.Load(), 0)),
+		"output_bytes":   uint64(max(s.output.Load(), 0)),
+		"input_bytes":    uint64(max(s.input.Load(), 0)),
+		"uptime_seconds": uint64(s.core.clock.now() / sched.Time(time.Second/time.Millisecond)),
+	}
+	for code := range s.closes {
+		if n := s.closes[code].Load(); n > 0 {
+			m["closed_"+wire.Code(code).String()] = n
+		}
+	}
+	return m
+}

@@ -1,0 +1,295 @@
+package server
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Bounds of one wake-up of a loop for one connection.
+const (
+	// maxFrames is how much is handled before other connections have a turn, in
+	// frames; a frame that costs more counts for more.
+	maxFrames = 256
+	// peekBytes is how much input is looked at in one batch.
+	peekBytes = 64 << 10
+	// floodBytes of leftovers show a peer that sends faster than its turns
+	// come. It then gets floodFrames for each turn, which is at least what one
+	// read can bring, so that leftovers stay bounded.
+	floodBytes  = 256 << 10
+	floodFrames = peekBytes / 8
+	// maxScratch is how much memory for answers a loop keeps between batches.
+	maxScratch = 1 << 20
+)
+
+// loop is what one event loop of gnet owns: scratch memory that no other
+// goroutine touches.
+type loop struct {
+	srv   *Server
+	el    gnet.EventLoop
+	dec   wire.Decoder
+	out   sched.Outbox
+	gone  sched.Outbox // of OnClose, which may run inside a write
+	buf   []byte       // answers on their way out
+	lines []registered // what to log after the lock
+	watch map[*session]struct{}
+
+	now    sched.Time // of the latest batch
+	direct bool       // the latest batch's answers need not wait for the courier
+}
+
+// registered is one accepted registration.
+type registered struct {
+	worker, address string
+	slots           uint32
+	leases          int
+}
+
+func newLoop(srv *Server, el gnet.EventLoop) *loop {
+	return &loop{srv: srv, el: el, watch: make(map[*session]struct{})}
+}
+
+// traffic handles what has come in on s: batch after batch, each with one lock,
+// one reading of the clock and one write. What it leaves for the next turn it
+// asks the courier to remember.
+func (l *loop) traffic(s *session) gnet.Action {
+	budget := maxFrames
+	if s.conn.InboundBuffered() > floodBytes {
+		budget = floodFrames
+	}
+	advanced := false
+	for budget > 0 {
+		avail := s.conn.InboundBuffered()
+		if avail < s.need {
+			break
+		}
+		in, err := s.conn.Peek(min(avail, max(s.need, peekBytes)))
+		if err != nil {
+			return gnet.Close
+		}
+		if !s.helloed && l.turnAway(s, in) {
+			return gnet.Close
+		}
+		used, spent := l.batch(s, in, min(budget, maxFrames))
+		if poison := l.srv.hooks.poison; poison != nil {
+			poison(in[:used])
+		}
+		l.report()
+		if !l.answer(s) || s.closing {
+			return gnet.Close
+		}
+		if used > 0 {
+			_, _ = s.conn.Discard(used)
+			advanced = true
+		}
+		budget -= spent
+	}
+	return l.leave(s, advanced)
+}
+
+// turnAway answers a peer that speaks HTTP or TLS with a sentence.
+func (l *loop) turnAway(s *session, in []byte) bool {
+	f := recognise(in)
+	if f == notForeign {
+		return false
+	}
+	s.closing = true
+	_, _ = s.conn.Write([]byte(f.sentence(l.srv.HTTPAddr())))
+	l.srv.foreignSeen(f)
+	return true
+}
+
+// batch takes frames from in until they are handled, or the budget is spent. It
+// returns how many bytes it took and how much it spent.
+func (l *loop) batch(s *session, in []byte, budget int) (used, spent int) {
+	c := l.srv.core
+	c.mu.Lock()
+	defer c.unlock()
+	l.now = c.clock.now()
+	l.out.Reset()
+	for spent < budget && !s.closing {
+		frame, n, err := wire.Split(in[used:], s.limit())
+		if err != nil {
+			l.refuse(s, 0, err)
+			break
+		}
+		if frame == nil {
+			break
+		}
+		used += n
+		spent += l.handle(s, frame)
+	}
+	s.expect(in[used:])
+	l.direct = !c.courier.holds(s)
+	c.route(&l.out, s.id, l.direct)
+	return used, spent
+}
+
+// handle decodes one frame and lets the core apply it. It returns what the
+// frame counts for in the budget. The lock is held.
+func (l *loop) handle(s *session, frame []byte) int {
+	m, request, err := l.dec.Decode(frame)
+	if err != nil {
+		l.refuse(s, request, err)
+		return 1
+	}
+	if err := l.outOfTurn(s, m); err != nil {
+		l.refuse(s, request, err)
+		return 1
+	}
+	before := len(l.out.Items)
+	l.srv.core.apply(l.now, s.id, request, m, &l.out)
+	for i := before; i < len(l.out.Items); i++ {
+		l.notice(s, m, &l.out.Items[i])
+	}
+	return cost(m)
+}
+
+// outOfTurn reports why s may not send m now, or nil.
+func (l *loop) outOfTurn(s *session, m wire.Message) error {
+	k := m.Kind()
+	if k.IsAnswer() {
+		return &wire.Error{Code: wire.CodeProtocol, Message: "kind " + k.String() + " is for the scheduler to send"}
+	}
+	hello, isHello := m.(*wire.Hello)
+	switch {
+	case isHello && s.helloed:
+		return &wire.Error{Code: wire.CodeProtocol, Message: "hello comes once, as the first message"}
+	case isHello:
+		return checkVersion(hello)
+	case !s.helloed:
+		return &wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"}
+	case l.srv.core.draining && (k == wire.KindSchedule || k == wire.KindBatch):
+		return &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
+	}
+	return nil
+}
+
+// notice looks at an answer of the core for what concerns the connection
+// itself.
+func (l *loop) notice(s *session, m wire.Message, it *sched.Item) {
+	if it.To != s.id {
+		return
+	}
+	switch it.Kind {
+	case wire.KindHelloOK:
+		s.helloed = true
+		l.srv.core.sessions[s.id] = s
+	case wire.KindError:
+		if e, ok := it.Other.(*wire.Error); ok && (closes(e.Code) || !s.helloed) {
+			s.closing = true
+		}
+	case wire.KindRegistered:
+		if r, ok := m.(*wire.Register); ok {
+			l.lines = append(l.lines, registered{
+				strings.Clone(r.Worker), strings.Clone(r.Address), r.Slots, len(r.Leases)})
+		}
+	}
+}
+
+// refuse answers with an error that the core has no part in. Before hello, and
+// for codes that say so, the connection closes after it.
+func (l *loop) refuse(s *session, request uint64, err error) {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		e = &wire.Error{Code: wire.CodeBadFrame, Message: err.Error()}
+	}
+	l.out.Items = append(l.out.Items,
+		sched.Item{To: s.id, Request: request, Kind: wire.KindError, Other: e})
+	if closes(e.Code) || !s.helloed {
+		s.closing = true
+		l.srv.countClose(e.Code)
+	}
+}
+
+// cost is what a message counts for in the budget of a wake-up: about how many
+// single requests it keeps the loop from handling.
+func cost(m wire.Message) int {
+	switch m := m.(type) {
+	case *wire.Batch:
+		return max(1, len(m.Tasks))
+	case *wire.Renew:
+		return max(1, len(m.Leases)/4)
+	case *wire.Register:
+		return 16 + len(m.Leases)
+	case *wire.ListWorkers, *wire.GetWorker:
+		return maxFrames
+	}
+	return 1
+}
+
+// answer writes what the latest batch has for s itself. It reports false if the
+// connection is closed or must be.
+func (l *loop) answer(s *session) bool {
+	if !l.direct {
+		return !s.closed
+	}
+	l.buf = l.buf[:0]
+	for i := range l.out.Items {
+		if it := &l.out.Items[i]; it.To == s.id {
+			l.buf = wire.Append(l.buf, it.Request, it.Message())
+		}
+	}
+	if len(l.buf) == 0 {
+		return true
+	}
+	ok := l.write(s, l.buf)
+	if cap(l.buf) > maxScratch {
+		l.buf = nil
+	}
+	return ok
+}
+
+// write hands b to the connection of s. It reports false if the connection is
+// closed or must be. gnet closes inside a failing write, and OnClose has run
+// then.
+func (l *loop) write(s *session, b []byte) bool {
+	if _, err := s.conn.Write(b); err != nil || s.closed {
+		return false
+	}
+	s.wrote += uint64(len(b))
+	return l.account(s)
+}
+
+// leave notes what is left over of the input when a turn ends.
+func (l *loop) leave(s *session, advanced bool) gnet.Action {
+	rest := s.conn.InboundBuffered()
+	if rest != s.held {
+		total := l.srv.input.Add(int64(rest - s.held))
+		s.held = rest
+		if total > int64(l.srv.cfg.MaxInput) {
+			return l.fail(s, &wire.Error{Code: wire.CodeBusy, Message: "too much input waits", Limit: uint64(l.srv.cfg.MaxInput)})
+		}
+	}
+	s.more = rest >= s.need
+	switch {
+	case rest == 0 || s.more:
+		s.halfway = false
+	case advanced:
+		s.halfway, s.partial = true, l.now
+	case !s.halfway:
+		s.halfway, s.partial = true, l.srv.core.clock.now()
+	}
+	if s.halfway || s.more {
+		l.watched(s)
+	}
+	if s.more && !s.armed {
+		s.armed = true
+		l.srv.core.courier.rearm(s)
+	}
+	return gnet.None
+}
+
+// report logs the registrations of the latest batch.
+func (l *loop) report() {
+	for _, r := range l.lines {
+		l.srv.log.Info("worker registered", "worker", r.worker, "address", r.address,
+			"slots", r.slots, "leases", r.leases)
+	}
+	clear(l.lines)
+	l.lines = l.lines[:0]
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"math"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+)
+
+// pulse drives what becomes due in the core, with one timer, until stop closes.
+func (c *core) pulse(stop <-chan struct{}) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-c.wake:
+		case <-timer.C:
+		}
+		wait := c.beat()
+		for wait == 0 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			wait = c.beat()
+		}
+		timer.Reset(wait)
+	}
+}
+
+// beat handles one slice of what is due and returns how long nothing else is.
+// The lock is given back between two slices, so that requests come first.
+func (c *core) beat() time.Duration {
+	c.mu.Lock()
+	defer c.unlock()
+	now := c.clock.now()
+	if c.state.NextPulse() <= now {
+		c.pulseOut.Reset()
+		c.applying = true
+		c.state.Pulse(now, &c.pulseOut)
+		c.applying = false
+		c.route(&c.pulseOut, 0, true)
+	}
+	next := c.state.NextPulse()
+	c.pulseAt = next
+	return until(now, next)
+}
+
+// until returns the time from now to next, at most an hour.
+func until(now, next sched.Time) time.Duration {
+	switch {
+	case next <= now:
+		return 0
+	case next-now > sched.Time(time.Hour/time.Millisecond), next == math.MaxInt64:
+		return time.Hour
+	}
+	return time.Duration(next-now) * time.Millisecond
+}
