@@ -189,3 +189,18 @@ func (m *Stats) fields() []field {
 		counts("counters", &m.Counters),
 	}
 }
+
+func (m *Hello) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }
+func (m *HelloOK) append(dst []byte, request uint64) []byte     { return appendCold(dst, request, m) }
+func (m *Error) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }
+func (m *Register) append(dst []byte, request uint64) []byte    { return appendCold(dst, request, m) }
+func (m *Registered) append(dst []byte, request uint64) []byte  { return appendCold(dst, request, m) }
+func (m *Superseded) append(dst []byte, request uint64) []byte  { return appendCold(dst, request, m) }
+func (m *Deregister) append(dst []byte, request uint64) []byte  { return appendCold(dst, request, m) }
+func (m *Gone) append(dst []byte, request uint64) []byte        { return appendCold(dst, request, m) }
+func (m *ListWorkers) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
+func (m *Workers) append(dst []byte, request uint64) []byte     { return appendCold(dst, request, m) }
+func (m *GetWorker) append(dst []byte, request uint64) []byte   { return appendCold(dst, request, m) }
+func (m *Worker) append(dst []byte, request uint64) []byte      { return appendCold(dst, request, m) }
+func (m *GetStats) append(dst []byte, request uint64) []byte    { return appendCold(dst, request, m) }
+func (m *Stats) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }

@@ -48,21 +48,16 @@ type layout struct {
 // *Error: CodeBadFrame if the frame is not a msgpack array, CodeUnknownKind,
 // or CodeBadRequest with the field at fault and the limit it broke.
 func (d *Decoder) Decode(frame []byte) (m Message, request uint64, err error) {
-	d.r = reader{b: frame}
 	r := &d.r
-	if len(frame) == 0 || frame[0]&0xf0 != codeFixArray && frame[0] != codeArray16 && frame[0] != codeArray32 {
-		return nil, 0, badFrame("the frame is not a msgpack array")
-	}
-	n := r.array("", unlimited)
-	kind := r.head2(n, "kind", 0)
-	request = r.head2(n, "request_id", 1)
-	if r.err != nil {
-		return nil, request, r.err
-	}
-	if kind < uint64(len(layouts)) && layouts[kind].read != nil {
-		m = d.hot(&layouts[kind], n-2)
-	} else {
-		m = d.decodeCold(kind, n-2)
+	r.b, r.pos, r.err, r.list = frame, 0, nil, ""
+	n, kind := r.open()
+	request = r.uint("request_id", math.MaxUint64)
+	switch {
+	case r.err != nil:
+	case kind < uint64(len(layouts)) && layouts[kind].read != nil:
+		m = d.hot(&layouts[kind], n)
+	default:
+		m = d.decodeCold(kind, n)
 	}
 	if r.err != nil {
 		return nil, request, r.err
@@ -70,13 +65,26 @@ func (d *Decoder) Decode(frame []byte) (m Message, request uint64, err error) {
 	return m, request, nil
 }
 
-// head2 reads one of the two numbers that every message of n values starts
-// with.
-func (r *reader) head2(n int, field string, index int) uint64 {
-	if n <= index {
-		r.fail(field, 0, "is missing")
+// open reads the head of a frame and its kind, and returns the number of
+// fields that follow the request id.
+func (r *reader) open() (fields int, kind uint64) {
+	if len(r.b) > 2 && r.b[0]&0xf0 == codeFixArray && r.b[0] >= codeFixArray+2 && r.b[1] <= maxPositive {
+		r.pos = 2
+		return int(r.b[0]&0x0f) - 2, uint64(r.b[1])
 	}
-	return r.uint(field, math.MaxUint64)
+	if len(r.b) == 0 || r.b[0]&0xf0 != codeFixArray && r.b[0] != codeArray16 && r.b[0] != codeArray32 {
+		r.err = badFrame("the frame is not a msgpack array")
+		return 0, 0
+	}
+	n := r.array("", unlimited)
+	if r.err == nil && n < 1 {
+		r.fail("kind", 0, "is missing")
+	}
+	kind = r.uint("kind", math.MaxUint64)
+	if r.err == nil && n < 2 {
+		r.fail("request_id", 0, "is missing")
+	}
+	return n - 2, kind
 }
 
 // hot reads n fields by the layout of their kind. Fields that the layout does

@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // lengthSize is the size of the length in front of a frame, in bytes.
 const lengthSize = 4
@@ -33,26 +30,12 @@ func Split(buf []byte, limit int) (frame []byte, n int, err error) {
 }
 
 // Append appends m as a whole frame, its length included. It checks no limits:
-// a message of values that break one is refused by who reads it. It panics if
-// m is not a message of this package.
+// a message of values that break one is refused by who reads it.
 func Append(dst []byte, request uint64, m Message) []byte {
 	start := len(dst)
-	dst = append(dst, 0, 0, 0, 0)
-	if hot, ok := m.(hotMessage); ok {
-		dst = hot.append(dst, request)
-	} else if cold, ok := m.(coldMessage); ok {
-		dst = appendCold(dst, request, cold)
-	} else {
-		panic(fmt.Sprintf("wire: %T is not a message of the protocol", m))
-	}
+	dst = m.append(append(dst, 0, 0, 0, 0), request)
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-lengthSize))
 	return dst
-}
-
-// hotMessage has a codec without allocations: layouts knows how to read it.
-type hotMessage interface {
-	Message
-	append(dst []byte, request uint64) []byte
 }
 
 // appendHead appends what every message starts with, for a message of the

@@ -51,4 +51,6 @@ const FirstAnswer Kind = 64
 // package.
 type Message interface {
 	Kind() Kind
+	// append appends the message as a frame without its length.
+	append(dst []byte, request uint64) []byte
 }

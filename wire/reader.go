@@ -109,9 +109,37 @@ func (r *reader) uint(field string, most uint64) uint64 {
 	return r.wideUint(field, most)
 }
 
-// wideUint is uint for numbers that do not fit into their first byte, and for
-// everything that is wrong.
+// wideUint is uint for numbers of more than 7 bits. The usual forms are read
+// here without a further call.
 func (r *reader) wideUint(field string, most uint64) uint64 {
+	rest := r.b[r.pos:]
+	if len(rest) < 2 {
+		return r.oddUint(field, most)
+	}
+	var n uint64
+	size := 1
+	switch c := rest[0]; {
+	case c == codeUint8:
+		n = uint64(rest[1])
+	case c == codeUint16 && len(rest) > 2:
+		n, size = uint64(binary.BigEndian.Uint16(rest[1:])), 2
+	case c == codeUint32 && len(rest) > 4:
+		n, size = uint64(binary.BigEndian.Uint32(rest[1:])), 4
+	case c == codeUint64 && len(rest) > 8:
+		n, size = binary.BigEndian.Uint64(rest[1:]), 8
+	default:
+		return r.oddUint(field, most)
+	}
+	if n > most {
+		return r.oddUint(field, most)
+	}
+	r.pos += 1 + size
+	return n
+}
+
+// oddUint is uint for numbers of a signed type, and for everything that is
+// wrong.
+func (r *reader) oddUint(field string, most uint64) uint64 {
 	n, negative := r.integer(field)
 	if r.err != nil {
 		return 0

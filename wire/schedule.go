@@ -16,9 +16,10 @@ func readSchedule(d *Decoder, n int) Message {
 
 // schedule reads the n fields of a task.
 func (r *reader) schedule(s *Schedule, n int) {
-	*s = Schedule{
-		Task: r.id("task"),
-		Tags: r.tags("tags", MaxTaskTags),
+	s.Task = r.id("task")
+	s.Tags = r.tags("tags", MaxTaskTags)
+	if n < len(scheduleFields) {
+		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
 	}
 	if n > 2 {
 		s.Priority = int32(r.int("priority", MaxPriority))

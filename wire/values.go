@@ -12,9 +12,10 @@ const unlimited = math.MaxInt
 
 // id reads an id of 1..MaxID bytes.
 func (r *reader) id(field string) []byte {
-	b := r.optionalID(field)
-	if b == nil {
-		r.fail(field, 0, "is empty")
+	b := r.str(field)
+	if size := len(b); size < 1 || size > MaxID || !allIDBytes(b) {
+		r.failID(field, b)
+		return nil
 	}
 	return b
 }
@@ -22,15 +23,23 @@ func (r *reader) id(field string) []byte {
 // optionalID reads an id that may be empty.
 func (r *reader) optionalID(field string) []byte {
 	b := r.str(field)
-	if len(b) > MaxID {
-		r.fail(field, MaxID, "has too many bytes")
-		return nil
-	}
-	if !allIDBytes(b) {
-		r.fail(field, 0, "holds a byte other than A-Z a-z 0-9 . _ : @ / -")
+	if len(b) > MaxID || !allIDBytes(b) {
+		r.failID(field, b)
 		return nil
 	}
 	return b
+}
+
+// failID records what is wrong with an id.
+func (r *reader) failID(field string, id []byte) {
+	switch {
+	case len(id) == 0:
+		r.fail(field, 0, "is empty")
+	case len(id) > MaxID:
+		r.fail(field, MaxID, "has too many bytes")
+	default:
+		r.fail(field, 0, "holds a byte other than A-Z a-z 0-9 . _ : @ / -")
+	}
 }
 
 // text reads a string of at most most bytes of valid UTF-8 without control
@@ -57,12 +66,41 @@ func (r *reader) tags(field string, most int) []byte {
 		return nil
 	}
 	for range n {
-		if r.text(field, MaxTag) == nil {
-			r.fail(field, 0, "holds an empty tag")
+		if size := shortTag(r.b[r.pos:]); size != 0 {
+			r.pos += size
+			continue
+		}
+		if tag := r.str(field); len(tag) == 0 || len(tag) > MaxTag || !plainText(tag) {
+			r.failTag(field, tag)
 			return nil
 		}
 	}
 	return r.b[from:r.pos:r.pos]
+}
+
+// shortTag returns the size of the value that b starts with if that is a
+// string of 1 to 31 bytes of printable ASCII, as almost every tag is, else 0.
+func shortTag(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	size := int(b[0]) - codeFixStr
+	if size < 1 || size > 31 || size >= len(b) || !printable(b[1:], size) {
+		return 0
+	}
+	return 1 + size
+}
+
+// failTag records what is wrong with a tag.
+func (r *reader) failTag(field string, tag []byte) {
+	switch {
+	case len(tag) == 0:
+		r.fail(field, 0, "holds an empty tag")
+	case len(tag) > MaxTag:
+		r.fail(field, MaxTag, "holds a tag of too many bytes")
+	default:
+		r.fail(field, 0, "holds a tag that is not UTF-8 without control characters")
+	}
 }
 
 // resources reads a map from names to amounts and returns its bytes, nil for
