@@ -1,0 +1,234 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+const (
+	// taskOverhead is the most that one task of a batch takes beside its texts,
+	// in bytes.
+	taskOverhead = 64
+	// batchBytes bounds the tasks of one batch frame.
+	batchBytes = wire.MaxFrame - 1024
+)
+
+// Result is the answer for one task of ScheduleAll: a lease, or why there is
+// none.
+type Result struct {
+	Lease *Lease
+	Err   error
+}
+
+// ScheduleAll asks for places for many tasks, up to 1,024 in one frame, and
+// returns one result for each, in order. Each task is judged for itself, under
+// the rules of Schedule. The error is that of the context or of Close; tasks
+// that were not answered then have it as their result.
+func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error) {
+	results := make([]Result, len(tasks))
+	// The answer of a frame may come after the caller has gone away.
+	tasks = slices.Clone(tasks)
+	b := batch{client: c, tasks: tasks, results: results}
+	for at := 0; at < len(tasks); {
+		at = b.collect(at)
+		if err := b.send(ctx); err != nil {
+			for i := range results {
+				if results[i] == (Result{}) {
+					results[i].Err = err
+				}
+			}
+			return results, err
+		}
+	}
+	return results, nil
+}
+
+// batch is one call of ScheduleAll.
+type batch struct {
+	client  *Client
+	tasks   []Task
+	results []Result
+	picked  []int // the tasks of the present frame
+	request wire.Batch
+}
+
+// collect packs the tasks from the at-th on that fit into one frame, and returns
+// where the next frame starts. Tasks that would spoil the frame get their error
+// at once.
+func (b *batch) collect(at int) int {
+	b.picked, b.request.Tasks = b.picked[:0], b.request.Tasks[:0]
+	for size := 0; at < len(b.tasks) && len(b.picked) < wire.MaxBatch; at++ {
+		t := &b.tasks[at]
+		if b.results[at].Err = t.check(); b.results[at].Err != nil {
+			continue
+		}
+		if b.client.book.full() {
+			b.results[at].Err = errFullBook
+			continue
+		}
+		var m wire.Schedule
+		size += len(t.pack(&m, nil)) + taskOverhead
+		if size > batchBytes {
+			break
+		}
+		b.picked = append(b.picked, at)
+		b.request.Tasks = append(b.request.Tasks, m)
+	}
+	return at
+}
+
+// send sends the collected tasks until they are answered, and those again whose
+// earlier lease has just been released.
+func (b *batch) send(ctx context.Context) error {
+	for len(b.picked) > 0 {
+		call := &placingAll{client: b.client, tasks: b.tasks, picked: b.picked, results: make([]Result, len(b.picked)), ready: make(chan struct{})}
+		err := call.once(ctx, &b.request)
+		if b.client.again(err) {
+			continue
+		}
+		if err != nil && !call.refused {
+			return b.client.final("schedule", err)
+		}
+		if err := b.sort(ctx, call.results); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sort writes the answers down and keeps the tasks that must be asked again.
+func (b *batch) sort(ctx context.Context, answers []Result) error {
+	kept := 0
+	var failed error
+	for i, r := range answers {
+		at := b.picked[i]
+		if r.Err == nil {
+			r.Lease, r.Err = b.client.usable(ctx, r.Lease)
+			if r.Err != nil && r.Err == ctx.Err() {
+				failed = r.Err
+			}
+		}
+		if r == (Result{}) {
+			b.picked[kept], b.request.Tasks[kept] = at, b.request.Tasks[i]
+			kept++
+			continue
+		}
+		b.results[at] = r
+	}
+	b.picked, b.request.Tasks = b.picked[:kept], b.request.Tasks[:kept]
+	return failed
+}
+
+// placingAll is one batch frame in flight.
+type placingAll struct {
+	client  *Client
+	tasks   []Task
+	picked  []int
+	ready   chan struct{} // closed when answered
+	state   atomic.Int32
+	results []Result
+	fresh   []*Lease
+	err     error
+	refused bool // the whole frame was refused, and the results say so
+}
+
+// once sends the frame and waits for its answer.
+func (p *placingAll) once(ctx context.Context, m *wire.Batch) error {
+	conn, err := p.client.connected(ctx)
+	if err != nil {
+		return err
+	}
+	p.picked = slices.Clone(p.picked) // the caller's is used again
+	if err = conn.Start(ctx, m, p.answer); err == nil {
+		select {
+		case <-p.ready:
+			err = p.err
+		case <-ctx.Done():
+			if p.state.CompareAndSwap(callWaiting, callAbandoned) {
+				return ctx.Err()
+			}
+			<-p.ready
+			err = p.err
+		}
+	}
+	if p.client.again(err) {
+		if gone := p.client.lose(ctx, conn); gone != nil {
+			return gone
+		}
+	}
+	return err
+}
+
+// answer runs on the connection's reader.
+func (p *placingAll) answer(m wire.Message, err error) {
+	switch m := m.(type) {
+	case nil:
+		p.refuse(err)
+	case *wire.PlacedAll:
+		p.take(m)
+	default:
+		p.refuse(unexpected(m))
+	}
+	if p.state.CompareAndSwap(callWaiting, callAnswered) {
+		close(p.ready)
+		return
+	}
+	for _, l := range p.fresh {
+		p.client.giveBack(l)
+	}
+}
+
+// refuse gives every task of the frame the same error, if it is one of the
+// scheduler's.
+func (p *placingAll) refuse(err error) {
+	p.err = err
+	if _, ok := err.(*wire.Error); !ok {
+		return
+	}
+	p.refused = true
+	for i, at := range p.picked {
+		p.results[i].Err = explain("schedule "+p.tasks[at].ID, err)
+	}
+}
+
+// take writes the placements into the book.
+func (p *placingAll) take(m *wire.PlacedAll) {
+	if len(m.Results) != len(p.picked) {
+		p.err = refused("schedule", &wire.Error{Code: wire.CodeProtocol, Message: fmt.Sprintf("%d tasks were answered by %d results", len(p.picked), len(m.Results))})
+		return
+	}
+	now := time.Now()
+	for i := range m.Results {
+		t, r := &p.tasks[p.picked[i]], &m.Results[i]
+		if r.Code != wire.CodeOK {
+			p.results[i].Err = refused("schedule "+t.ID, &wire.Error{Code: r.Code, Message: wordsFor(r.Code)})
+			continue
+		}
+		l, fresh := p.client.book.grant(t, &r.Placed, now)
+		p.results[i].Lease = l
+		if fresh {
+			p.fresh = append(p.fresh, l)
+		}
+	}
+}
+
+// wordsFor says what a code means for a task of a batch, whose answer holds no
+// sentence.
+func wordsFor(c wire.Code) string {
+	switch c {
+	case wire.CodeUnavailable:
+		return "the workers that could take it are busy"
+	case wire.CodeInfeasible:
+		return "no known worker has what it needs"
+	case wire.CodeConflict:
+		return "its id is in use with other content"
+	case wire.CodeLeaseLimit:
+		return "the scheduler holds as many leases as it may"
+	}
+	return ""
+}

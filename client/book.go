@@ -1,0 +1,249 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Bounds of what a Client remembers.
+const (
+	// MaxHeld is how many leases one Client keeps at once.
+	MaxHeld = 1 << 20
+	// maxShunned is how many leases that were given up while their workers may
+	// still decide are remembered, so that none of them is handed over again.
+	maxShunned = 1 << 16
+	// maxTargets is how many workers' names are kept to be shared by leases.
+	maxTargets = 1 << 16
+)
+
+var (
+	errStartWithin = errors.New("its task did not begin within StartWithin")
+	errTTL         = errors.New("its ttl is over")
+	errForgotten   = errors.New("the scheduler does not know it")
+	errAskedBack   = errors.New("it was asked back: its renewals came too late")
+)
+
+// book is what a client knows of its leases: those that it renews, in the order
+// in which renewals are due, those with a ttl, and those on their way back.
+type book struct {
+	client string // client id
+
+	mu      sync.Mutex // Guards what follows and the changing part of every lease.
+	period  time.Duration
+	leases  map[wire.LeaseID]*Lease
+	root    Lease // the ring of renewed leases; root.next is due first
+	shunned []wire.LeaseID
+	oldest  int // of shunned, once it is full
+	targets map[string]target
+	closed  bool
+}
+
+// target is a worker as placements name it.
+type target struct{ worker, address string }
+
+func newBook(client string) *book {
+	b := &book{client: client, leases: map[wire.LeaseID]*Lease{}, targets: map[string]target{}}
+	b.root.prev, b.root.next = &b.root, &b.root
+	return b
+}
+
+// full reports whether no further lease may be asked for.
+func (b *book) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.leases) >= MaxHeld
+}
+
+// grant writes down a placement. A lease that the book knows is returned as it
+// stands, with fresh false: it may be on its way back, or given up.
+func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.leases[m.Lease]; l != nil {
+		return l, false
+	}
+	at := b.targetLocked(m.Target)
+	l = &Lease{
+		book: b, id: m.Lease, task: *t, worker: at.worker, address: at.address,
+		incarnation: m.Incarnation, flags: Flags(m.Flags),
+	}
+	switch {
+	case b.closed:
+		l.standing, l.cause = lost, ErrClosed
+		return l, true
+	case l.flags.Begun():
+		l.standing = begun
+		return l, true
+	case t.TTL > 0:
+		l.expiry = time.AfterFunc(time.Duration(m.TTLMS)*time.Millisecond, func() { b.expire(l) })
+	default:
+		within := t.StartWithin
+		if within == 0 {
+			within = defaultStartWithin
+		}
+		l.startBy = now.Add(within)
+		b.queueLocked(l, now)
+	}
+	b.leases[l.id] = l
+	return l, true
+}
+
+// targetLocked reads a target, sharing the strings of one seen before.
+func (b *book) targetLocked(raw []byte) target {
+	at, known := b.targets[string(raw)]
+	if !known {
+		at.worker, at.address = wire.ReadTarget(raw)
+		if len(b.targets) >= maxTargets {
+			clear(b.targets)
+		}
+		b.targets[string(raw)] = at
+	}
+	return at
+}
+
+// queueLocked puts a lease at the end of the ring; all have the same period, so
+// the ring stays in the order of due.
+func (b *book) queueLocked(l *Lease, now time.Time) {
+	l.due = now.Add(b.period)
+	last := b.root.prev
+	l.prev, l.next = last, &b.root
+	last.next, b.root.prev = l, l
+}
+
+// unqueueLocked takes a lease out of the ring, if it is in it.
+func (b *book) unqueueLocked(l *Lease) {
+	if l.next != nil {
+		l.prev.next, l.next.prev = l.next, l.prev
+		l.prev, l.next = nil, nil
+	}
+}
+
+// dropLocked ends the client's care for a lease.
+func (b *book) dropLocked(l *Lease, to standing, cause error) {
+	b.unqueueLocked(l)
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
+	delete(b.leases, l.id)
+	l.standing, l.cause = to, cause
+	if to == lost {
+		l.signalLocked()
+	}
+}
+
+// signalLocked tells the holder that the lease is lost.
+func (l *Lease) signalLocked() {
+	if l.signal != nil && !l.told {
+		close(l.signal)
+		l.told = true
+	}
+}
+
+// hand marks a lease as handed over.
+func (b *book) hand(l *Lease, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.standing == held && !l.startBy.IsZero() && now.After(l.startBy) && !l.handed {
+		b.loseLocked(l, errStartWithin)
+	}
+	if err := l.errLocked(); err != nil {
+		return err
+	}
+	l.handed = true
+	return nil
+}
+
+// began stops the renewals of a lease that its worker has begun.
+func (b *book) began(l *Lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.standing == held {
+		b.dropLocked(l, begun, nil)
+	}
+}
+
+// loseLocked gives a lease up that the scheduler may still believe in. It stays
+// in the book as shunned, so that it is not handed over if it comes again.
+func (b *book) loseLocked(l *Lease, cause error) {
+	b.dropLocked(l, lost, cause)
+	b.shunLocked(l)
+}
+
+// shunLocked remembers a lease that its worker may still decide about.
+func (b *book) shunLocked(l *Lease) {
+	if b.leases[l.id] == nil {
+		b.leases[l.id] = l
+	}
+	if len(b.shunned) < maxShunned {
+		b.shunned = append(b.shunned, l.id)
+		return
+	}
+	delete(b.leases, b.shunned[b.oldest])
+	b.shunned[b.oldest] = l.id
+	b.oldest = (b.oldest + 1) % maxShunned
+}
+
+// expire ends a lease whose ttl is over.
+func (b *book) expire(l *Lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.standing != held {
+		return
+	}
+	if l.handed { // it may have begun: nobody asked
+		b.dropLocked(l, begun, nil)
+		return
+	}
+	b.loseLocked(l, errTTL)
+}
+
+// lostSignal returns the channel of Lease.Lost.
+func (b *book) lostSignal(l *Lease) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.signal == nil {
+		l.signal = make(chan struct{})
+	}
+	if errors.Is(l.errLocked(), ErrLost) {
+		l.signalLocked()
+	}
+	return l.signal
+}
+
+func (b *book) errOf(l *Lease) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return l.errLocked()
+}
+
+// errLocked returns why the lease may not be used.
+func (l *Lease) errLocked() error {
+	switch {
+	case l.standing == lost, l.standing == releasing && l.abandoned:
+		return fmt.Errorf("%w: %w", ErrLost, l.cause)
+	case l.standing == releasing, l.standing == released:
+		return ErrReleased
+	}
+	return nil
+}
+
+// close gives up what only renewals keep.
+func (b *book) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for _, l := range b.leases {
+		switch {
+		case l.standing == releasing:
+			b.settleLocked(l, released, ErrClosed)
+		case l.standing == held && l.task.TTL == 0:
+			b.dropLocked(l, lost, ErrClosed)
+		case l.expiry != nil:
+			l.expiry.Stop()
+		}
+	}
+}

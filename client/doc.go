@@ -1,0 +1,29 @@
+// Package client is the Go library of dtask-scheduler: it asks a scheduler for
+// places for tasks and keeps what it was given.
+//
+// Dial returns a Client. Schedule asks for a place and returns a Lease: the room
+// is taken, on the worker that the lease names. The client renews the lease
+// until its task has begun there. The program hands the task to the worker
+// itself, together with Lease.Hand; the scheduler never sees the task's data.
+// From the begin on the worker owns the lease and ends it.
+//
+//	       Schedule
+//	          |
+//	          v       Release, or nobody needs it
+//	+----- granted ---------------------------------> released
+//	|         |  \
+//	|  Hand,  |   \  not begun within StartWithin, asked back,
+//	|  begin  |    \ or the scheduler forgot it
+//	|         v     +-------------------------------> lost
+//	|       begun
+//	|         |  the worker reports the end
+//	|         v
+//	+------ ended
+//
+// A Client keeps one connection for all goroutines. It reconnects by itself and
+// repeats what was not answered: Schedule is idempotent by client and task id,
+// and a release that arrives twice changes nothing. Calls wait for a connection
+// as long as their context allows, so give them one that ends.
+//
+// Conn is the layer below, for programs that speak the protocol themselves.
+package client

@@ -1,0 +1,192 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Release gives a lease back whose task has not begun; it is never handed over
+// afterwards. It is repeated over reconnects until it is answered, also after
+// the context has ended; the context only bounds the wait for the answer.
+//
+// nil means that the room is free. ErrAskedBack means that the lease had been
+// handed over, so its worker was asked: the room returns with the answer,
+// unless the task has begun. ErrBegun means that the task runs, and nothing has
+// changed. ErrAlreadyEnded and ErrNotFound say that there was nothing to
+// release. Releasing a lost lease returns Lease.Err.
+func (c *Client) Release(ctx context.Context, l *Lease) error {
+	if l.book != c.book {
+		return errors.New("dtask: the lease belongs to another client")
+	}
+	settled, send, err := c.book.release(l)
+	if err != nil {
+		return err
+	}
+	if send {
+		c.sendRelease(l)
+	}
+	select {
+	case <-settled:
+		return c.book.outcome(l)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sendRelease sends the release of a lease on the present connection. Without
+// one nothing is lost: the next connection sends all that were not answered.
+func (c *Client) sendRelease(l *Lease) {
+	conn := c.conn.Load()
+	if conn == nil {
+		return
+	}
+	m := c.book.releaseOf(l)
+	done := func(answer wire.Message, err error) {
+		if a, ok := answer.(*wire.Released); ok {
+			c.book.settle(l, a)
+		} else if e, ok := err.(*wire.Error); ok {
+			c.book.settle(l, &wire.Released{Code: e.Code})
+		}
+	}
+	if err := conn.Go(m, done); errors.Is(err, ErrFull) {
+		// A connection that fails meanwhile is followed by one that sends it again.
+		go func() { _ = conn.Start(c.life, m, done) }()
+	}
+}
+
+// release moves a lease towards its end. send is false if a release is on its
+// way already; an error says why there is nothing to release.
+func (b *book) release(l *Lease) (settled <-chan struct{}, send bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch l.standing {
+	case releasing:
+		if !l.abandoned {
+			return l.settled, false, nil
+		}
+		return nil, false, l.errLocked()
+	case released, lost:
+		return nil, false, l.errLocked()
+	}
+	if b.closed {
+		return nil, false, ErrClosed
+	}
+	b.startReleaseLocked(l)
+	return l.settled, true, nil
+}
+
+// startReleaseLocked marks a lease as on its way back.
+func (b *book) startReleaseLocked(l *Lease) {
+	b.unqueueLocked(l)
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
+	b.leases[l.id] = l
+	l.standing, l.sends = releasing, 0
+	l.settled = make(chan struct{})
+}
+
+// giveUpLocked starts the release of a lease that its holder did not release.
+// One that was handed over is lost only when the scheduler does not answer that
+// it has begun.
+func (b *book) giveUpLocked(l *Lease, cause error) {
+	b.startReleaseLocked(l)
+	l.abandoned, l.cause = true, cause
+	if !l.handed {
+		l.signalLocked()
+	}
+}
+
+// giveUp is giveUpLocked for one lease; it reports false if the lease has moved
+// on.
+func (b *book) giveUp(l *Lease, cause error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.standing != held {
+		return false
+	}
+	b.giveUpLocked(l, cause)
+	return true
+}
+
+// releaseOf returns the message that releases a lease.
+func (b *book) releaseOf(l *Lease) *wire.Release {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.sends++
+	return &wire.Release{Lease: l.id, Handed: l.handed}
+}
+
+// settle takes the answer to a release. A second answer, to a release that was
+// repeated, changes nothing.
+func (b *book) settle(l *Lease, m *wire.Released) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.standing != releasing {
+		return
+	}
+	again := l.sends > 1 && m.Reason == wire.ReasonReleased
+	switch {
+	case m.Code == wire.CodeOK, m.Code == wire.CodeAlreadyEnded && again:
+		b.settleLocked(l, released, nil)
+	case m.Code == wire.CodeBegun:
+		b.settleLocked(l, begun, refusedRelease(l, m))
+	case m.Code == wire.CodeAlreadyEnded:
+		b.settleLocked(l, ended, refusedRelease(l, m))
+	default:
+		b.settleLocked(l, released, refusedRelease(l, m))
+	}
+	if m.Code == wire.CodeAskedBack {
+		b.shunLocked(l)
+	}
+}
+
+// settleLocked ends a release. A lease that its holder did not release is lost
+// unless its task has begun.
+func (b *book) settleLocked(l *Lease, to standing, answer error) {
+	cause := l.cause
+	if l.abandoned && to != begun {
+		to = lost
+	}
+	b.dropLocked(l, to, cause)
+	l.abandoned, l.answer = false, answer
+	close(l.settled)
+}
+
+// outcome returns what the last release of a lease came to.
+func (b *book) outcome(l *Lease) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return l.answer
+}
+
+func refusedRelease(l *Lease, m *wire.Released) error {
+	text := "the lease " + l.id.String()
+	switch m.Code {
+	case wire.CodeBegun:
+		text += " has begun: its worker ends it"
+	case wire.CodeAskedBack:
+		text += " was asked back: its worker decides"
+	case wire.CodeAlreadyEnded:
+		text += " has ended before: " + m.Reason.String()
+	case wire.CodeNotFound:
+		text += " is not known to the scheduler"
+	default:
+		text += " was not released"
+	}
+	return refused("release "+l.task.ID, &wire.Error{Code: m.Code, Message: text})
+}
+
+// unanswered returns the leases whose release has no answer.
+func (b *book) unanswered() (all []*Lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.leases {
+		if l.standing == releasing {
+			all = append(all, l)
+		}
+	}
+	return all
+}

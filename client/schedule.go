@@ -1,0 +1,204 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Where a call stands: its caller waits, has been answered, or has gone away.
+const (
+	callWaiting int32 = iota
+	callAnswered
+	callAbandoned
+)
+
+// errFullBook refuses a task before it is sent.
+var errFullBook = refused("schedule", &wire.Error{
+	Code: wire.CodeLeaseLimit, Limit: MaxHeld, Message: "this client holds as many leases as it may",
+})
+
+// errShunned refuses a lease that was given up before.
+var errShunned = refused("schedule", &wire.Error{
+	Code:    wire.CodeAskedBack,
+	Message: "the task's earlier lease was given up and its worker has not answered yet: ask again in a moment",
+})
+
+// Schedule asks for a place for a task and returns a lease on the least loaded
+// worker that has its tags. It is repeated on the next connection if this one
+// ends, until the context ends. If the context ends while the answer is on its
+// way, the lease that it brings is released. A task whose lease this client
+// holds gets the same *Lease again.
+//
+// ErrUnavailable means that the workers which could take the task are busy,
+// ErrInfeasible that no worker ever could, ErrConflict that the task id is in
+// use with other content.
+//
+// It costs one allocation, the Lease, and many goroutines share each write.
+func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	if c.book.full() {
+		return nil, errFullBook
+	}
+	k := c.calls.Get().(*placing)
+	k.task = t
+	k.scratch = k.task.pack(&k.request, k.scratch[:0])
+	for {
+		l, err := k.once(ctx)
+		switch {
+		case err == nil && l != nil:
+			k.free()
+			return l, nil
+		case err != nil && k.state.Load() == callAbandoned:
+			return nil, err // the answer frees the call
+		case err != nil && !c.again(err):
+			k.free()
+			return nil, c.final("schedule "+t.ID, err)
+		}
+		// The connection was lost, or an earlier lease of this task has just
+		// been released: ask again.
+	}
+}
+
+// placing is one call of Schedule. It is used again.
+type placing struct {
+	client  *Client
+	task    Task
+	request wire.Schedule
+	scratch []byte
+	done    Done          // answer, bound once
+	ready   chan struct{} // one token when answered
+	state   atomic.Int32
+
+	// The outcome, set before the token: a lease that may be on its way back,
+	// or an error.
+	lease *Lease
+	err   error
+}
+
+func newPlacing(c *Client) *placing {
+	k := &placing{client: c, ready: make(chan struct{}, 1)}
+	k.done = k.answer
+	return k
+}
+
+// free lets another call use k.
+func (k *placing) free() {
+	k.task, k.lease, k.err = Task{}, nil, nil
+	k.client.calls.Put(k)
+}
+
+// once sends the request and waits for its answer. Neither a lease nor an error
+// means: ask again.
+func (k *placing) once(ctx context.Context) (*Lease, error) {
+	k.state.Store(callWaiting)
+	conn, err := k.client.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Start(ctx, &k.request, k.done); err != nil {
+		if k.client.again(err) {
+			return nil, k.client.lose(ctx, conn)
+		}
+		return nil, err
+	}
+	select {
+	case <-k.ready:
+	case <-ctx.Done():
+		if k.state.CompareAndSwap(callWaiting, callAbandoned) {
+			return nil, ctx.Err()
+		}
+		<-k.ready
+	}
+	if k.err != nil && k.client.again(k.err) {
+		return nil, k.client.lose(ctx, conn)
+	}
+	if k.err != nil {
+		return nil, k.err
+	}
+	return k.client.usable(ctx, k.lease)
+}
+
+// answer runs on the connection's reader.
+func (k *placing) answer(m wire.Message, err error) {
+	fresh := false
+	switch m := m.(type) {
+	case nil:
+		k.err = err
+	case *wire.Placed:
+		k.err = nil
+		k.lease, fresh = k.client.book.grant(&k.task, m, time.Now())
+	default:
+		k.err = unexpected(m)
+	}
+	if k.state.CompareAndSwap(callWaiting, callAnswered) {
+		k.ready <- struct{}{}
+		return
+	}
+	if fresh {
+		k.client.giveBack(k.lease)
+	}
+	k.free()
+}
+
+// giveBack releases a lease whose caller has gone away.
+func (c *Client) giveBack(l *Lease) {
+	if c.book.giveUp(l, context.Canceled) {
+		c.sendRelease(l)
+	}
+}
+
+// usable turns what grant returned into an answer. For a lease that is on its
+// way back it waits for the outcome and returns neither lease nor error: the
+// caller asks again.
+func (c *Client) usable(ctx context.Context, l *Lease) (*Lease, error) {
+	settled, err := c.book.usable(l)
+	if settled == nil {
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+	select {
+	case <-settled:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// usable reports whether a lease may be returned by Schedule: yes (nil, nil),
+// not before its release is settled, or not at all.
+func (b *book) usable(l *Lease) (settled <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch l.standing {
+	case releasing:
+		return l.settled, nil
+	case lost, released:
+		if errors.Is(l.cause, ErrClosed) {
+			return nil, ErrClosed
+		}
+		if b.leases[l.id] == l {
+			return nil, errShunned
+		}
+		return askAgain, nil
+	}
+	return nil, nil
+}
+
+// askAgain stands for a release that is settled.
+var askAgain = func() chan struct{} {
+	settled := make(chan struct{})
+	close(settled)
+	return settled
+}()
+
+func unexpected(m wire.Message) error {
+	return refused("answer", &wire.Error{Code: wire.CodeProtocol, Message: "the scheduler answered with " + m.Kind().String()})
+}

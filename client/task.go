@@ -1,0 +1,115 @@
+package client
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// defaultStartWithin is how long a lease is kept for a task that does not begin.
+const defaultStartWithin = 60 * time.Second
+
+// Task is what Schedule asks a place for.
+type Task struct {
+	// ID names the task, 1 to 128 bytes of [A-Za-z0-9._:@/-]. While a lease for
+	// it lives, the same client id asking again gets the same lease.
+	ID string
+	// Tags are what the worker must have, at most 16 of 1 to 256 bytes.
+	Tags []string
+	// Owner and Group are kept with the lease, under the rules of ID; optional.
+	Owner, Group string
+	// Priority lies in [-1,000,000, 1,000,000]; higher goes first.
+	Priority int32
+	// Resources are amounts that the task takes from the worker, at most 8.
+	Resources map[string]int64
+
+	// TTL asks for a lease that lives this long, at most 24 hours, without
+	// renewals: for programs that exit at once. 0: the client renews it.
+	TTL time.Duration
+	// StartWithin bounds how long the client renews the lease of a task that
+	// does not begin; then it gives it up. 0 means 60 seconds. It does not
+	// matter if TTL is set.
+	StartWithin time.Duration
+}
+
+// check finds what would make the scheduler refuse a whole batch. It names the
+// field.
+func (t *Task) check() error {
+	switch {
+	case !wire.ValidID(t.ID):
+		return badField("task", fmt.Sprintf("the task id %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", t.ID, wire.MaxID))
+	case t.Owner != "" && !wire.ValidID(t.Owner):
+		return badField("owner", fmt.Sprintf("the owner %.150q is not at most %d bytes of [A-Za-z0-9._:@/-]", t.Owner, wire.MaxID))
+	case t.Group != "" && !wire.ValidID(t.Group):
+		return badField("group", fmt.Sprintf("the group %.150q is not at most %d bytes of [A-Za-z0-9._:@/-]", t.Group, wire.MaxID))
+	case len(t.Tags) > wire.MaxTaskTags:
+		return badLimit("tags", wire.MaxTaskTags, fmt.Sprintf("%d tags are more than %d", len(t.Tags), wire.MaxTaskTags))
+	case slices.ContainsFunc(t.Tags, func(tag string) bool { return !validTag(tag) }):
+		return badLimit("tags", wire.MaxTag, fmt.Sprintf("a tag is not 1 to %d bytes of UTF-8 without control characters", wire.MaxTag))
+	case t.Priority < -wire.MaxPriority || t.Priority > wire.MaxPriority:
+		return badLimit("priority", wire.MaxPriority, fmt.Sprintf("the priority %d is not in [-%d, %d]", t.Priority, wire.MaxPriority, wire.MaxPriority))
+	case t.TTL < 0 || t.TTL.Milliseconds() > wire.MaxTTL:
+		return badLimit("ttl_ms", wire.MaxTTL, fmt.Sprintf("the ttl %v is not in [0, 24h]", t.TTL))
+	}
+	return t.checkResources()
+}
+
+func (t *Task) checkResources() error {
+	if len(t.Resources) > wire.MaxResources {
+		return badLimit("resources", wire.MaxResources, fmt.Sprintf("%d resources are more than %d", len(t.Resources), wire.MaxResources))
+	}
+	for name, amount := range t.Resources {
+		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
+			return badLimit("resources", wire.MaxAmount, fmt.Sprintf("the resource %.150q with amount %d needs a name like an id and an amount in [0, 2^40]", name, amount))
+		}
+	}
+	return nil
+}
+
+func badField(field, message string) error {
+	return refused("schedule", &wire.Error{Code: wire.CodeBadRequest, Field: field, Message: message})
+}
+
+func badLimit(field string, limit uint64, message string) error {
+	return refused("schedule", &wire.Error{Code: wire.CodeBadRequest, Field: field, Limit: limit, Message: message})
+}
+
+// validTag reports whether a tag is one that the protocol carries.
+func validTag(tag string) bool {
+	return tag != "" && len(tag) <= wire.MaxTag && utf8.ValidString(tag) && strings.IndexFunc(tag, unicode.IsControl) < 0
+}
+
+// pack writes the task as a request whose slices lie in scratch, which it
+// returns grown.
+func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
+	start := len(scratch)
+	cut := func() []byte {
+		part := scratch[start:len(scratch):len(scratch)]
+		start = len(scratch)
+		return part
+	}
+	// Growing moves scratch; the parts cut before keep the old memory.
+	scratch = append(scratch, t.ID...)
+	m.Task = cut()
+	m.Tags, m.Resources = nil, nil
+	if len(t.Tags) > 0 {
+		scratch = wire.AppendTags(scratch, t.Tags)
+		m.Tags = cut()
+	}
+	scratch = append(scratch, t.Owner...)
+	m.Owner = cut()
+	scratch = append(scratch, t.Group...)
+	m.Group = cut()
+	if len(t.Resources) > 0 {
+		scratch = wire.AppendResources(scratch, t.Resources)
+		m.Resources = cut()
+	}
+	m.Priority = t.Priority
+	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
+	return scratch
+}
