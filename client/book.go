@@ -79,7 +79,7 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 		l.standing = begun
 		return l, true
 	case t.TTL > 0:
-		l.expiry = time.AfterFunc(time.Duration(m.TTLMS)*time.Millisecond, func() { b.expire(l) })
+		b.expireAfter(l, time.Duration(m.TTLMS)*time.Millisecond)
 	default:
 		within := t.StartWithin
 		if within == 0 {
@@ -185,6 +185,12 @@ func (b *book) shunLocked(l *Lease) {
 	delete(b.leases, b.shunned[b.oldest])
 	b.shunned[b.oldest] = l.id
 	b.oldest = (b.oldest + 1) % maxShunned
+}
+
+// expireAfter sets the timer of a lease with a ttl. Such leases are few: they
+// are for programs that exit.
+func (b *book) expireAfter(l *Lease, ttl time.Duration) {
+	l.expiry = time.AfterFunc(ttl, func() { b.expire(l) })
 }
 
 // expire ends a lease whose ttl is over.
