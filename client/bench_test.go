@@ -65,20 +65,6 @@ func dialEcho(tb testing.TB) *Client {
 	return c
 }
 
-func TestScheduleAllocatesTheLeaseAlone(t *testing.T) {
-	c := dialEcho(t)
-	ctx := context.Background()
-	task := Task{ID: "t1", Tags: []string{"gpu", "cuda-12.0"}}
-	perCall := testing.AllocsPerRun(200, func() {
-		l, err := c.Schedule(ctx, task)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Began()
-	})
-	require.LessOrEqual(t, perCall, 1.0)
-}
-
 // BenchmarkSchedule is one caller that waits for each answer.
 func BenchmarkSchedule(b *testing.B) {
 	c := dialEcho(b)
