@@ -1,0 +1,59 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/loadtest"
+)
+
+// options are the flags.
+type options struct {
+	load     loadtest.Config
+	startTTL time.Duration
+	json     bool
+}
+
+// parse reads the flags. It has told the user what is wrong when it returns an
+// error.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{load: loadtest.DefaultConfig()}
+	c := &o.load
+	fs := flag.NewFlagSet("loadtest", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&c.Addr, "addr", "", "host:port of the native protocol of a scheduler without other workers; none: a scheduler is embedded")
+	fs.IntVar(&c.Workers, "workers", c.Workers, "simulated workers, one connection each; fewer if descriptors run out")
+	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine")
+	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "time between two reports of a worker, give or take a tenth")
+	fs.IntVar(&c.Clients, "clients", c.Clients, "client connections")
+	fs.IntVar(&c.Depth, "depth", c.Depth, "schedule requests that each client has in flight in a closed loop")
+	fs.Float64Var(&c.Rate, "rate", c.Rate, "schedule requests in a second, sent at drawn times whatever becomes of earlier ones (open loop); 0: none, the workers only report; -1: closed loop")
+	fs.DurationVar(&c.Duration, "duration", c.Duration, "how long the load lasts")
+	fs.DurationVar(&c.TaskTime, "task-time", c.TaskTime, "mean time that a task runs")
+	fs.Float64Var(&c.Occupancy, "occupancy", c.Occupancy, "share of all slots that a closed loop keeps taken at most; from 1 on requests are refused")
+	fs.Float64Var(&c.Release, "release", c.Release, "share of leases that are released instead of handed over")
+	fs.Float64Var(&c.Hold, "hold", c.Hold, "share of leases that are kept by renewals for a while before they are handed over")
+	fs.Float64Var(&c.Late, "late", c.Late, "share of leases that are handed over after their time to live, without renewals")
+	fs.Float64Var(&c.Repeat, "repeat", c.Repeat, "share of tasks that are asked for again while they have a lease")
+	fs.BoolVar(&c.Faults, "faults", false, "put a bad network between, kill a tenth of the workers in mid-run, and the scheduler if it is embedded")
+	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of workers and clients; 0: half the processors")
+	fs.Uint64Var(&c.Seed, "seed", 0, "seed of the fleet, the tasks and the faults; 0: drawn, and printed in the report")
+	fs.DurationVar(&o.startTTL, "start-ttl", 10*time.Second, "of the embedded scheduler: how long a lease that has not begun lives after its last renewal")
+	fs.BoolVar(&o.json, "json", false, "print the report as JSON")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		fmt.Fprintln(stderr, err)
+		fs.Usage()
+		return nil, err
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64()
+	}
+	return o, nil
+}

@@ -1,0 +1,51 @@
+package loadtest
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+const maxCode = 64 // codes that are counted one by one; larger ones count as the last
+
+// counts are what one shard has seen. They describe the run and judge nothing.
+type counts struct {
+	Placed       uint64          // schedule requests that were answered with a lease
+	Refused      [maxCode]uint64 // and with a code
+	Repeated     uint64          // asked for again while they had a lease
+	Begins       uint64          // tasks that began
+	BeginRefused uint64          // handovers that a worker refused: late, or meant for what is gone
+	Ends         uint64          // tasks that ended
+	Lost         uint64          // tasks that died with their worker
+	Renewals     uint64
+	Releases     uint64
+	Revokes      uint64 // leases that the scheduler asked back
+	GivenBack    uint64 // and that had not begun
+	Heartbeats   uint64
+	Reconnects   uint64 // of workers and clients
+	Superseded   uint64
+	Resent       uint64 // requests sent again on another connection
+}
+
+func (c *counts) refuse(code wire.Code) { c.Refused[min(int(code), maxCode-1)]++ }
+
+// add adds what another shard has seen.
+func (c *counts) add(o *counts) {
+	for i := range c.Refused {
+		c.Refused[i] += o.Refused[i]
+	}
+	for _, f := range []struct{ to, from *uint64 }{
+		{&c.Placed, &o.Placed}, {&c.Repeated, &o.Repeated}, {&c.Begins, &o.Begins},
+		{&c.BeginRefused, &o.BeginRefused}, {&c.Ends, &o.Ends}, {&c.Lost, &o.Lost},
+		{&c.Renewals, &o.Renewals}, {&c.Releases, &o.Releases}, {&c.Revokes, &o.Revokes},
+		{&c.GivenBack, &o.GivenBack}, {&c.Heartbeats, &o.Heartbeats}, {&c.Reconnects, &o.Reconnects},
+		{&c.Superseded, &o.Superseded}, {&c.Resent, &o.Resent},
+	} {
+		*f.to += *f.from
+	}
+}
+
+// refusals returns how many schedule requests were refused.
+func (c *counts) refusals() uint64 {
+	n := uint64(0)
+	for _, k := range c.Refused {
+		n += k
+	}
+	return n
+}

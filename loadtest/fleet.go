@@ -1,0 +1,115 @@
+package loadtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+const (
+	zones         = 12
+	requirements  = 256 // distinct requirements that clients draw from
+	maxRequired   = 4   // tags of one requirement
+	spotShare     = 0.25
+	profilesTotal = 48
+)
+
+// spec is one simulated worker.
+type spec struct {
+	id, address string
+	tags        []string
+	slots       int
+	resources   map[string]int64
+}
+
+// profile is a kind of machine.
+type profile struct {
+	tags  []string
+	slots int
+}
+
+// requirement is a set of tags that a task asks for, and its wire form.
+type requirement struct {
+	tags []string
+	raw  []byte
+}
+
+// profiles returns the kinds of machines: processors of eight kinds, without a
+// graphics card or with one of five, in the way that nvidia-smi and lscpu
+// name them.
+func profiles() []profile {
+	cpus := []struct {
+		arch, model string
+		cores       int
+	}{
+		{"amd64", "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", 64},
+		{"amd64", "Intel(R) Xeon(R) Platinum 8480+", 112},
+		{"amd64", "Intel(R) Xeon(R) Silver 4314 CPU @ 2.40GHz", 32},
+		{"amd64", "AMD EPYC 7543 32-Core Processor", 64},
+		{"amd64", "AMD EPYC 9654 96-Core Processor", 192},
+		{"amd64", "AMD Ryzen 9 7950X 16-Core Processor", 32},
+		{"arm64", "Neoverse-N1", 80},
+		{"arm64", "Neoverse-V2", 72},
+	}
+	gpus := []string{"", "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB", "NVIDIA L4", "Tesla T4", "NVIDIA GeForce RTX 4090"}
+	var out []profile
+	for _, c := range cpus {
+		for g, gpu := range gpus {
+			tags := []string{"cpu", c.arch, "cpu:" + c.model, fmt.Sprintf("cores-%d", c.cores), "linux"}
+			if gpu != "" {
+				tags = append(tags, "gpu", "gpu:"+gpu, fmt.Sprintf("cuda-12.%d", g))
+			}
+			out = append(out, profile{tags, min(max(c.cores/(2+g), 4), 64)})
+		}
+	}
+	return out
+}
+
+// newFleet draws n workers. slots overrides those of the profiles unless it
+// is 0.
+func newFleet(rng *rand.Rand, n, slots int) []spec {
+	kinds := profiles()
+	fleet := make([]spec, n)
+	for i := range fleet {
+		p := kinds[rng.IntN(len(kinds))]
+		tags := append(slices.Clone(p.tags), fmt.Sprintf("zone-%d", rng.IntN(zones)+1))
+		if rng.Float64() < spotShare {
+			tags = append(tags, "spot")
+		}
+		fleet[i] = spec{
+			id:        fmt.Sprintf("load-%05d", i),
+			address:   fmt.Sprintf("10.%d.%d.%d:9000", i>>16&255, i>>8&255, i&255),
+			tags:      tags,
+			slots:     p.slots,
+			resources: map[string]int64{"cpu": int64(p.slots) * 1000, "memory": int64(p.slots) * 4096},
+		}
+		if slots > 0 {
+			fleet[i].slots = slots
+		}
+	}
+	return fleet
+}
+
+// newRequirements draws what tasks ask for: some tags of some worker, so that
+// each requirement has a worker, and workers are asked for about as often as
+// there are workers like them.
+func newRequirements(rng *rand.Rand, fleet []spec) []requirement {
+	out := make([]requirement, requirements)
+	for i := range out {
+		tags := slices.Clone(fleet[rng.IntN(len(fleet))].tags)
+		rng.Shuffle(len(tags), func(a, b int) { tags[a], tags[b] = tags[b], tags[a] })
+		tags = tags[:min(rng.IntN(maxRequired+1), len(tags))]
+		out[i] = requirement{tags, wire.AppendTags(nil, tags)}
+	}
+	return out
+}
+
+func totalSlots(fleet []spec) int {
+	n := 0
+	for i := range fleet {
+		n += fleet[i].slots
+	}
+	return n
+}

@@ -1,0 +1,185 @@
+package loadtest
+
+import (
+	"strconv"
+
+	"github.com/dtask/dtask-scheduler/loadtest/judge"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// step is what a job waits for.
+type step uint8
+
+const (
+	stepSchedule step = iota
+	stepRepeat        // the same request again, while the lease lives
+	stepRenew
+	stepRelease
+	stepOther // a call of the run itself
+)
+
+// String is the step as violations show it.
+func (s step) String() string {
+	return [...]string{"schedule", "repeated schedule", "renew", "release", "a list"}[s]
+}
+
+// plan is what a job does with its lease.
+type plan uint8
+
+const (
+	planBegin   plan = iota // hands it over at once
+	planRelease             // gives it back
+	planHold                // keeps it by renewals for a while, then hands it over
+	planLate                // sits on it beyond its time to live, then hands it over
+	planRepeat              // asks for the same task again, before and after it hands it over
+	planLost                // hands it over, never hears the answer, and releases
+	planTwice               // hands it over, and the network delivers that twice
+)
+
+// job is the client's side of one task. A job is over when its task runs, or
+// will never run.
+type job struct {
+	client  *client
+	task    judge.Task
+	name    string // the task id
+	need    *requirement
+	lease   wire.LeaseID
+	at      *worker // whom the lease is on
+	granted uint64  // incarnation of that worker
+	plan    plan
+	handed  bool
+	closed  bool  // keeps a closed loop going
+	due     int64 // when a sleeping job hands its lease over
+	sleep   uint64
+
+	schedule wire.Schedule
+	renew    wire.Renew
+	release  wire.Release
+	kept     [1]wire.LeaseID
+	bytes    []byte
+}
+
+// submit asks for a place for a new task.
+func (c *client) submit(intended int64, closed bool) {
+	s := c.sh
+	j := &job{}
+	if n := len(s.jobs); n > 0 {
+		j, s.jobs = s.jobs[n-1], s.jobs[:n-1]
+	}
+	c.next++
+	*j = job{client: c, task: judge.Task{Client: c.number, Number: c.next}, closed: closed, sleep: j.sleep, bytes: j.bytes[:0]}
+	j.bytes = strconv.AppendUint(append(j.bytes, "task-"...), c.next, 10)
+	j.need = &s.run.needs[s.rng.IntN(len(s.run.needs))]
+	j.plan = s.draw()
+	s.living++
+	c.send(s.loop.Now(), call{job: j, step: stepSchedule, intended: intended})
+}
+
+// draw draws what a job will do with its lease.
+func (s *shard) draw() plan {
+	c, x := &s.run.cfg, s.rng.Float64()
+	for _, share := range [...]struct {
+		of   float64
+		plan plan
+	}{
+		{c.Release, planRelease}, {c.Hold, planHold}, {c.Late, planLate}, {c.Repeat, planRepeat},
+		{s.run.lostShare, planLost}, {s.run.lostShare, planTwice},
+	} {
+		if x < share.of {
+			return share.plan
+		}
+		x -= share.of
+	}
+	return planBegin
+}
+
+// message builds the request of a step.
+func (j *job) message(s step) wire.Message {
+	switch s {
+	case stepRenew:
+		j.kept[0] = j.lease
+		j.renew.Leases = j.kept[:]
+		return &j.renew
+	case stepRelease:
+		j.release = wire.Release{Lease: j.lease, Handed: j.handed}
+		return &j.release
+	default:
+		j.schedule = wire.Schedule{Task: j.bytes, Tags: j.need.raw}
+		return &j.schedule
+	}
+}
+
+func (j *job) send(now int64, s step) {
+	j.client.send(now, call{job: j, step: s, intended: now})
+}
+
+// answered goes on with the answer to a call.
+func (j *job) answered(now int64, k *call, m wire.Message) {
+	switch m := m.(type) {
+	case *wire.Placed:
+		if k.step == stepSchedule || k.step == stepRepeat {
+			j.placed(now, k, m)
+			return
+		}
+	case *wire.Error:
+		j.refused(now, k, m)
+		return
+	case *wire.Renewed:
+		if k.step == stepRenew && len(m.Leases) == 1 {
+			j.renewed(now, m.Leases[0])
+			return
+		}
+	case *wire.Released:
+		if k.step == stepRelease {
+			j.released(m)
+			return
+		}
+	}
+	j.client.sh.run.judge.Broken(judge.Unexpected, "%v: %s was answered with %v", j.task, k.step, m.Kind())
+	j.over()
+}
+
+// over ends the job.
+func (j *job) over() {
+	s := j.client.sh
+	j.sleep++
+	s.living--
+	s.jobs = append(s.jobs, j)
+}
+
+// asked notes that the first request of the job was answered.
+func (j *job) asked(now int64, k *call, placed bool) {
+	s := j.client.sh
+	s.record(k.intended, now, placed)
+	if !j.closed {
+		return
+	}
+	if placed {
+		j.client.loading--
+	} else {
+		s.loop.At(now+refusedPause, j.client, clientResume)
+	}
+}
+
+// refused handles an error. To be out of room is an answer like any other.
+func (j *job) refused(now int64, k *call, e *wire.Error) {
+	s := j.client.sh
+	switch e.Code {
+	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit:
+	default:
+		s.run.judge.Broken(judge.Unexpected, "%v: %s was answered %v", j.task, k.step, e)
+	}
+	switch k.step {
+	case stepSchedule:
+		s.counts.refuse(e.Code)
+		j.asked(now, k, false)
+	case stepRelease:
+		s.run.judge.Broken(judge.Unexpected, "%v: release was refused: %v", j.task, e)
+	default:
+		if !j.handed {
+			j.giveBack(now)
+			return
+		}
+	}
+	j.over()
+}

@@ -1,0 +1,78 @@
+package judge
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+// Granted: a client was given a lease. at names the worker as the answer does,
+// required are the tags that the task asked for.
+func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, required []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	w, known := j.byID[at]
+	if !known {
+		j.broken(UnknownWorker, "%v was given lease %v on worker %q", t, id, at)
+		return
+	}
+	for _, tag := range required {
+		if !j.workers[w].tags[tag] {
+			j.broken(WrongTags, "%v needs %q and was given %s, which has %q", t, required, at, j.workers[w].Tags)
+			break
+		}
+	}
+	if l, seen := j.leases[id]; seen {
+		j.repeated(t, id, l, w)
+		return
+	}
+	if first, other := j.other(t, id); other {
+		j.broken(TwoLeases, "%v was given lease %v on %s, and holds %v on %s", t, id, at, first, j.workers[j.leases[first].worker].ID)
+	}
+	j.leases[id] = lease{task: t, worker: w, incarnation: incarnation}
+	j.tasks[t] = id
+}
+
+// repeated judges the answer to a repeated request: the same lease, which
+// changes nothing.
+func (j *Judge) repeated(t Task, id wire.LeaseID, l lease, worker int) {
+	switch {
+	case l.task != t:
+		j.broken(ReusedLease, "lease %v was given to %v and to %v", id, l.task, t)
+	case l.worker != worker:
+		j.broken(ReusedLease, "lease %v of %v was given on %s and on %s", id, t, j.workers[l.worker].ID, j.workers[worker].ID)
+	}
+}
+
+// other returns a live lease that the task has besides id. A scheduler that
+// was restarted knows a running lease only after its worker came back, so
+// leases of two instances are not compared.
+func (j *Judge) other(t Task, id wire.LeaseID) (wire.LeaseID, bool) {
+	first, held := j.tasks[t]
+	if !held || first.Instance != id.Instance {
+		return first, false
+	}
+	l := j.leases[first]
+	live := l.state == running || l.state == granted && l.incarnation == j.workers[l.worker].incarnation
+	return first, live
+}
+
+// GivenUp: a client dropped a lease and will never hand it over.
+func (j *Judge) GivenUp(id wire.LeaseID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if l, known := j.leases[id]; known && l.state == granted {
+		j.end(id, l)
+	}
+}
+
+// Told: the scheduler told a client that a lease has begun, or that it has
+// ended.
+func (j *Judge) Told(id wire.LeaseID, s wire.State) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	l, known := j.leases[id]
+	switch {
+	case !known:
+	case s == wire.StateBegun && !l.began:
+		j.broken(ToldBegun, "%v was told that lease %v has begun on %s, which never began it", l.task, id, j.workers[l.worker].ID)
+	case s == wire.StateEnded && l.state == running:
+		j.broken(ToldEnded, "%v was told that lease %v has ended, and it runs on %s", l.task, id, j.workers[l.worker].ID)
+	}
+}

@@ -1,0 +1,199 @@
+// Package judge keeps the load test's own account of what the simulated
+// workers began and ended, and says where the scheduler's answers contradict
+// it. It believes no number of the scheduler and shares no code with either
+// side of the protocol: a map of leases, and a count for each worker.
+//
+// The life of a lease here, with the calls that move it:
+//
+//	Granted --> granted --Began--> running --Ended, Restarted--> over
+//	               |                                              ^
+//	               +----Revoked, GivenUp, a newer incarnation-----+
+package judge
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+const (
+	maxOver       = 1 << 20 // ended leases that are remembered
+	maxViolations = 100     // violations kept with their text; all are counted
+)
+
+// Rule names what was broken.
+type Rule string
+
+// The rules.
+const (
+	UnknownWorker Rule = "unknown-worker" // a placement names a worker that is not of the fleet
+	WrongTags     Rule = "wrong-tags"     // the worker lacks a required tag
+	ReusedLease   Rule = "reused-lease"   // one lease id was granted for two tasks
+	TwoLeases     Rule = "two-leases"     // a task of a client has two live leases
+	NeverGranted  Rule = "never-granted"  // a lease began that no client was given
+	WrongWorker   Rule = "wrong-worker"   // a lease began on another worker than its own
+	BegunAgain    Rule = "begun-again"    // a lease began after it was over
+	OverCapacity  Rule = "over-capacity"  // a worker holds more begun tasks than it has slots
+	RefusedFull   Rule = "refused-full"   // a worker refused a granted lease for lack of a slot
+	RevokedBegun  Rule = "revoked-begun"  // a worker gave a lease back that runs
+	ToldBegun     Rule = "told-begun"     // the scheduler says begun of a lease that never began
+	ToldEnded     Rule = "told-ended"     // the scheduler says ended of a lease that runs
+	Forgotten     Rule = "forgotten"      // the scheduler's list of a worker is not what it runs
+	Unanswered    Rule = "unanswered"     // a call was not answered in time
+	Unexpected    Rule = "unexpected"     // an answer that no correct call can get
+	NotDrained    Rule = "not-drained"    // slots stay taken after everything has ended
+)
+
+// Worker is what the judge knows of a worker.
+type Worker struct {
+	ID    string
+	Tags  []string
+	Slots int
+}
+
+// Task names a task: the number of its client, and its own.
+type Task struct {
+	Client uint32
+	Number uint64
+}
+
+// String is the task as violations show it.
+func (t Task) String() string { return fmt.Sprintf("client %d task %d", t.Client, t.Number) }
+
+// Violation is one broken rule.
+type Violation struct {
+	At     time.Duration `json:"at_ns"` // since the start of the run
+	Rule   Rule          `json:"rule"`
+	Detail string        `json:"detail"`
+}
+
+// String is one line: when, which rule, what.
+func (v Violation) String() string {
+	return fmt.Sprintf("%8.3fs %s: %s", v.At.Seconds(), v.Rule, v.Detail)
+}
+
+type state uint8
+
+const (
+	granted state = iota
+	running
+	over
+)
+
+// lease is the account of one lease.
+type lease struct {
+	task        Task
+	worker      int
+	incarnation uint64 // of the worker, as the grant names it
+	state       state
+	began       bool
+}
+
+// worker is the account of one worker.
+type worker struct {
+	Worker
+	tags        map[string]bool
+	incarnation uint64
+	running     map[wire.LeaseID]bool
+}
+
+// Judge is the account of a fleet. It is safe for concurrent use; a call costs
+// about 0.3 us.
+type Judge struct {
+	mu         sync.Mutex // Guards everything below: the loops of a load test share one account.
+	now        func() time.Duration
+	report     func(Violation)
+	workers    []worker
+	byID       map[string]int
+	leases     map[wire.LeaseID]lease
+	tasks      map[Task]wire.LeaseID // the latest lease of each task that is not over
+	over       []wire.LeaseID        // in the order in which they ended
+	forgotten  int                   // of over, from its front
+	violations []Violation
+	count      int
+}
+
+// New returns the account of a fleet that runs nothing. now reads the time of
+// the run; report hears of each violation and may be nil.
+func New(fleet []Worker, now func() time.Duration, report func(Violation)) *Judge {
+	j := &Judge{
+		now: now, report: report,
+		workers: make([]worker, len(fleet)),
+		byID:    make(map[string]int, len(fleet)),
+		leases:  make(map[wire.LeaseID]lease),
+		tasks:   make(map[Task]wire.LeaseID),
+	}
+	for i, w := range fleet {
+		tags := make(map[string]bool, len(w.Tags))
+		for _, tag := range w.Tags {
+			tags[tag] = true
+		}
+		j.workers[i] = worker{Worker: w, tags: tags, running: make(map[wire.LeaseID]bool)}
+		j.byID[w.ID] = i
+	}
+	return j
+}
+
+// Broken records a violation that was found outside: a call without an answer,
+// an answer that makes no sense, a fleet that does not drain.
+func (j *Judge) Broken(r Rule, format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.broken(r, format, args...)
+}
+
+func (j *Judge) broken(r Rule, format string, args ...any) {
+	j.count++
+	if len(j.violations) >= maxViolations {
+		return
+	}
+	v := Violation{At: j.now(), Rule: r, Detail: fmt.Sprintf(format, args...)}
+	j.violations = append(j.violations, v)
+	if j.report != nil {
+		j.report(v)
+	}
+}
+
+// Violations returns the first violations and the number of all.
+func (j *Judge) Violations() ([]Violation, int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]Violation(nil), j.violations...), j.count
+}
+
+// Running returns how many tasks run on all workers.
+func (j *Judge) Running() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for i := range j.workers {
+		n += len(j.workers[i].running)
+	}
+	return n
+}
+
+// end moves a lease to over. Old ones are forgotten, the oldest first.
+func (j *Judge) end(id wire.LeaseID, l lease) {
+	if l.state == over {
+		return
+	}
+	if l.state == running {
+		delete(j.workers[l.worker].running, id)
+	}
+	l.state = over
+	j.leases[id] = l
+	if j.tasks[l.task] == id {
+		delete(j.tasks, l.task)
+	}
+	j.over = append(j.over, id)
+	if len(j.over)-j.forgotten > maxOver {
+		delete(j.leases, j.over[j.forgotten])
+		j.forgotten++
+	}
+	if j.forgotten > maxOver {
+		j.over = append(j.over[:0], j.over[j.forgotten:]...)
+		j.forgotten = 0
+	}
+}
