@@ -108,6 +108,10 @@ func (l *Ledger) Unacknowledged() int { return len(l.leases) - l.running }
 // Refusals returns how many begins were refused for lack of a slot.
 func (l *Ledger) Refusals() (full int) { return l.refusals }
 
+// Handle returns the name of the worker on its present connection; it has a
+// meaning only while Connected.
+func (l *Ledger) Handle() uint32 { return l.handle }
+
 // Connected reports whether the last Register was answered on a connection
 // that still lives: only then reports can be sent.
 func (l *Ledger) Connected() bool { return l.known }

@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/agent/ledger"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Why a begin or an end fails; errors.Is finds them.
+var (
+	ErrNotPromised    = ledger.ErrNotPromised
+	ErrOtherWorker    = ledger.ErrOtherWorker
+	ErrOldIncarnation = ledger.ErrOldIncarnation
+	ErrOtherInstance  = ledger.ErrOtherInstance
+	ErrEnded          = ledger.ErrEnded
+	ErrFull           = ledger.ErrFull
+	ErrOtherCaller    = ledger.ErrOtherCaller
+	ErrMemoryFull     = ledger.ErrMemoryFull
+	ErrNotRunning     = ledger.ErrNotRunning
+	ErrOutcome        = ledger.ErrOutcome
+
+	// ErrStopped says that the agent has been stopped.
+	ErrStopped = errors.New("agent: stopped")
+	// ErrTasksRemain says that the worker was not deregistered because tasks in
+	// other processes go on; the next agent with the same state directory takes
+	// them over.
+	ErrTasksRemain = errors.New("agent: tasks go on")
+)
+
+// watchInterval is how often processes and keep-alives are looked at.
+const watchInterval = time.Second
+
+// Agent speaks for one worker. Its methods are safe for concurrent use.
+type Agent struct {
+	cfg  Config
+	log  *slog.Logger
+	side side
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex // Guards what follows and what side keeps; never held around network I/O.
+	tasks   map[key]*Task
+	stopped bool
+}
+
+// side is how the agent reports to its kind of scheduler. begin, end and status
+// are called with the agent's lock held, the others without.
+type side interface {
+	// run reports until the context ends.
+	run(ctx context.Context)
+	// begin takes a task in and returns what settle needs.
+	begin(h *wire.Handover, w *watch) (mark uint64, err error)
+	// settle returns when the begin is on disk.
+	settle(mark uint64) error
+	// end gives a task up.
+	end(k key, outcome wire.Reason) error
+	status(s *Status)
+	// leave tells the scheduler: that the worker is gone, or what it has not
+	// heard yet if tasks remain.
+	leave(ctx context.Context, remain bool)
+	// close frees what is left after run has returned.
+	close() error
+}
+
+// Status is what an agent can tell about itself.
+type Status struct {
+	Connected      bool         // the scheduler knows the worker and may place tasks
+	Scheduler      string       // the address, or base URL
+	Grantor        wire.Grantor // whose leases are accepted; zero with http://
+	Incarnation    uint64       // 0 with http://
+	Running        int          // tasks begun and not ended
+	Unacknowledged int          // ends that the scheduler has not acknowledged
+	Refused        int          // begins refused for lack of a slot
+	LastError      string       // why the last connection or heartbeat failed; "" while connected
+}
+
+// Start announces the worker and goes on reporting until Stop. It does not wait
+// for the scheduler. The context bounds the agent's life: when it ends the agent
+// falls silent without leaving; use Stop to leave.
+func Start(ctx context.Context, cfg Config) (*Agent, error) {
+	if err := cfg.Verify(); err != nil {
+		return nil, err
+	}
+	p, err := parseScheduler(cfg.Scheduler)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, log: cfg.Logger, tasks: make(map[key]*Task)}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if p.base != "" {
+		a.cfg.TasksDieWithAgent = true
+		a.side = newGateway(a, p.base)
+	} else if a.side, err = newNative(a, p.addrs); err != nil {
+		return nil, err
+	}
+	ctx, a.cancel = context.WithCancel(ctx)
+	a.wg.Go(func() { a.side.run(ctx) })
+	a.wg.Go(func() { a.watch(ctx) })
+	return a, nil
+}
+
+// Begin takes over the task of a lease. When it returns without an error the
+// task may run: the lease is the worker's, on disk if there is a state
+// directory. A caller that asks again with its token gets the task that runs,
+// watched as it now says.
+func (a *Agent) Begin(h wire.Handover, c Caller) (*Task, error) {
+	w, err := c.watch()
+	if err != nil {
+		return nil, err
+	}
+	t, fresh, mark, err := a.begin(h, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.side.settle(mark); err != nil {
+		a.log.Error("a begin could not be stored", "task", h.Task, "error", err)
+		if fresh {
+			a.endTask(keyOf(&h), wire.ReasonRefused)
+		}
+		return nil, err
+	}
+	return t, nil
+}
+
+// begin takes the task in; fresh says that it did not run before, mark is what
+// settle waits for.
+func (a *Agent) begin(h wire.Handover, w watch) (t *Task, fresh bool, mark uint64, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped {
+		return nil, false, 0, ErrStopped
+	}
+	if mark, err = a.side.begin(&h, &w); err != nil {
+		return nil, false, 0, err
+	}
+	fresh = a.tasks[keyOf(&h)] == nil
+	return a.add(h, w), fresh, mark, nil
+}
+
+// add notes a task that runs, or returns the one that does; the lock is held.
+func (a *Agent) add(h wire.Handover, w watch) *Task {
+	k := keyOf(&h)
+	t := a.tasks[k]
+	if t == nil {
+		t = &Task{agent: a, handover: h, over: make(chan struct{})}
+		a.tasks[k] = t
+	}
+	t.watch, t.deadline = w, time.Time{}
+	t.touch(time.Now())
+	return t
+}
+
+// End reports the outcome of the task of a lease; see Task.End.
+func (a *Agent) End(lease wire.LeaseID, outcome wire.Reason) error {
+	return a.endTask(key{lease: lease}, outcome)
+}
+
+func (a *Agent) endTask(k key, outcome wire.Reason) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.end(k, outcome)
+}
+
+// end ends a task; the lock is held.
+func (a *Agent) end(k key, outcome wire.Reason) error {
+	if !outcome.IsOutcome() {
+		return ErrOutcome
+	}
+	t := a.tasks[k]
+	if t == nil {
+		return ErrNotRunning
+	}
+	if err := a.side.end(k, outcome); err != nil {
+		return err
+	}
+	delete(a.tasks, k)
+	close(t.over)
+	return nil
+}
+
+// Tasks returns the tasks that run, those of an earlier agent among them.
+func (a *Agent) Tasks() []*Task {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tasks := make([]*Task, 0, len(a.tasks))
+	for _, t := range a.tasks {
+		tasks = append(tasks, t)
+	}
+	return tasks
+}
+
+// Status returns where the agent stands.
+func (a *Agent) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{Running: len(a.tasks)}
+	a.side.status(&s)
+	return s
+}
+
+// Stop leaves. Tasks inside this process are reported as lost. The worker is
+// deregistered, unless tasks in other processes go on: then Stop leaves it
+// registered and returns an error that is ErrTasksRemain. The context bounds how
+// long the scheduler is waited for.
+func (a *Agent) Stop(ctx context.Context) error {
+	a.mu.Lock()
+	if a.stopped {
+		a.mu.Unlock()
+		return ErrStopped
+	}
+	a.stopped = true
+	for k, t := range a.tasks {
+		if a.cfg.TasksDieWithAgent || t.inProcess() {
+			a.end(k, wire.ReasonLost)
+		}
+	}
+	remain := len(a.tasks)
+	a.mu.Unlock()
+
+	a.side.leave(ctx, remain > 0)
+	a.cancel()
+	a.wg.Wait()
+	if err := a.side.close(); err != nil {
+		return err
+	}
+	if remain > 0 {
+		return fmt.Errorf("%w: %d of worker %s", ErrTasksRemain, remain, a.cfg.Worker)
+	}
+	return nil
+}
+
+// watch ends the tasks whose process died or whose keep-alives stopped.
+func (a *Agent) watch(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.sweep(time.Now())
+		}
+	}
+}
+
+// sweep looks at every task once.
+func (a *Agent) sweep(now time.Time) {
+	a.mu.Lock()
+	seen := make(map[process]bool)
+	for _, t := range a.tasks {
+		if t.watch.PID != 0 {
+			seen[t.watch.process] = false
+		}
+	}
+	a.mu.Unlock()
+	for p := range seen {
+		seen[p] = p.dead()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, t := range a.tasks {
+		late := !t.deadline.IsZero() && now.After(t.deadline)
+		if !late && !seen[t.watch.process] {
+			continue
+		}
+		a.log.Warn("a task is lost", "task", t.handover.Task, "pid", t.watch.PID, "keep_alive_missed", late)
+		a.end(k, wire.ReasonLost)
+	}
+}
+
+// external returns the load outside any lease.
+func (a *Agent) external() uint32 {
+	if a.cfg.External == nil {
+		return 0
+	}
+	return a.cfg.External()
+}

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// defaultHeartbeat is how often a worker reports if neither Config nor the
+// scheduler says otherwise.
+const defaultHeartbeat = 3 * time.Second
+
+// defaultPort is the scheduler's port for dtask:// addresses without one.
+const defaultPort = "8081"
+
+// Limits of Config.
+const (
+	// MaxSchedulers bounds the addresses of one dtask:// list.
+	MaxSchedulers = 16
+	// MinHeartbeat and MaxHeartbeat bound Config.Heartbeat.
+	MinHeartbeat = 10 * time.Millisecond
+	MaxHeartbeat = time.Hour
+)
+
+// Config describes a worker and where its scheduler is.
+type Config struct {
+	// Scheduler is dtask://host:port[,host:port...] for the native protocol, the
+	// addresses tried in turn, or http://host:port for the HTTP API.
+	Scheduler string
+	// Token opens a dtask:// scheduler that asks for one.
+	Token string
+
+	// Worker is the worker's id, Address where clients reach it.
+	Worker, Address string
+	// Tags are announced verbatim.
+	Tags []string
+	// Slots is how many tasks run at once.
+	Slots uint32
+	// Resources are amounts by name; an http:// scheduler is not told.
+	Resources map[string]int64
+
+	// Heartbeat is how often the worker reports; 0 leaves it to a dtask://
+	// scheduler, which is never asked less often than it wishes, and means 3 s
+	// with http://.
+	Heartbeat time.Duration
+	// StateDir is where leases that have begun are kept, so that tasks in other
+	// processes outlive the agent. It belongs to one agent at a time. dtask://
+	// needs it or TasksDieWithAgent; http:// takes neither into account.
+	StateDir string
+	// TasksDieWithAgent says that no task outlives the agent: what a state
+	// directory still lists is reported as lost.
+	TasksDieWithAgent bool
+	// External returns how many tasks run on the worker outside any lease; nil
+	// means none. It must be quick.
+	External func() uint32
+	// Logger is told of connections made and lost; nil discards it.
+	Logger *slog.Logger
+}
+
+// FieldError says which field of Config is wrong.
+type FieldError struct {
+	Field   string
+	Problem string
+}
+
+func (e *FieldError) Error() string { return "agent: Config." + e.Field + " " + e.Problem }
+
+// Verify returns a *FieldError for the first field that is wrong.
+func (c *Config) Verify() error {
+	p, err := parseScheduler(c.Scheduler)
+	if err != nil {
+		return err
+	}
+	if c.Heartbeat != 0 && (c.Heartbeat < MinHeartbeat || c.Heartbeat > MaxHeartbeat) {
+		return &FieldError{"Heartbeat", fmt.Sprintf("is outside %v..%v", MinHeartbeat, MaxHeartbeat)}
+	}
+	if c.Slots > wire.MaxSlots {
+		return &FieldError{"Slots", fmt.Sprintf("is over %d", wire.MaxSlots)}
+	}
+	if p.base != "" {
+		if c.Worker == "" {
+			return &FieldError{"Worker", "is missing"}
+		}
+		return nil
+	}
+	if c.StateDir == "" && !c.TasksDieWithAgent {
+		return &FieldError{"StateDir", "is missing: say where begun leases are kept, or set TasksDieWithAgent"}
+	}
+	return c.verifyNative()
+}
+
+// verifyNative checks what the native protocol limits.
+func (c *Config) verifyNative() error {
+	switch {
+	case !wire.ValidID(c.Worker):
+		return &FieldError{"Worker", fmt.Sprintf("must be 1 to %d of the letters A-Z a-z 0-9 . _ : @ / -", wire.MaxID)}
+	case len(c.Address) > wire.MaxAddress || !plain(c.Address):
+		return &FieldError{"Address", fmt.Sprintf("must be text of at most %d bytes", wire.MaxAddress)}
+	case len(c.Token) > wire.MaxToken:
+		return &FieldError{"Token", fmt.Sprintf("is over %d bytes", wire.MaxToken)}
+	case len(c.Tags) > wire.MaxWorkerTags:
+		return &FieldError{"Tags", fmt.Sprintf("are more than %d", wire.MaxWorkerTags)}
+	case len(c.Resources) > wire.MaxResources:
+		return &FieldError{"Resources", fmt.Sprintf("are more than %d", wire.MaxResources)}
+	}
+	for _, tag := range c.Tags {
+		if tag == "" || len(tag) > wire.MaxTag || !plain(tag) {
+			return &FieldError{"Tags", fmt.Sprintf("contain %q, which is not text of 1 to %d bytes", tag, wire.MaxTag)}
+		}
+	}
+	for name, amount := range c.Resources {
+		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
+			return &FieldError{"Resources", fmt.Sprintf("contain %q=%d: the name must be an id and the amount within 0..%d", name, amount, int64(wire.MaxAmount))}
+		}
+	}
+	return nil
+}
+
+// plain reports whether s is text without control characters.
+func plain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// place is where schedulers are: a base URL, or addresses.
+type place struct {
+	base  string
+	addrs []string
+}
+
+// parseScheduler reads Config.Scheduler.
+func parseScheduler(s string) (place, error) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	switch {
+	case ok && scheme == "dtask":
+		return parseAddrs(rest)
+	case ok && (scheme == "http" || scheme == "https"):
+		u, err := url.Parse(s)
+		if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return place{}, &FieldError{"Scheduler", fmt.Sprintf("%q is not a URL of the form http://host:port", s)}
+		}
+		return place{base: strings.TrimRight(s, "/")}, nil
+	}
+	return place{}, &FieldError{"Scheduler", fmt.Sprintf("%q must start with dtask:// or http://", s)}
+}
+
+func parseAddrs(list string) (place, error) {
+	var p place
+	for addr := range strings.SplitSeq(strings.TrimRight(list, "/"), ",") {
+		addr = strings.TrimSpace(addr)
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			host, port, err = net.SplitHostPort(addr + ":" + defaultPort)
+		}
+		if err != nil || host == "" || port == "" {
+			return place{}, &FieldError{"Scheduler", fmt.Sprintf("has the address %q, which is not host:port", addr)}
+		}
+		p.addrs = append(p.addrs, net.JoinHostPort(host, port))
+	}
+	if len(p.addrs) > MaxSchedulers {
+		return place{}, &FieldError{"Scheduler", fmt.Sprintf("lists more than %d addresses", MaxSchedulers)}
+	}
+	return p, nil
+}

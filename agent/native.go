@@ -1,0 +1,243 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/agent/ledger"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// conflictWindow is how soon after one new incarnation the need for another
+// means that two agents speak for one worker.
+const conflictWindow = 10 * time.Second
+
+// errConflict makes two agents with one worker id take turns slowly.
+var errConflict = errors.New("agent: another agent registers as this worker")
+
+// errOlder says that a scheduler answered that a newer one has replaced.
+var errOlder = errors.New("agent: this scheduler is older than the one that was promised")
+
+// native is the side that speaks leases. Its fields below agent are guarded by
+// the agent's lock.
+type native struct {
+	agent *Agent
+	addrs []string
+	store *store // nil without a state directory
+
+	ledger    *ledger.Ledger
+	session   *session // nil while there is no connection
+	drawn     time.Time
+	lastError string
+}
+
+// newNative builds the side and takes over what the state directory lists.
+func newNative(a *Agent, addrs []string) (*native, error) {
+	c := &a.cfg
+	n := &native{agent: a, addrs: addrs, lastError: "not connected yet"}
+	n.ledger = ledger.New(ledger.Config{
+		Worker: c.Worker, Address: c.Address, Tags: c.Tags, Slots: c.Slots,
+		Resources: c.Resources, Incarnation: newIncarnation(),
+	})
+	if c.StateDir == "" {
+		return n, nil
+	}
+	s, cut, err := openStore(c.StateDir, c.Worker)
+	if err != nil {
+		return nil, err
+	}
+	if cut > 0 {
+		a.log.Warn("a torn record was cut off the state file", "dir", c.StateDir, "bytes", cut)
+	}
+	n.store = s
+	if err := n.restore(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// newIncarnation draws a random number other than 0.
+func newIncarnation() uint64 {
+	for {
+		var b [8]byte
+		rand.Read(b[:])
+		if n := binary.BigEndian.Uint64(b[:]); n != 0 {
+			return n
+		}
+	}
+}
+
+// restore takes over the leases of an earlier agent: those whose task is dead
+// are lost, the others run on.
+func (n *native) restore() error {
+	a := n.agent
+	for id, k := range n.store.leases {
+		r := k.handover.Record()
+		dead := a.cfg.TasksDieWithAgent || k.watch.PID != 0 && k.watch.process.dead()
+		if r.Outcome = k.outcome; r.Outcome == wire.ReasonNone && dead {
+			r.Outcome = wire.ReasonLost
+		}
+		if err := n.ledger.Restore(r, k.watch.Token); err != nil {
+			return fmt.Errorf("agent: lease %v of the state directory: %w", id, err)
+		}
+		if r.Outcome == wire.ReasonNone {
+			a.add(k.handover, k.watch)
+		}
+	}
+	for r := range n.ledger.All() {
+		if r.Outcome != wire.ReasonNone && n.store.leases[r.Lease].outcome == wire.ReasonNone {
+			n.store.ended(r.Lease, r.Outcome)
+		}
+	}
+	a.log.Info("leases of an earlier agent", "running", len(a.tasks), "ended", n.ledger.Unacknowledged())
+	return nil
+}
+
+func (n *native) begin(h *wire.Handover, w *watch) (uint64, error) {
+	runs := n.ledger.Runs(h.Lease)
+	m, err := n.ledger.Begin(h, w.Token)
+	if errors.Is(err, ledger.ErrFull) {
+		n.sendEnd(n.ledger.Refused())
+	}
+	if err != nil {
+		n.renewIfFull()
+		return 0, err
+	}
+	if !runs && m != nil {
+		n.send(m)
+	}
+	return n.store.begun(h, w), nil
+}
+
+func (n *native) settle(mark uint64) error { return n.store.sync(mark) }
+
+func (n *native) end(k key, outcome wire.Reason) error {
+	m, err := n.ledger.End(k.lease, outcome)
+	if err != nil {
+		return err
+	}
+	n.store.ended(k.lease, outcome)
+	n.sendEnd(m)
+	n.renewIfFull()
+	return nil
+}
+
+func (n *native) status(s *Status) {
+	s.Connected = n.ledger.Connected()
+	s.Grantor = n.ledger.Promised()
+	s.Incarnation = n.ledger.Incarnation()
+	s.Unacknowledged = n.ledger.Unacknowledged()
+	s.Refused = n.ledger.Refusals()
+	s.LastError = n.lastError
+	if n.session != nil {
+		s.Scheduler = n.session.addr
+	}
+}
+
+// renewIfFull draws a new incarnation when the present one can remember no
+// more, and registers it if there is a connection.
+func (n *native) renewIfFull() {
+	if !n.ledger.MemoryFull() {
+		return
+	}
+	n.draw()
+	if n.session != nil {
+		n.session.register()
+	}
+}
+
+// draw starts a new incarnation.
+func (n *native) draw() {
+	n.drawn = time.Now()
+	n.ledger.Superseded(newIncarnation())
+}
+
+// drawnLately reports whether the present incarnation has only just begun.
+func (n *native) drawnLately() bool {
+	return !n.drawn.IsZero() && time.Since(n.drawn) < conflictWindow
+}
+
+// send sends a report that has no answer.
+func (n *native) send(m wire.Message) {
+	if n.session != nil {
+		n.session.report(m)
+	}
+}
+
+// sendEnd sends the end of a lease, if the ledger made one.
+func (n *native) sendEnd(m *wire.End) {
+	if m != nil && n.session != nil {
+		n.session.end(m)
+	}
+}
+
+// run keeps a connection to one of the schedulers until the context ends.
+func (n *native) run(ctx context.Context) {
+	for fails, turn := 0, 0; ctx.Err() == nil; turn++ {
+		lived, err := n.connect(ctx, n.addrs[turn%len(n.addrs)])
+		if ctx.Err() != nil {
+			return
+		}
+		fails++
+		if lived {
+			fails, turn = 0, turn-1
+		}
+		if !sleep(ctx, n.pause(fails, err)) {
+			return
+		}
+	}
+}
+
+// pause says how long to wait after a failure, and logs it unless it is the
+// same as before.
+func (n *native) pause(fails int, err error) time.Duration {
+	a := n.agent
+	a.mu.Lock()
+	repeated := n.lastError == err.Error()
+	n.lastError = err.Error()
+	a.mu.Unlock()
+	if !repeated {
+		a.log.Warn("no connection to the scheduler", "error", err)
+	}
+	var e *wire.Error
+	switch {
+	case errors.Is(err, errConflict):
+		return backoff(16)
+	case errors.As(err, &e) && e.RetryAfterMS > 0:
+		return min(time.Duration(e.RetryAfterMS)*time.Millisecond, maxBackoff) + backoff(fails)
+	}
+	return backoff(fails)
+}
+
+func (n *native) leave(ctx context.Context, remain bool) {
+	a := n.agent
+	a.mu.Lock()
+	s := n.session
+	var last wire.Message = &wire.Ping{}
+	if !remain {
+		m := n.ledger.Deregister()
+		if m == nil {
+			s = nil
+		}
+		last = m
+	}
+	a.mu.Unlock()
+	if s == nil {
+		return
+	}
+	read := make(chan struct{})
+	if s.conn.Go(last, func(wire.Message, error) { close(read) }) != nil {
+		return
+	}
+	select {
+	case <-read:
+	case <-ctx.Done():
+	}
+}
+
+func (n *native) close() error { return n.store.close() }

@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Caller says who begins a lease, and how the agent notices that the task is
+// dead: by the process it runs in, or by keep-alives that fail to come. The
+// zero Caller is a task inside this very process.
+type Caller struct {
+	// Token names the caller: the one that knows it may begin the same lease
+	// again, and gets the task that runs. Empty means a random one, so that
+	// every later begin is refused.
+	Token string
+	// PID is the process that the task runs in; it must be alive.
+	PID int
+	// KeepAlive is the longest time between two calls of Task.KeepAlive; 0 means
+	// that none are needed.
+	KeepAlive time.Duration
+}
+
+// key names a task: by its lease, or by its task id if an HTTP scheduler placed
+// it without one.
+type key struct {
+	lease wire.LeaseID
+	task  string
+}
+
+func keyOf(h *wire.Handover) key {
+	if h.Lease.IsZero() {
+		return key{task: h.Task}
+	}
+	return key{lease: h.Lease}
+}
+
+// watch is how a task's life is observed, in the form that is stored.
+type watch struct {
+	Token string `json:"token"`
+	process
+	KeepAlive time.Duration `json:"keep_alive,omitempty"`
+}
+
+// watch resolves what the caller said.
+func (c Caller) watch() (watch, error) {
+	w := watch{Token: c.Token, KeepAlive: c.KeepAlive}
+	if w.Token == "" {
+		w.Token = rand.Text()
+	}
+	if c.PID == 0 {
+		if c.KeepAlive == 0 {
+			w.process = self()
+		}
+		return w, nil
+	}
+	p, err := identify(c.PID)
+	w.process = p
+	return w, err
+}
+
+// Task is one task that runs on the worker. Its methods are safe for concurrent
+// use.
+type Task struct {
+	agent    *Agent
+	handover wire.Handover
+
+	// Guarded by the agent's lock.
+	watch    watch
+	deadline time.Time // of the next keep-alive; zero without them
+	over     chan struct{}
+}
+
+// Handover returns what the task was begun with.
+func (t *Task) Handover() wire.Handover { return t.handover }
+
+// Over is closed when the task has ended: by End, or because its process died
+// or its keep-alives stopped.
+func (t *Task) Over() <-chan struct{} { return t.over }
+
+// End reports the outcome of the task: ReasonOK, ReasonFailed, ReasonRefused or
+// ReasonLost. The slot is free when it returns; the scheduler is told at once,
+// or after the next connection. ErrNotRunning says that it has ended before.
+func (t *Task) End(outcome wire.Reason) error {
+	return t.agent.endTask(keyOf(&t.handover), outcome)
+}
+
+// KeepAlive puts the end of a task that was begun with Caller.KeepAlive off for
+// that time. ErrNotRunning says that it came too late.
+func (t *Task) KeepAlive() error {
+	a := t.agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tasks[keyOf(&t.handover)] != t {
+		return ErrNotRunning
+	}
+	t.touch(time.Now())
+	return nil
+}
+
+// touch sets the next deadline; the agent's lock is held.
+func (t *Task) touch(now time.Time) {
+	if t.watch.KeepAlive > 0 {
+		t.deadline = now.Add(t.watch.KeepAlive)
+	}
+}
+
+// inProcess reports whether the task lives in this very process.
+func (t *Task) inProcess() bool { return t.watch.PID != 0 && t.watch.process == self() }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// options are the flags.
+type options struct {
+	id, addr, tags, scheduler string
+	maxTasks                  uint
+	stateDir                  string
+	tasksDie                  bool
+	heartbeat                 time.Duration
+	resources                 resources
+	gpus                      int
+	detect                    bool
+	detectTags                bool
+	detectResources           bool
+	version                   bool
+}
+
+// parse reads the command line. done says that the program ends with code.
+func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
+	o = &options{resources: resources{}}
+	f := flag.NewFlagSet("worker", flag.ContinueOnError)
+	f.StringVar(&o.id, "id", "worker-001", "the worker's `id`")
+	f.StringVar(&o.addr, "addr", "localhost:9000", "`address` where clients reach the worker")
+	f.StringVar(&o.tags, "tags", "cpu", "comma-separated `tags`")
+	f.UintVar(&o.maxTasks, "max-tasks", 30, "how many tasks run at once")
+	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
+	f.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps begun leases, so that tasks outlive the agent (dtask:// only)")
+	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "report what the state directory lists as lost")
+	f.DurationVar(&o.heartbeat, "heartbeat", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
+	f.Var(o.resources, "resources", "`amounts` such as cpu=4000,mem=16000, over the detected ones; cpu=off leaves one out (dtask:// only)")
+	f.IntVar(&o.gpus, "gpus", -1, "number of GPUs; -1 looks at CUDA_VISIBLE_DEVICES, then nvidia-smi")
+	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
+	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
+	f.BoolVar(&o.detectResources, "detect-resources", true, "announce the detected resources (dtask:// only)")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, 0, true
+	} else if err != nil {
+		return o, 2, true
+	}
+	if o.version {
+		fmt.Fprintln(stdout, "worker", version())
+		return o, 0, true
+	}
+	if !given(f, "detect-tags") {
+		o.detectTags = o.native()
+	}
+	if err := o.verify(f); err != nil {
+		fmt.Fprintln(f.Output(), err)
+		f.Usage()
+		return o, 2, true
+	}
+	return o, 0, false
+}
+
+// given reports whether a flag stands on the command line.
+func given(f *flag.FlagSet, name string) (found bool) {
+	f.Visit(func(g *flag.Flag) { found = found || g.Name == name })
+	return found
+}
+
+func (o *options) native() bool { return strings.HasPrefix(o.scheduler, "dtask://") }
+
+// verify finds what makes no sense on the command line.
+func (o *options) verify(f *flag.FlagSet) error {
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.stateDir != "" && !o.native() {
+		return errors.New("--state-dir needs a dtask:// scheduler: http:// knows of no leases")
+	}
+	if o.maxTasks > wire.MaxSlots {
+		return fmt.Errorf("--max-tasks %d is over %d", o.maxTasks, wire.MaxSlots)
+	}
+	c := o.announced()
+	return c.Verify()
+}
+
+// announced is the configuration without what is detected.
+func (o *options) announced() agent.Config {
+	return agent.Config{
+		Scheduler: o.scheduler,
+		Worker:    o.id, Address: o.addr, Tags: splitTags(o.tags), Slots: uint32(o.maxTasks),
+		Heartbeat: o.heartbeat,
+		StateDir:  o.stateDir, TasksDieWithAgent: o.tasksDie || o.stateDir == "",
+		Logger: slog.Default(),
+	}
+}
+
+// config adds what is detected, if it is wanted.
+func (o *options) config(ctx context.Context) agent.Config {
+	c := o.announced()
+	detectResources := o.detectResources && o.native()
+	d := &agent.Detection{}
+	if detectResources || o.detectTags {
+		d = agent.Detect(ctx, o.gpus)
+		for _, w := range d.Warnings {
+			slog.Warn("detection", "result", w)
+		}
+	}
+	if !detectResources {
+		d.Resources = map[string]int64{}
+	}
+	c.Resources = d.AddResources(o.resources)
+	if o.detectTags {
+		c.Tags = d.AddTags(c.Tags)
+	}
+	return c
+}
+
+// splitTags cuts a list at its commas, trims the tags and drops empty ones.
+func splitTags(list string) []string {
+	tags := []string{}
+	for tag := range strings.SplitSeq(list, ",") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// resources is the value of --resources; -1 stands for off.
+type resources map[string]int64
+
+func (r resources) String() string { return "" }
+
+// Set reads name=amount pairs.
+func (r resources) Set(list string) error {
+	for pair := range strings.SplitSeq(list, ",") {
+		name, text, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok {
+			return fmt.Errorf("%q is not name=amount", pair)
+		}
+		if text == "off" {
+			r[name] = -1
+			continue
+		}
+		amount, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || amount < 0 || amount > wire.MaxAmount || !wire.ValidID(name) {
+			return fmt.Errorf("%q is not name=amount with an amount within 0..%d", pair, int64(wire.MaxAmount))
+		}
+		r[name] = amount
+	}
+	return nil
+}
+
+// version names the build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" || s.Key == "vcs.time" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}
