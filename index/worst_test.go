@@ -1,0 +1,196 @@
+package index
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEveryWorkerWithATagSetOfItsOwn(t *testing.T) {
+	const workers = 3_000
+	x := New(Config{})
+	for w := range Worker(workers) {
+		put(t, x, w, uint32(w*7919%workers), "all", fmt.Sprintf("a=%d", w%60), fmt.Sprintf("b=%d", w/60))
+	}
+	require.Equal(t, workers, x.Stats().Profiles)
+	requireLeast(t, x, 0, "all")
+	requireLeast(t, x, 48*60+17, "a=17", "b=48")
+	for w := range Worker(workers) {
+		if w != 1234 {
+			x.Remove(w)
+		}
+	}
+	requireLeast(t, x, 1234, "all")
+	require.Equal(t, Stats{Workers: 1, Tags: 3, Profiles: 1, Requirements: 2}, x.Stats())
+	require.Len(t, x.layout.order, 1)
+}
+
+func TestThousandsOfDistinctRequirements(t *testing.T) {
+	f := newFleet(1_000, 2_000, sharedTags)
+	n := &naive{workers: map[Worker]*naiveWorker{}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i, w := range f.running {
+		n.workers[w] = &naiveWorker{load: f.slots[w].load(), given: i + 1, eligible: true}
+	}
+	for w := range Worker(1_000) {
+		n.workers[w].tags = sortedSet(sharedTags(rng))
+	}
+	for _, r := range f.requirements[:200] {
+		want, _ := n.least(r.Tags())
+		got, ok := f.x.Least(r)
+		require.True(t, ok)
+		require.Equal(t, want, got, "%q", r.Tags())
+	}
+	require.NoError(t, f.x.Check())
+}
+
+func TestRareTagAmongMany(t *testing.T) {
+	f := newFleet(2_000, 50, sharedTags)
+	put(t, f.x, 1_500, Load(63, 64), append(sharedTags(f.rng), "fpga")...)
+	requireLeast(t, f.x, 1_500, "fpga")
+	f.x.SetLoad(1_500, Full)
+	requireNobody(t, f.x, "fpga")
+}
+
+func TestAllMatchingWorkersFull(t *testing.T) {
+	f := newFleet(2_000, 50, ownTags)
+	for _, w := range f.x.Matching(ask(f.x, "zone=1")).ToArray() {
+		f.x.SetLoad(Worker(w), Full)
+	}
+	requireNobody(t, f.x, "zone=1")
+	w := Worker(f.x.Matching(ask(f.x, "zone=1")).Maximum())
+	f.x.SetLoad(w, Full-1)
+	requireLeast(t, f.x, w, "zone=1")
+}
+
+func TestTagsThatChurnLeaveNothingBehind(t *testing.T) {
+	x := New(Config{})
+	r := ask(x, "build=0")
+	for i := range 20_000 {
+		w := Worker(i % 40)
+		put(t, x, w, 0, "base", fmt.Sprintf("build=%d", i))
+		require.Equal(t, i < 40, x.AnyMatch(r))
+	}
+	requireLeast(t, x, 0, "base")
+	require.Equal(t, Stats{Workers: 40, Tags: 41, Profiles: 40, Requirements: 2}, x.Stats())
+	require.LessOrEqual(t, len(x.tags.tags), 42)
+	require.LessOrEqual(t, len(x.profiles), 41)
+	require.Len(t, x.layout.groups, 1)
+}
+
+func TestFreedProfileSlotIsNotMatchedByItsOldTags(t *testing.T) {
+	x := New(Config{})
+	put(t, x, 1, 0, "old")
+	old := ask(x, "old")
+	require.True(t, x.AnyMatch(old))
+	slot := x.profileOf(1).slot
+	x.Remove(1)
+	put(t, x, 2, 0, "new")
+	require.Equal(t, slot, x.profileOf(2).slot, "the test needs a slot used again")
+	require.False(t, x.AnyMatch(old))
+	require.NoError(t, x.Check())
+}
+
+func TestRequirementThatMissedMoreChangesThanAreKeptIsBuiltAnew(t *testing.T) {
+	x := New(Config{})
+	put(t, x, 0, 5, "gpu")
+	r := ask(x, "gpu")
+	require.True(t, x.AnyMatch(r))
+	for i := range Worker(2 * changesKept) {
+		put(t, x, 1+i%5_000, 9, "gpu", fmt.Sprintf("build=%d", i))
+	}
+	require.Greater(t, x.layout.changes.next-r.seen, uint64(changesKept))
+	requireLeast(t, x, 0, "gpu")
+}
+
+func TestGiveStampsAreRenumberedInOrder(t *testing.T) {
+	x := New(Config{})
+	x.stampLimit = 10
+	for w := range Worker(6) {
+		put(t, x, w, 0, fmt.Sprintf("own=%d", w%2))
+	}
+	for i := range 200 {
+		want := Worker(i % 6)
+		requireLeast(t, x, want)
+		x.Give(want, 0)
+		require.LessOrEqual(t, x.stamp, uint32(10))
+	}
+}
+
+func TestCacheEvictsWhatWasNotUsedForLongest(t *testing.T) {
+	x := New(Config{CacheSize: 2})
+	put(t, x, 1, 0, "a", "b", "c")
+	a, b := x.Intern([]byte("a"), []string{"a"}), x.Intern([]byte("b"), []string{"b"})
+	require.Same(t, a, x.Lookup([]byte("a")))
+	x.Intern([]byte("c"), []string{"c"})
+	require.Same(t, a, x.Lookup([]byte("a")))
+	require.Nil(t, x.Lookup([]byte("b")))
+	require.NotSame(t, b, x.Intern([]byte("b"), []string{"b"}))
+	requireLeast(t, x, 1, "b")
+}
+
+func TestAliasesShareOneRequirementAndAreBounded(t *testing.T) {
+	x := New(Config{})
+	tags := []string{"b", "a", "b"}
+	first := x.Intern([]byte("key 0"), tags)
+	require.Equal(t, []string{"a", "b"}, first.Tags())
+	for i := range 3 * aliasesKept {
+		key := fmt.Appendf(nil, "key %d", i)
+		require.Same(t, first, x.Intern(key, tags))
+		require.Same(t, first, x.Lookup(key))
+		require.NoError(t, x.Check())
+	}
+	require.Nil(t, x.Lookup([]byte("key 0")))
+	require.Len(t, x.cache.byKey, aliasesKept)
+	other := x.Intern(fmt.Appendf(nil, "key %d", 3*aliasesKept-1), []string{"c"})
+	require.NotSame(t, first, other)
+	require.NoError(t, x.Check())
+}
+
+func TestKeyIsCopied(t *testing.T) {
+	x := New(Config{})
+	key := []byte("key")
+	r := x.Intern(key, []string{"a"})
+	key[0] = 'K'
+	require.Nil(t, x.Lookup(key))
+	require.Same(t, r, x.Lookup([]byte("key")))
+}
+
+func TestListsOfManyRequirementsStayWithinTheirBudget(t *testing.T) {
+	f := newFleet(3_000, 40, ownTags)
+	f.x.cache.matchesKept = 60
+	for i := range 2_000 {
+		if i%20 == 0 {
+			require.NoError(t, f.x.Put(Worker(i), ownTags(f.rng)))
+		}
+		f.placeAndRelease(f.requirements[i*7%40])
+		require.LessOrEqual(t, f.x.cache.matches, 60)
+	}
+	require.NoError(t, f.x.Check())
+}
+
+func TestHotCallsDoNotAllocate(t *testing.T) {
+	f := newFleet(2_000, 50, sharedTags)
+	f.x.Least(f.requirements[0])
+	i := 0
+	calls := map[string]func(){
+		"Lookup":      func() { f.x.Lookup(f.keys[i%50]) },
+		"Least":       func() { f.x.Least(f.requirements[i%50]) },
+		"AnyMatch":    func() { f.x.AnyMatch(f.requirements[i%50]) },
+		"Give":        func() { f.x.Give(Worker(i%2_000), f.slots[i%2_000].load()) },
+		"SetLoad":     func() { f.x.SetLoad(Worker(i%2_000), uint32(i)) },
+		"SetEligible": func() { f.x.SetEligible(Worker(i%2_000), i%3 > 0) },
+	}
+	for name, call := range calls {
+		require.Zero(t, testing.AllocsPerRun(500, func() { i++; call() }), name)
+	}
+}
+
+func TestPutOfTheSameTagsDoesNotAllocate(t *testing.T) {
+	f := newFleet(100, 5, sharedTags)
+	tags := []string{"gpu", "zone=1", "gpu"}
+	require.NoError(t, f.x.Put(5, tags))
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = f.x.Put(5, tags) }))
+}
