@@ -1,0 +1,123 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/loadtest/judge"
+)
+
+// edit replaces one piece of a source file, which must be there exactly once.
+type edit struct{ file, old, new string }
+
+// The mistakes of the scheduler that this one replaces. The judge must find
+// both.
+var mutants = []struct {
+	name  string
+	edits []edit
+}{
+	{"a heartbeat overwrites the count", []edit{
+		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external, w.taken = slots, external, external\n"},
+		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && w.taken == 0 {\n"},
+		{"sched/life.go", "\tw.taken--\n", "\tw.taken -= min(w.taken, 1)\n"},
+	}},
+	{"a timer frees room by itself", []edit{
+		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\ts.end(slot, wire.ReasonReleased)\n"},
+	}},
+}
+
+// hard are the flags of a run in which room is always short, and many leases
+// are handed over after their time to live.
+var hard = []string{
+	"--workers=200", "--slots=4", "--occupancy=2", "--duration=3s", "--start-ttl=250ms", "--late=0.2",
+	"--task-time=250ms", "--heartbeat=500ms", "--clients=8", "--depth=8", "--seed=1", "--json",
+}
+
+// TestTheJudgeFindsMutants builds the load test with a broken scheduler in it,
+// and with the sound one, and runs each with the same flags.
+func TestTheJudgeFindsMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds three programs")
+	}
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			code, report := runBuilt(t, m.edits)
+			require.Equal(t, 3, code)
+			require.NotEmpty(t, report.FirstViolations)
+			rules := make(map[judge.Rule]int)
+			for _, v := range report.FirstViolations {
+				rules[v.Rule]++
+			}
+			t.Logf("%d violations, of the first: %v", report.Violations, rules)
+			require.Positive(t, rules[judge.RefusedFull]+rules[judge.OverCapacity], "%v", rules)
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		code, report := runBuilt(t, nil)
+		require.Equal(t, 0, code, "%v", report.FirstViolations)
+		require.Positive(t, report.GivenBack, "leases were asked back")
+		require.Positive(t, report.BeginsRefused, "and handed over too late")
+		require.Positive(t, report.Refused.Count, "and room was short")
+	})
+}
+
+// runBuilt builds cmd/loadtest with the edits and runs it.
+func runBuilt(t *testing.T, edits []edit) (int, *Report) {
+	t.Helper()
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "loadtest")
+	build := exec.Command("go", "build", "-overlay", overlay(t, dir, edits), "-o", bin, "./cmd/loadtest")
+	build.Dir = ".."
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	cmd := exec.CommandContext(t.Context(), bin, hard...)
+	var stdout strings.Builder
+	cmd.Stdout = &stdout
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	var report Report
+	require.NoError(t, json.Unmarshal([]byte(stdout.String()), &report), "%q", stdout.String())
+	return cmd.ProcessState.ExitCode(), &report
+}
+
+// overlay writes the edited files and the list of them that go build reads.
+func overlay(t *testing.T, dir string, edits []edit) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	text := make(map[string]string)
+	for _, e := range edits {
+		path := filepath.Join(root, filepath.FromSlash(e.file))
+		if _, read := text[path]; !read {
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			text[path] = string(b)
+		}
+		require.Equal(t, 1, strings.Count(text[path], e.old), "%s must hold %q once", e.file, e.old)
+		text[path] = strings.Replace(text[path], e.old, e.new, 1)
+	}
+	replace := make(map[string]string)
+	for path, s := range text {
+		edited := filepath.Join(dir, strings.ReplaceAll(path, string(filepath.Separator), "_"))
+		require.NoError(t, os.WriteFile(edited, []byte(s), 0o600))
+		replace[path] = edited
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	name := filepath.Join(dir, "overlay.json")
+	require.NoError(t, os.WriteFile(name, list, 0o600))
+	return name
+}
