@@ -1,0 +1,152 @@
+package loadtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/server"
+)
+
+// scheduler is a real one on a free port.
+type scheduler struct {
+	config server.Config
+	server *server.Server
+}
+
+func startScheduler(t *testing.T) *scheduler {
+	t.Helper()
+	c := server.DefaultConfig()
+	c.Addr, c.HTTPAddr = "127.0.0.1:0", ""
+	c.Logger = slog.New(slog.DiscardHandler)
+	c.Sched.StartTTL = 500
+	s := &scheduler{config: c}
+	require.NoError(t, s.start())
+	s.config.Addr = s.server.Addr()
+	t.Cleanup(func() { s.server.Kill() })
+	return s
+}
+
+func (s *scheduler) start() (err error) {
+	if s.server, err = server.New(s.config); err != nil {
+		return err
+	}
+	return s.server.Start()
+}
+
+// Restart implements Restarter.
+func (s *scheduler) Restart(context.Context) error {
+	s.server.Kill()
+	return s.start()
+}
+
+// small is a run of 50 workers for 2 seconds on s.
+func small(s *scheduler) Config {
+	c := DefaultConfig()
+	c.Addr, c.Scheduler, c.Embedded = s.config.Addr, s, true
+	c.Workers, c.Clients, c.Loops = 50, 6, 2
+	c.Duration, c.TaskTime, c.Heartbeat = 2*time.Second, 200*time.Millisecond, 200*time.Millisecond
+	c.Late, c.Hold = 0.05, 0.05
+	c.Seed = uint64(time.Now().UnixNano())
+	return c
+}
+
+func runSmall(t *testing.T, c Config) *Report {
+	t.Helper()
+	t.Logf("seed %d", c.Seed)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	var log bytes.Buffer
+	c.Progress = &log
+	report, err := Run(ctx, c)
+	require.NoError(t, err)
+	require.Zero(t, report.Violations, "%v", report.FirstViolations)
+	require.Positive(t, report.Placed.Count)
+	require.Equal(t, report.Begins, report.Ends+report.TasksLost)
+	if c.Duration > time.Second {
+		require.Contains(t, log.String(), "schedules/s")
+	}
+	return report
+}
+
+func TestClosedLoop(t *testing.T) {
+	r := runSmall(t, small(startScheduler(t)))
+	require.Positive(t, r.Heartbeats)
+	require.Positive(t, r.Releases)
+	require.Positive(t, r.Renewals)
+	require.Positive(t, r.Repeats)
+	require.Positive(t, r.GivenBack, "late leases are asked back")
+	require.Zero(t, r.Reconnects)
+	require.Zero(t, r.Superseded)
+}
+
+func TestOpenLoop(t *testing.T) {
+	c := small(startScheduler(t))
+	c.Rate = 500
+	r := runSmall(t, c)
+	asked := float64(r.Placed.Count + r.Refused.Count)
+	want := c.Rate * c.Duration.Seconds()
+	require.InDelta(t, want, asked, want/4, "as many requests as the rate says, whatever the answers")
+}
+
+func TestFaults(t *testing.T) {
+	c := small(startScheduler(t))
+	c.Faults = true
+	r := runSmall(t, c)
+	require.Equal(t, 5, r.WorkerCrashes)
+	require.Equal(t, 1, r.Restarts)
+	require.GreaterOrEqual(t, r.Reconnects, uint64(c.Workers), "a restart disconnects everybody")
+	require.Positive(t, r.Resent)
+}
+
+func TestFullFleetRefuses(t *testing.T) {
+	c := small(startScheduler(t))
+	c.Slots, c.Occupancy, c.Duration = 1, 2, 500*time.Millisecond
+	r := runSmall(t, c)
+	require.Positive(t, r.Refusals["unavailable"])
+	require.Equal(t, 50, r.Slots)
+}
+
+func TestMemoryOfEndedLeasesFills(t *testing.T) {
+	c := small(startScheduler(t))
+	c.Workers, c.Clients, c.Slots, c.TaskTime = 2, 2, 1000, time.Millisecond
+	c.Late, c.Hold, c.Depth = 0, 0, 64
+	r := runSmall(t, c)
+	require.Equal(t, r.Ends > 2*4096, r.Superseded > 0, "%d ends, %d new incarnations", r.Ends, r.Superseded)
+}
+
+func TestNobodyThere(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	c := DefaultConfig()
+	c.Addr, c.Workers = ln.Addr().String(), 3
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = Run(ctx, c)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "0 of 3 workers are registered")
+}
+
+func TestReport(t *testing.T) {
+	c := small(startScheduler(t))
+	c.Duration = 300 * time.Millisecond
+	r := runSmall(t, c)
+	var text, raw bytes.Buffer
+	require.NoError(t, r.Print(&text))
+	first, _, _ := bytes.Cut(text.Bytes(), []byte("\n"))
+	require.Regexp(t, `^[0-9,]+ schedules/s, p99 [0-9.]+ ms$`, string(first))
+	require.Regexp(t, `(?m)^placed +[0-9,]+ `, text.String())
+	require.Contains(t, text.String(), "its share cannot be told apart")
+	require.Contains(t, text.String(), "violations: 0\n")
+	require.NoError(t, json.NewEncoder(&raw).Encode(r))
+	var again Report
+	require.NoError(t, json.Unmarshal(raw.Bytes(), &again))
+	require.Equal(t, r.Placed, again.Placed)
+}
