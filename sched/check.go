@@ -95,7 +95,7 @@ func (s *State) checkLeases() error {
 		if w := s.workers.at(l.worker); !w.known {
 			return fmt.Errorf("I9: lease %v is of a worker that is gone", l.id)
 		}
-		if got, ok := s.leases.find(l.id); !ok || got != slot {
+		if got, ok := s.leases.findOn(l.id, l.worker); !ok || got != slot {
 			return fmt.Errorf("I9: lease %v is not found by its id", l.id)
 		}
 	}
@@ -152,8 +152,8 @@ func (s *State) checkTotals() error {
 		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, c.states,
 			s.count.presence, s.count.slots, s.count.used, s.count.states)
 	}
-	if len(s.leases.adopted) < orphans {
-		return fmt.Errorf("%d orphans, %d leases adopted", orphans, len(s.leases.adopted))
+	if n := len(s.leases.adopted) + len(s.leases.rivals); n < orphans {
+		return fmt.Errorf("%d orphans, %d leases adopted", orphans, n)
 	}
 	return nil
 }

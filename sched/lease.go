@@ -85,6 +85,12 @@ type adopted struct {
 	last wire.LeaseID
 }
 
+// claim is a lease as one worker reports it.
+type claim struct {
+	id     wire.LeaseID
+	worker int32
+}
+
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
 	slots   chunks[lease]
@@ -93,6 +99,9 @@ type leaseTable struct {
 	nfree   int
 	live    int
 	adopted map[wire.LeaseID]adopted
+	// rivals are further claims of a lease that lives under another worker. One
+	// of the two lies; each takes room on its own worker until that ends it.
+	rivals map[claim]adopted
 }
 
 // find returns the slot of a live lease.
@@ -111,6 +120,54 @@ func (t *leaseTable) find(id wire.LeaseID) (int32, bool) {
 	return 0, false
 }
 
+// findOn returns the slot of a live lease as worker n claims it.
+func (t *leaseTable) findOn(id wire.LeaseID, n int32) (int32, bool) {
+	if slot, ok := t.find(id); ok && t.slots.at(slot).worker == n {
+		return slot, true
+	}
+	if len(t.rivals) != 0 {
+		if a, ok := t.rivals[claim{id, n}]; ok {
+			return a.slot, true
+		}
+	}
+	return 0, false
+}
+
+// enter records a lease whose id does not name its slot.
+func (t *leaseTable) enter(slot int32, c claim, rival bool) {
+	a := adopted{slot: slot, last: t.slots.at(slot).id}
+	if rival {
+		t.rivals[c] = a
+	} else {
+		t.adopted[c.id] = a
+	}
+}
+
+// leave forgets such a lease and returns the id that its slot gets back.
+func (t *leaseTable) leave(slot int32) wire.LeaseID {
+	l := t.slots.at(slot)
+	if a := t.adopted[l.id]; a.slot == slot {
+		delete(t.adopted, l.id)
+		return a.last
+	}
+	c := claim{l.id, l.worker}
+	last := t.rivals[c].last
+	delete(t.rivals, c)
+	return last
+}
+
+// last returns the newest id of its own that a slot has carried.
+func (t *leaseTable) last(slot int32) wire.LeaseID {
+	l := t.slots.at(slot)
+	if l.flags&leaseAdopted == 0 {
+		return l.id
+	}
+	if a := t.adopted[l.id]; a.slot == slot {
+		return a.last
+	}
+	return t.rivals[claim{l.id, l.worker}].last
+}
+
 // past reports whether id was granted by this instance and has ended, and how
 // if that is still remembered.
 func (t *leaseTable) past(id wire.LeaseID, instance uint32) (wire.Reason, bool) {
@@ -119,12 +176,8 @@ func (t *leaseTable) past(id wire.LeaseID, instance uint32) (wire.Reason, bool) 
 		return 0, false
 	}
 	l := t.slots.at(int32(slot))
-	last := l.id
-	if l.flags&leaseAdopted != 0 {
-		last = t.adopted[l.id].last
-	}
 	switch {
-	case id.Counter>>leaseSlotBits == 0 || id.Counter > last.Counter:
+	case id.Counter>>leaseSlotBits == 0 || id.Counter > t.last(int32(slot)).Counter:
 		return 0, false
 	case id == l.id:
 		return l.reason, true

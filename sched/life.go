@@ -123,9 +123,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	}
 	s.clients.drop(l.client)
 	if l.flags&leaseAdopted != 0 {
-		a := s.leases.adopted[l.id]
-		delete(s.leases.adopted, l.id)
-		l.id = a.last
+		l.id = s.leases.leave(slot)
 		reason = wire.ReasonNone // how that one ended is forgotten
 	}
 	l.state, l.reason, l.flags = wire.StateEnded, reason, 0
@@ -135,15 +133,14 @@ func (s *State) end(slot int32, reason wire.Reason) {
 // adopt believes a worker's report that the task of a lease runs. A lease that
 // the table does not know is rebuilt from the record.
 func (s *State) adopt(now Time, n int32, r *wire.Record) {
-	if slot, ok := s.leases.find(r.Lease); ok {
-		if s.leases.slots.at(slot).worker == n {
-			s.begin(slot)
-		}
-		return // or it is another worker's: nothing that n says changes it
+	if slot, ok := s.leases.findOn(r.Lease, n); ok {
+		s.begin(slot)
+		return
 	}
+	_, rival := s.leases.find(r.Lease)
 	slot := s.leases.take()
+	s.leases.enter(slot, claim{r.Lease, n}, rival)
 	l := s.leases.slots.at(slot)
-	s.leases.adopted[r.Lease] = adopted{slot: slot, last: l.id}
 	l.id = r.Lease
 	l.write(r.Task, r.Owner, r.Group, nil, r.Resources)
 	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
@@ -153,9 +150,10 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	s.attach(slot)
 	s.index.SetLoad(index.Worker(n), s.workers.at(n).load())
 	s.count.adopted++
-	if r.Lease.Instance == s.cfg.Instance {
-		// It ended here already. It takes room until its worker ends it, but no
-		// second end is counted, and a repeat of its task is not answered with it.
+	if rival || r.Lease.Instance == s.cfg.Instance {
+		// It ended here already, or lives elsewhere. It takes room until its
+		// worker ends it, but no second end is counted, and a repeat of its task
+		// is not answered with it.
 		l.flags |= leaseOrphan
 		return
 	}

@@ -106,11 +106,11 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
 	for i := range m.Leases {
 		r := &m.Leases[i]
-		slot, ok := s.leases.find(r.Lease)
+		slot, ok := s.leases.findOn(r.Lease, n)
 		switch {
-		case ok && s.leases.slots.at(slot).worker == n && r.Outcome == wire.ReasonNone:
+		case ok && r.Outcome == wire.ReasonNone:
 			s.leases.slots.at(slot).flags |= leaseListed
-		case ok && s.leases.slots.at(slot).worker == n:
+		case ok:
 			s.end(slot, r.Outcome)
 		}
 	}
@@ -188,7 +188,7 @@ func (s *State) begun(now Time, sess *session, from Session, request uint64, m *
 		return
 	}
 	if s.leases.live >= s.cfg.MaxLeases {
-		if _, live := s.leases.find(m.Record.Lease); !live {
+		if _, live := s.leases.findOn(m.Record.Lease, n); !live {
 			out.put(from, request, refusals[wire.CodeLeaseLimit])
 			return
 		}
@@ -203,7 +203,7 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 	if !ok {
 		return
 	}
-	if slot, ok := s.leases.find(m.Lease); ok && s.leases.slots.at(slot).worker == n {
+	if slot, ok := s.leases.findOn(m.Lease, n); ok {
 		s.end(slot, m.Outcome)
 	}
 	out.put(from, request, endedAnswer)
@@ -218,10 +218,8 @@ func (s *State) revoked(now Time, sess *session, from Session, request uint64, m
 	if !ok {
 		return
 	}
-	if slot, ok := s.leases.find(m.Lease); ok {
-		if l := s.leases.slots.at(slot); l.worker == n && l.state == wire.StateAskedBack {
-			s.end(slot, wire.ReasonRevoked)
-		}
+	if slot, ok := s.leases.findOn(m.Lease, n); ok && s.leases.slots.at(slot).state == wire.StateAskedBack {
+		s.end(slot, wire.ReasonRevoked)
 	}
 }
 
