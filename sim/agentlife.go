@@ -1,0 +1,75 @@
+package sim
+
+import "github.com/dtask/dtask-scheduler/sched"
+
+// answerIn is how many milliseconds an agent waits for the answer to its
+// registration before it tries another connection.
+const answerIn = 5000
+
+// live lets an agent move by itself.
+func (a *agent) live() {
+	a.w.after(a.w.between(0, 1000), a.connect)
+	a.w.after(a.w.between(0, int(a.w.host.cfg.Heartbeat)), a.beat)
+}
+
+// beat sends a heartbeat and repeats what was not acknowledged, for ever.
+func (a *agent) beat() {
+	w := a.w
+	if a.paused > w.now {
+		w.await(a.paused, a.beat)
+		return
+	}
+	interval := int(w.host.cfg.Heartbeat)
+	w.after(w.between(interval*8/10, interval), a.beat)
+	switch {
+	case a.down || a.link == nil:
+	case a.book.Connected():
+		a.report()
+	case w.now-a.asked > answerIn:
+		w.quit(a.link)
+	}
+}
+
+// report sends a heartbeat, perhaps twice, and all ends that wait.
+func (a *agent) report() {
+	w := a.w
+	if a.shared && w.chance(1, 4) {
+		a.external = uint32(w.rng.IntN(int(a.slots) + 1))
+	}
+	m := a.book.Heartbeat(a.external)
+	a.send(m)
+	if !w.healing && w.manners.twice > 0 && w.chance(1, w.manners.twice) {
+		w.counts[FaultDuplicateBeat]++
+		a.send(m)
+	}
+	for _, e := range a.book.Resend() {
+		a.send(e)
+	}
+	if a.lying {
+		a.lie()
+	}
+}
+
+// arrive brings a begin to the agent of an address, once it is awake.
+func (w *World) arrive(l *lease, bytes []byte, by string) {
+	a := l.agent
+	if a.paused > w.now {
+		w.await(a.paused, func() { w.arrive(l, bytes, by) })
+		return
+	}
+	l.begins--
+	w.truth.touch(a)
+	if a.down {
+		w.say("%s: is down, the begin of %v is lost", a.name(), l.id)
+		return
+	}
+	if err := a.begin(bytes, by); err != nil {
+		w.say("%s: refuses %v: %v", a.name(), l.id, err)
+	}
+}
+
+// pause lets an agent stand still.
+func (a *agent) pause(ms int) {
+	a.paused = max(a.paused, a.w.now+sched.Time(ms))
+	a.w.say("%s: stands still for %d ms", a.name(), ms)
+}

@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// allTags are the tags of the fleet and of the tasks. The last one is on few
+// workers, web on those that speak HTTP.
+var allTags = []string{"cpu", "gpu", "ssd", "rare"}
+
+const webTag = "web"
+
+// live lets a client move by itself.
+func (c *client) live() {
+	c.w.after(c.w.between(0, 500), c.connect)
+	c.w.after(c.w.between(500, 1500), c.work)
+	c.w.after(c.w.between(0, int(c.w.host.cfg.StartTTL)/3), c.renew)
+}
+
+// work asks for one more place, for ever.
+func (c *client) work() {
+	w := c.w
+	if w.healing {
+		return
+	}
+	w.after(w.around(w.manners.rest), c.work)
+	if c.paused > w.now {
+		return
+	}
+	c.forgetDone()
+	if len(c.tasks) >= w.manners.tasksAtOnce {
+		return
+	}
+	t := c.newTask()
+	w.dress(t)
+	if c.link != nil {
+		c.schedule(t)
+		if w.chance(1, 20) {
+			w.counts[FaultRetry]++
+			c.schedule(t)
+		}
+	}
+	w.after(w.between(5_000, 30_000), func() { t.giveUpAsking(w) })
+}
+
+// dress draws what a task needs.
+func (w *World) dress(t *task) {
+	for _, tag := range allTags {
+		if w.chance(1, 5) {
+			t.tags = append(t.tags, tag)
+		}
+	}
+	if w.chance(1, 20) {
+		t.tags = append(t.tags, webTag)
+	}
+	if w.chance(1, 50) {
+		t.tags = append(t.tags, "nowhere")
+	}
+	t.priority = int32(w.between(-3, 3))
+	if w.chance(1, 3) {
+		t.owner = []string{"ann", "bob"}[w.rng.IntN(2)]
+	}
+	if w.chance(1, 10) {
+		t.ttl = uint32(w.between(1000, 15_000))
+	}
+}
+
+// forgetDone drops tasks that are over.
+func (c *client) forgetDone() {
+	kept := c.tasks[:0]
+	for _, t := range c.tasks {
+		if t.phase != phaseDone {
+			kept = append(kept, t)
+		}
+	}
+	clear(c.tasks[len(kept):])
+	c.tasks = kept
+}
+
+// giveUpAsking ends a task that has no answer.
+func (t *task) giveUpAsking(w *World) {
+	if t.phase == phaseAsking {
+		w.counts[FaultGivenUp]++
+		t.drop(w)
+	}
+}
+
+// decide draws what becomes of a fresh lease.
+func (t *task) decide(w *World, flags uint8) {
+	l := t.lease
+	if l.agent == nil {
+		w.webAt(l.address).take(t)
+		return
+	}
+	quick := w.around(30)
+	switch n := w.rng.IntN(100); {
+	case n < 80 || w.healing:
+		w.after(quick, func() { t.handOver(w) })
+	case n < 86:
+		w.after(quick, func() { t.giveBack(w) })
+	case n < 91:
+		w.after(quick, func() { t.handOver(w) })
+		w.after(quick+w.around(20), func() { t.giveBack(w) })
+	case n < 95:
+		t.silent = true
+		w.counts[FaultGivenUp]++
+		w.after(w.between(1, maxLate), func() { t.handOver(w) })
+	case n < 98:
+		w.after(w.between(1, maxLate), func() { t.handOver(w) })
+	default:
+		w.counts[FaultGivenUp]++
+		t.drop(w)
+	}
+}
+
+// handOver sends the task to its worker: sometimes late, twice, or by two
+// programs.
+func (t *task) handOver(w *World) {
+	if t.phase != phaseHeld {
+		return
+	}
+	l := t.lease
+	bytes := t.hand(w)
+	by := t.name()
+	w.underWay(l, bytes, by)
+	if w.healing || w.manners.twice == 0 {
+		return
+	}
+	if w.chance(1, w.manners.twice) {
+		w.counts[FaultDuplicateBegin]++
+		l.begins++
+		w.underWay(l, bytes, by)
+	}
+	if w.chance(1, 4*w.manners.twice) {
+		w.counts[FaultForeignBegin]++
+		l.begins++
+		w.underWay(l, bytes, "somebody else")
+	}
+}
+
+// underWay sends a begin on its way.
+func (w *World) underWay(l *lease, bytes []byte, by string) {
+	at := w.now + w.delay()
+	if !w.healing && w.manners.lateBegin > 0 && w.chance(1, w.manners.lateBegin) {
+		w.counts[FaultLateBegin]++
+		at = w.now + sched.Time(w.between(1000, maxLate))
+	}
+	w.at(at, func() { w.arrive(l, bytes, by) })
+}
+
+// giveBack releases the lease of a task, sometimes twice.
+func (t *task) giveBack(w *World) {
+	if t.phase != phaseHeld && t.phase != phaseHanded {
+		return
+	}
+	t.release(w)
+	if w.chance(1, 5) {
+		w.counts[FaultSecondRelease]++
+		t.release(w)
+	}
+}
+
+// renew keeps the leases that the client holds, for ever.
+func (c *client) renew() {
+	w := c.w
+	w.after(int(w.host.cfg.StartTTL)/3, c.renew)
+	if c.paused > w.now || c.link == nil {
+		return
+	}
+	m := &wire.Renew{}
+	var tasks []*task
+	for _, t := range c.tasks {
+		if t.phase != phaseHeld && t.phase != phaseHanded || t.silent {
+			continue
+		}
+		if t.until < w.now || w.healing && t.phase == phaseHanded {
+			t.drop(w)
+			continue
+		}
+		m.Leases = append(m.Leases, t.lease.id)
+		tasks = append(tasks, t)
+	}
+	if len(tasks) > 0 {
+		request := c.next()
+		c.calls[request] = call{renewed: tasks}
+		w.sendUp(c.link, request, m)
+	}
+}
+
+// crash lets a client forget everything; a new program takes its place. It has
+// another client id or, as a program that counts on, other task ids.
+func (c *client) crash() {
+	w := c.w
+	w.say("%s: crashes", c.id)
+	for _, t := range c.tasks {
+		t.drop(w)
+	}
+	c.tasks = nil
+	c.count += 1000
+	w.hangUpAny(c.link)
+}

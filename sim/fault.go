@@ -1,0 +1,107 @@
+package sim
+
+// Fault is a kind of trouble. The first ones are drawn by the fault plan, the
+// others happen on the way and are counted when they do.
+type Fault int
+
+// The faults.
+const (
+	FaultAgentLink      Fault = iota // the connection of an agent breaks
+	FaultClientLink                  // the connection of a client breaks
+	FaultClientCrash                 // a client forgets everything
+	FaultClientPause                 // a client stands still
+	FaultRestartList                 // an agent restarts and still has its tasks
+	FaultRestartNoList               // an agent restarts and its tasks are dead
+	FaultScheduler                   // the scheduler restarts and knows nothing
+	FaultSchedulerPause              // the scheduler stands still
+	FaultTags                        // a worker's tags change
+	FaultGrow                        // a worker gets more slots
+	FaultShrink                      // a worker loses slots, perhaps taken ones
+	FaultLies                        // a worker reports nonsense
+	FaultSilence                     // an agent stands still
+	FaultTwoAgents                   // a second agent has the id of another
+	FaultDeregister                  // an agent leaves and comes back
+	FaultRemoved                     // an operator removes a worker that lives
+
+	FaultLost           // a message was lost with its connection
+	FaultLate           // a message came late, on an old connection
+	FaultDuplicateBeat  // a heartbeat came twice
+	FaultDuplicateBegin // a begin came twice
+	FaultLateBegin      // a begin was seconds under way
+	FaultForeignBegin   // somebody else began the same lease
+	FaultGivenUp        // a client stopped to renew
+	FaultRetry          // a client asked again for the same task
+	FaultSecondRelease  // a lease was released twice
+	FaultLatePulse      // the scheduler's timer was late
+	FaultSuspicious     // a worker was silent until it was suspicious
+	FaultOffline        // a worker was silent until it was offline
+	FaultForgotten      // a worker was silent until it was removed
+	FaultSuperseded     // an agent was told that its incarnation is void
+	FaultAskedBack      // a lease was asked back
+	FaultRefusedFull    // an agent had no slot for a begin, after a cut or a lie
+	FaultMemoryFull     // an agent could remember no further lease
+	FaultOldNumber      // a heartbeat over HTTP came late
+	faultKinds          // how many there are
+	firstCounted        = FaultLost
+	plannedFaults       = int(firstCounted)
+)
+
+var faultNames = [faultKinds]string{
+	"agent_link", "client_link", "client_crash", "client_pause", "restart_with_list",
+	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
+	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
+	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
+	"begin_by_another", "client_gave_up", "schedule_again", "release_again", "pulse_late",
+	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
+	"memory_full", "old_http_number",
+}
+
+func (f Fault) String() string { return faultNames[f] }
+
+// Faults counts how often each fault was hit.
+type Faults [faultKinds]int
+
+// Add adds the counts of another run.
+func (f *Faults) Add(g *Faults) {
+	for i := range f {
+		f[i] += g[i]
+	}
+}
+
+// plan says which faults a run has and how often.
+type plan struct {
+	every   int                // mean milliseconds from one to the next; 0: a quiet run
+	weights [plannedFaults]int // of each kind; 0: not in this run
+	total   int
+}
+
+// drawPlan draws a plan: one run in eight is quiet, the others have some of
+// the kinds, each with a weight of its own.
+func (w *World) drawPlan() plan {
+	var p plan
+	if w.chance(1, 8) {
+		return p
+	}
+	p.every = w.between(200, 6000)
+	for i := range p.weights {
+		if w.chance(1, 2) {
+			p.weights[i] = w.between(1, 10)
+			p.total += p.weights[i]
+		}
+	}
+	if p.total == 0 {
+		p.every = 0
+	}
+	return p
+}
+
+// draw draws one kind of the plan.
+func (p *plan) draw(w *World) Fault {
+	n := w.rng.IntN(p.total)
+	for i, weight := range p.weights {
+		if n -= weight; n < 0 {
+			return Fault(i)
+		}
+	}
+	return FaultAgentLink
+}

@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// trouble injects one fault of the plan and plans the next one.
+func (w *World) trouble() {
+	if w.healing || w.plan.every == 0 {
+		return
+	}
+	w.after(w.around(w.plan.every), w.trouble)
+	f := w.plan.draw(w)
+	if w.inject(f) {
+		w.counts[f]++
+	}
+}
+
+// inject lets a fault happen to somebody. It reports whether it could.
+func (w *World) inject(f Fault) bool {
+	switch f {
+	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
+		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved:
+		a := w.agents[w.rng.IntN(len(w.agents))]
+		return !a.down && w.injectAgent(f, a)
+	case FaultScheduler:
+		w.restartScheduler(3000)
+	case FaultSchedulerPause:
+		w.host.pausedUntil = w.now + sched.Time(w.around(3000))
+		w.say("scheduler: stands still until %d", w.host.pausedUntil)
+	default:
+		return w.injectClient(f, w.clients[w.rng.IntN(len(w.clients))])
+	}
+	return true
+}
+
+func (w *World) injectClient(f Fault, c *client) bool {
+	switch f {
+	case FaultClientLink:
+		if c.link == nil {
+			return false
+		}
+		w.hangUpAny(c.link)
+	case FaultClientCrash:
+		c.crash()
+	case FaultClientPause:
+		c.paused = w.now + sched.Time(w.around(5000))
+		w.say("%s: stands still until %d", c.id, c.paused)
+	}
+	return true
+}
+
+func (w *World) injectAgent(f Fault, a *agent) bool {
+	switch f {
+	case FaultAgentLink:
+		if a.link == nil {
+			return false
+		}
+		w.hangUpAny(a.link)
+	case FaultRestartList, FaultRestartNoList:
+		a.restart(f == FaultRestartList)
+	case FaultTags:
+		a.announce(w.someTags(), a.slots)
+	case FaultGrow:
+		a.announce(a.tags, a.slots+uint32(w.between(1, 2)))
+	case FaultShrink:
+		a.announce(a.tags, uint32(w.rng.IntN(int(a.slots)+1)))
+	case FaultLies:
+		a.tellLies()
+	case FaultSilence:
+		a.pause(w.between(1, 3) * w.between(1000, 25_000))
+	case FaultTwoAgents:
+		w.rival(a)
+	case FaultDeregister:
+		return a.leave()
+	case FaultRemoved:
+		w.remove(a.worker)
+	}
+	return true
+}
+
+// hangUpAny breaks a connection: of what is on its way to the scheduler some is
+// lost, and the rest may come seconds later.
+func (w *World) hangUpAny(l *link) {
+	if l == nil {
+		return
+	}
+	until := w.now
+	if w.chance(1, 2) {
+		until += sched.Time(w.around(2000))
+	}
+	w.hangUp(l, w.rng.IntN(len(l.up)+1), until)
+}
+
+// someTags draws the tags of a worker.
+func (w *World) someTags() []string {
+	var tags []string
+	for _, tag := range allTags {
+		if w.chance(2, 3) && (tag != "rare" || w.chance(1, 3)) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// restart ends an agent's process and starts another some time later.
+func (a *agent) restart(keep bool) {
+	w := a.w
+	if l := a.link; l != nil && w.chance(1, 2) {
+		w.hangUpAny(l)
+	}
+	a.stop(keep)
+	life := a.life
+	w.after(w.around(3000), func() {
+		if a.life == life {
+			a.start()
+		}
+	})
+}
+
+// leave deregisters an agent in the middle of its work; it comes back.
+func (a *agent) leave() bool {
+	if !a.book.Connected() {
+		return false
+	}
+	m := a.book.Deregister()
+	a.w.say("%s: leaves", a.name())
+	a.send(m)
+	a.book.Superseded(a.w.random64())
+	a.w.truth.touch(a)
+	a.w.quit(a.link)
+	return true
+}
+
+// remove takes a worker out by hand, as an operator does over HTTP.
+func (w *World) remove(id string) {
+	w.say("an operator removes %s", id)
+	if w.twin != nil {
+		w.twin.remove(id)
+	}
+	w.host.state.RemoveWorker(w.now, id, &w.host.out)
+	w.settle(question{})
+}
+
+// rival starts a second agent with the id of another, for some time.
+func (w *World) rival(a *agent) {
+	if len(w.agents) >= maxAgents {
+		return
+	}
+	b := w.newAgent(a.worker, a.slots, a.tags...)
+	b.rival = true
+	w.say("%s: has the id of %s", b.name(), a.name())
+	b.live()
+	w.after(w.between(1000, maxLate), func() { b.stop(false) })
+}
+
+// maxAgents bounds the agents of one run, rivals included.
+const maxAgents = 40
+
+// tellLies makes an agent lie for a while. A new process is honest again.
+func (a *agent) tellLies() {
+	a.lying = true
+	life := a.life
+	a.w.after(a.w.around(8000), func() {
+		if a.life == life {
+			a.restart(true)
+		}
+	})
+}
+
+// lie sends reports that no honest agent sends.
+func (a *agent) lie() {
+	w := a.w
+	handle, seq := a.handle, uint32(w.rng.IntN(1<<20))
+	id := wire.LeaseID{Epoch: uint32(w.rng.IntN(3)), Instance: uint32(w.random64()), Counter: w.rng.Uint64()}
+	if l := w.truth.lastOf(a.worker); l != nil && w.chance(3, 4) {
+		id = l.id
+	}
+	w.say("%s: lies", a.name())
+	switch w.rng.IntN(6) {
+	case 0:
+		a.send(&wire.Heartbeat{Handle: handle, Seq: seq, External: w.rng.Uint32()})
+	case 1:
+		a.send(&wire.Begun{Handle: handle, Seq: seq, Record: wire.Record{Lease: id, Task: []byte("lie"), Client: []byte("c0")}})
+	case 2:
+		w.sendUp(a.link, a.next(), &wire.End{Handle: handle, Seq: seq, Lease: id, Outcome: wire.Reason(w.between(1, 4))})
+	case 3:
+		a.send(&wire.Revoked{Handle: handle, Seq: seq, Lease: id})
+	case 4:
+		a.send(&wire.Heartbeat{Handle: w.rng.Uint32(), Seq: seq})
+	case 5:
+		m := a.book.Register()
+		m.Seq = seq
+		for i := range w.between(1, 5) {
+			id.Instance, id.Counter = uint32(w.random64()), id.Counter+uint64(i)
+			m.Leases = append(m.Leases, wire.Record{Lease: id, Task: fmt.Append(nil, "lie", i)})
+		}
+		a.send(m)
+	}
+}

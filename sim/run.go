@@ -1,0 +1,207 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Phases of a run, in milliseconds.
+const (
+	warmUp   = 20_000 // no faults: the fleet comes up and works
+	healTime = 30_000 // after the last fault
+)
+
+// Traffic that a run must have seen before its first fault.
+const (
+	leastGrants = 15
+	leastEnds   = 5
+)
+
+// Result tells what a run was made of.
+type Result struct {
+	Events  int
+	Granted int    // leases
+	Begun   int    // tasks that ran
+	Virtual int64  // milliseconds
+	Hash    uint64 // of everything that happened
+	Faults  Faults
+}
+
+// Run simulates one seed and returns the first violation. trace, if not nil,
+// gets a line for everything that happens.
+func Run(seed uint64, trace io.Writer) (Result, error) {
+	w := newWorld(seed)
+	w.trace.out = trace
+	w.auto = true
+	w.build()
+	err := w.phases()
+	r := Result{Events: w.events, Granted: w.truth.granted, Begun: w.truth.begun, Virtual: int64(w.now), Hash: w.trace.hash, Faults: w.counts}
+	if err != nil {
+		err = fmt.Errorf("seed %d, at %d ms: %w", seed, w.now, err)
+	}
+	return r, err
+}
+
+// build draws the world.
+func (w *World) build() {
+	w.manners = manners{
+		latency: w.between(1, 8), slow: w.between(0, 1) * w.between(20, 200),
+		lateBegin: w.between(0, 1) * w.between(5, 50), twice: w.between(0, 1) * w.between(5, 40),
+		latePulse: w.between(0, 1) * w.between(5, 50),
+		runs:      w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
+	}
+	w.plan = w.drawPlan()
+	cfg := sched.DefaultConfig()
+	cfg.Heartbeat = sched.Time(w.between(10, 30)) * 100
+	cfg.Retention = sched.Time(w.between(3, 40)) * 1000
+	w.startScheduler(cfg)
+	w.newGateway()
+	w.twin = newTwin(w)
+	for i := range w.between(2, 8) {
+		tags, slots := w.someTags(), w.between(1, 5)
+		if i == 0 {
+			tags, slots = allTags, w.between(3, 6) // so that something can always be placed
+		}
+		a := w.newAgent(fmt.Sprintf("w%d", i), uint32(slots), tags...)
+		a.shared = w.chance(1, 5)
+		if w.chance(1, 6) {
+			a.memory = w.between(5, 40)
+			a.newBook()
+		}
+		a.live()
+	}
+	for i := range w.between(2, 6) {
+		w.newClient(fmt.Sprintf("c%d", i)).live()
+	}
+	for range w.between(0, 2) {
+		b := w.newWeb(uint32(w.between(1, 5)))
+		w.after(w.between(0, 3000), b.beat)
+	}
+	if w.chance(1, 2) {
+		w.after(1000, w.gateway.work)
+	}
+}
+
+// phases runs the warm-up, the faults and the healing.
+func (w *World) phases() error {
+	if err := w.runUntil(warmUp); err != nil {
+		return err
+	}
+	if w.truth.granted < leastGrants || w.truth.ended < leastEnds {
+		return fmt.Errorf("too little traffic before the faults: %d leases, %d ends", w.truth.granted, w.truth.ended)
+	}
+	w.say("faults begin")
+	w.trouble()
+	if err := w.runUntil(w.now + sched.Time(w.between(20, 120))*1000); err != nil {
+		return err
+	}
+	w.heal()
+	if err := w.runUntil(w.now + maxLate + 5000); err != nil {
+		return err
+	}
+	w.say("the last fault is over")
+	w.letGo()
+	if err := w.runUntil(w.now + healTime); err != nil {
+		return err
+	}
+	w.judgeAll()
+	w.judgeHealed()
+	return w.err
+}
+
+// heal stops the faults. What is late on its way still arrives.
+func (w *World) heal() {
+	w.say("faults end")
+	w.healing = true
+	w.host.pausedUntil = w.now
+	for _, c := range w.clients {
+		c.paused = w.now
+	}
+	for _, a := range w.agents {
+		a.paused = w.now
+		switch {
+		case a.rival && !a.down:
+			a.stop(false)
+		case a.lying:
+			a.restart(true)
+		}
+	}
+}
+
+// letGo makes every client forget what it did not hand over.
+func (w *World) letGo() {
+	for _, c := range w.clients {
+		for _, t := range c.tasks {
+			t.drop(w)
+		}
+	}
+}
+
+// judgeHealed is I28: workers that live are online and eligible, all room but
+// that of running tasks is back, and what is feasible is placed.
+func (w *World) judgeHealed() {
+	for _, a := range w.agents {
+		if a.rival || a.down || w.err != nil {
+			continue
+		}
+		row, ok := w.ask(&wire.GetWorker{ID: a.worker}).(*wire.Worker)
+		if !ok {
+			w.fail("I28: %s lives and is unknown", a.worker)
+			return
+		}
+		info := &row.Info
+		over := a.book.Running()+int(a.external) > int(a.slots)
+		for _, f := range info.Flags {
+			if f != "overcommitted" || !over {
+				w.fail("I28: %s is flagged %s", a.worker, f)
+			}
+		}
+		switch {
+		case info.State != "online":
+			w.fail("I28: %s lives and is %s", a.worker, info.State)
+		case int(info.Taken) != a.book.Running():
+			w.fail("I28: %s runs %d tasks, %d slots are taken", a.worker, a.book.Running(), info.Taken)
+		case info.Slots != a.slots:
+			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.slots, info.Slots)
+		}
+	}
+	w.judgeFeasible()
+}
+
+// judgeFeasible asks for a place with each tag, and with none.
+func (w *World) judgeFeasible() {
+	wants := [][]string{nil}
+	for _, tag := range allTags {
+		wants = append(wants, []string{tag})
+	}
+	for i, tags := range wants {
+		t := &task{id: fmt.Sprintf("last%d", i), tags: tags}
+		room := false
+		for _, a := range w.agents {
+			room = room || !a.rival && !a.down && a.hasTags(tags) && a.book.Running()+int(a.external) < int(a.slots)
+		}
+		w.gateway.call(t, t.message())
+		switch {
+		case w.err != nil:
+			return
+		case room && t.lease == nil:
+			w.fail("I28: there is room for %v and no place is given", tags)
+		case t.lease != nil && t.lease.agent != nil && !room:
+			w.fail("I28: there is no room for %v and %s is given", tags, t.lease.worker)
+		case t.lease != nil:
+			t.release(w)
+		}
+	}
+}
+
+// Add adds what another run was made of; the hash stays.
+func (r *Result) Add(o *Result) {
+	r.Events += o.Events
+	r.Granted += o.Granted
+	r.Begun += o.Begun
+	r.Virtual += o.Virtual
+	r.Faults.Add(&o.Faults)
+}

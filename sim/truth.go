@@ -1,0 +1,297 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// lease is what is true of one lease, whatever the scheduler thinks of it.
+type lease struct {
+	id          wire.LeaseID
+	worker      string
+	address     string
+	agent       *agent // nil for a worker that speaks HTTP
+	incarnation uint64
+	target      wire.Handover
+
+	answers []*answer // grants under way
+	begins  int       // begins under way to the agent
+	holder  *task     // who may hand it over; nil if nobody may
+	running bool
+	sworn   uint64 // the incarnation that will never begin it
+
+	ttl       sched.Time
+	keptUntil sched.Time // the scheduler may not ask it back before
+	open      bool       // in the list of its agent
+	offered   bool       // its client released it after a begin
+	over      bool       // this scheduler has said that it ended
+}
+
+// wanted reports whether somebody can still hand the lease over.
+func (l *lease) wanted() bool {
+	if l.begins > 0 || l.holder != nil {
+		return true
+	}
+	for _, a := range l.answers {
+		if a.task.phase == phaseAsking && !slices.Contains(a.task.released, l.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// truth is the ledger of what agents run and what may still begin. It is kept
+// by the simulated agents and clients and trusts nobody else.
+type truth struct {
+	byID    map[wire.LeaseID]*lease
+	list    []*lease // the same, in the order of the grants
+	touched []*agent
+	granted int // leases of all lives of the scheduler
+	ended   int // tasks that came to their end
+	begun   int
+}
+
+// judgeGrant judges a fresh grant by what the worker itself has said: it has
+// the tags (I5), and was not silent for too long (I4).
+func (w *World) judgeGrant(l *lease, t *task) {
+	a := l.agent
+	if a == nil || t == nil {
+		return
+	}
+	for _, tag := range t.tags {
+		if !slices.Contains(a.said, tag) {
+			w.fail("I5: %v wants %s, %s has %v", l.id, tag, a.name(), a.said)
+		}
+	}
+	if silence := w.now - a.heard; silence >= max(w.host.cfg.Suspicious, w.host.cfg.Heartbeat*33/10) {
+		w.fail("I4: %v was granted on %s, which has been silent for %d ms", l.id, a.name(), silence)
+	}
+}
+
+// question is what the answers to one message must be judged by.
+type question struct {
+	renewed []*lease // leases of a renewal, nil for unknown ones
+	release *lease
+
+	register *agent // of a registration, and its tags
+	tags     []string
+}
+
+// newScheduler forgets what the old scheduler said.
+func (t *truth) newScheduler() {
+	for _, l := range t.list {
+		l.over, l.offered, l.keptUntil = false, false, 0
+	}
+}
+
+// lastOf returns the last lease that was granted on a worker.
+func (t *truth) lastOf(worker string) *lease {
+	for i := len(t.list) - 1; i >= 0; i-- {
+		if t.list[i].worker == worker {
+			return t.list[i]
+		}
+	}
+	return nil
+}
+
+// touch asks for a look at an agent after this event.
+func (t *truth) touch(a *agent) {
+	if a != nil && !a.touched {
+		a.touched = true
+		t.touched = append(t.touched, a)
+	}
+}
+
+// asked notes what a message asks, before its bytes are spoiled.
+func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
+	a, isAgent := l.peer.(*agent)
+	if isAgent {
+		a.heard = w.now
+	}
+	switch m := m.(type) {
+	case *wire.Renew:
+		for _, id := range m.Leases {
+			q.renewed = append(q.renewed, t.byID[id])
+		}
+	case *wire.Release:
+		q.release = t.byID[m.Lease]
+		if q.release != nil && m.Handed {
+			q.release.offered = true
+		}
+	case *wire.Register:
+		if !isAgent {
+			return q
+		}
+		q.register, q.tags = a, slices.Clone(m.Tags)
+		if l.peerOpen && m.Incarnation == a.book.Incarnation() && m.Slots == a.slots {
+			a.announced = true
+			t.touch(a)
+		}
+	}
+	return q
+}
+
+// observe judges one thing that the scheduler says. It returns the lease if
+// the message grants one.
+func (t *truth) observe(w *World, q question, task *task, m wire.Message) *lease {
+	switch m := m.(type) {
+	case *wire.Placed:
+		return t.placed(w, task, m)
+	case *wire.Registered:
+		if q.register != nil {
+			q.register.said = q.tags
+		}
+	case *wire.Renewed:
+		t.renewed(w, q, m)
+	case *wire.Released:
+		t.released(w, q, m)
+	case *wire.Revoke:
+		t.revoked(w, m)
+	case *wire.Superseded:
+		w.counts[FaultSuperseded]++
+	}
+	return nil
+}
+
+// placed is told of a grant: ids never repeat, and a lease that ended is not
+// handed out again (I9).
+func (t *truth) placed(w *World, task *task, m *wire.Placed) *lease {
+	l := t.byID[m.Lease]
+	if m.Flags&wire.PlacedRepeat != 0 {
+		if l != nil && l.over {
+			w.fail("C: the lease %v ended and is granted again", m.Lease)
+		}
+		if l == nil {
+			l = t.adopt(w, m)
+		}
+		t.reopen(l)
+		return l
+	}
+	if l != nil {
+		w.fail("I9: the id %v was given twice", m.Lease)
+		return l
+	}
+	if m.Lease.Instance != w.host.cfg.Instance {
+		w.fail("I9: the lease %v does not bear this instance", m.Lease)
+	}
+	t.granted++
+	l = t.adopt(w, m)
+	l.keptUntil = w.now + l.ttl
+	w.judgeGrant(l, task)
+	return l
+}
+
+// adopt makes the record of a lease from a grant.
+func (t *truth) adopt(w *World, m *wire.Placed) *lease {
+	worker, address := wire.ReadTarget(m.Target)
+	l := &lease{id: m.Lease, worker: worker, address: address, incarnation: m.Incarnation, agent: w.agentAt(address)}
+	l.ttl = sched.Time(m.TTLMS)
+	t.byID[m.Lease] = l
+	t.list = append(t.list, l)
+	t.reopen(l)
+	return l
+}
+
+// reopen lists a lease with its agent as one that may begin there.
+func (t *truth) reopen(l *lease) {
+	if l.agent == nil {
+		return
+	}
+	if !l.open {
+		l.open = true
+		l.agent.open = append(l.agent.open, l)
+	}
+	t.touch(l.agent)
+}
+
+// renewed judges the answer to a renewal.
+func (t *truth) renewed(w *World, q question, m *wire.Renewed) {
+	if len(m.Leases) != len(q.renewed) {
+		w.fail("%d leases renewed, %d answers", len(q.renewed), len(m.Leases))
+		return
+	}
+	for i, s := range m.Leases {
+		l := q.renewed[i]
+		if l == nil {
+			continue
+		}
+		switch s.State {
+		case wire.StateGranted:
+			l.keptUntil = w.now + l.ttl
+			fallthrough
+		case wire.StateAskedBack:
+			if l.over {
+				w.fail("C: the lease %v ended and lives again", l.id)
+			}
+		case wire.StateEnded:
+			l.over = true
+		}
+	}
+}
+
+// released judges the answer to a release: a lease ends once.
+func (t *truth) released(w *World, q question, m *wire.Released) {
+	if q.release == nil || m.Code != wire.CodeOK {
+		return
+	}
+	if q.release.over {
+		w.fail("C: the lease %v was released twice", q.release.id)
+	}
+	q.release.over = true
+	t.touch(q.release.agent)
+}
+
+// revoked judges that a lease is asked back: not before its TTL (I10).
+func (t *truth) revoked(w *World, m *wire.Revoke) {
+	w.counts[FaultAskedBack]++
+	l := t.byID[m.Lease]
+	if l != nil && !l.offered && w.now < l.keptUntil {
+		w.fail("I10: the lease %v is asked back %d ms before its time", m.Lease, l.keptUntil-w.now)
+	}
+}
+
+// judge looks at the agents that this event touched.
+func (t *truth) judge(w *World) {
+	for _, a := range t.touched {
+		a.touched = false
+		t.judgeAgent(w, a)
+	}
+	t.touched = t.touched[:0]
+}
+
+// judgeAgent counts what runs on an agent and what may still begin there.
+func (t *truth) judgeAgent(w *World, a *agent) {
+	running, able := 0, 0
+	var ids []wire.LeaseID
+	kept := a.open[:0]
+	for _, l := range a.open {
+		switch {
+		case l.running:
+			running++
+		case a.mayBegin(l):
+			able++
+			ids = append(ids, l.id)
+		case !a.mayEver(l):
+			l.open = false
+			continue
+		}
+		kept = append(kept, l)
+	}
+	clear(a.open[len(kept):])
+	a.open = kept
+	if running != a.book.Running() {
+		w.fail("agent %s runs %d tasks, its ledger says %d", a.name(), running, a.book.Running())
+	}
+	if running > int(a.slots) && running > a.most {
+		w.fail("A: %d tasks run on %s, which has %d slots", running, a.name(), a.slots)
+	}
+	a.most = max(running, int(a.slots))
+	if a.announced && len(a.open) <= int(a.slots) {
+		a.cut = false
+	}
+	if running+able > int(a.slots) && !a.loose() {
+		w.fail("B: on %s with %d slots %d tasks run and %d leases may still begin: %v", a.name(), a.slots, running, able, ids)
+	}
+}

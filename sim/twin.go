@@ -1,0 +1,329 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// twin is a second scheduler, written for the eye: plain slices, scans, every
+// number counted anew when it is wanted. It reads the same messages as the
+// real one and predicts every answer. Of workers that speak HTTP it asks the
+// real one for the load, because what they run is a guess anyway.
+type twin struct {
+	w        *World
+	cfg      sched.Config
+	epoch    uint32
+	sessions map[sched.Session]*twinSession // never walked
+	workers  []*twinWorker                  // in order of their numbers; gaps are nil
+	free     []int                          // numbers of removed workers, the last is used first
+	leases   []*twinLease                   // alive, the oldest first
+	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
+	gives    int
+	ends     [wire.ReasonBelieved + 1]uint64
+
+	said    []said // what the real one must say next
+	touched []*twinWorker
+	loose   bool // two workers were removed at one moment: their numbers are not known
+}
+
+type twinSession struct {
+	client string
+	links  []twinLink // by handle
+}
+
+type twinLink struct {
+	worker      *twinWorker
+	incarnation uint64
+}
+
+type twinWorker struct {
+	number      int
+	id, address string
+	tags        []string
+	slots       uint32
+	external    uint32
+	http        bool
+	incarnation uint64
+	void        []uint64 // superseded incarnations, the latest first
+	seq         uint32
+	session     sched.Session
+	handle      uint32
+	promised    bool
+	seen        sched.Time
+	presence    string
+	given       int // 0: never
+	removed     bool
+	touched     bool
+}
+
+type twinLease struct {
+	id       wire.LeaseID
+	worker   *twinWorker
+	client   string
+	key      string // "": none
+	task     string
+	content  string // "": not known
+	state    wire.State
+	ttl      sched.Time
+	deadline sched.Time
+	orphan   bool
+	listed   bool
+}
+
+// said is one answer, or one element of one, in a form that can be compared.
+type said struct {
+	to          sched.Session
+	request     uint64
+	kind        wire.Kind
+	code        wire.Code
+	state       wire.State
+	reason      wire.Reason
+	flags       uint8
+	worker      string
+	lease       wire.LeaseID
+	fresh       bool // the lease is new: its id is not predicted
+	incarnation uint64
+	number      uint32 // handle, or TTL
+	grantor     wire.Grantor
+}
+
+func newTwin(w *World) *twin {
+	return &twin{
+		w: w, cfg: w.host.cfg, epoch: 1,
+		sessions: map[sched.Session]*twinSession{0: {}},
+		past:     map[wire.LeaseID]wire.Reason{},
+	}
+}
+
+// say predicts an answer.
+func (t *twin) say(s said) { t.said = append(t.said, s) }
+
+func (t *twin) grantor() wire.Grantor {
+	return wire.Grantor{Epoch: t.epoch, Instance: t.cfg.Instance}
+}
+
+// apply reads a message before the real scheduler does.
+func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
+	s := t.sessions[from]
+	if s == nil {
+		h, ok := m.(*wire.Hello)
+		if !ok {
+			t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeProtocol})
+			return
+		}
+		t.sessions[from] = &twinSession{client: h.Client}
+		t.say(said{to: from, request: request, kind: wire.KindHelloOK, grantor: t.grantor()})
+		return
+	}
+	t.believe()
+	switch m := m.(type) {
+	case *wire.Schedule:
+		t.say(t.schedule(s, said{to: from, request: request}, m))
+	case *wire.Batch:
+		t.say(said{to: from, request: request, kind: wire.KindPlacedAll})
+		for i := range m.Tasks {
+			t.say(t.schedule(s, said{to: from, request: request}, &m.Tasks[i]))
+		}
+	case *wire.Renew:
+		t.renew(said{to: from, request: request, kind: wire.KindRenewed}, m)
+	case *wire.Release:
+		t.release(said{to: from, request: request, kind: wire.KindReleased}, m)
+	case *wire.Register:
+		t.register(s, from, request, m)
+	default:
+		t.report(s, from, request, m)
+	}
+}
+
+// report reads what an agent reports of a registered worker.
+func (t *twin) report(s *twinSession, from sched.Session, request uint64, m wire.Message) {
+	handle, seq, isPromise := uint32(0), uint32(0), false
+	switch m := m.(type) {
+	case *wire.Heartbeat:
+		handle, seq = m.Handle, m.Seq
+	case *wire.Begun:
+		handle, seq = m.Handle, m.Seq
+	case *wire.End:
+		handle, seq = m.Handle, m.Seq
+	case *wire.Revoked:
+		handle, seq = m.Handle, m.Seq
+	case *wire.Deregister:
+		handle, seq = m.Handle, m.Seq
+	case *wire.Promised:
+		handle, isPromise = m.Handle, true
+	default:
+		t.w.fail("the twin does not know %s", describe(m))
+		return
+	}
+	if int(handle) >= len(s.links) {
+		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeNotRegistered})
+		return
+	}
+	k := s.links[handle]
+	w := k.worker
+	if w.removed || w.session != from || w.handle != handle {
+		if now := t.find(w.id); now == nil || now.incarnation != k.incarnation {
+			t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: w.id, incarnation: k.incarnation})
+		}
+		return
+	}
+	if isPromise {
+		t.promised(w, said{to: from, request: request}, m.(*wire.Promised))
+		return
+	}
+	if seq <= w.seq {
+		return
+	}
+	w.seq = seq
+	t.heard(w)
+	t.accept(w, said{to: from, request: request}, m)
+}
+
+// accept applies a report that is in time.
+func (t *twin) accept(w *twinWorker, to said, m wire.Message) {
+	switch m := m.(type) {
+	case *wire.Heartbeat:
+		w.external = m.External
+	case *wire.Begun:
+		t.adopt(w, &m.Record)
+	case *wire.End:
+		if l := t.alive(m.Lease); l != nil && l.worker == w {
+			t.end(l, m.Outcome)
+		}
+		to.kind = wire.KindEnded
+		t.say(to)
+	case *wire.Revoked:
+		if l := t.alive(m.Lease); l != nil && l.worker == w && l.state == wire.StateAskedBack {
+			t.end(l, wire.ReasonRevoked)
+		}
+	case *wire.Deregister:
+		t.removeWorker(w)
+		to.kind = wire.KindGone
+		t.say(to)
+	}
+}
+
+// promised makes a worker eligible.
+func (t *twin) promised(w *twinWorker, to said, m *wire.Promised) {
+	if m.Grantor.Instance != t.cfg.Instance || m.Grantor.Epoch > t.epoch {
+		to.kind, to.code = wire.KindError, wire.CodeBadRequest
+		t.say(to)
+		return
+	}
+	w.promised = true
+	t.heard(w)
+}
+
+// close reads that a connection is gone: its workers are suspicious at once.
+func (t *twin) close(id sched.Session) {
+	s := t.sessions[id]
+	if s == nil {
+		return
+	}
+	for h, k := range s.links {
+		if w := k.worker; !w.removed && w.session == id && w.handle == uint32(h) {
+			w.session, w.promised = 0, false
+			if w.presence == presenceOnline {
+				w.presence = presenceSuspicious
+			}
+			t.touch(w)
+		}
+	}
+	delete(t.sessions, id)
+}
+
+// pulse does what is due: leases first, then silent workers.
+func (t *twin) pulse() {
+	for _, l := range t.leases {
+		if l.state == wire.StateGranted && l.deadline <= t.w.now {
+			t.askBack(l)
+		}
+	}
+	t.silences()
+}
+
+// compare holds the answers of the real scheduler against the predictions.
+func (t *twin) compare(items []sched.Item) {
+	var got []said
+	for i := range items {
+		got = t.outline(got, &items[i])
+	}
+	want := t.said
+	t.said = t.said[:0]
+	if len(got) != len(want) {
+		t.w.fail("the scheduler says %d things, its twin %d: %+v, %+v", len(got), len(want), got, want)
+		return
+	}
+	if len(got) > 1 && got[0].request == 0 {
+		order := func(a, b said) int {
+			return slices.Compare([]uint64{uint64(a.kind), a.lease.Counter, uint64(a.lease.Instance)}, []uint64{uint64(b.kind), b.lease.Counter, uint64(b.lease.Instance)})
+		}
+		slices.SortFunc(got, order)
+		slices.SortFunc(want, order)
+	}
+	for i := range got {
+		t.match(&got[i], &want[i])
+	}
+}
+
+// match compares one answer, and takes the id of a new lease from it.
+func (t *twin) match(got, want *said) {
+	if want.fresh {
+		i := slices.IndexFunc(t.leases, func(l *twinLease) bool { return l.id.IsZero() })
+		t.leases[i].id, want.lease, want.fresh = got.lease, got.lease, false
+	}
+	if want.state == wire.StateEnded && got.reason == wire.ReasonNone {
+		want.reason = wire.ReasonNone // it may be forgotten
+	}
+	if *got != *want {
+		t.w.fail("I7: the scheduler says %+v, its twin %+v", *got, *want)
+	}
+}
+
+// outline brings one answer into a form that can be compared.
+func (t *twin) outline(out []said, it *sched.Item) []said {
+	s := said{to: it.To, request: it.Request, kind: it.Kind}
+	switch m := it.Message().(type) {
+	case *wire.HelloOK:
+		s.grantor = m.Grantor
+	case *wire.Error:
+		s.code = m.Code
+	case *wire.Placed:
+		s.placed(m)
+	case *wire.Renewed:
+		for _, l := range m.Leases {
+			s.state, s.reason = l.State, l.Reason
+			out = append(out, s)
+		}
+		return out
+	case *wire.Released:
+		s.code, s.reason = m.Code, m.Reason
+		if m.Code == wire.CodeAlreadyEnded {
+			s.state = wire.StateEnded
+		}
+	case *wire.Registered:
+		s.number, s.grantor = m.Handle, m.Grantor
+	case *wire.Revoke:
+		s.number, s.lease = m.Handle, m.Lease
+	case *wire.Superseded:
+		s.worker, s.incarnation = m.Worker, m.Incarnation
+	case *wire.PlacedAll:
+		out = append(out, s)
+		for i := range m.Results {
+			r := said{to: it.To, request: it.Request, kind: wire.KindPlaced}
+			if r.placed(&m.Results[i].Placed); m.Results[i].Code != wire.CodeOK {
+				r = said{to: it.To, request: it.Request, kind: wire.KindError, code: m.Results[i].Code}
+			}
+			out = append(out, r)
+		}
+		return out
+	}
+	return append(out, s)
+}
+
+func (s *said) placed(m *wire.Placed) {
+	s.worker, _ = wire.ReadTarget(m.Target)
+	s.lease, s.incarnation, s.number, s.flags = m.Lease, m.Incarnation, m.TTLMS, m.Flags
+}

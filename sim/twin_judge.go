@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// touch asks for a look at a worker after this event.
+func (t *twin) touch(w *twinWorker) {
+	if !w.touched {
+		w.touched = true
+		t.touched = append(t.touched, w)
+	}
+}
+
+// judge compares the workers that this event touched.
+func (t *twin) judge() {
+	for _, w := range t.touched {
+		w.touched = false
+		t.judgeWorker(w)
+	}
+	t.touched = t.touched[:0]
+}
+
+// judgeAll compares every worker, the totals and the timers.
+func (t *twin) judgeAll() {
+	for _, w := range t.workers {
+		if w != nil {
+			t.judgeWorker(w)
+		}
+	}
+	s, ok := t.w.ask(&wire.GetStats{}).(*wire.Stats)
+	if !ok {
+		t.w.fail("no answer to GetStats")
+		return
+	}
+	for _, r := range []wire.Reason{wire.ReasonOK, wire.ReasonFailed, wire.ReasonRefused, wire.ReasonLost, wire.ReasonRevoked} {
+		if got := s.Counters["ended_"+r.String()]; got != t.ends[r] {
+			t.w.fail("C: %d leases ended as %s, the twin counts %d", got, r, t.ends[r])
+		}
+	}
+	next := t.w.host.state.NextPulse()
+	for _, l := range t.leases {
+		if l.state == wire.StateGranted && l.deadline < next {
+			t.w.fail("the core wants its next pulse at %d, the lease %v is due at %d", next, l.id, l.deadline)
+		}
+	}
+}
+
+// judgeWorker compares what is listed of one worker with the twin's view.
+func (t *twin) judgeWorker(w *twinWorker) {
+	m, ok := t.w.ask(&wire.GetWorker{ID: w.id}).(*wire.Worker)
+	if w.removed {
+		if ok && t.find(w.id) == nil {
+			t.w.fail("the worker %s was removed and is listed", w.id)
+		}
+		return
+	}
+	if !ok {
+		t.w.fail("the worker %s is not listed", w.id)
+		return
+	}
+	if w.http {
+		if m.Info.State != w.presence {
+			t.w.fail("%s is %s, its twin %s", w.id, m.Info.State, w.presence)
+		}
+		return
+	}
+	if got, want := sketch(m), t.sketch(w); got != want {
+		t.w.fail("I1: %s is\n%s, its twin\n%s", w.id, got, want)
+	}
+}
+
+// sketch is everything that is listed of a worker.
+func sketch(m *wire.Worker) string {
+	i := &m.Info
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS)
+	for _, l := range m.Leases {
+		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State)
+	}
+	return s
+}
+
+// sketch is everything that should be listed of a worker.
+func (t *twin) sketch(w *twinWorker) string {
+	flags := []string{}
+	if !w.promised {
+		flags = append(flags, "connecting")
+	}
+	leases := t.of(w)
+	if uint64(len(leases))+uint64(w.external) > uint64(w.slots) {
+		flags = append(flags, "overcommitted")
+	}
+	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, len(leases), w.external, w.incarnation, uint64(t.w.now-w.seen))
+	for _, l := range leases {
+		client := l.client
+		if client == "(http)" {
+			client = ""
+		}
+		s += fmt.Sprint("\n", l.id, l.task, client, l.state)
+	}
+	return s
+}

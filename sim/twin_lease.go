@@ -1,0 +1,198 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// httpTTL is how long the room of a placement on an HTTP worker is taken, in
+// milliseconds, unless the worker reports it before.
+const httpTTL = 11_000
+
+// schedule predicts the answer to a request for a place.
+func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule) said {
+	client, key := s.client, string(m.Task)
+	if len(m.Key) > 0 {
+		client, key = "(http)", string(m.Key)
+	}
+	if client == "" {
+		key = ""
+	}
+	var tags []string
+	wire.EachTag(m.Tags, func(tag []byte) bool {
+		tags = append(tags, string(tag))
+		return true
+	})
+	slices.Sort(tags)
+	content := fmt.Sprintf("%q %d %q %q", slices.Compact(slices.Clone(tags)), m.Priority, m.Owner, m.Group)
+	if l := t.keyed(client, key); l != nil {
+		return t.repeat(l, to, content)
+	}
+	w, code := t.choose(tags)
+	if w == nil {
+		to.kind, to.code = wire.KindError, code
+		return to
+	}
+	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS)}
+	if l.ttl == 0 {
+		l.ttl = t.cfg.StartTTL
+	}
+	l.deadline = t.w.now + l.ttl
+	t.gives++
+	w.given = t.gives
+	to.fresh = true
+	if w.http {
+		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
+	}
+	t.leases = append(t.leases, l)
+	t.touch(w)
+	return t.place(l, to)
+}
+
+// place describes a lease.
+func (t *twin) place(l *twinLease, to said) said {
+	to.kind, to.worker, to.lease = wire.KindPlaced, l.worker.id, l.id
+	to.incarnation, to.number = l.worker.incarnation, uint32(l.ttl)
+	return to
+}
+
+// repeat predicts the answer to a task that holds a lease.
+func (t *twin) repeat(l *twinLease, to said, content string) said {
+	if l.content != "" && l.content != content {
+		to.kind, to.code = wire.KindError, wire.CodeConflict
+		return to
+	}
+	to.flags = wire.PlacedRepeat
+	switch l.state {
+	case wire.StateGranted:
+		l.deadline = t.w.now + l.ttl
+	case wire.StateBegun:
+		to.flags |= wire.PlacedBegun
+	case wire.StateAskedBack:
+		to.flags |= wire.PlacedAskedBack
+	case wire.StateAssumed:
+		to.flags |= wire.PlacedBestEffort
+	}
+	return t.place(l, to)
+}
+
+// keyed returns the live lease of a key.
+func (t *twin) keyed(client, key string) *twinLease {
+	if key == "" {
+		return nil
+	}
+	for _, l := range t.leases {
+		if l.client == client && l.key == key {
+			return l
+		}
+	}
+	return nil
+}
+
+// alive returns a live lease by its id.
+func (t *twin) alive(id wire.LeaseID) *twinLease {
+	for _, l := range t.leases {
+		if l.id == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// renew predicts the answer to a renewal.
+func (t *twin) renew(to said, m *wire.Renew) {
+	for _, id := range m.Leases {
+		s := to
+		if l := t.alive(id); l != nil {
+			s.state = l.state
+			if l.state == wire.StateGranted {
+				l.deadline = t.w.now + l.ttl
+			}
+		} else if reason, ok := t.past[id]; ok {
+			s.state, s.reason = wire.StateEnded, reason
+		}
+		t.say(s)
+	}
+}
+
+// release predicts the answer to a release.
+func (t *twin) release(to said, m *wire.Release) {
+	l := t.alive(m.Lease)
+	if l == nil {
+		to.code = wire.CodeNotFound
+		if reason, ok := t.past[m.Lease]; ok {
+			to.code, to.state, to.reason = wire.CodeAlreadyEnded, wire.StateEnded, reason
+		}
+		t.say(to)
+		return
+	}
+	switch {
+	case l.state == wire.StateBegun:
+		to.code = wire.CodeBegun
+	case m.Handed && l.state == wire.StateGranted:
+		t.askBack(l)
+		to.code = wire.CodeAskedBack
+	case m.Handed && l.state == wire.StateAskedBack:
+		to.code = wire.CodeAskedBack
+	default:
+		t.end(l, wire.ReasonReleased)
+	}
+	t.say(to)
+}
+
+// askBack asks the worker of a lease, which decides.
+func (t *twin) askBack(l *twinLease) {
+	l.state = wire.StateAskedBack
+	t.touch(l.worker)
+	t.revoke(l)
+}
+
+// revoke predicts the push to a worker that is connected.
+func (t *twin) revoke(l *twinLease) {
+	if l.worker.session != 0 {
+		t.say(said{to: l.worker.session, kind: wire.KindRevoke, number: l.worker.handle, lease: l.id})
+	}
+}
+
+// adopt believes that the task of a lease runs on w.
+func (t *twin) adopt(w *twinWorker, r *wire.Record) {
+	t.touch(w)
+	if l := t.alive(r.Lease); l != nil {
+		if l.worker == w {
+			l.state = wire.StateBegun
+		}
+		return
+	}
+	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun}
+	l.orphan = r.Lease.Instance == t.cfg.Instance
+	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
+		l.key = l.task
+	}
+	t.leases = append(t.leases, l)
+}
+
+// end ends a lease. An orphan's end was counted and told before.
+func (t *twin) end(l *twinLease, reason wire.Reason) {
+	if !l.orphan {
+		t.ends[reason]++
+		if l.id.Instance == t.cfg.Instance {
+			t.past[l.id] = reason
+		}
+	}
+	t.touch(l.worker)
+	t.leases = slices.DeleteFunc(t.leases, func(o *twinLease) bool { return o == l })
+}
+
+// of returns the leases of a worker, the oldest first.
+func (t *twin) of(w *twinWorker) []*twinLease {
+	var out []*twinLease
+	for _, l := range t.leases {
+		if l.worker == w {
+			out = append(out, l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// What a worker is listed as.
+const (
+	presenceOnline     = "online"
+	presenceSuspicious = "suspicious"
+	presenceOffline    = "offline"
+)
+
+// voidKept is how many superseded incarnations of a worker are known.
+const voidKept = 4
+
+// find returns a worker by its id.
+func (t *twin) find(id string) *twinWorker {
+	for _, w := range t.workers {
+		if w != nil && w.id == id {
+			return w
+		}
+	}
+	return nil
+}
+
+// add makes a worker, with the number of the one removed last.
+func (t *twin) add(id string) *twinWorker {
+	w := &twinWorker{id: id, presence: presenceOnline, seen: t.w.now}
+	if n := len(t.free); n > 0 {
+		w.number, t.free = t.free[n-1], t.free[:n-1]
+		t.workers[w.number] = w
+		return w
+	}
+	w.number = len(t.workers)
+	t.workers = append(t.workers, w)
+	return w
+}
+
+// removeWorker forgets a worker; its leases are lost.
+func (t *twin) removeWorker(w *twinWorker) {
+	for _, l := range t.of(w) {
+		t.end(l, wire.ReasonLost)
+	}
+	w.removed = true
+	t.workers[w.number] = nil
+	t.free = append(t.free, w.number)
+	t.touch(w)
+}
+
+// remove is the operator's removal.
+func (t *twin) remove(id string) {
+	if w := t.find(id); w != nil {
+		t.removeWorker(w)
+	}
+}
+
+// reported reads a heartbeat over HTTP, after the real one did.
+func (t *twin) reported(r *sched.Report) {
+	w := t.find(r.Worker)
+	if w == nil {
+		w = t.add(r.Worker)
+	}
+	w.http, w.tags, w.slots = true, r.Tags, r.Slots
+	t.heard(w)
+}
+
+// register predicts the answer to a registration.
+func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *wire.Register) {
+	w := t.find(m.Worker)
+	same := w != nil && w.incarnation == m.Incarnation
+	if !same && (m.Promised.Instance == t.cfg.Instance || w != nil && slices.Contains(w.void, m.Incarnation)) {
+		t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation})
+		return
+	}
+	if same && m.Seq <= w.seq {
+		return
+	}
+	if p := m.Promised; p.Instance != 0 {
+		if p.Instance != t.cfg.Instance {
+			p.Epoch++
+		}
+		t.epoch = max(t.epoch, p.Epoch)
+	}
+	if w == nil {
+		w = t.add(m.Worker)
+	}
+	if !same && w.incarnation != 0 {
+		w.void = slices.Insert(w.void, 0, w.incarnation)
+		w.void = w.void[:min(len(w.void), voidKept)]
+	}
+	w.address, w.tags, w.slots, w.external = m.Address, slices.Clone(m.Tags), m.Slots, m.External
+	w.incarnation, w.seq = m.Incarnation, m.Seq
+	t.reconcile(w, m, !same)
+	if w.session != from {
+		w.session, w.handle = from, uint32(len(s.links))
+		s.links = append(s.links, twinLink{w, w.incarnation})
+	}
+	s.links[w.handle].incarnation = w.incarnation
+	w.promised = false
+	t.heard(w)
+	t.say(said{to: from, request: request, kind: wire.KindRegistered, number: w.handle, grantor: t.grantor()})
+	for _, l := range t.of(w) {
+		if l.state == wire.StateAskedBack {
+			t.revoke(l)
+		}
+	}
+}
+
+// reconcile makes the leases of a worker agree with its list.
+func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
+	for _, r := range m.Leases {
+		l := t.alive(r.Lease)
+		switch {
+		case l == nil || l.worker != w:
+		case r.Outcome != wire.ReasonNone:
+			t.end(l, r.Outcome)
+		default:
+			l.listed = true
+		}
+	}
+	for _, l := range t.of(w) {
+		if !l.listed && (fresh || l.state == wire.StateBegun) {
+			t.end(l, wire.ReasonLost)
+		}
+		l.listed = false
+	}
+	for i := range m.Leases {
+		if m.Leases[i].Outcome == wire.ReasonNone {
+			t.adopt(w, &m.Leases[i])
+		}
+	}
+}
+
+// heard notes that a worker lives.
+func (t *twin) heard(w *twinWorker) {
+	w.seen, w.presence = t.w.now, presenceOnline
+	t.touch(w)
+}
+
+// patience is how long a worker may be silent before it is something worse.
+func (t *twin) patience(w *twinWorker) sched.Time {
+	quiet := max(t.cfg.Suspicious, t.cfg.Heartbeat*33/10)
+	gone := max(t.cfg.Offline, 2*quiet)
+	if w.http {
+		quiet, gone = t.cfg.Suspicious, t.cfg.Offline
+	}
+	switch w.presence {
+	case presenceOnline:
+		return quiet
+	case presenceSuspicious:
+		return gone
+	}
+	return gone + t.cfg.Retention
+}
+
+// silences makes workers suspicious, offline, and forgotten.
+func (t *twin) silences() {
+	removed := 0
+	for _, w := range slices.Clone(t.workers) {
+		for w != nil && !w.removed && w.seen+t.patience(w) <= t.w.now {
+			t.touch(w)
+			switch w.presence {
+			case presenceOnline:
+				t.w.counts[FaultSuspicious]++
+				w.presence = presenceSuspicious
+			case presenceSuspicious:
+				t.w.counts[FaultOffline]++
+				w.presence = presenceOffline
+			default:
+				t.w.counts[FaultForgotten]++
+				t.removeWorker(w)
+				removed++
+			}
+		}
+	}
+	t.loose = t.loose || removed > 1
+}
+
+// believe asks the real scheduler what is left of the placements on workers
+// that speak HTTP.
+func (t *twin) believe() {
+	for _, w := range t.workers {
+		if w == nil || !w.http {
+			continue
+		}
+		m, ok := t.w.ask(&wire.GetWorker{ID: w.id}).(*wire.Worker)
+		if !ok {
+			t.w.fail("the worker %s is not listed", w.id)
+			return
+		}
+		w.external = m.Info.External
+		for _, l := range t.of(w) {
+			if !slices.ContainsFunc(m.Leases, func(o wire.LeaseInfo) bool { return o.Lease == l.id }) {
+				t.end(l, wire.ReasonBelieved)
+			}
+		}
+	}
+}
+
+// loadUnit is the load of a full worker.
+const loadUnit = 1 << 31
+
+// load is the dominant share of a worker, as a fraction of loadUnit.
+func (t *twin) load(w *twinWorker) uint64 {
+	taken := uint64(len(t.of(w))) + uint64(w.external)
+	if taken >= uint64(w.slots) {
+		return loadUnit
+	}
+	return taken * loadUnit / uint64(w.slots)
+}
+
+// choose returns the least loaded worker that has the tags, may get anything
+// and has room; of equals the one never given anything with the lowest number,
+// else the one least recently given.
+func (t *twin) choose(tags []string) (*twinWorker, wire.Code) {
+	var best *twinWorker
+	code := wire.CodeInfeasible
+	for {
+		best = nil
+		for _, w := range t.workers {
+			if w == nil || !w.has(tags) {
+				continue
+			}
+			if w.slots > 0 {
+				code = wire.CodeUnavailable
+			}
+			if w.presence != presenceOnline || !w.http && !w.promised || t.load(w) == loadUnit {
+				continue
+			}
+			if best == nil || cmp.Or(cmp.Compare(t.load(w), t.load(best)), cmp.Compare(w.given, best.given)) < 0 {
+				best = w
+			}
+		}
+		if best == nil || t.w.now < best.seen+t.patience(best) {
+			return best, code
+		}
+		best.presence = presenceSuspicious // nobody had noticed its silence yet
+		t.touch(best)
+	}
+}
+
+func (w *twinWorker) has(tags []string) bool {
+	for _, tag := range tags {
+		if !slices.Contains(w.tags, tag) {
+			return false
+		}
+	}
+	return true
+}
