@@ -1,5 +1,9 @@
 package index
 
+// MaxKey is the length of the longest key that is cached, in bytes, so that the cache is bounded in
+// bytes too.
+const MaxKey = 8 << 10
+
 // aliasesKept is how many callers' keys one requirement keeps: the same tags come in several orders
 // and encodings. A further key takes the place of the oldest.
 const aliasesKept = 4

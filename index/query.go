@@ -19,9 +19,12 @@ func (x *Index) Lookup(key []byte) *Requirement {
 // Intern returns the requirement for the tags and caches it under a copy of the key, which may be
 // any bytes that stand for these tags, for example their encoding. Equal sets of tags share one
 // requirement, whatever the key, the order and the duplicates. It may end the validity of
-// requirements returned before.
+// requirements returned before. A requirement whose key is longer than MaxKey is not cached.
 func (x *Index) Intern(key []byte, tags []string) *Requirement {
 	names := x.canonical(tags)
+	if len(key) > MaxKey {
+		return newRequirement(names)
+	}
 	x.setBytes = appendCanonical(x.setBytes[:0], names)
 	r := x.cache.byTags[string(x.setBytes)]
 	if r == nil {
