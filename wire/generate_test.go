@@ -1,0 +1,195 @@
+package wire
+
+import (
+	"math"
+	"slices"
+
+	"pgregory.net/rapid"
+)
+
+// Generators of messages within the limits of the protocol.
+var (
+	genLease   = rapid.Custom(leaseOf)
+	genID      = rapid.StringMatching(`[A-Za-z0-9._:@/-]{1,128}`)
+	genTag     = rapid.OneOf(rapid.StringMatching(`[ -~]{1,64}`), rapid.StringMatching(`[a-zà-ÿ一-龠😀]{1,40}`))
+	genForeign = rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z]{30,300}`))
+	genPrio    = rapid.Int32Range(-MaxPriority, MaxPriority)
+	genOutcome = rapid.SampledFrom([]Reason{ReasonOK, ReasonFailed, ReasonRefused, ReasonLost})
+	genAmounts = rapid.MapOfN(genID, rapid.Int64Range(0, MaxAmount), 0, MaxResources)
+	genCounts  = rapid.MapOfN(genTag, rapid.Uint64(), 0, 20)
+	genGrantor = rapid.Custom(func(t *rapid.T) Grantor {
+		return Grantor{Epoch: num32(t), Instance: num32(t)}
+	})
+	genTask   = rapid.Custom(taskOf)
+	genPlaced = rapid.Custom(placedOf)
+	genRecord = rapid.Custom(recordOf)
+	genRow    = rapid.Custom(rowOf)
+)
+
+func num32(t *rapid.T) uint32 { return rapid.Uint32().Draw(t, "number") }
+func num64(t *rapid.T) uint64 { return rapid.Uint64().Draw(t, "number") }
+
+func leaseOf(t *rapid.T) LeaseID {
+	return LeaseID{Epoch: num32(t), Instance: num32(t), Counter: num64(t)}
+}
+
+func optionalID(t *rapid.T) []byte {
+	if rapid.Bool().Draw(t, "empty") {
+		return nil
+	}
+	return []byte(genID.Draw(t, "id"))
+}
+
+// stringsOf draws a list of strings, nil for none.
+func stringsOf(t *rapid.T, g *rapid.Generator[string], most int) []string {
+	if list := rapid.SliceOfN(g, 0, most).Draw(t, "strings"); len(list) > 0 {
+		return list
+	}
+	return nil
+}
+
+// numbersOf draws a map, nil for an empty one.
+func numbersOf[T int64 | uint64](t *rapid.T, g *rapid.Generator[map[string]T]) map[string]T {
+	if m := g.Draw(t, "numbers"); len(m) > 0 {
+		return m
+	}
+	return nil
+}
+
+func taskOf(t *rapid.T) Schedule {
+	s := Schedule{Task: []byte(genID.Draw(t, "task")), Tags: AppendTags(nil, stringsOf(t, genTag, MaxTaskTags))}
+	if rapid.Bool().Draw(t, "bare") {
+		return s
+	}
+	s.Priority = genPrio.Draw(t, "priority")
+	s.Owner, s.Group = optionalID(t), optionalID(t)
+	s.Resources = AppendResources(nil, numbersOf(t, genAmounts))
+	s.TTLMS = rapid.Uint32Range(0, MaxTTL).Draw(t, "ttl")
+	return s
+}
+
+func placedOf(t *rapid.T) Placed {
+	return Placed{
+		Lease:       leaseOf(t),
+		Target:      AppendTarget(nil, genForeign.Draw(t, "worker"), genForeign.Draw(t, "address")),
+		Incarnation: num64(t),
+		TTLMS:       num32(t),
+		Flags:       rapid.Uint8().Draw(t, "flags"),
+	}
+}
+
+func recordOf(t *rapid.T) Record {
+	return Record{
+		Lease: leaseOf(t), Task: []byte(genID.Draw(t, "task")), Client: optionalID(t), Owner: optionalID(t),
+		Group: optionalID(t), Priority: genPrio.Draw(t, "priority"), Resources: AppendResources(nil, numbersOf(t, genAmounts)),
+		Outcome: rapid.SampledFrom([]Reason{ReasonNone, ReasonOK, ReasonLost}).Draw(t, "outcome"),
+	}
+}
+
+func rowOf(t *rapid.T) WorkerInfo {
+	return WorkerInfo{
+		ID: genForeign.Draw(t, "id"), Address: genForeign.Draw(t, "address"), Tags: stringsOf(t, genForeign, 20),
+		State: "online", Flags: stringsOf(t, genTag, 3), Slots: num32(t), Taken: num32(t), External: num32(t),
+		Incarnation: num64(t), SeenMS: num64(t), Resources: numbersOf(t, genAmounts),
+	}
+}
+
+// generators has one generator for each kind.
+var generators = map[Kind]func(t *rapid.T) Message{
+	KindHello: func(t *rapid.T) Message {
+		return &Hello{
+			MinVersion: rapid.Uint16().Draw(t, "min"), MaxVersion: rapid.Uint16().Draw(t, "max"),
+			Role: rapid.SampledFrom([]Role{RoleClient, RoleAgent}).Draw(t, "role"), Client: string(optionalID(t)),
+			Token: rapid.StringMatching(`[ -~]{0,512}`).Draw(t, "token"), Features: stringsOf(t, genTag, MaxFeatures),
+		}
+	},
+	KindHelloOK: func(t *rapid.T) Message {
+		return &HelloOK{
+			Version: rapid.Uint16().Draw(t, "version"), Server: genTag.Draw(t, "server"), Grantor: genGrantor.Draw(t, "grantor"),
+			HeartbeatMS: num32(t), StartTTLMS: num32(t), Limits: numbersOf(t, genCounts),
+		}
+	},
+	KindError: func(t *rapid.T) Message {
+		return &Error{
+			Code: Code(rapid.Uint16().Draw(t, "code")), Message: genForeign.Draw(t, "message"),
+			Field: genForeign.Draw(t, "field"), Limit: num64(t), RetryAfterMS: num32(t),
+		}
+	},
+	KindPing:     func(*rapid.T) Message { return &Ping{} },
+	KindPong:     func(*rapid.T) Message { return &Pong{} },
+	KindSchedule: func(t *rapid.T) Message { m := taskOf(t); return &m },
+	KindPlaced:   func(t *rapid.T) Message { m := placedOf(t); return &m },
+	KindBatch: func(t *rapid.T) Message {
+		return &Batch{Tasks: rapid.SliceOfN(genTask, 1, 5).Draw(t, "tasks")}
+	},
+	KindPlacedAll: func(t *rapid.T) Message {
+		m := &PlacedAll{}
+		for range rapid.IntRange(1, 5).Draw(t, "results") {
+			if rapid.Bool().Draw(t, "placed") {
+				m.Results = append(m.Results, BatchResult{Placed: genPlaced.Draw(t, "placed")})
+			} else {
+				m.Results = append(m.Results, BatchResult{Code: Code(rapid.Uint16Min(1).Draw(t, "code"))})
+			}
+		}
+		return m
+	},
+	KindRenew: func(t *rapid.T) Message {
+		return &Renew{Leases: rapid.SliceOfN(genLease, 1, 20).Draw(t, "leases")}
+	},
+	KindRenewed: func(t *rapid.T) Message {
+		m := &Renewed{}
+		for range rapid.IntRange(1, 20).Draw(t, "leases") {
+			m.Leases = append(m.Leases, LeaseStatus{State(rapid.Uint8().Draw(t, "state")), Reason(rapid.Uint8().Draw(t, "reason"))})
+		}
+		return m
+	},
+	KindRelease: func(t *rapid.T) Message { return &Release{leaseOf(t), rapid.Bool().Draw(t, "handed")} },
+	KindReleased: func(t *rapid.T) Message {
+		return &Released{Code(num32(t) & math.MaxUint16), Reason(num32(t) & math.MaxUint8)}
+	},
+	KindRegister: func(t *rapid.T) Message {
+		m := &Register{
+			Worker: genID.Draw(t, "worker"), Address: genTag.Draw(t, "address"), Incarnation: rapid.Uint64Min(1).Draw(t, "incarnation"),
+			Seq: num32(t), Tags: stringsOf(t, genTag, MaxWorkerTags), Slots: rapid.Uint32Range(0, MaxSlots).Draw(t, "slots"),
+			External: num32(t), Resources: numbersOf(t, genAmounts), Promised: genGrantor.Draw(t, "promised"),
+		}
+		m.Leases = slices.Clip(rapid.SliceOfN(genRecord, 1, 4).Draw(t, "leases"))
+		return m
+	},
+	KindRegistered: func(t *rapid.T) Message { return &Registered{num32(t), genGrantor.Draw(t, "grantor"), num32(t)} },
+	KindPromised:   func(t *rapid.T) Message { return &Promised{num32(t), genGrantor.Draw(t, "grantor")} },
+	KindHeartbeat:  func(t *rapid.T) Message { return &Heartbeat{num32(t), num32(t), num32(t)} },
+	KindBegun:      func(t *rapid.T) Message { return &Begun{num32(t), num32(t), recordOf(t)} },
+	KindEnd:        func(t *rapid.T) Message { return &End{num32(t), num32(t), leaseOf(t), genOutcome.Draw(t, "outcome")} },
+	KindEnded:      func(*rapid.T) Message { return &Ended{} },
+	KindRevoke:     func(t *rapid.T) Message { return &Revoke{num32(t), leaseOf(t)} },
+	KindRevoked:    func(t *rapid.T) Message { return &Revoked{num32(t), num32(t), leaseOf(t)} },
+	KindSuperseded: func(t *rapid.T) Message {
+		return &Superseded{genID.Draw(t, "worker"), rapid.Uint64Min(1).Draw(t, "incarnation")}
+	},
+	KindDeregister: func(t *rapid.T) Message { return &Deregister{num32(t), num32(t)} },
+	KindGone:       func(*rapid.T) Message { return &Gone{} },
+	KindListWorkers: func(t *rapid.T) Message {
+		return &ListWorkers{
+			After: genForeign.Draw(t, "after"), Limit: rapid.Uint32Range(0, MaxPage).Draw(t, "limit"),
+			Tags: stringsOf(t, genTag, MaxTaskTags), State: rapid.SampledFrom([]string{"", "online", "suspicious", "offline"}).Draw(t, "state"),
+		}
+	},
+	KindWorkers: func(t *rapid.T) Message {
+		return &Workers{Rows: rapid.SliceOfN(genRow, 1, 3).Draw(t, "rows"), Next: genForeign.Draw(t, "next")}
+	},
+	KindGetWorker: func(t *rapid.T) Message { return &GetWorker{genForeign.Draw(t, "id")} },
+	KindWorker: func(t *rapid.T) Message {
+		return &Worker{Info: rowOf(t), Leases: []LeaseInfo{{
+			Lease: leaseOf(t), Task: genForeign.Draw(t, "task"), Client: genForeign.Draw(t, "client"), Owner: genForeign.Draw(t, "owner"),
+			Group: genForeign.Draw(t, "group"), Priority: genPrio.Draw(t, "priority"), State: StateBegun, AgeMS: num64(t),
+		}}}
+	},
+	KindGetStats: func(*rapid.T) Message { return &GetStats{} },
+	KindStats: func(t *rapid.T) Message {
+		return &Stats{
+			Grantor: genGrantor.Draw(t, "grantor"), Online: num32(t), Suspicious: num32(t), Offline: num32(t), Slots: num64(t),
+			Used: num64(t), Granted: num32(t), AskedBack: num32(t), Begun: num32(t), Assumed: num32(t), Counters: numbersOf(t, genCounts),
+		}
+	},
+}

@@ -1,0 +1,128 @@
+package wire
+
+import "math"
+
+// sample is a message of the golden vectors.
+type sample struct {
+	name    string
+	request uint64
+	message Message
+}
+
+// The parts that samples share.
+var (
+	sampleLease  = LeaseID{Epoch: 3, Instance: 0x9f04c2d1, Counter: 42}
+	sampleGiver  = Grantor{Epoch: 3, Instance: 0x9f04c2d1}
+	samplePlaced = Placed{
+		Lease:       sampleLease,
+		Target:      AppendTarget(nil, "worker-001", "10.1.2.3:9000"),
+		Incarnation: 0x8d3c52f011aa70b1,
+		TTLMS:       10_000,
+	}
+	sampleRecord = Record{
+		Lease:     sampleLease,
+		Task:      []byte("job-17/part-3"),
+		Client:    []byte("render-farm"),
+		Owner:     []byte("ana"),
+		Group:     []byte("job-17"),
+		Priority:  -7,
+		Resources: AppendResources(nil, map[string]int64{"cpu": 2000, "mem": 4096}),
+	}
+	endedRecord = Record{
+		Lease:   LeaseID{Epoch: 2, Instance: 7, Counter: math.MaxUint64},
+		Task:    []byte("t"),
+		Outcome: ReasonFailed,
+	}
+	sampleWorker = WorkerInfo{
+		ID:          "worker-001",
+		Address:     "10.1.2.3:9000",
+		Tags:        []string{"gpu", "zone=b"},
+		State:       "online",
+		Flags:       []string{"overcommitted"},
+		Slots:       8,
+		Taken:       3,
+		External:    1,
+		Incarnation: 0x8d3c52f011aa70b1,
+		SeenMS:      1_250,
+		Resources:   map[string]int64{"cpu": 16_000},
+	}
+	bareWorker = WorkerInfo{ID: "büro rechner", Address: "h:1", State: "offline", Flags: []string{"http"}}
+	fullTask   = Schedule{
+		Task:      []byte("job-17/part-3"),
+		Tags:      AppendTags(nil, []string{"gpu", "cuda=12.4"}),
+		Priority:  -1_000_000,
+		Owner:     []byte("ana"),
+		Group:     []byte("job-17"),
+		Resources: AppendResources(nil, map[string]int64{"cpu": 2000, "mem": MaxAmount}),
+		TTLMS:     MaxTTL,
+	}
+	bareTask = Schedule{Task: []byte("task-001")}
+)
+
+// samples returns the messages of the golden vectors. A sample is never
+// changed: a vector must be read for ever.
+func samples() []sample {
+	return append(clientSamples(), append(workerSamples(), viewSamples()...)...)
+}
+
+func clientSamples() []sample {
+	return []sample{
+		{"hello of a client", 1, &Hello{MinVersion: 1, MaxVersion: 1, Role: RoleClient, Client: "render-farm", Token: "s3cret", Features: []string{"udp"}}},
+		{"hello of an agent", 1, &Hello{MinVersion: 1, MaxVersion: 3, Role: RoleAgent, Client: "worker-001"}},
+		{"hello_ok", 1, &HelloOK{Version: 1, Server: "dtask-scheduler 1.0.0", Grantor: sampleGiver, HeartbeatMS: 3000, StartTTLMS: 10_000, Limits: map[string]uint64{"frame": MaxFrame, "batch": MaxBatch}}},
+		{"error with a field and its limit", 7, &Error{Code: CodeBadRequest, Message: "tags holds too many values", Field: "tags", Limit: 16}},
+		{"error with a time to retry", math.MaxUint64, &Error{Code: CodeBusy, Message: "too many connections", RetryAfterMS: 1500}},
+		{"ping", 2, &Ping{}},
+		{"pong", 2, &Pong{}},
+		{"schedule with the required fields alone", 3, &bareTask},
+		{"schedule with every field", 300, &fullTask},
+		{"placed", 3, &samplePlaced},
+		{"batch", 4, &Batch{Tasks: []Schedule{bareTask, fullTask}}},
+		{"placed_all", 4, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeUnavailable}}}},
+		{"renew", 5, &Renew{Leases: []LeaseID{sampleLease, {Epoch: 1, Instance: 1, Counter: 1}}}},
+		{"renewed", 5, &Renewed{Leases: []LeaseStatus{{State: StateGranted}, {State: StateEnded, Reason: ReasonReleased}}}},
+		{"release", 6, &Release{Lease: sampleLease, Handed: true}},
+		{"released", 6, &Released{Code: CodeAlreadyEnded, Reason: ReasonOK}},
+	}
+}
+
+func workerSamples() []sample {
+	return []sample{
+		{"register", 2, &Register{
+			Worker: "worker-001", Address: "10.1.2.3:9000", Incarnation: 0x8d3c52f011aa70b1, Seq: 1,
+			Tags: []string{"gpu", "cuda=12.4"}, Slots: 8, External: 2,
+			Resources: map[string]int64{"cpu": 16_000, "mem": 65_536}, Promised: Grantor{Epoch: 2, Instance: 7},
+			Leases: []Record{sampleRecord, endedRecord},
+		}},
+		{"register of an idle worker", 2, &Register{Worker: "w", Address: "h:1", Incarnation: 1, Seq: 1, Slots: 1}},
+		{"registered", 2, &Registered{Handle: 5, Grantor: sampleGiver, HeartbeatMS: 3000}},
+		{"promised", 0, &Promised{Handle: 5, Grantor: sampleGiver}},
+		{"heartbeat", 0, &Heartbeat{Handle: 5, Seq: 77_123, External: 2}},
+		{"heartbeat of the greatest size", 0, &Heartbeat{Handle: math.MaxUint32, Seq: math.MaxUint32, External: math.MaxUint32}},
+		{"begun", 0, &Begun{Handle: 5, Seq: 3, Record: sampleRecord}},
+		{"end", 9, &End{Handle: 5, Seq: 4, Lease: sampleLease, Outcome: ReasonOK}},
+		{"ended", 9, &Ended{}},
+		{"revoke", 0, &Revoke{Handle: 5, Lease: sampleLease}},
+		{"revoked", 0, &Revoked{Handle: 5, Seq: 5, Lease: sampleLease}},
+		{"superseded", 0, &Superseded{Worker: "worker-001", Incarnation: 0x8d3c52f011aa70b1}},
+		{"deregister", 10, &Deregister{Handle: 5, Seq: 6}},
+		{"gone", 10, &Gone{}},
+	}
+}
+
+func viewSamples() []sample {
+	return []sample{
+		{"list_workers", 8, &ListWorkers{After: "worker-000", Limit: 100, Tags: []string{"gpu"}, State: "online"}},
+		{"workers", 8, &Workers{Rows: []WorkerInfo{sampleWorker, bareWorker}, Next: "worker-002"}},
+		{"get_worker", 9, &GetWorker{ID: "worker-001"}},
+		{"worker", 9, &Worker{Info: sampleWorker, Leases: []LeaseInfo{{
+			Lease: sampleLease, Task: "job-17/part-3", Client: "render-farm", Owner: "ana", Group: "job-17",
+			Priority: -7, State: StateBegun, AgeMS: 61_000,
+		}}}},
+		{"get_stats", 10, &GetStats{}},
+		{"stats", 10, &Stats{
+			Grantor: sampleGiver, Online: 4990, Suspicious: 6, Offline: 4, Slots: 40_000, Used: 31_000,
+			Granted: 120, AskedBack: 2, Begun: 30_878, Assumed: 1, Counters: map[string]uint64{"granted_total": 1 << 60},
+		}},
+	}
+}
