@@ -161,6 +161,14 @@ func (x *Index) Eligible(w Worker) bool {
 	return p != nil && p.keys[x.workers[w].seat] != keyAbsent
 }
 
+// LoadOf returns the load of a worker, Full if it is unknown.
+func (x *Index) LoadOf(w Worker) uint32 {
+	if !x.Known(w) {
+		return Full
+	}
+	return x.workers[w].load
+}
+
 // Len returns the number of known workers.
 func (x *Index) Len() int { return int(x.known.GetCardinality()) }
 

@@ -190,13 +190,14 @@ func (p *pair) ask() {
 	require.Equal(p.t, want, got, "least of %v", tags)
 	matching := p.n.matching(tags)
 	require.Equal(p.t, len(matching) > 0, p.x.AnyMatch(r))
-	require.Equal(p.t, bitmapOf(matching), p.x.Matching(r).ToArray())
+	require.Equal(p.t, numbersOf(matching), p.x.Matching(r).ToArray())
 	if found && p.choose("take", 2) == 1 {
 		p.giveTo(got, p.load())
 	}
 }
 
-func bitmapOf(workers []Worker) []uint32 {
+// numbersOf returns the workers as a bitmap lists them.
+func numbersOf(workers []Worker) []uint32 {
 	list := make([]uint32, len(workers))
 	for i, w := range workers {
 		list[i] = uint32(w)
@@ -208,6 +209,14 @@ func bitmapOf(workers []Worker) []uint32 {
 func (p *pair) check() {
 	require.NoError(p.t, p.x.Check())
 	require.Equal(p.t, len(p.n.workers), p.x.Len())
+	for w := range Worker(p.workers) {
+		load, eligible := Full, false
+		if known := p.n.workers[w]; known != nil {
+			load, eligible = known.load, known.eligible
+		}
+		require.Equal(p.t, load, p.x.LoadOf(w))
+		require.Equal(p.t, eligible, p.x.Eligible(w))
+	}
 	names := p.n.distinctTags()
 	for name, count := range p.x.Tags {
 		require.NotEmpty(p.t, names)

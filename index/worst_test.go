@@ -95,14 +95,18 @@ func TestFreedProfileSlotIsNotMatchedByItsOldTags(t *testing.T) {
 
 func TestRequirementThatMissedMoreChangesThanAreKeptIsBuiltAnew(t *testing.T) {
 	x := New(Config{})
-	put(t, x, 0, 5, "gpu")
+	for w := range Worker(3 * changesKept) {
+		put(t, x, w, 9, "gpu", fmt.Sprintf("build=%d", w))
+	}
 	r := ask(x, "gpu")
 	require.True(t, x.AnyMatch(r))
-	for i := range Worker(2 * changesKept) {
-		put(t, x, 1+i%5_000, 9, "gpu", fmt.Sprintf("build=%d", i))
+	put(t, x, 3*changesKept, 5, "gpu")
+	for w := range Worker(changesKept / 2) {
+		put(t, x, 1+3*changesKept+w, 9, "gpu", fmt.Sprintf("later=%d", w))
 	}
 	require.Greater(t, x.layout.changes.next-r.seen, uint64(changesKept))
-	requireLeast(t, x, 0, "gpu")
+	require.Less(t, x.layout.changes.next-r.seen, uint64(x.profileCount))
+	requireLeast(t, x, 3*changesKept, "gpu")
 }
 
 func TestGiveStampsAreRenumberedInOrder(t *testing.T) {
@@ -169,6 +173,26 @@ func TestListsOfManyRequirementsStayWithinTheirBudget(t *testing.T) {
 		require.LessOrEqual(t, f.x.cache.matches, 60)
 	}
 	require.NoError(t, f.x.Check())
+
+	everybody := ask(f.x)
+	f.x.cache.matchesKept = 1
+	put(t, f.x, 3_000, 0, "new")
+	requireLeast(t, f.x, 3_000)
+	require.Equal(t, len(everybody.groups), f.x.cache.matches, "the list in use stays, alone")
+}
+
+func TestMemoryOfAProfileShrinksWithIt(t *testing.T) {
+	x := New(Config{})
+	for w := range Worker(10_000) {
+		put(t, x, w, uint32(w), "a")
+	}
+	for w := range Worker(9_990) {
+		x.Remove(w)
+	}
+	p := x.profileOf(9_990)
+	require.LessOrEqual(t, cap(p.keys), 4*shrinkFrom)
+	require.LessOrEqual(t, cap(p.workers), 4*shrinkFrom)
+	requireLeast(t, x, 9_990, "a")
 }
 
 func TestHotCallsDoNotAllocate(t *testing.T) {
