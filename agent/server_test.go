@@ -1,0 +1,142 @@
+package agent_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/server"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+const patience = 15 * time.Second
+
+// serve starts a scheduler; an address of "" takes free ports.
+func serve(t *testing.T, addr, httpAddr string) *server.Server {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	if addr != "" {
+		cfg.Addr, cfg.HTTPAddr = addr, httpAddr
+	}
+	cfg.MaxConnections = 64
+	cfg.Sched.Heartbeat = 200
+	s, err := server.New(cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.Start())
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// stats asks the scheduler for its totals.
+func stats(t *testing.T, addr string) *wire.Stats {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := client.DialConn(ctx, addr, &wire.Hello{Role: wire.RoleClient}, nil)
+	require.NoError(t, err)
+	defer c.Close()
+	got := make(chan *wire.Stats, 1)
+	require.NoError(t, c.Go(&wire.GetStats{}, func(m wire.Message, err error) {
+		s, _ := m.(*wire.Stats)
+		copied := *s
+		got <- &copied
+	}))
+	select {
+	case s := <-got:
+		return s
+	case <-ctx.Done():
+		require.Fail(t, "no stats came")
+		return nil
+	}
+}
+
+// schedule gets a lease, once the worker is there.
+func schedule(t *testing.T, c *client.Client, task string) *client.Lease {
+	t.Helper()
+	var l *client.Lease
+	require.Eventually(t, func() (ok bool) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var err error
+		l, err = c.Schedule(ctx, client.Task{ID: task, Tags: []string{"cpu"}})
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	return l
+}
+
+func hand(t *testing.T, l *client.Lease) wire.Handover {
+	t.Helper()
+	h, err := l.Hand()
+	require.NoError(t, err)
+	return h
+}
+
+// TestWithAScheduler runs a task from schedule to its end on a real scheduler,
+// and another one across a restart of that scheduler.
+func TestWithAScheduler(t *testing.T) {
+	s := serve(t, "", "")
+	addr, httpAddr := s.Addr(), s.HTTPAddr()
+	a, err := agent.Start(t.Context(), agent.Config{
+		Scheduler: "dtask://" + addr, Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2, StateDir: t.TempDir(),
+	})
+	require.NoError(t, err)
+	c, err := client.Dial(t.Context(), []string{addr}, nil)
+	require.NoError(t, err)
+	defer c.Close()
+
+	l := schedule(t, c, "task-1")
+	require.Equal(t, "w1", l.Worker())
+	task, err := a.Begin(hand(t, l), agent.Caller{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return stats(t, addr).Begun == 1 }, patience, 10*time.Millisecond)
+	require.NoError(t, task.End(wire.ReasonOK))
+	require.Eventually(t, func() bool { return a.Status().Unacknowledged == 0 }, patience, time.Millisecond)
+	require.Zero(t, stats(t, addr).Begun)
+
+	l = schedule(t, c, "task-2")
+	task, err = a.Begin(hand(t, l), agent.Caller{})
+	require.NoError(t, err)
+	before := a.Status().Grantor
+	s.Kill()
+	require.Eventually(t, func() bool { return !a.Status().Connected }, patience, time.Millisecond)
+	serve(t, addr, httpAddr)
+	require.Eventually(t, func() bool { return a.Status().Connected }, patience, time.Millisecond)
+	require.Greater(t, a.Status().Grantor.Epoch, before.Epoch)
+	require.EqualValues(t, 1, stats(t, addr).Begun, "the new scheduler learnt of what runs")
+	require.NoError(t, task.End(wire.ReasonOK))
+	require.Eventually(t, func() bool { return stats(t, addr).Begun == 0 }, patience, 10*time.Millisecond)
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+httpAddr+"/api/v1/workers/w1", nil)
+	require.NoError(t, err)
+	old := a.Status().Incarnation
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Eventually(t, func() bool { return a.Status().Incarnation != old && a.Status().Connected }, patience, time.Millisecond,
+		"a worker that was removed comes back as a new incarnation")
+
+	require.NoError(t, a.Stop(t.Context()))
+	require.Zero(t, stats(t, addr).Online)
+	require.Zero(t, a.Status().Refused)
+}
+
+// TestWithAnHTTPScheduler runs the same side by the HTTP API.
+func TestWithAnHTTPScheduler(t *testing.T) {
+	s := serve(t, "", "")
+	a, err := agent.Start(t.Context(), agent.Config{
+		Scheduler: "http://" + s.HTTPAddr() + "/", Worker: "w 1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2,
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Online == 1 }, patience, 10*time.Millisecond)
+	task, err := a.Begin(wire.Handover{Task: "task-001"}, agent.Caller{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Used == 1 }, patience, 10*time.Millisecond)
+	require.NoError(t, task.End(wire.ReasonOK))
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Used == 0 }, patience, 10*time.Millisecond)
+	require.NoError(t, a.Stop(t.Context()))
+	require.Zero(t, stats(t, s.Addr()).Online)
+}
