@@ -106,15 +106,13 @@ func (c *core) route(out *sched.Outbox, own sched.Session, direct bool) {
 	}
 }
 
-// exchange is one use of the core by the HTTP gateway, used again and again.
+// exchange is one use of the core by the HTTP gateway.
 type exchange struct {
 	out sched.Outbox
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
-
 // do sends m as session 0 and returns the answer, which is valid until the
-// exchange is put back, or nil if the core gave none.
+// exchange is used again, or nil if the core gave none.
 func (c *core) do(x *exchange, m wire.Message) wire.Message {
 	c.mu.Lock()
 	defer c.unlock()

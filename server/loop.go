@@ -19,9 +19,14 @@ const (
 	peekBytes = 64 << 10
 	// floodBytes of leftovers show a peer that sends faster than its turns
 	// come. It then gets floodFrames for each turn, which is at least what one
-	// read can bring, so that leftovers stay bounded.
+	// read can bring, so that the rest waits in the kernel and not here; but no
+	// longer than floodTime, in milliseconds.
 	floodBytes  = 256 << 10
 	floodFrames = peekBytes / 8
+	floodTime   = 2
+	// maxLeftover closes a peer whose requests cost more than floodTime
+	// allows, and that sends on nevertheless.
+	maxLeftover = 2 * wire.MaxFrame
 	// maxScratch is how much memory for answers a loop keeps between batches.
 	maxScratch = 1 << 20
 )
@@ -62,7 +67,8 @@ func (l *loop) traffic(s *session) gnet.Action {
 		budget = floodFrames
 	}
 	advanced := false
-	for budget > 0 {
+	begun := sched.Never
+	for budget > 0 && (!advanced || l.now-begun < floodTime) {
 		avail := s.conn.InboundBuffered()
 		if avail < s.need {
 			break
@@ -75,6 +81,7 @@ func (l *loop) traffic(s *session) gnet.Action {
 			return gnet.Close
 		}
 		used, spent := l.batch(s, in, min(budget, maxFrames))
+		begun = min(begun, l.now)
 		if poison := l.srv.hooks.poison; poison != nil {
 			poison(in[:used])
 		}
@@ -216,6 +223,8 @@ func cost(m wire.Message) int {
 		return max(1, len(m.Leases)/4)
 	case *wire.Register:
 		return 16 + len(m.Leases)
+	case *wire.GetStats:
+		return 16
 	case *wire.ListWorkers, *wire.GetWorker:
 		return maxFrames
 	}
@@ -261,8 +270,8 @@ func (l *loop) leave(s *session, advanced bool) gnet.Action {
 	if rest != s.held {
 		total := l.srv.input.Add(int64(rest - s.held))
 		s.held = rest
-		if total > int64(l.srv.cfg.MaxInput) {
-			return l.fail(s, &wire.Error{Code: wire.CodeBusy, Message: "too much input waits", Limit: uint64(l.srv.cfg.MaxInput)})
+		if total > int64(l.srv.cfg.MaxInput) || rest > maxLeftover {
+			return l.fail(s, &wire.Error{Code: wire.CodeBusy, Message: "too much input waits", Limit: maxLeftover})
 		}
 	}
 	s.more = rest >= s.need

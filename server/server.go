@@ -176,6 +176,7 @@ func (s *Server) Start() error {
 
 // abandon undoes a start that failed.
 func (s *Server) abandon(err error) error {
+	s.stopping.Store(true)
 	if s.httpLn != nil {
 		_ = s.httpLn.Close()
 	}
@@ -234,6 +235,9 @@ func (s *Server) stopHelpers() {
 // the process had been killed. A new Server may take the same ports when it
 // returns.
 func (s *Server) Kill() {
+	if !s.started.Load() {
+		return
+	}
 	if s.stopping.Swap(true) {
 		<-s.ended
 		return

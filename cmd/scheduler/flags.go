@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/server"
+)
+
+// options are the flags, and the configuration that they make.
+type options struct {
+	host, listen string
+	port         int
+	version      bool
+	config       server.Config
+}
+
+// parse reads the flags. It has told the user what is wrong when it returns an
+// error.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{config: server.DefaultConfig()}
+	c := &o.config
+	fs := flag.NewFlagSet("scheduler", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.host, "host", "127.0.0.1", "address of the HTTP API; one that other machines reach needs --insecure")
+	fs.IntVar(&o.port, "port", 8080, "port of the HTTP API; 0 takes free ports for it and the native protocol")
+	fs.StringVar(&o.listen, "listen", "", "host:port of the native protocol (default: the next port)")
+	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that other machines reach, though there is no authentication")
+	span(fs, &c.Sched.Suspicious, "suspicious-threshold", "silence after which a worker gets nothing new")
+	span(fs, &c.Sched.Offline, "offline-threshold", "silence after which a worker is shown as offline")
+	span(fs, &c.Sched.Retention, "retention", "how long an offline worker is kept before it is removed")
+	span(fs, &c.Sched.Heartbeat, "heartbeat", "how often native agents report")
+	span(fs, &c.Sched.StartTTL, "start-ttl", "how long a lease that has not begun lives after its last renewal")
+	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
+	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of the native protocol")
+	fs.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections of both ports together")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := o.settle(fs.Args()); err != nil {
+		fmt.Fprintln(stderr, err)
+		fs.Usage()
+		return nil, err
+	}
+	return o, nil
+}
+
+// span declares a duration that the core wants in milliseconds.
+func span(fs *flag.FlagSet, to *sched.Time, name, usage string) {
+	fs.Var((*milliseconds)(to), name, usage+", a `duration` such as 10s")
+}
+
+// milliseconds is a flag.Value for times of the core.
+type milliseconds sched.Time
+
+// String implements flag.Value.
+func (m *milliseconds) String() string {
+	return (time.Duration(*m) * time.Millisecond).String()
+}
+
+// Set implements flag.Value.
+func (m *milliseconds) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New("want a duration such as 10s")
+	}
+	if d%time.Millisecond != 0 {
+		return errors.New("want whole milliseconds")
+	}
+	*m = milliseconds(d / time.Millisecond)
+	return nil
+}
+
+// settle makes the addresses out of the flags.
+func (o *options) settle(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	if o.port < 0 || o.port > 65535 {
+		return fmt.Errorf("--port %d is outside 0..65535", o.port)
+	}
+	next := o.port
+	if o.port > 0 {
+		next++
+	}
+	o.config.HTTPAddr = net.JoinHostPort(o.host, strconv.Itoa(o.port))
+	o.config.Addr = o.listen
+	if o.listen == "" {
+		if next > 65535 {
+			return fmt.Errorf("there is no port after --port %d; set --listen host:port for the native protocol", o.port)
+		}
+		o.config.Addr = net.JoinHostPort(o.host, strconv.Itoa(next))
+	}
+	return nil
+}

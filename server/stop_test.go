@@ -1,0 +1,219 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+func (f *fixture) shutdown() {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(f.t, f.Shutdown(ctx))
+	require.NoError(f.t, f.Wait())
+	require.NoError(f.t, <-f.Done())
+}
+
+func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
+	f := start(t)
+	f.agent("w1", 1<<20)
+	const clients, requests = 8, 2_000
+	var readers sync.WaitGroup
+	answers := make([]int, clients)
+	for i := range clients {
+		c := f.dial("c")
+		var all []byte
+		for k := range requests {
+			all = wire.Append(all, uint64(k+1), task(strings.Repeat("x", i+1)+string(rune('a'+k%26))))
+		}
+		c.raw(all)
+		readers.Go(func() {
+			for {
+				_, m, err := c.next()
+				if err != nil {
+					return
+				}
+				if e, bad := m.(*wire.Error); bad && e.Code != wire.CodeDraining {
+					return
+				}
+				answers[i]++
+			}
+		})
+	}
+	f.shutdown()
+	readers.Wait()
+	for _, n := range answers {
+		require.Equal(t, requests, n)
+	}
+}
+
+func TestShutdownWaitsForHTTPRequestsInFlight(t *testing.T) {
+	f := start(t)
+	f.beat("w1", 1, 0)
+	conn, err := net.Dial("tcp", f.HTTPAddr())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	body := `{"task_id":"t1"}`
+	_, err = io.WriteString(conn, "POST /api/v1/schedule HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	in := bufio.NewReader(conn)
+	line, err := in.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "100 Continue")
+	_, _ = in.ReadString('\n')
+
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		f.shutdown()
+	}()
+	eventually(t, func() bool { return f.refusing.Load() }, "the stop has begun")
+	_, err = io.WriteString(conn, body)
+	require.NoError(t, err)
+	res, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	got, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, 200, res.StatusCode, string(got))
+	<-stopped
+	_, err = net.Dial("tcp", f.HTTPAddr())
+	require.Error(t, err)
+	_, err = net.Dial("tcp", f.Addr())
+	require.Error(t, err)
+}
+
+func TestShutdownDoesNotWaitForSilentConnections(t *testing.T) {
+	f := start(t)
+	conn, err := net.Dial("tcp", f.HTTPAddr())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	eventually(t, func() bool { return f.connections.Load() == 1 }, "the connection is accepted")
+	begun := time.Now()
+	f.shutdown()
+	require.Less(t, time.Since(begun), 4*time.Second, "net/http alone would wait five seconds")
+}
+
+func TestNewWorkIsRefusedWhileDraining(t *testing.T) {
+	f := start(t)
+	f.agent("w1", 5)
+	c := f.dial("c")
+	p := placed(t, c.ask(1, task("t1")))
+	f.core.drain()
+	c.send(2, task("t2"))
+	c.refusal(wire.CodeDraining)
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: p.Lease}))
+	f.refusing.Store(true)
+	q := f.connect()
+	q.refusal(wire.CodeDraining)
+	q.closed()
+}
+
+func TestShutdownGivesUpOnPeersThatDoNotRead(t *testing.T) {
+	f := start(t, func(c *Config) {
+		c.StopTimeout, c.MaxOutput, c.MaxTotalOutput = 200*time.Millisecond, 1<<30, 1<<30
+	})
+	p := f.deaf()
+	ask := wire.Append(nil, 1, &wire.GetStats{})
+	eventually(t, func() bool {
+		for range 1_000 {
+			p.raw(ask)
+		}
+		return f.output.Load() > 0
+	}, "output waits")
+	require.ErrorIs(t, f.Shutdown(context.Background()), context.DeadlineExceeded)
+	require.NoError(t, f.Wait())
+}
+
+func TestKillFreesThePorts(t *testing.T) {
+	f := start(t)
+	for range 3 {
+		p := f.dial("c")
+		f.Kill()
+		p.closed()
+		require.NoError(t, f.Wait())
+		native, http := f.Addr(), f.HTTPAddr()
+		f = start(t, func(c *Config) { c.Addr, c.HTTPAddr = native, http })
+		require.Equal(t, native, f.Addr())
+	}
+	f.dial("d").alive()
+}
+
+func TestPortInUse(t *testing.T) {
+	f := start(t)
+	t.Run("native", func(t *testing.T) {
+		g := prepare(t, func(c *Config) { c.Addr = f.Addr() })
+		require.ErrorContains(t, g.Start(), "native port "+f.Addr()+" is in use")
+		require.Error(t, g.Wait())
+		_, err := net.Dial("tcp", g.HTTPAddr())
+		require.Error(t, err, "nothing listens after a failed start")
+	})
+	t.Run("HTTP", func(t *testing.T) {
+		g := prepare(t, func(c *Config) { c.HTTPAddr = f.HTTPAddr() })
+		require.ErrorContains(t, g.Start(), "HTTP port "+f.HTTPAddr()+" is in use")
+		require.ErrorIs(t, g.Start(), ErrStopped)
+	})
+}
+
+func TestALostEngineEndsTheServer(t *testing.T) {
+	f := start(t)
+	f.dial("c")
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = f.engine.Stop(now)
+	require.ErrorContains(t, f.Wait(), "unasked")
+	require.ErrorContains(t, <-f.Done(), "unasked")
+	_, err := net.Dial("tcp", f.HTTPAddr())
+	require.Error(t, err)
+}
+
+func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
+	for _, over := range []string{"TCP", "HTTP"} {
+		t.Run(over, func(t *testing.T) {
+			f := prepare(t)
+			died := make(chan any, 1)
+			f.core.crash = func(cause any, _ []byte) { died <- cause }
+			f.core.before = func(m wire.Message) {
+				if _, ok := m.(*wire.Schedule); ok {
+					panic("injected")
+				}
+			}
+			require.NoError(t, f.Start())
+			if over == "TCP" {
+				f.dial("c").send(1, task("t"))
+			} else {
+				f.call("POST", "/api/v1/schedule", `{"task_id":"t"}`)
+			}
+			require.Equal(t, "injected", <-died)
+		})
+	}
+}
+
+func TestAPanicElsewhereClosesOneConnection(t *testing.T) {
+	f := prepare(t)
+	var evil sync.Map
+	f.hooks.poison = func(b []byte) {
+		if len(b) > 200 {
+			evil.Store("hit", true)
+			panic("injected")
+		}
+	}
+	require.NoError(t, f.Start())
+	p, q := f.dial("p"), f.dial("q")
+	p.send(1, task(strings.Repeat("x", 128), strings.Repeat("y", 100)))
+	p.closed()
+	_, hit := evil.Load("hit")
+	require.True(t, hit)
+	q.alive()
+	require.Contains(t, f.log.String(), "injected")
+}
