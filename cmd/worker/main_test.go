@@ -54,7 +54,8 @@ func (p *program) stderr() string {
 // command prepares a run of the program.
 func command(t *testing.T, args ...string) *program {
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...)}
-	p.cmd.Env = append(os.Environ(), asWorker+"=1")
+	// The race detector would have the program wait for a second at its end.
+	p.cmd.Env = append(os.Environ(), asWorker+"=1", "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = p
 	return p
 }
