@@ -16,6 +16,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // ClosedLoop as Config.Rate has each client send the next request when an
@@ -45,8 +47,9 @@ type Config struct {
 	// Workers is the number of simulated workers. Run lowers it to what the
 	// limit of descriptors allows.
 	Workers int
-	// Slots is how many tasks each worker takes at once; 0 takes 4 to 64, as
-	// the machine it stands for.
+	// Slots is how many tasks each worker takes at once, at most 1,000: so many
+	// are in the scheduler's list of a worker. 0 takes 4 to 64, as the machine
+	// that it stands for.
 	Slots int
 	// Heartbeat is the time between two reports of a worker, give or take a
 	// tenth.
@@ -97,7 +100,7 @@ func DefaultConfig() Config {
 		Workers:   5_000,
 		Heartbeat: 3 * time.Second,
 		Clients:   16,
-		Depth:     4,
+		Depth:     2,
 		Rate:      ClosedLoop,
 		Duration:  10 * time.Second,
 		TaskTime:  time.Second,
@@ -137,7 +140,7 @@ func (c *Config) Verify() error {
 		value, min, max float64
 	}{
 		{"Workers", float64(c.Workers), 1, maxWorkers},
-		{"Slots", float64(c.Slots), 0, 8192},
+		{"Slots", float64(c.Slots), 0, wire.MaxPage},
 		{"Heartbeat", c.Heartbeat.Seconds(), 0.01, maxTime.Seconds()},
 		{"Clients", float64(c.Clients), 1, maxClients},
 		{"Depth", float64(c.Depth), 1, maxDepth},

@@ -9,11 +9,10 @@ import (
 )
 
 const (
-	zones         = 12
-	requirements  = 256 // distinct requirements that clients draw from
-	maxRequired   = 4   // tags of one requirement
-	spotShare     = 0.25
-	profilesTotal = 48
+	zones        = 12
+	spotShare    = 0.25
+	requirements = 256 // distinct requirements that clients draw from
+	maxRequired  = 4   // tags of one requirement
 )
 
 // spec is one simulated worker.

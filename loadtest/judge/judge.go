@@ -110,6 +110,7 @@ type Judge struct {
 	leases     map[wire.LeaseID]lease
 	tasks      map[Task]wire.LeaseID // the latest lease of each task that is not over
 	over       []wire.LeaseID        // in the order in which they ended
+	remember   int                   // how many of them are remembered
 	forgotten  int                   // of over, from its front
 	violations []Violation
 	count      int
@@ -119,7 +120,7 @@ type Judge struct {
 // the run; report hears of each violation and may be nil.
 func New(fleet []Worker, now func() time.Duration, report func(Violation)) *Judge {
 	j := &Judge{
-		now: now, report: report,
+		now: now, report: report, remember: maxOver,
 		workers: make([]worker, len(fleet)),
 		byID:    make(map[string]int, len(fleet)),
 		leases:  make(map[wire.LeaseID]lease),
@@ -188,11 +189,11 @@ func (j *Judge) end(id wire.LeaseID, l lease) {
 		delete(j.tasks, l.task)
 	}
 	j.over = append(j.over, id)
-	if len(j.over)-j.forgotten > maxOver {
+	if len(j.over)-j.forgotten > j.remember {
 		delete(j.leases, j.over[j.forgotten])
 		j.forgotten++
 	}
-	if j.forgotten > maxOver {
+	if j.forgotten > j.remember {
 		j.over = append(j.over[:0], j.over[j.forgotten:]...)
 		j.forgotten = 0
 	}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/loadtest"
+)
+
+// call runs the command in this process.
+func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, diag bytes.Buffer
+	code = run(context.Background(), args, &out, &diag)
+	return code, out.String(), diag.String()
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stderr string
+	}{
+		{"help", []string{"-h"}, 0, "-faults"},
+		{"unknown flag", []string{"--nope"}, exitUsage, "flag provided but not defined: -nope"},
+		{"an argument", []string{"now"}, exitUsage, `unexpected argument "now"`},
+		{"a number out of range", []string{"--workers=0"}, exitUsage, "Config.Workers must be in 1.."},
+		{"no time to live", []string{"--start-ttl=0s"}, exitFailed, "StartTTL"},
+		{"an address that is none", []string{"--addr=nowhere"}, exitFailed, "missing port"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := call(t, c.args...)
+			require.Equal(t, c.code, code, stderr)
+			require.Contains(t, stderr, c.stderr)
+			require.Empty(t, stdout)
+		})
+	}
+}
+
+func TestReportAsJSON(t *testing.T) {
+	code, stdout, stderr := call(t, "-workers=5", "-clients=2", "-duration=200ms", "-task-time=10ms", "-seed=7", "-json")
+	require.Zero(t, code, stderr)
+	var r loadtest.Report
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+	require.Equal(t, 5, r.Workers)
+	require.Equal(t, uint64(7), r.Seed)
+	require.Positive(t, r.Placed.Count)
+	require.True(t, r.Embedded)
+}
+
+func TestEmbeddedSchedulerRestarts(t *testing.T) {
+	code, stdout, stderr := call(t, "-workers=10", "-duration=500ms", "-task-time=10ms", "-start-ttl=300ms", "-faults")
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.Contains(t, stdout, "1 restarts of the scheduler")
+}
