@@ -79,13 +79,15 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 		l.standing = begun
 		return l, true
 	case t.TTL > 0:
-		b.expireAfter(l, time.Duration(m.TTLMS)*time.Millisecond)
+		ttl := time.Duration(m.TTLMS) * time.Millisecond
+		l.beginBy = now.Add(ttl)
+		b.expireAfter(l, ttl)
 	default:
 		within := t.StartWithin
 		if within == 0 {
 			within = defaultStartWithin
 		}
-		l.startBy = now.Add(within)
+		l.beginBy = now.Add(within)
 		b.queueLocked(l, now)
 	}
 	b.leases[l.id] = l
@@ -147,7 +149,7 @@ func (l *Lease) signalLocked() {
 func (b *book) hand(l *Lease, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.standing == held && !l.startBy.IsZero() && now.After(l.startBy) && !l.handed {
+	if l.standing == held && l.expiry == nil && now.After(l.beginBy) && !l.handed {
 		b.loseLocked(l, errStartWithin)
 	}
 	if err := l.errLocked(); err != nil {

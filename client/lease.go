@@ -46,6 +46,7 @@ type Lease struct {
 	address     string
 	incarnation uint64
 	flags       Flags
+	beginBy     time.Time // the end of the ttl, or of StartWithin
 
 	// What follows is guarded by book.mu.
 	standing   standing
@@ -56,7 +57,6 @@ type Lease struct {
 	answer     error         // what Release returns
 	sends      int           // how often its release was sent
 	due        time.Time     // of the next renewal
-	startBy    time.Time     // when the client gives it up
 	expiry     *time.Timer   // of a lease with a ttl
 	signal     chan struct{} // made by Lost
 	settled    chan struct{} // closed when the release was answered
@@ -77,6 +77,10 @@ func (l *Lease) Address() string { return l.address }
 
 // Flags returns what the scheduler said about the placement.
 func (l *Lease) Flags() Flags { return l.flags }
+
+// BeginBy returns by when the task must have begun: the end of its TTL or, of a
+// lease that the client renews, of StartWithin.
+func (l *Lease) BeginBy() time.Time { return l.beginBy }
 
 func (l *Lease) String() string {
 	return fmt.Sprintf("lease %v of task %s on %s at %s", l.id, l.task.ID, l.worker, l.address)

@@ -32,7 +32,7 @@ func (b *book) due(now time.Time, limit int, ids []wire.LeaseID) (renew []wire.L
 			break
 		}
 		b.unqueueLocked(l)
-		if now.After(l.startBy) {
+		if now.After(l.beginBy) {
 			late = append(late, l)
 			b.giveUpLocked(l, errStartWithin)
 			continue

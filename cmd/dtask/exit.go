@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUnavailable = 2 // not placeable now
+	exitInfeasible  = 3 // no known worker could ever take it
+	exitUsage       = 64
+)
+
+// failure is an error for people: what was wrong, how the process ends, and the
+// next command to type.
+type failure struct {
+	err  error
+	code int
+	hint string // "" for none
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// usage is the failure of a command line.
+func usage(text, hint string) error {
+	return &failure{err: errors.New(text), code: exitUsage, hint: hint}
+}
+
+// unreachable is the failure to connect.
+func unreachable(addrs []string, err error) error {
+	var refused *wire.Error
+	if errors.Is(err, context.Canceled) || errors.As(err, &refused) {
+		return err
+	}
+	return &failure{
+		err:  fmt.Errorf("no scheduler answers at %s\n%w", strings.Join(addrs, ", "), err),
+		code: exitError,
+		hint: "start one with `scheduler`, or name another with --addr or DTASK_ADDR; `dtask demo` brings its own",
+	}
+}
+
+// describe gives an error of the client its exit code and hint.
+func describe(err error) *failure {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, client.ErrInfeasible):
+		return &failure{err, exitInfeasible, "see which tags there are with `dtask workers`"}
+	case errors.Is(err, client.ErrUnavailable):
+		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask workers`"}
+	case errors.Is(err, client.ErrBadRequest):
+		return &failure{err, exitUsage, "see what is allowed with `dtask --help`"}
+	case errors.Is(err, client.ErrConflict):
+		return &failure{err, exitError, "choose another --task, or leave it out for a fresh one"}
+	case errors.Is(err, client.ErrDraining), errors.Is(err, client.ErrBusy):
+		return &failure{err, exitError, "try again in a moment, or name another scheduler with --addr"}
+	case errors.Is(err, context.Canceled):
+		return &failure{errors.New("interrupted"), exitError, ""}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{fmt.Errorf("the scheduler did not answer in time: %w", err), exitError, "look whether it lives with `dtask ping`, or give it longer with --timeout"}
+	}
+	return &failure{err, exitError, ""}
+}
+
+// report prints an error and returns the exit code.
+func report(w io.Writer, err error) int {
+	f := describe(err)
+	for i, line := range strings.Split(f.Error(), "\n") {
+		line = strings.TrimPrefix(line, "dtask: ")
+		if i == 0 {
+			line = "dtask: " + line
+		} else {
+			line = "  " + line
+		}
+		fmt.Fprintln(w, line)
+	}
+	if f.hint != "" {
+		fmt.Fprintln(w, "next:", f.hint)
+	}
+	return f.code
+}

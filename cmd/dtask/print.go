@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Values of --output.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// printer writes results in the format that was asked for.
+type printer struct {
+	w      io.Writer
+	json   bool
+	quiet  bool
+	colour bool
+}
+
+func newPrinter(w io.Writer) *printer { return &printer{w: w, colour: wantsColour(w)} }
+
+// wantsColour reports whether w is a terminal whose user did not ask for plain
+// text.
+func wantsColour(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (p *printer) setFormat(format string, quiet bool) error {
+	if format == "" { // an empty variable is as good as none
+		format = formatTable
+	}
+	if format != formatTable && format != formatJSON {
+		return usage(fmt.Sprintf("--output %q is neither table nor json", format), "dtask -o json workers")
+	}
+	p.json, p.quiet = format == formatJSON, quiet
+	return nil
+}
+
+// object writes one JSON value on a line of its own.
+func (p *printer) object(v any) error {
+	e := json.NewEncoder(p.w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (p *printer) linef(format string, args ...any) {
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+// table writes rows under upper-case headers, in columns two blanks apart.
+func (p *printer) table(header []string, rows [][]string) {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], visible(cell))
+		}
+	}
+	p.row(header, widths)
+	for _, row := range rows {
+		p.row(row, widths)
+	}
+}
+
+func (p *printer) row(cells []string, widths []int) {
+	var line strings.Builder
+	for i, cell := range cells {
+		line.WriteString(cell)
+		if i < len(cells)-1 {
+			line.WriteString(strings.Repeat(" ", widths[i]-visible(cell)+2))
+		}
+	}
+	p.linef("%s", strings.TrimRight(line.String(), " "))
+}
+
+// Escape sequences of the colours.
+const (
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	bold   = "\x1b[1m"
+	plain  = "\x1b[0m"
+)
+
+func (p *printer) in(colour, text string) string {
+	if !p.colour {
+		return text
+	}
+	return colour + text + plain
+}
+
+// visible is how many columns a cell takes: colours take none.
+func visible(cell string) int {
+	n := utf8.RuneCountInString(cell)
+	for _, c := range []string{red, green, yellow, bold, plain} {
+		n -= strings.Count(cell, c) * len(c)
+	}
+	return n
+}
+
+// age shows a duration as its two largest units, such as 3m12s.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// precise shows a latency with three digits, such as 1.24ms.
+func precise(d time.Duration) string {
+	unit := time.Nanosecond
+	for unit < d/1000 {
+		unit *= 10
+	}
+	return d.Round(unit).String()
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// interruptAfter runs a command line that goes on until it is interrupted, does
+// so when a line of its output contains the text, and returns all output.
+func interruptAfter(t *testing.T, text string, args ...string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	var stderr strings.Builder
+	go func() {
+		code <- run(ctx, append([]string{"dtask"}, args...), w, &stderr)
+		w.Close()
+	}()
+	var out strings.Builder
+	found := false
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		out.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), text) {
+			found = true
+			cancel()
+		}
+	}
+	require.True(t, found, "no %q in:\n%s%s", text, out.String(), stderr.String())
+	require.Equal(t, exitOK, <-code, stderr.String())
+	return out.String()
+}
+
+func TestDemoKeepSaysWhatToTry(t *testing.T) {
+	out := interruptAfter(t, "schedule gpu --count 3", "demo", "--keep", "--tasks", "5")
+	require.Regexp(t, `(?m)^  curl http://127.0.0.1:\d+/api/v1/workers$`, out)
+	require.Regexp(t, `(?m)^  dtask --addr 127.0.0.1:\d+ workers --watch$`, out)
+}
+
+func TestWorkersWatchGoesOn(t *testing.T) {
+	addr, stop, err := embed()
+	require.NoError(t, err)
+	defer stop()
+	lists := 0
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	code := run(ctx, []string{"dtask", "--addr", addr, "workers", "-w", "--interval", "100ms"}, writeFunc(func(b []byte) (int, error) {
+		if lists += strings.Count(string(b), "0 workers"); lists >= 3 {
+			cancel()
+		}
+		return len(b), nil
+	}), io.Discard)
+	require.Equal(t, exitOK, code)
+	require.GreaterOrEqual(t, lists, 3)
+}
+
+// writeFunc is a function as a writer.
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestPlainWithoutATerminal(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "out")
+	require.NoError(t, err)
+	defer f.Close()
+	require.False(t, wantsColour(f))
+}
+
+func TestAges(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		40 * time.Millisecond: "40ms", 12 * time.Second: "12s", 192 * time.Second: "3m12s",
+		90 * time.Minute: "1h30m", 50 * time.Hour: "2d02h",
+	} {
+		require.Equal(t, want, age(d))
+	}
+	require.Equal(t, "1.23ms", precise(1_234_567))
+	require.Equal(t, "987ns", precise(987))
+}
+
+func TestColoursTakeNoColumns(t *testing.T) {
+	p := &printer{colour: true}
+	require.Equal(t, 6, visible(p.in(green, "online")))
+	p.colour = false
+	require.Equal(t, "online", p.in(green, "online"))
+}

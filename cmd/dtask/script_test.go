@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/server"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dtask": main})
+}
+
+// The scripts are the manual: each shows a command with what it prints. Beside
+// the commands of testscript they have
+//
+//	scheduler              start one and let DTASK_ADDR name it
+//	worker ID SLOTS TAG... start an agent and wait until it may get tasks
+//	exits CODE COMMAND...  run a command that ends with this exit code
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NO_COLOR", "1")
+			e.Setenv("TMPDIR", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"scheduler": startScheduler, "worker": startAgent, "exits": exits,
+		},
+	})
+}
+
+// stopTimeout bounds what a script leaves to stop.
+const stopTimeout = 10 * time.Second
+
+func startScheduler(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: scheduler")
+	}
+	addr, stop, err := embed()
+	ts.Check(err)
+	ts.Defer(stop)
+	ts.Setenv("DTASK_ADDR", addr)
+}
+
+// embed starts a scheduler on a free port.
+func embed() (addr string, stop func(), err error) {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", ""
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	s, err := server.New(cfg)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := s.Start(); err != nil {
+		return "", nil, err
+	}
+	return s.Addr(), func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		_ = s.Shutdown(ctx) // some tests leave requests behind
+	}, nil
+}
+
+func startAgent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: worker ID SLOTS TAG...")
+	}
+	slots, err := strconv.ParseUint(args[1], 10, 32)
+	ts.Check(err)
+	a, err := agent.Start(context.Background(), agent.Config{
+		Scheduler: "dtask://" + ts.Getenv("DTASK_ADDR"), Worker: args[0], Address: args[0] + ".example:7000",
+		Tags: args[2:], Slots: uint32(slots), TasksDieWithAgent: true,
+	})
+	ts.Check(err)
+	ts.Defer(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		_ = a.Stop(ctx)
+	})
+	ts.Check(waitEligible(ts.Getenv("DTASK_ADDR"), args[0]))
+}
+
+// waitEligible waits until the scheduler may place tasks on a worker.
+func waitEligible(addr, id string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{addr}, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		w, err := c.Worker(ctx, id)
+		if err == nil && w.Info.State == "online" && len(w.Info.Flags) == 0 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("worker %s: %w", id, ctx.Err())
+		}
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var failed *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &failed):
+		got = failed.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
