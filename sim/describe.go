@@ -11,6 +11,10 @@ func describe(m wire.Message) string {
 	switch m := m.(type) {
 	case *wire.Schedule:
 		return fmt.Sprintf("schedule %s", m.Task)
+	case *wire.Hello:
+		return fmt.Sprintf("hello of %q", m.Client)
+	case *wire.HelloOK:
+		return fmt.Sprintf("hello from %d-%x", m.Grantor.Epoch, m.Grantor.Instance)
 	case *wire.Register:
 		return fmt.Sprintf("register %s incarnation %x seq %d, %d slots, tags %v, promised %d-%x, leases %v", m.Worker, m.Incarnation, m.Seq, m.Slots, m.Tags, m.Promised.Epoch, m.Promised.Instance, records(m.Leases))
 	case *wire.Begun:

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/agent/ledger"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Each test here is one rule about messages of the past: of an old connection,
+// an old incarnation, an old scheduler.
+
+func TestALateReportOfAnOldIncarnationChangesNothing(t *testing.T) {
+	s := newScript(t)
+	a, c1 := s.join("w1", 2), s.client("c1")
+	for range 3 {
+		a.send(a.book.Heartbeat(0))
+	}
+	s.settled()
+	a.send(a.book.Heartbeat(2))
+	old := a.link
+	a.stop(false)
+	a.start()
+	s.settled()
+	s.up(old)
+	require.Zero(t, s.worker(a).Info.External)
+	s.place(c1)
+	s.place(c1)
+}
+
+func TestARepeatedReportChangesNothing(t *testing.T) {
+	s := newScript(t)
+	a, c1 := s.join("w1", 1), s.client("c1")
+	first := s.place(c1)
+	s.hand(first)
+	require.NoError(t, s.arrives(first))
+	copied := append([]byte(nil), a.link.up[0].bytes...)
+	s.settled()
+	s.ends(first)
+	s.settled()
+	s.sendRaw(a.link, copied) // begun, once more
+	s.settled()
+	require.Zero(t, s.worker(a).Info.Taken)
+	s.place(c1)
+}
+
+func TestALateRegistrationOfTheSameIncarnationChangesNothing(t *testing.T) {
+	s := newScript(t)
+	a, c1 := s.newAgent("w1", 1), s.client("c1")
+	a.connect()
+	old := s.slips(a)
+	s.returns(a)
+	s.up(old)
+	require.Empty(t, s.worker(a).Info.Flags)
+	s.place(c1)
+}
+
+func TestALateRegistrationOfAnOldIncarnationIsVoid(t *testing.T) {
+	s := newScript(t)
+	a, c1 := s.newAgent("w1", 1), s.client("c1")
+	a.connect()
+	old := s.slips(a) // with a registration that promises nothing yet
+	s.returns(a)
+	l := a.link
+	a.stop(false)
+	s.closeHost(l)
+	a.start()
+	s.settled()
+	s.up(old)
+	require.Equal(t, a.book.Incarnation(), s.worker(a).Info.Incarnation)
+	require.Empty(t, s.worker(a).Info.Flags)
+	s.place(c1)
+}
+
+func TestSupersededIsAnsweredAndHeals(t *testing.T) {
+	s := newScript(t)
+	a := s.join("w1", 1)
+	s.restarts()
+	s.settled()
+	c1 := s.client("c1")
+	a.connect()
+	old := a.link // with the registration of the first incarnation
+	a.stop(true)
+	a.start()
+	s.settled()
+	s.up(old) // the new scheduler takes it for the newer one
+	s.refuse(c1)
+	a.send(a.book.Heartbeat(0))
+	s.settled() // superseded
+	s.returns(a)
+	s.place(c1)
+}
+
+func TestAfterARemovalTheSameIncarnationIsVoid(t *testing.T) {
+	s := newScript(t)
+	a, c1, c2 := s.join("w1", 1), s.client("c1"), s.client("c2")
+	first := s.place(c1)
+	s.breaks(a)
+	s.passes(90_000)
+	require.Equal(t, wire.LeaseStatus{State: wire.StateEnded, Reason: wire.ReasonLost}, s.renewal(first))
+	a.connect()
+	s.settled() // superseded
+	s.returns(a)
+	second := s.place(c2)
+	s.hand(first)
+	require.ErrorIs(t, s.arrives(first), ledger.ErrOldIncarnation)
+	s.runs(second)
+}
+
+func TestTheEpochRisesAboveAPromisedOne(t *testing.T) {
+	s := newScript(t)
+	a, c1 := s.join("w1", 1), s.client("c1")
+	for epoch := uint32(2); epoch < 5; epoch++ {
+		s.restarts()
+		s.returns(a)
+		require.Equal(t, epoch, a.book.Promised().Epoch)
+		require.Equal(t, epoch, s.place(c1).lease.id.Epoch)
+	}
+}
+
+func TestALeaseOfAnOldSchedulerDoesNotBegin(t *testing.T) {
+	s := newScript(t)
+	a, c1, c2 := s.join("w1", 1), s.client("c1"), s.client("c2")
+	first := s.place(c1)
+	s.hand(first)
+	s.restarts()
+	s.returns(a)
+	second := s.place(c2)
+	require.ErrorIs(t, s.arrives(first), ledger.ErrOtherInstance)
+	s.runs(second)
+}
+
+func TestALateReleaseAfterTheEndIsToldSo(t *testing.T) {
+	s := newScript(t)
+	s.join("w1", 1)
+	c1, c2 := s.client("c1"), s.client("c2")
+	first := s.place(c1)
+	s.runs(first)
+	s.ends(first)
+	s.settled()
+	second := s.place(c2)
+	require.Equal(t, wire.Released{Code: wire.CodeAlreadyEnded, Reason: wire.ReasonOK}, s.release(first))
+	s.runs(second)
+}
