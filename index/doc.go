@@ -1,3 +1,75 @@
 // Package index answers which workers have these tags and room, and which of them is least loaded.
-// It is a data structure without locks, clocks or goroutines.
+// It is a data structure without locks, clocks or goroutines, and the same calls give the same
+// answers in every run.
+//
+// # Structure
+//
+// Workers with the same set of tags form a profile. A profile keeps the keys of its workers in a
+// tournament: every worker has a seat, and above the seats stand minima over eight keys each. A key
+// is a load with a give stamp behind it, and unique, so there is always one least worker. Profiles
+// have slots in a layout, sixteen to a block and sixteen blocks to a group, in the order of their
+// tag sets as in the leaves of a B+ tree, so that profiles which share tags are neighbours; blocks
+// and groups have minima too.
+//
+//	          requirement {gpu, zone=3}                       cached: groups, blocks, slots that match
+//	             |            |
+//	groups    [ g0 ]        [ g2 ]          [ g5 ]            least key of 16 blocks
+//	             |            |
+//	blocks    [b1][b4]      [b33]                             least key of 16 slots
+//	             |    \          \
+//	slots     [p][p]  [p]        [p]                          top of a profile
+//	           |
+//	levels    [ min of 8 ][ min of 8 ]                        tournament of one profile
+//	           |
+//	seats     w7 w3 w9 w1 ...                                 keys: load, then give stamp or slot
+//
+// A change of load writes one key and mends the minima above it, as far as they change: a few cache
+// lines, however many requirements are cached. Least walks the groups, blocks and slots that its
+// requirement lists and passes over whatever has a minimum that is not below the best found so far.
+// Such a minimum covers profiles without the tags as well, so it is a lower bound and never an
+// answer.
+//
+// A requirement catches up on its next use: the layout logs the numbers of the slots whose profile
+// came, went or moved, and the requirement looks again at those alone. If it missed more than the
+// log keeps, it is built anew from the roaring bitmaps that lead from each tag to its profiles.
+// Other bitmaps lead from each tag to its workers, for Matching and TagWorkers.
+//
+// Everything is given back: profiles without workers, tags without profiles, requirements that were
+// not used for longest, and the lists of requirements beyond a common budget.
+//
+// A tournament was chosen over a binary heap because workers keep their seats: a change of one key
+// writes nothing into the records of others, which would be a cache miss each in a large fleet. A
+// node can carry further values over its subtree, such as the largest free amount of a resource,
+// for a search that needs more than tags and the least key.
+//
+// # Reading the source
+//
+// Index.Put, tournament.set, layout.setTop, layout.insert, Index.bring, Index.Least, Index.Check, in
+// this order.
+//
+// # Costs
+//
+// Medians of five runs on two shared cores of a server with other programs at work, which scatter by
+// a factor of 2; undisturbed the figures are about a fifth lower. Choose and release is Least, Give
+// and the SetLoad of another worker whose task ended, at half load; it includes two calls of Load
+// and the bookkeeping of the benchmark. In a shared fleet the workers have about 1,000 distinct tag
+// sets (48 models of hardware, 12 zones, spot or not); in an own fleet almost every worker has a tag
+// set of its own.
+//
+//	choose and release             5,000 workers   50,000     1,000,000
+//	shared, 50 requirements        0.30 us                    1.5 us
+//	shared, 5,000 requirements     0.37 us                    1.8 us
+//	own, 50 requirements           0.45 us         2.1 us     8.4 us
+//	join, shared                   0.7 us, 96 B               1.2 us, 39 B
+//	join, own                      3.9 us, 391 B              7.9 us, 327 B
+//
+// At 5,000 shared workers Lookup takes 35 ns, Least 115 ns, Give 40 ns, SetLoad 45 ns, without
+// allocation. The rest: choose and release among 3 of 1,000,000 workers 67 ns; nobody with room
+// in 7,000 matching profiles of 50,000, 5 us; a requirement that was evicted and is built again,
+// 5 us; a worker changing to a tag never seen, and one of 50 requirements catching up with 50 such
+// changes, 14 us.
+//
+// To repeat them:
+//
+//	go test ./index -run '^$' -bench . -benchtime 0.5s -count 5
 package index

@@ -104,7 +104,7 @@ func newFleet(workers, distinct int, tagsOf func(*rand.Rand) []string) *fleet {
 	return f
 }
 
-// draw interns distinct requirements.
+// draw interns distinct requirements. When the short ones are used up it draws longer ones.
 func (f *fleet) draw(distinct int) {
 	seen := make(map[*Requirement]bool)
 	for i := 0; len(f.requirements) < distinct; i++ {
