@@ -1,0 +1,145 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/server"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Tests against the real scheduler and agent.
+
+const patience = 20 * time.Second
+
+func startServer(t *testing.T, addr string, startTTL sched.Time) *server.Server {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr, cfg.Logger = addr, "", slog.New(slog.DiscardHandler)
+	cfg.Sched.StartTTL = startTTL
+	s, err := server.New(cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.Start())
+	t.Cleanup(s.Kill)
+	return s
+}
+
+func startWorker(t *testing.T, addr string, slots uint32) *agent.Agent {
+	w, err := agent.Start(t.Context(), agent.Config{
+		Scheduler: "dtask://" + addr, Worker: "w1", Address: "h:1", Slots: slots, TasksDieWithAgent: true,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.Stop(context.Background()) })
+	waitEligible(t.Context(), addr)
+	return w
+}
+
+func dial(t *testing.T, addr string) *client.Client {
+	c, err := client.Dial(t.Context(), []string{addr}, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func stats(t *testing.T, c *client.Client) *wire.Stats {
+	s, err := c.Stats(t.Context())
+	require.NoError(t, err)
+	return s
+}
+
+func TestRenewalsKeepALeaseOfTheRealScheduler(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0", 90)
+	w := startWorker(t, s.Addr(), 1)
+	c := dial(t, s.Addr())
+	kept, err := c.Schedule(t.Context(), client.Task{ID: "kept"})
+	require.NoError(t, err)
+	// A lease with the same life that nobody renews goes back; the kept one,
+	// granted before it, is still there then.
+	other := dial(t, s.Addr())
+	_, err = other.Schedule(t.Context(), client.Task{ID: "second"})
+	require.ErrorIs(t, err, client.ErrUnavailable)
+	for range 5 {
+		start := time.Now()
+		require.Eventually(t, func() bool { return time.Since(start) > 100*time.Millisecond }, patience, time.Millisecond)
+		require.NoError(t, kept.Err())
+		require.Equal(t, uint32(1), stats(t, c).Granted)
+	}
+
+	h, err := kept.Hand()
+	require.NoError(t, err)
+	task, err := w.Begin(h, agent.Caller{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return stats(t, c).Begun == 1 }, patience, time.Millisecond)
+	require.ErrorIs(t, c.Release(t.Context(), kept), client.ErrBegun)
+	require.NoError(t, task.End(wire.ReasonOK))
+	require.Eventually(t, func() bool { return stats(t, c).Used == 0 }, patience, time.Millisecond)
+}
+
+func TestClosedClientsLeaseGoesBack(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0", 90)
+	startWorker(t, s.Addr(), 1)
+	gone := dial(t, s.Addr())
+	_, err := gone.Schedule(t.Context(), client.Task{ID: "t1"})
+	require.NoError(t, err)
+	require.NoError(t, gone.Close())
+	c := dial(t, s.Addr())
+	require.Eventually(t, func() bool { return stats(t, c).Used == 0 }, patience, time.Millisecond)
+}
+
+func TestARestartedSchedulerForgetsWhatHasNotBegun(t *testing.T) {
+	first := startServer(t, "127.0.0.1:0", 90)
+	startWorker(t, first.Addr(), 2)
+	c := dial(t, first.Addr())
+	l, err := c.Schedule(t.Context(), client.Task{ID: "t1"})
+	require.NoError(t, err)
+	lost := l.Lost()
+
+	first.Kill()
+	second := startServer(t, first.Addr(), 90)
+	require.Equal(t, first.Addr(), second.Addr())
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		require.Fail(t, "the lease was not reported as lost")
+	}
+	require.ErrorIs(t, l.Err(), client.ErrLost)
+
+	// The same task gets a new lease from the new scheduler.
+	waitEligible(t.Context(), second.Addr())
+	again, err := c.Schedule(t.Context(), client.Task{ID: "t1"})
+	require.NoError(t, err)
+	require.NotEqual(t, l.ID(), again.ID())
+}
+
+func TestNothingIsLeftAfterManyCalls(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0", 10_000)
+	startWorker(t, s.Addr(), 8)
+	c := dial(t, s.Addr())
+	var all sync.WaitGroup
+	for g := range 16 {
+		all.Go(func() {
+			for i := range 100 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%4)*200*time.Microsecond)
+				l, err := c.Schedule(ctx, client.Task{ID: fmt.Sprintf("t-%d-%d", g, i)})
+				cancel()
+				if err == nil {
+					err = c.Release(t.Context(), l)
+				}
+				if err != nil && !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.Eventually(t, func() bool { return stats(t, c).Used == 0 }, patience, time.Millisecond)
+}
