@@ -20,11 +20,19 @@ func (f *fixture) deaf() *peer {
 	return p
 }
 
+// digested waits until no input is left over.
+func (f *fixture) digested() {
+	for limit := time.Now().Add(patience); f.input.Load() > 0 && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func Test54NeverReads(t *testing.T) {
 	f := start(t, func(c *Config) { c.MaxOutput = 256 << 10 })
 	p := f.deaf()
 	ask := bytes.Repeat(wire.Append(nil, 1, &wire.GetStats{}), 5_000)
 	eventually(t, func() bool {
+		f.digested()
 		_, err := p.conn.Write(ask)
 		return err != nil
 	}, "a peer that never reads is closed")
@@ -38,6 +46,7 @@ func Test54AllPeersTogether(t *testing.T) {
 	p := f.deaf()
 	ask := bytes.Repeat(wire.Append(nil, 1, &wire.GetStats{}), 1_000)
 	eventually(t, func() bool {
+		f.digested()
 		_, err := p.conn.Write(ask)
 		return err != nil
 	}, "the limit of all output closes who adds to it")
@@ -48,6 +57,7 @@ func Test55ReadsAByteNowAndThen(t *testing.T) {
 	p := f.deaf()
 	ask := bytes.Repeat(wire.Append(nil, 1, &wire.GetStats{}), 5_000)
 	eventually(t, func() bool {
+		f.digested()
 		if f.output.Load() == 0 {
 			p.raw(ask)
 		}
@@ -72,6 +82,7 @@ func Test55SlowButSteadyStays(t *testing.T) {
 	const asks = 1_000
 	rounds := 0
 	eventually(t, func() bool {
+		f.digested()
 		if f.output.Load() == 0 {
 			rounds++
 			p.raw(bytes.Repeat(wire.Append(nil, 1, &wire.GetStats{}), asks))
@@ -110,13 +121,12 @@ func TestDescriptorsKeepAReserve(t *testing.T) {
 }
 
 func TestTooMuchInputWaits(t *testing.T) {
-	f := start(t)
-	f.cfg.MaxInput = 300 << 10
+	f := start(t, func(c *Config) { c.MaxInput = wire.MaxFrame })
 	p := f.dial("a")
-	p.raw(append(head(wire.MaxFrame), make([]byte, 200<<10)...))
-	eventually(t, func() bool { return f.input.Load() > 199<<10 }, "half a frame waits")
+	p.raw(append(head(wire.MaxFrame), make([]byte, 600<<10)...))
+	eventually(t, func() bool { return f.input.Load() > 599<<10 }, "half a frame waits")
 	q := f.dial("b")
-	q.raw(append(head(wire.MaxFrame), make([]byte, 200<<10)...))
+	q.raw(append(head(wire.MaxFrame), make([]byte, 600<<10)...))
 	q.refusal(wire.CodeBusy)
 	q.closed()
 	require.NoError(t, p.conn.Close())

@@ -19,13 +19,12 @@ const (
 	peekBytes = 64 << 10
 	// floodBytes of leftovers show a peer that sends faster than its turns
 	// come. It then gets floodFrames for each turn, which is at least what one
-	// read can bring, so that the rest waits in the kernel and not here; but no
-	// longer than floodTime, in milliseconds.
+	// read can bring, so that the rest waits in the kernel and not here.
+	// Questions that cost far more than their bytes do not profit.
 	floodBytes  = 256 << 10
 	floodFrames = peekBytes / 8
-	floodTime   = 2
-	// maxLeftover closes a peer whose requests cost more than floodTime
-	// allows, and that sends on nevertheless.
+	// maxLeftover closes a peer that asks such questions faster than they can
+	// be answered.
 	maxLeftover = 2 * wire.MaxFrame
 	// maxScratch is how much memory for answers a loop keeps between batches.
 	maxScratch = 1 << 20
@@ -43,8 +42,10 @@ type loop struct {
 	lines []registered // what to log after the lock
 	watch map[*session]struct{}
 
-	now    sched.Time // of the latest batch
-	direct bool       // the latest batch's answers need not wait for the courier
+	// Of the latest batch:
+	now    sched.Time
+	direct bool // its answers need not wait for the courier
+	costly bool // it held a question that ends the turn
 }
 
 // registered is one accepted registration.
@@ -67,8 +68,7 @@ func (l *loop) traffic(s *session) gnet.Action {
 		budget = floodFrames
 	}
 	advanced := false
-	begun := sched.Never
-	for budget > 0 && (!advanced || l.now-begun < floodTime) {
+	for budget > 0 {
 		avail := s.conn.InboundBuffered()
 		if avail < s.need {
 			break
@@ -81,7 +81,6 @@ func (l *loop) traffic(s *session) gnet.Action {
 			return gnet.Close
 		}
 		used, spent := l.batch(s, in, min(budget, maxFrames))
-		begun = min(begun, l.now)
 		if poison := l.srv.hooks.poison; poison != nil {
 			poison(in[:used])
 		}
@@ -93,7 +92,9 @@ func (l *loop) traffic(s *session) gnet.Action {
 			_, _ = s.conn.Discard(used)
 			advanced = true
 		}
-		budget -= spent
+		if budget -= spent; l.costly {
+			break
+		}
 	}
 	return l.leave(s, advanced)
 }
@@ -118,6 +119,7 @@ func (l *loop) batch(s *session, in []byte, budget int) (used, spent int) {
 	defer c.unlock()
 	l.now = c.clock.now()
 	l.out.Reset()
+	l.costly = false
 	for spent < budget && !s.closing {
 		frame, n, err := wire.Split(in[used:], s.limit())
 		if err != nil {
@@ -153,7 +155,9 @@ func (l *loop) handle(s *session, frame []byte) int {
 	for i := before; i < len(l.out.Items); i++ {
 		l.notice(s, m, &l.out.Items[i])
 	}
-	return cost(m)
+	n, costly := cost(m)
+	l.costly = l.costly || costly
+	return n
 }
 
 // outOfTurn reports why s may not send m now, or nil.
@@ -214,21 +218,22 @@ func (l *loop) refuse(s *session, request uint64, err error) {
 }
 
 // cost is what a message counts for in the budget of a wake-up: about how many
-// single requests it keeps the loop from handling.
-func cost(m wire.Message) int {
+// single requests it keeps the loop from handling. It is costly if that is out
+// of proportion to its bytes.
+func cost(m wire.Message) (n int, costly bool) {
 	switch m := m.(type) {
 	case *wire.Batch:
-		return max(1, len(m.Tasks))
+		return max(1, len(m.Tasks)), false
 	case *wire.Renew:
-		return max(1, len(m.Leases)/4)
+		return max(1, len(m.Leases)/4), false
 	case *wire.Register:
-		return 16 + len(m.Leases)
+		return 16 + len(m.Leases), false
 	case *wire.GetStats:
-		return 16
+		return 16, true
 	case *wire.ListWorkers, *wire.GetWorker:
-		return maxFrames
+		return maxFrames, true
 	}
-	return 1
+	return 1, false
 }
 
 // answer writes what the latest batch has for s itself. It reports false if the
@@ -237,13 +242,7 @@ func (l *loop) answer(s *session) bool {
 	if !l.direct {
 		return !s.closed
 	}
-	l.buf = l.buf[:0]
-	for i := range l.out.Items {
-		if it := &l.out.Items[i]; it.To == s.id {
-			l.buf = wire.Append(l.buf, it.Request, it.Message())
-		}
-	}
-	if len(l.buf) == 0 {
+	if l.encode(s); len(l.buf) == 0 {
 		return true
 	}
 	ok := l.write(s, l.buf)
@@ -251,6 +250,16 @@ func (l *loop) answer(s *session) bool {
 		l.buf = nil
 	}
 	return ok
+}
+
+// encode puts the frames of the latest batch for s into the scratch buffer.
+func (l *loop) encode(s *session) {
+	l.buf = l.buf[:0]
+	for i := range l.out.Items {
+		if it := &l.out.Items[i]; it.To == s.id {
+			l.buf = wire.Append(l.buf, it.Request, it.Message())
+		}
+	}
 }
 
 // write hands b to the connection of s. It reports false if the connection is

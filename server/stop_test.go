@@ -126,6 +126,7 @@ func TestShutdownGivesUpOnPeersThatDoNotRead(t *testing.T) {
 	p := f.deaf()
 	ask := wire.Append(nil, 1, &wire.GetStats{})
 	eventually(t, func() bool {
+		f.digested()
 		for range 1_000 {
 			p.raw(ask)
 		}

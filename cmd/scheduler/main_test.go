@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience bounds every wait of the tests.
+const patience = 20 * time.Second
+
+// TestMain makes the test binary the scheduler itself when it is told to.
+func TestMain(m *testing.M) {
+	if os.Getenv("DTASK_TEST_SCHEDULER") == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// process is a scheduler in a process of its own.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string
+	seen  []string
+}
+
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "DTASK_TEST_SCHEDULER=1")
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	p := &process{t: t, cmd: cmd, lines: make(chan string, 1_000)}
+	go func() {
+		defer close(p.lines)
+		for in := bufio.NewScanner(stderr); in.Scan(); {
+			p.lines <- in.Text()
+		}
+	}()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return p
+}
+
+// line waits for a line that starts with start, and returns the rest of it.
+func (p *process) line(start string) string {
+	p.t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case l, ok := <-p.lines:
+			require.Truef(p.t, ok, "no line %q in %q", start, p.seen)
+			p.seen = append(p.seen, l)
+			if rest, found := strings.CutPrefix(l, start); found {
+				return rest
+			}
+		case <-limit:
+			p.t.Fatalf("no line %q in %q", start, p.seen)
+		}
+	}
+}
+
+// exit waits for the end and returns the exit code.
+func (p *process) exit() int {
+	p.t.Helper()
+	for l := range p.lines {
+		p.seen = append(p.seen, l)
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Timeout: patience}
+	res, err := client.Get(url)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestStartAndStop(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			p := launch(t, "-port", "0")
+			require.Empty(t, p.line("dtask-scheduler starting..."))
+			port := p.line("Scheduler listening on port ")
+			where := p.line("HTTP on 127.0.0.1:" + port)
+			require.Contains(t, where, "native protocol on 127.0.0.1:")
+			require.Contains(t, where, "--host 0.0.0.0 --insecure")
+			require.Equal(t, "[]\n", get(t, "http://127.0.0.1:"+port+"/api/v1/workers"))
+			require.NoError(t, p.cmd.Process.Signal(sig))
+			require.NoError(t, p.cmd.Process.Signal(sig), "some senders signal twice")
+			require.Empty(t, p.line("Shutting down gracefully..."))
+			require.Empty(t, p.line("Server stopped"))
+			require.Equal(t, exitOK, p.exit())
+		})
+	}
+}
+
+func TestTheNativePortIsTheNext(t *testing.T) {
+	for try := 0; ; try++ {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		number := ln.Addr().(*net.TCPAddr).Port
+		free := port(ln.Addr().String())
+		require.NoError(t, ln.Close())
+		next, err := net.Listen("tcp", (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: number + 1}).String())
+		if err != nil && try < 50 {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, next.Close())
+		p := launch(t, "--port="+free)
+		require.Equal(t, free, p.line("Scheduler listening on port "))
+		conn, err := net.Dial("tcp", next.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		return
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = ln.Close() }()
+	taken := ln.Addr().String()
+	for _, args := range [][]string{
+		{"--port=" + port(taken)},
+		{"--port=0", "--listen=" + taken},
+	} {
+		p := launch(t, args...)
+		require.Equal(t, exitError, p.exit())
+		all := strings.Join(p.seen, "\n")
+		require.Contains(t, all, taken+" is in use")
+		require.Contains(t, all, "--port")
+		require.NotContains(t, all, "listening on port")
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"--nonsense", exitUsage, "Usage of scheduler"},
+		{"--port=x", exitUsage, "Usage of scheduler"},
+		{"--port=70000", exitUsage, "outside 0..65535"},
+		{"--port=65535", exitUsage, "--listen host:port"},
+		{"serve", exitUsage, `unexpected argument "serve"`},
+		{"--suspicious-threshold=soon", exitUsage, "want a duration"},
+		{"--offline-threshold=1us", exitUsage, "whole milliseconds"},
+		{"--port=0 --offline-threshold=1s", exitError, "Offline"},
+		{"--port=0 --loops=0", exitError, "Loops"},
+		{"--host=0.0.0.0 --port=0", exitError, "Add --insecure"},
+		{"--listen=:0 --port=0", exitError, "Add --insecure"},
+		{"--version", exitOK, "dtask-scheduler dev"},
+		{"-h", exitOK, "-start-ttl"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			var out bytes.Buffer
+			require.Equal(t, c.code, run(context.Background(), strings.Fields(c.args), &out, &out))
+			require.Contains(t, out.String(), c.want)
+			require.NotContains(t, out.String(), "listening on port")
+		})
+	}
+}
+
+func TestFlagsReachTheConfiguration(t *testing.T) {
+	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --insecure"), io.Discard)
+	require.NoError(t, err)
+	c := o.config
+	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
+	require.EqualValues(t, []int64{1000, 2000, 180_000, 500, 4000}, []int64{int64(c.Sched.Suspicious),
+		int64(c.Sched.Offline), int64(c.Sched.Retention), int64(c.Sched.Heartbeat), int64(c.Sched.StartTTL)})
+	require.EqualValues(t, 77, c.MaxBody)
+	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})
+	require.True(t, c.Insecure)
+}
+
+func TestInsecureIsSaid(t *testing.T) {
+	p := launch(t, "--host=0.0.0.0", "--port=0", "--insecure")
+	number := p.line("Scheduler listening on port ")
+	require.Contains(t, p.line("HTTP on "), "no authentication")
+	require.Contains(t, get(t, "http://127.0.0.1:"+number+"/healthz"), "ok")
+}
