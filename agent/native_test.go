@@ -58,6 +58,7 @@ func TestBeginRevokeEnd(t *testing.T) {
 	require.EqualValues(t, 1, await[*wire.Begun](p).Record.Lease.Counter)
 
 	other := handover(a, 2)
+	p.push(&wire.Revoke{Handle: 6, Lease: handover(a, 3).Lease})
 	p.push(&wire.Revoke{Handle: 5, Lease: other.Lease})
 	require.Equal(t, other.Lease, await[*wire.Revoked](p).Lease)
 	_, err = a.Begin(other, Caller{})
@@ -96,7 +97,7 @@ func TestRevokeRacesBegin(t *testing.T) {
 		p.push(&wire.Revoke{Handle: 5, Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: n + 1}})
 	}
 	ran := <-begun
-	a.Stop(t.Context())
+	go a.Stop(t.Context())
 	said := make(map[uint64]bool)
 	revoked := 0
 	for {
@@ -244,6 +245,17 @@ func TestASilentSchedulerIsLeft(t *testing.T) {
 	p.gone()
 	require.GreaterOrEqual(t, time.Since(quiet), silentIntervals*beatMS*time.Millisecond*8/10)
 	f.admit()
+}
+
+func TestAnUnansweredRegistrationIsSilence(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	a := startAgent(t, f.url())
+	p, _ := f.greet()
+	p.gone()
+	require.False(t, a.Status().Connected)
+	f.admit()
+	connected(t, a)
 }
 
 func TestAnIdleSchedulerThatAnswersPingsIsKept(t *testing.T) {

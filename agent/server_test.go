@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func serve(t *testing.T, addr, httpAddr string) *server.Server {
 	}
 	cfg.MaxConnections = 64
 	cfg.Sched.Heartbeat = 200
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	require.NoError(t, err)
 	require.NoError(t, s.Start())
@@ -41,9 +43,10 @@ func stats(t *testing.T, addr string) *wire.Stats {
 	defer c.Close()
 	got := make(chan *wire.Stats, 1)
 	require.NoError(t, c.Go(&wire.GetStats{}, func(m wire.Message, err error) {
-		s, _ := m.(*wire.Stats)
-		copied := *s
-		got <- &copied
+		if s, ok := m.(*wire.Stats); ok {
+			copied := *s
+			got <- &copied
+		}
 	}))
 	select {
 	case s := <-got:

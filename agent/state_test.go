@@ -214,7 +214,7 @@ func TestTheFileStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	s, _, err := openStore(dir, "w1")
 	require.NoError(t, err)
-	for n := range uint64(6000) {
+	for n := range uint64(12_000) {
 		h := wire.Handover{Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: n + 1}, Worker: "w1", Incarnation: 1, Task: "t"}
 		mark := s.begun(&h, &watch{Token: "p"})
 		if n%500 == 0 {
