@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -58,7 +59,7 @@ type Config struct {
 	// Clients is the number of client connections.
 	Clients int
 	// Depth is how many schedule requests a client has in flight in a closed
-	// loop.
+	// loop; 0 takes 2, and 16 with Faults, where each answer takes long.
 	Depth int
 	// Rate is the number of schedule requests in a second, sent at times drawn
 	// beforehand, whatever becomes of earlier ones; 0 sends none. ClosedLoop
@@ -100,7 +101,6 @@ func DefaultConfig() Config {
 		Workers:   5_000,
 		Heartbeat: 3 * time.Second,
 		Clients:   16,
-		Depth:     2,
 		Rate:      ClosedLoop,
 		Duration:  10 * time.Second,
 		TaskTime:  time.Second,
@@ -110,6 +110,20 @@ func DefaultConfig() Config {
 		Late:      0.001,
 		Repeat:    0.01,
 	}
+}
+
+// settle replaces what Run chooses itself by its choice.
+func (c *Config) settle() {
+	if c.Depth == 0 {
+		c.Depth = 2
+		if c.Faults {
+			c.Depth = 16
+		}
+	}
+	if c.Loops == 0 {
+		c.Loops = max(1, min(runtime.GOMAXPROCS(0)/2, maxLoops))
+	}
+	c.Loops = min(c.Loops, c.Workers, c.Clients)
 }
 
 // Limits of Config.
@@ -143,7 +157,7 @@ func (c *Config) Verify() error {
 		{"Slots", float64(c.Slots), 0, wire.MaxPage},
 		{"Heartbeat", c.Heartbeat.Seconds(), 0.01, maxTime.Seconds()},
 		{"Clients", float64(c.Clients), 1, maxClients},
-		{"Depth", float64(c.Depth), 1, maxDepth},
+		{"Depth", float64(c.Depth), 0, maxDepth},
 		{"Duration", c.Duration.Seconds(), 0.1, maxTime.Seconds()},
 		{"TaskTime", c.TaskTime.Seconds(), 0, maxTime.Seconds()},
 		{"Occupancy", c.Occupancy, 0.001, 1000},

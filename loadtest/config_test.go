@@ -23,7 +23,7 @@ func TestVerify(t *testing.T) {
 		"Slots":                    func(c *Config) { c.Slots = wire.MaxPage + 1 },
 		"Heartbeat":                func(c *Config) { c.Heartbeat = 0 },
 		"Clients":                  func(c *Config) { c.Clients = maxClients + 1 },
-		"Depth":                    func(c *Config) { c.Depth = 0 },
+		"Depth":                    func(c *Config) { c.Depth = -1 },
 		"Rate":                     func(c *Config) { c.Rate = math.NaN() },
 		"Duration":                 func(c *Config) { c.Duration = 0 },
 		"TaskTime":                 func(c *Config) { c.TaskTime = -time.Second },

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"math/rand/v2"
-	"runtime"
 
 	"github.com/dtask/dtask-scheduler/loadtest/judge"
 	"github.com/dtask/dtask-scheduler/loadtest/poll"
@@ -102,10 +100,7 @@ func prepare(c Config) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loadtest: %w", err)
 	}
-	if c.Loops == 0 {
-		c.Loops = max(1, min(runtime.GOMAXPROCS(0)/2, maxLoops))
-	}
-	c.Loops = min(c.Loops, c.Workers, c.Clients)
+	c.settle()
 	r := &run{cfg: c, to: to.AddrPort(), start: time.Now(), failed: make(chan error, c.Loops)}
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	r.fleet = newFleet(rng, c.Workers, c.Slots)

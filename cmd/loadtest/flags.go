@@ -29,7 +29,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "time between two reports of a worker, give or take a tenth")
 	fs.IntVar(&c.Clients, "clients", c.Clients, "client connections")
-	fs.IntVar(&c.Depth, "depth", c.Depth, "schedule requests that each client has in flight in a closed loop")
+	fs.IntVar(&c.Depth, "depth", c.Depth, "schedule requests that each client has in flight in a closed loop; 0: 2, or 16 with --faults")
 	fs.Float64Var(&c.Rate, "rate", c.Rate, "schedule requests in a second, sent at drawn times whatever becomes of earlier ones (open loop); 0: none, the workers only report; -1: closed loop")
 	fs.DurationVar(&c.Duration, "duration", c.Duration, "how long the load lasts")
 	fs.DurationVar(&c.TaskTime, "task-time", c.TaskTime, "mean time that a task runs")

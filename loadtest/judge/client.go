@@ -23,9 +23,10 @@ func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, 
 		return
 	}
 	if first, other := j.other(t, id); other {
-		j.broken(TwoLeases, "%v was given lease %v on %s, and holds %v on %s", t, id, at, first, j.workers[j.leases[first].worker].ID)
+		l := j.leases[first]
+		j.broken(TwoLeases, "%v was given lease %v on %s, and holds %v on %s, %v since %.3fs", t, id, at, first, j.workers[l.worker].ID, l.state, l.since.Seconds())
 	}
-	j.leases[id] = lease{task: t, worker: w, incarnation: incarnation}
+	j.leases[id] = lease{task: t, worker: w, incarnation: incarnation, since: j.now()}
 	j.tasks[t] = id
 }
 
@@ -33,6 +34,9 @@ func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, 
 // changes nothing.
 func (j *Judge) repeated(t Task, id wire.LeaseID, l lease, worker int) {
 	switch {
+	case l.task == Task{}: // given back before this answer came
+		l.task = t
+		j.leases[id] = l
 	case l.task != t:
 		j.broken(ReusedLease, "lease %v was given to %v and to %v", id, l.task, t)
 	case l.worker != worker:

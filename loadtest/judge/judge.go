@@ -53,7 +53,7 @@ type Worker struct {
 	Slots int
 }
 
-// Task names a task: the number of its client, and its own.
+// Task names a task: the number of its client, and its own, which is not 0.
 type Task struct {
 	Client uint32
 	Number uint64
@@ -82,12 +82,16 @@ const (
 	over
 )
 
+// String is the state as violations show it.
+func (s state) String() string { return [...]string{"granted", "running", "over"}[s] }
+
 // lease is the account of one lease.
 type lease struct {
 	task        Task
 	worker      int
 	incarnation uint64 // of the worker, as the grant names it
 	state       state
+	since       time.Duration // of the state
 	began       bool
 }
 
@@ -183,7 +187,7 @@ func (j *Judge) end(id wire.LeaseID, l lease) {
 	if l.state == running {
 		delete(j.workers[l.worker].running, id)
 	}
-	l.state = over
+	l.state, l.since = over, j.now()
 	j.leases[id] = l
 	if j.tasks[l.task] == id {
 		delete(j.tasks, l.task)

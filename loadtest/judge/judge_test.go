@@ -56,6 +56,16 @@ func TestPlacements(t *testing.T) {
 		{"second after giving up", "", func(j *Judge) { grant(j, 1, "w1"); j.GivenUp(id(1)); another(j, "w1", 1) }},
 		{"second after the worker lost the first", "", func(j *Judge) { begin(j, 1, "w1"); j.Lost(0); another(j, "w1", 1) }},
 		{"second after a new incarnation", "", func(j *Judge) { grant(j, 1, "w1"); j.Incarnation(0, 2); another(j, "w1", 2) }},
+		{"second after the first was given back unheard of", "", func(j *Judge) {
+			j.Revoked(0, id(1))
+			grant(j, 1, "w1")
+			another(j, "w1", 1)
+		}},
+		{"given back unheard of, then for two tasks", ReusedLease, func(j *Judge) {
+			j.Revoked(0, id(1))
+			grant(j, 1, "w1")
+			j.Granted(task(2), id(1), "w1", 1, nil)
+		}},
 		{"second of another instance", "", func(j *Judge) {
 			begin(j, 1, "w1")
 			j.Granted(task(1), wire.LeaseID{Epoch: 2, Instance: 8, Counter: 1}, "w1", 1, nil)
@@ -71,6 +81,7 @@ func TestLives(t *testing.T) {
 		{"begun twice while it runs", "", func(j *Judge) { begin(j, 1, "w2"); j.Began(1, id(1)) }},
 		{"begun after its end", BegunAgain, func(j *Judge) { begin(j, 1, "w1"); j.Ended(0, id(1)); j.Began(0, id(1)) }},
 		{"begun after it was given back", BegunAgain, func(j *Judge) { grant(j, 1, "w1"); j.Revoked(0, id(1)); j.Began(0, id(1)) }},
+		{"begun after it was given back unheard of", BegunAgain, func(j *Judge) { j.Revoked(0, id(1)); grant(j, 1, "w1"); j.Began(0, id(1)) }},
 		{"begun after it was given up", BegunAgain, func(j *Judge) { grant(j, 1, "w1"); j.GivenUp(id(1)); j.Began(0, id(1)) }},
 		{"begun after it was lost", BegunAgain, func(j *Judge) { begin(j, 1, "w1"); j.Lost(0); j.Began(0, id(1)) }},
 		{"one task too many", OverCapacity, func(j *Judge) { begin(j, 1, "w2"); begin(j, 2, "w2") }},

@@ -38,12 +38,12 @@ func (j *Judge) Began(w int, id wire.LeaseID) {
 		j.broken(WrongWorker, "%s began lease %v of %v, which was granted on %s", at.ID, id, l.task, j.workers[l.worker].ID)
 		return
 	case l.state == over:
-		j.broken(BegunAgain, "%s began lease %v of %v, which was over", at.ID, id, l.task)
+		j.broken(BegunAgain, "%s began lease %v of %v, which was over since %.3fs", at.ID, id, l.task, l.since.Seconds())
 		return
 	case l.state == running:
 		return
 	}
-	l.state, l.began = running, true
+	l.state, l.since, l.began = running, j.now(), true
 	j.leases[id] = l
 	at.running[id] = true
 	if len(at.running) > at.Slots {
@@ -71,13 +71,15 @@ func (j *Judge) Ended(w int, id wire.LeaseID) {
 	}
 }
 
-// Revoked: the worker gave a lease back.
+// Revoked: the worker gave a lease back. Its client may not have heard of it
+// yet: an answer can take longer than a lease lives.
 func (j *Judge) Revoked(w int, id wire.LeaseID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	l, known := j.leases[id]
 	switch {
 	case !known:
+		j.end(id, lease{worker: w})
 	case l.state == running:
 		j.broken(RevokedBegun, "%s gave lease %v of %v back, and it runs", j.workers[w].ID, id, l.task)
 	case l.state == granted:
