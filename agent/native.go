@@ -94,6 +94,9 @@ func (n *native) restore() error {
 			n.store.ended(r.Lease, r.Outcome)
 		}
 	}
+	if len(n.store.leases) == 0 {
+		return nil
+	}
 	a.log.Info("leases of an earlier agent", "running", len(a.tasks), "ended", n.ledger.Unacknowledged())
 	return nil
 }
