@@ -17,15 +17,20 @@ func (r *reader) elements(field string, least, most int) int {
 	return n
 }
 
-// part reads the head of one element that is an array of its own, and returns
+// part reads the head of a part, an array of fields of its own, and returns
 // how many fields it has.
 func (r *reader) part(index int, fields []string, required int) int {
 	r.index = index
 	n := r.array("", unlimited)
+	r.need(n, fields, required)
+	return n
+}
+
+// need records a failure if only n of the required fields are there.
+func (r *reader) need(n int, fields []string, required int) {
 	if r.err == nil && n < required {
 		r.fail(fields[n], 0, "is missing")
 	}
-	return n
 }
 
 // rest walks the fields of an element that are not known here.
@@ -90,9 +95,7 @@ func (r *reader) result(result *BatchResult, n int) {
 	known := len(refusedFields)
 	if result.Code == CodeOK {
 		known = len(resultFields)
-		if r.missing(n, resultFields, known) {
-			return
-		}
+		r.need(n, resultFields, known)
 		r.placed(&result.Placed)
 	}
 	r.rest(n, known)

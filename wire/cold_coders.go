@@ -194,7 +194,7 @@ func (l rows[T]) read(d *Decoder, name string) {
 	for i := range n {
 		r.index = i
 		*l.value = append(*l.value, *new(T))
-		row[T]{&(*l.value)[i], l.fields}.read(d, "")
+		row[T]{&(*l.value)[i], l.fields}.readPart(d)
 		if r.err != nil {
 			return
 		}
@@ -222,7 +222,14 @@ type row[T any] struct {
 }
 
 func (w row[T]) read(d *Decoder, name string) {
-	n := d.r.array(name, unlimited)
+	d.r.list, d.r.index = name, alone
+	w.readPart(d)
+	d.r.list = ""
+}
+
+// readPart reads a row once failures name it.
+func (w row[T]) readPart(d *Decoder) {
+	n := d.r.array("", unlimited)
 	fields := w.fields(w.value)
 	d.readFields(fields, n)
 	if d.r.err == nil && n > len(fields) {

@@ -192,7 +192,6 @@ func (m *Stats) fields() []field {
 
 func (m *Hello) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }
 func (m *HelloOK) append(dst []byte, request uint64) []byte     { return appendCold(dst, request, m) }
-func (m *Error) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }
 func (m *Register) append(dst []byte, request uint64) []byte    { return appendCold(dst, request, m) }
 func (m *Registered) append(dst []byte, request uint64) []byte  { return appendCold(dst, request, m) }
 func (m *Superseded) append(dst []byte, request uint64) []byte  { return appendCold(dst, request, m) }

@@ -91,23 +91,11 @@ func (r *reader) open() (fields int, kind uint64) {
 // not know are from a newer peer: they are walked and ignored.
 func (d *Decoder) hot(l *layout, n int) Message {
 	r := &d.r
-	if n < l.required {
-		r.fail(l.fields[n], 0, "is missing")
-		return nil
-	}
+	r.need(n, l.fields, l.required)
 	m := l.read(d, n)
 	if r.err == nil && n > len(l.fields) {
 		r.skip(n-len(l.fields), 1)
 	}
 	r.end()
 	return m
-}
-
-// missing records which of the required fields a part of a message lacks, and
-// reports whether it does.
-func (r *reader) missing(n int, fields []string, required int) bool {
-	if n < required {
-		r.fail(fields[n], 0, "is missing")
-	}
-	return r.err != nil
 }

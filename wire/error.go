@@ -22,16 +22,26 @@ func (m *Error) Error() string {
 	return b.String()
 }
 
+// append writes an error without msgpack/v5: refusals are as frequent as
+// placements when the fleet is full.
+func (m *Error) append(dst []byte, request uint64) []byte {
+	dst = appendUint(appendHead(dst, 5, KindError, request), uint64(m.Code))
+	dst = appendStr(appendStr(dst, m.Message), m.Field)
+	return appendUint(appendUint(dst, m.Limit), uint64(m.RetryAfterMS))
+}
+
 // badFrame says that a frame is broken in a way that leaves nothing to answer
 // in it.
 func badFrame(text string) *Error {
 	return &Error{Code: CodeBadFrame, Message: text}
 }
 
-// badField says what is wrong with one field of a message.
+// badField says what is wrong with one field of a message, or with the message
+// as a whole where field is empty.
 func badField(field string, limit uint64, text string) *Error {
+	subject := field
 	if field == "" {
-		return &Error{Code: CodeBadRequest, Message: text, Limit: limit}
+		subject = "the message"
 	}
-	return &Error{Code: CodeBadRequest, Field: field, Message: field + " " + text, Limit: limit}
+	return &Error{Code: CodeBadRequest, Field: field, Message: subject + " " + text, Limit: limit}
 }

@@ -52,9 +52,12 @@ type reader struct {
 	pos int    // of the next value in b
 	err *Error // the first failure
 
-	list  string // the list whose elements are being read, "" outside of lists
-	index int    // of the element in it
+	list  string // the field whose parts are being read, "" outside of such
+	index int    // of the part in it, or alone
 }
+
+// alone is the index of a part that is no element of a list.
+const alone = -1
 
 // fail records the first failure: what is wrong with the field, and the limit
 // that it broke, or 0.
@@ -63,11 +66,14 @@ func (r *reader) fail(field string, limit uint64, text string) {
 		return
 	}
 	if r.list != "" {
-		element := fmt.Sprintf("%s[%d]", r.list, r.index)
-		if field != "" {
-			element += "." + field
+		part := r.list
+		if r.index != alone {
+			part = fmt.Sprintf("%s[%d]", part, r.index)
 		}
-		field = element
+		if field != "" {
+			part += "." + field
+		}
+		field = part
 	}
 	r.err = badField(field, limit, text)
 	r.b, r.pos = nil, 0

@@ -14,7 +14,7 @@ func walk(frame []byte) *Error {
 // end records a failure if anything follows the message.
 func (r *reader) end() {
 	if r.err == nil && r.pos != len(r.b) {
-		r.fail("", 0, "bytes follow the message")
+		r.fail("", 0, "has bytes behind it")
 	}
 }
 
@@ -39,7 +39,7 @@ func (r *reader) skip(count, depth int) {
 			continue
 		}
 		if level == MaxDepth {
-			r.fail("", MaxDepth, "arrays and maps nest too deep")
+			r.fail("", MaxDepth, "nests arrays and maps too deep")
 			return
 		}
 		level++
@@ -70,7 +70,7 @@ func (r *reader) head() (inside int, nests bool) {
 	case c >= codeUint8 && c <= codeInt64:
 		r.integer("")
 	default:
-		r.fail("", 0, "extension types and the byte 0xc1 are not allowed")
+		r.fail("", 0, "holds an extension type or the byte 0xc1")
 	}
 	return 0, false
 }

@@ -40,14 +40,13 @@ func readBegun(d *Decoder, _ int) Message {
 	r := &d.r
 	d.begun.Handle = r.uint32("handle")
 	d.begun.Seq = r.uint32("seq")
-	n := r.array("record", unlimited)
-	if r.missing(n, recordFields, len(recordFields)) {
-		return nil
-	}
+	r.list = "record"
+	n := r.part(alone, recordFields, len(recordFields))
 	r.record(&d.begun.Record)
 	if r.err == nil && n > len(recordFields) {
 		r.skip(n-len(recordFields), 2)
 	}
+	r.list = ""
 	return &d.begun
 }
 

@@ -1,0 +1,220 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestEveryKindIsWhole fails until a kind has a struct, a codec, a generator
+// for the laws, a golden vector, and a section of docs/protocol.md that names
+// its number and its fields in order.
+func TestEveryKindIsWhole(t *testing.T) {
+	vectors := map[Kind]bool{}
+	for _, s := range samples() {
+		vectors[s.message.Kind()] = true
+	}
+	document, err := os.ReadFile("../docs/protocol.md")
+	require.NoError(t, err)
+	sections := sectionsOf(string(document))
+	for _, k := range allKinds() {
+		t.Run(k.String(), func(t *testing.T) {
+			require.True(t, newCold(uint64(k)) != nil || layouts[k].read != nil, "no codec")
+			require.True(t, vectors[k], "no golden vector")
+			require.Contains(t, generators, k)
+			require.Contains(t, grammar, k)
+			section, ok := sections[k.String()]
+			require.True(t, ok, "docs/protocol.md has no section of this name")
+			require.Contains(t, section, head(k), "the section names the kind's number and fields")
+			for _, name := range fieldNames(k) {
+				require.Contains(t, section, "`"+name+"`")
+			}
+		})
+	}
+	require.Equal(t, inOrderOfKinds(), headings(string(document)), "the sections follow the constants")
+}
+
+// head is the line with which a section shows its message.
+func head(k Kind) string {
+	return "[" + strings.Join(append([]string{itoa(k), "request_id"}, fieldNames(k)...), ", ") + "]"
+}
+
+func itoa(k Kind) string { return strings.TrimPrefix(name(nil, int(k), "x"), "x") }
+
+func inOrderOfKinds() []string {
+	var names []string
+	for _, k := range allKinds() {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+// headings returns the names of a document's sections of messages, "### name",
+// in their order.
+func headings(document string) (names []string) {
+	for _, line := range strings.Split(document, "\n") {
+		if heading, ok := strings.CutPrefix(line, "### "); ok {
+			names = append(names, heading)
+		}
+	}
+	return names
+}
+
+// sectionsOf returns the text below each "### name".
+func sectionsOf(document string) map[string]string {
+	sections := map[string]string{}
+	for _, section := range strings.Split(document, "\n### ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		sections[heading] = text
+	}
+	return sections
+}
+
+// The document lists every code, state, reason and limit by name and number.
+func TestDocumentNamesEveryNumber(t *testing.T) {
+	document, err := os.ReadFile("../docs/protocol.md")
+	require.NoError(t, err)
+	for table, names := range map[string][]string{"code": codeNames[:], "state": stateNames[:], "reason": reasonNames[:], "role": roleNames[:]} {
+		for i, n := range names {
+			if n != "" {
+				require.Contains(t, string(document), "| "+name(nil, i, "")+" | `"+n+"` |", table)
+			}
+		}
+	}
+}
+
+// The hot kinds are decoded and encoded without a single allocation.
+func TestHotKindsAllocateNothing(t *testing.T) {
+	var d Decoder
+	for _, s := range samples() {
+		if layouts[s.message.Kind()].read == nil {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			out := Append(nil, s.request, s.message)
+			frame := bytes.Clone(out[lengthSize:])
+			require.Zero(t, testing.AllocsPerRun(100, func() {
+				if _, _, err := d.Decode(frame); err != nil {
+					t.Error(err)
+				}
+			}), "decode")
+			require.Zero(t, testing.AllocsPerRun(100, func() { out = Append(out[:0], s.request, s.message) }), "append")
+		})
+	}
+	out := make([]byte, 0, 1024)
+	refused := &Error{Code: CodeUnavailable, Message: "all workers with these tags are busy", RetryAfterMS: 1000}
+	require.Zero(t, testing.AllocsPerRun(100, func() { out = Append(out[:0], 7, refused) }), "append an error")
+}
+
+// A heartbeat of a registered session never has more than 24 bytes, its length
+// included.
+func TestHeartbeatSize(t *testing.T) {
+	greatest := &Heartbeat{Handle: math.MaxUint32, Seq: math.MaxUint32, External: math.MaxUint32}
+	require.LessOrEqual(t, len(Append(nil, 0, greatest)), 24)
+	require.LessOrEqual(t, len(Append(nil, 0, &Heartbeat{Handle: 300, Seq: 70_000, External: 2})), 16)
+}
+
+// A message of a decoder that was used before holds nothing of earlier ones.
+func TestDecoderKeepsNothing(t *testing.T) {
+	var d Decoder
+	decode := func(m Message) Message {
+		got, _, err := d.Decode(Append(nil, 1, m)[lengthSize:])
+		require.NoError(t, err)
+		return got
+	}
+	decode(&fullTask)
+	require.Equal(t, &bareTask, decode(&bareTask))
+	decode(&Batch{Tasks: []Schedule{fullTask, fullTask}})
+	require.Equal(t, &Batch{Tasks: []Schedule{bareTask}}, decode(&Batch{Tasks: []Schedule{bareTask}}))
+	decode(&PlacedAll{Results: []BatchResult{{Placed: samplePlaced}}})
+	refused := &PlacedAll{Results: []BatchResult{{Code: CodeBusy}}}
+	require.Equal(t, refused, decode(refused))
+
+	_, _, err := d.Decode([]byte{0x93, byte(KindBatch), 1, 0x91})
+	require.ErrorContains(t, err, "tasks")
+	_, _, err = d.Decode([]byte{0x93, byte(KindSchedule), 1, 0})
+	var bad *Error
+	require.ErrorAs(t, err, &bad)
+	require.Equal(t, "tags", bad.Field, "the list of the earlier failure is not named")
+	require.Equal(t, &bareTask, decode(&bareTask))
+}
+
+// The byte slices of a message end where they end: appending to one must not
+// write into the frame.
+func TestSlicesDoNotReachFurther(t *testing.T) {
+	var d Decoder
+	frame := Append(nil, 1, &fullTask)[lengthSize:]
+	before := bytes.Clone(frame)
+	m, _, err := d.Decode(frame)
+	require.NoError(t, err)
+	s := m.(*Schedule)
+	for _, b := range [][]byte{s.Task, s.Tags, s.Owner, s.Group, s.Resources} {
+		_ = append(b, "overwritten"...)
+	}
+	require.Equal(t, before, frame)
+}
+
+func TestEachTagAndResource(t *testing.T) {
+	raw := AppendTags(nil, []string{"a", "b", "c"})
+	require.Equal(t, []string{"a", "b", "c"}, tagsOf(raw))
+	require.Empty(t, tagsOf(nil))
+	require.Equal(t, []string{"a"}, tagsOf(raw[:4]), "bytes that are cut short end the tags")
+	var first []byte
+	EachTag(raw, func(tag []byte) bool { first = tag; return false })
+	require.Equal(t, []byte("a"), first)
+
+	resources := map[string]int64{"mem": 3, "cpu": 2000, "gpu": 0}
+	got, order := map[string]int64{}, ""
+	EachResource(AppendResources(nil, resources), func(name []byte, amount int64) bool {
+		got[string(name)] = amount
+		order += string(name) + " "
+		return true
+	})
+	require.Equal(t, resources, got)
+	require.Equal(t, "cpu gpu mem ", order)
+	EachResource(nil, func([]byte, int64) bool { t.Error("none"); return true })
+	require.Empty(t, AppendTags(nil, nil))
+	require.Empty(t, AppendResources(nil, nil))
+
+	long := strings.Repeat("x", 70_000)
+	require.Equal(t, []string{long, "y"}, tagsOf(AppendTags(nil, []string{long, "y"})), "HTTP has no limits of ours")
+	require.Len(t, tagsOf(AppendTags(nil, many(70_000, "t"))), 70_000)
+}
+
+func TestTarget(t *testing.T) {
+	worker, address := ReadTarget(AppendTarget(nil, "büro 1", strings.Repeat("h", 300)))
+	require.Equal(t, "büro 1", worker)
+	require.Equal(t, strings.Repeat("h", 300), address)
+	worker, address = ReadTarget([]byte{0xa1, 'w'})
+	require.Empty(t, worker+address)
+}
+
+// The session that the document shows in bytes is what the codec writes.
+func TestDocumentedSession(t *testing.T) {
+	document, err := os.ReadFile("../docs/protocol.md")
+	require.NoError(t, err)
+	_, example, _ := strings.Cut(string(document), "## A session in bytes")
+	_, example, _ = strings.Cut(example, "```\n")
+	example, _, _ = strings.Cut(example, "```")
+	var d Decoder
+	lines := strings.Split(strings.TrimSpace(example), "\n")
+	require.Len(t, lines, 6)
+	for _, line := range lines {
+		kind, digits, _ := strings.Cut(line, " ")
+		b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+		require.NoError(t, err)
+		frame, n, err := Split(b, MaxFrameBeforeHello)
+		require.NoError(t, err)
+		require.Equal(t, len(b), n)
+		m, request, err := d.Decode(frame)
+		require.NoError(t, err)
+		require.Equal(t, kind, m.Kind().String())
+		require.Equal(t, b, Append(nil, request, m))
+	}
+}
