@@ -155,6 +155,19 @@ func TestReleaseOfAHandedLeaseAsksItBack(t *testing.T) {
 	require.ErrorIs(t, err, ErrAskedBack, "the same lease comes again and is never handed over")
 }
 
+// Another life of the program may have handed the lease over.
+func TestReleaseOfALeaseFromAnEarlierLifeAsksItBack(t *testing.T) {
+	f := newFake(t)
+	earlier := f.dial(&Options{ClientID: "c1"})
+	mustSchedule(t, earlier, Task{ID: "t1"})
+	require.NoError(t, earlier.Close())
+	c := f.dial(&Options{ClientID: "c1"})
+	l := mustSchedule(t, c, Task{ID: "t1"})
+	require.True(t, l.Flags().Repeat())
+	require.ErrorIs(t, c.Release(within(t), l), ErrAskedBack)
+	require.True(t, f.handed[l.ID()])
+}
+
 func TestReleaseOfABegunLeaseChangesNothing(t *testing.T) {
 	f := newFake(t)
 	c := f.dial(nil)

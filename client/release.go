@@ -111,12 +111,14 @@ func (b *book) giveUp(l *Lease, cause error) bool {
 	return true
 }
 
-// releaseOf returns the message that releases a lease.
+// releaseOf returns the message that releases a lease. A lease that was there
+// before this client asked may have been handed over by an earlier life of the
+// program, or before this one forgot it; then only its worker can tell.
 func (b *book) releaseOf(l *Lease) *wire.Release {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l.sends++
-	return &wire.Release{Lease: l.id, Handed: l.handed}
+	return &wire.Release{Lease: l.id, Handed: l.handed || l.flags.Repeat()}
 }
 
 // settle takes the answer to a release. A second answer, to a release that was

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,4 +144,38 @@ func TestNothingIsLeftAfterManyCalls(t *testing.T) {
 	}
 	all.Wait()
 	require.Eventually(t, func() bool { return stats(t, c).Used == 0 }, patience, time.Millisecond)
+}
+
+// BenchmarkRealScheduler is schedule and release through the whole system, many
+// callers on one connection.
+func BenchmarkRealScheduler(b *testing.B) {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "", slog.New(slog.DiscardHandler)
+	s, err := server.New(cfg)
+	require.NoError(b, err)
+	require.NoError(b, s.Start())
+	b.Cleanup(s.Kill)
+	w, err := agent.Start(b.Context(), agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "h:1", Slots: 1000, TasksDieWithAgent: true})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = w.Stop(context.Background()) })
+	waitEligible(b.Context(), s.Addr())
+	c, err := client.Dial(b.Context(), []string{s.Addr()}, nil)
+	require.NoError(b, err)
+	b.Cleanup(func() { c.Close() })
+
+	var n atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			l, err := c.Schedule(b.Context(), client.Task{ID: "t" + strconv.FormatInt(n.Add(1), 10)})
+			if err == nil {
+				err = c.Release(b.Context(), l)
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

@@ -143,7 +143,11 @@ func (a *app) tableOfWorkers(list []wire.WorkerInfo) {
 		})
 	}
 	a.out.table([]string{"WORKER", "STATE", "USED", "ADDRESS", "SEEN", "TAGS"}, rows)
-	a.out.linef("%d workers, %d of %d online slots used", len(list), used, slots)
+	noun := "workers"
+	if len(list) == 1 {
+		noun = "worker"
+	}
+	a.out.linef("%d %s, %d of %d online slots used", len(list), noun, used, slots)
 }
 
 // state shows a worker's state in its colour, with its flags.
