@@ -77,7 +77,7 @@ func (w *World) agentAt(address string) *agent {
 
 func (a *agent) name() string { return a.address }
 
-func (a *agent) taskOf(uint64) *task { return nil }
+func (a *agent) tasksOf(*link, uint64) []*task { return nil }
 
 func (a *agent) busyUntil() sched.Time { return a.paused }
 

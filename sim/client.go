@@ -41,7 +41,6 @@ type client struct {
 	id      string
 	link    *link
 	request uint64
-	calls   map[uint64]call // by request; never walked
 	tasks   []*task
 	count   int
 	paused  sched.Time
@@ -49,12 +48,12 @@ type client struct {
 
 // call is a request that was not answered yet.
 type call struct {
-	task    *task
+	tasks   []*task // that ask for a place
 	renewed []*task
 }
 
 func (w *World) newClient(id string) *client {
-	c := &client{w: w, id: id, calls: map[uint64]call{}}
+	c := &client{w: w, id: id}
 	w.clients = append(w.clients, c)
 	return c
 }
@@ -69,7 +68,7 @@ func (c *client) connect() {
 		return
 	}
 	c.link = c.w.dial(c)
-	clear(c.calls)
+	c.link.calls = map[uint64]call{}
 	c.w.sendUp(c.link, c.next(), &wire.Hello{MinVersion: wire.MinVersion, MaxVersion: wire.Version, Role: wire.RoleClient, Client: c.id})
 	for _, t := range c.tasks {
 		if t.phase == phaseAsking {
@@ -95,8 +94,19 @@ func (c *client) newTask(tags ...string) *task {
 // schedule asks for a place.
 func (c *client) schedule(t *task) {
 	request := c.next()
-	c.calls[request] = call{task: t}
+	c.link.calls[request] = call{tasks: []*task{t}}
 	c.w.sendUp(c.link, request, t.message())
+}
+
+// batch asks for places of several tasks at once.
+func (c *client) batch(tasks []*task) {
+	m := &wire.Batch{}
+	for _, t := range tasks {
+		m.Tasks = append(m.Tasks, *t.message())
+	}
+	request := c.next()
+	c.link.calls[request] = call{tasks: tasks}
+	c.w.sendUp(c.link, request, m)
 }
 
 // message returns the request for a place.
@@ -116,19 +126,27 @@ func (c *client) receive(l *link, request uint64, m wire.Message) {
 	if l != c.link {
 		return
 	}
-	asked := c.calls[request]
-	delete(c.calls, request)
+	asked := l.calls[request]
+	delete(l.calls, request)
 	switch m := m.(type) {
 	case *wire.Placed:
-		if asked.task == nil {
-			c.w.fail("%s gets a lease that it did not ask for: request %d", c.id, request)
-			return
+		asked.tasks[0].placed(c.w, m)
+	case *wire.PlacedAll:
+		for i := range m.Results {
+			if r := &m.Results[i]; r.Code == wire.CodeOK {
+				asked.tasks[i].placed(c.w, &r.Placed)
+			} else {
+				c.refused(asked.tasks[i], r.Code)
+			}
 		}
-		asked.task.placed(c.w, m)
 	case *wire.Renewed:
 		c.renewed(asked.renewed, m)
 	case *wire.Error:
-		c.refused(asked.task, m)
+		if len(asked.tasks) == 1 {
+			c.refused(asked.tasks[0], m.Code)
+			return
+		}
+		c.w.fail("the client %s is told: %v", c.id, m)
 	}
 }
 
@@ -244,19 +262,17 @@ func (c *client) renewed(tasks []*task, m *wire.Renewed) {
 	}
 }
 
-// refused handles an error: no place now, or a mistake.
-func (c *client) refused(t *task, m *wire.Error) {
-	switch m.Code {
-	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit:
-		if t != nil {
-			t.drop(c.w)
-		}
+// refused handles that a task gets no place now, or has another's id.
+func (c *client) refused(t *task, code wire.Code) {
+	switch code {
+	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeConflict:
+		t.drop(c.w)
 	default:
-		c.w.fail("the client %s is told: %v", c.id, m)
+		c.w.fail("the client %s is told: %v", c.id, code)
 	}
 }
 
-func (c *client) taskOf(request uint64) *task { return c.calls[request].task }
+func (c *client) tasksOf(l *link, request uint64) []*task { return l.calls[request].tasks }
 
 // lost says that the connection is gone.
 func (c *client) lost(l *link) {

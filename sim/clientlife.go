@@ -32,16 +32,35 @@ func (c *client) work() {
 	if len(c.tasks) >= w.manners.tasksAtOnce {
 		return
 	}
-	t := c.newTask()
-	w.dress(t)
-	if c.link != nil {
-		c.schedule(t)
-		if w.chance(1, 20) {
-			w.counts[FaultRetry]++
-			c.schedule(t)
-		}
+	var tasks []*task
+	for range max(1, w.between(-15, 4)) {
+		t := c.newTask()
+		w.dress(t)
+		tasks = append(tasks, t)
+		w.after(w.between(5_000, 30_000), func() { t.giveUpAsking(w) })
 	}
-	w.after(w.between(5_000, 30_000), func() { t.giveUpAsking(w) })
+	switch {
+	case c.link == nil:
+	case len(tasks) > 1:
+		c.batch(tasks)
+	default:
+		c.schedule(tasks[0])
+		c.again(tasks[0])
+	}
+}
+
+// again asks sometimes for the same task once more, or for another task with
+// its id.
+func (c *client) again(t *task) {
+	w := c.w
+	switch w.rng.IntN(30) {
+	case 0:
+		w.counts[FaultRetry]++
+		c.schedule(t)
+	case 1:
+		w.counts[FaultConflict]++
+		c.schedule(&task{client: c, id: t.id, tags: t.tags, priority: t.priority + 1, phase: phaseDone})
+	}
 }
 
 // dress draws what a task needs.
@@ -183,7 +202,7 @@ func (c *client) renew() {
 	}
 	if len(tasks) > 0 {
 		request := c.next()
-		c.calls[request] = call{renewed: tasks}
+		c.link.calls[request] = call{renewed: tasks}
 		w.sendUp(c.link, request, m)
 	}
 }

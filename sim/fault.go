@@ -31,6 +31,7 @@ const (
 	FaultForeignBegin   // somebody else began the same lease
 	FaultGivenUp        // a client stopped to renew
 	FaultRetry          // a client asked again for the same task
+	FaultConflict       // a client asked for another task with the same id
 	FaultSecondRelease  // a lease was released twice
 	FaultLatePulse      // the scheduler's timer was late
 	FaultSuspicious     // a worker was silent until it was suspicious
@@ -51,7 +52,7 @@ var faultNames = [faultKinds]string{
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
-	"begin_by_another", "client_gave_up", "schedule_again", "release_again", "pulse_late",
+	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
 	"memory_full", "old_http_number",
 }

@@ -92,12 +92,7 @@ func (w *World) settle(asked question) {
 			w.fail("a message for session %d, which is closed: %s", it.To, describe(m))
 			continue
 		}
-		task := to.peer.taskOf(it.Request)
-		var a *answer
-		if l := w.truth.observe(w, asked, task, m); l != nil && task != nil {
-			a = &answer{lease: l, task: task}
-		}
-		w.sendDown(to, it.Request, m, a)
+		w.sendDown(to, it.Request, m, w.truth.observe(w, asked, to.peer.tasksOf(to, it.Request), m))
 	}
 	h.out.Reset()
 	w.armPulse()

@@ -176,8 +176,8 @@ func (a *agent) lie() {
 	w := a.w
 	handle, seq := a.handle, uint32(w.rng.IntN(1<<20))
 	id := wire.LeaseID{Epoch: uint32(w.rng.IntN(3)), Instance: uint32(w.random64()), Counter: w.rng.Uint64()}
-	if l := w.truth.lastOf(a.worker); l != nil && w.chance(3, 4) {
-		id = l.id
+	if n := len(w.truth.list); n > 0 && w.chance(3, 4) {
+		id = w.truth.list[n-1-w.rng.IntN(min(n, 20))].id
 	}
 	w.say("%s: lies", a.name())
 	switch w.rng.IntN(6) {
@@ -195,7 +195,7 @@ func (a *agent) lie() {
 		m := a.book.Register()
 		m.Seq = seq
 		for i := range w.between(1, 5) {
-			id.Instance, id.Counter = uint32(w.random64()), id.Counter+uint64(i)
+			id.Counter += uint64(i) << 40 // one that was never given
 			m.Leases = append(m.Leases, wire.Record{Lease: id, Task: fmt.Append(nil, "lie", i)})
 		}
 		a.send(m)

@@ -14,16 +14,16 @@ type peer interface {
 	receive(l *link, request uint64, m wire.Message)
 	// lost says that the connection is gone. The link is still the peer's.
 	lost(l *link)
-	// taskOf returns the task that a request is about, nil if there is none.
-	taskOf(request uint64) *task
+	// tasksOf returns the tasks that a request asks a place for.
+	tasksOf(l *link, request uint64) []*task
 	// busyUntil is until when the peer stands still.
 	busyUntil() sched.Time
 }
 
-// frame is one message on its way. If it grants a lease, answer says to whom.
+// frame is one message on its way. If it grants leases, answers say to whom.
 type frame struct {
-	bytes  []byte
-	answer *answer
+	bytes   []byte
+	answers []*answer
 }
 
 // answer is a lease on its way to a task that asked for it.
@@ -44,11 +44,13 @@ type link struct {
 	holdUp   sched.Time // nothing arrives before: the rest of a broken connection
 	peerOpen bool       // the peer still uses it
 	hostOpen bool       // the scheduler was not told of its end
+
+	calls map[uint64]call // of a client, not answered yet, by request; never walked
 }
 
-// arrived says that an answer, if there is one, is not under way any more.
-func (a *answer) arrived() {
-	if a != nil {
+// arrived says that the answers of a frame are not under way any more.
+func (f *frame) arrived() {
+	for _, a := range f.answers {
 		a.lease.answers = slices.DeleteFunc(a.lease.answers, func(o *answer) bool { return o == a })
 	}
 }
@@ -83,15 +85,15 @@ func (w *World) sendRaw(l *link, bytes []byte) {
 }
 
 // sendDown sends a message to the peer.
-func (w *World) sendDown(l *link, request uint64, m wire.Message, answer *answer) {
+func (w *World) sendDown(l *link, request uint64, m wire.Message, answers []*answer) {
 	if !l.peerOpen {
 		w.counts[FaultLost]++
 		return
 	}
-	if answer != nil {
-		answer.lease.answers = append(answer.lease.answers, answer)
+	for _, a := range answers {
+		a.lease.answers = append(a.lease.answers, a)
 	}
-	l.down = append(l.down, frame{w.encode(request, m), answer})
+	l.down = append(l.down, frame{w.encode(request, m), answers})
 	if w.auto {
 		l.downAt = max(l.downAt, w.now+w.delay())
 		w.at(l.downAt, func() { w.deliverDown(l) })
@@ -156,7 +158,7 @@ func (w *World) deliverDown(l *link) bool {
 	}
 	f := l.down[0]
 	l.down = l.down[1:]
-	f.answer.arrived()
+	f.arrived()
 	w.trace.number(uint64(l.session) | 1<<63)
 	w.trace.bytes(f.bytes)
 	request, m, ok := w.decode(&w.dec, f.bytes)
@@ -215,7 +217,7 @@ func (w *World) drop(q *[]frame, keep int) {
 	keep = min(keep, len(*q))
 	for _, f := range (*q)[keep:] {
 		w.counts[FaultLost]++
-		f.answer.arrived()
+		f.arrived()
 		w.scribble(f.bytes)
 	}
 	*q = (*q)[:keep]

@@ -168,6 +168,15 @@ func (w *World) judgeHealed() {
 			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.slots, info.Slots)
 		}
 	}
+	for _, c := range w.clients {
+		switch {
+		case c.link == nil:
+			w.fail("I28: %s has no connection", c.id)
+			return
+		case len(c.link.calls) > 0:
+			w.fail("I28: %d requests of %s were never answered", len(c.link.calls), c.id)
+		}
+	}
 	w.judgeFeasible()
 }
 

@@ -190,7 +190,7 @@ type asker struct{ answer wire.Message }
 func (p *asker) name() string                              { return "asker" }
 func (p *asker) receive(_ *link, _ uint64, m wire.Message) { p.answer = m }
 func (p *asker) lost(*link)                                {}
-func (p *asker) taskOf(uint64) *task                       { return nil }
+func (p *asker) tasksOf(*link, uint64) []*task             { return nil }
 func (p *asker) busyUntil() sched.Time                     { return 0 }
 
 // ended returns how many leases the scheduler counts as ended for a reason.

@@ -57,7 +57,7 @@ type truth struct {
 // the tags (I5), and was not silent for too long (I4).
 func (w *World) judgeGrant(l *lease, t *task) {
 	a := l.agent
-	if a == nil || t == nil {
+	if a == nil {
 		return
 	}
 	for _, tag := range t.tags {
@@ -84,16 +84,6 @@ func (t *truth) newScheduler() {
 	for _, l := range t.list {
 		l.over, l.offered, l.keptUntil = false, false, 0
 	}
-}
-
-// lastOf returns the last lease that was granted on a worker.
-func (t *truth) lastOf(worker string) *lease {
-	for i := len(t.list) - 1; i >= 0; i-- {
-		if t.list[i].worker == worker {
-			return t.list[i]
-		}
-	}
-	return nil
 }
 
 // touch asks for a look at an agent after this event.
@@ -133,12 +123,17 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 	return q
 }
 
-// observe judges one thing that the scheduler says. It returns the lease if
-// the message grants one.
-func (t *truth) observe(w *World, q question, task *task, m wire.Message) *lease {
+// observe judges one thing that the scheduler says. It returns the leases that
+// the message grants, each with the task that asked for it.
+func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*answer {
 	switch m := m.(type) {
 	case *wire.Placed:
-		return t.placed(w, task, m)
+		if len(tasks) == 1 {
+			return []*answer{{t.placed(w, tasks[0], m), tasks[0]}}
+		}
+		w.fail("a lease for %d tasks", len(tasks))
+	case *wire.PlacedAll:
+		return t.placedAll(w, tasks, m)
 	case *wire.Registered:
 		if q.register != nil {
 			q.register.said = q.tags
@@ -153,6 +148,20 @@ func (t *truth) observe(w *World, q question, task *task, m wire.Message) *lease
 		w.counts[FaultSuperseded]++
 	}
 	return nil
+}
+
+// placedAll is told of the answer to a batch.
+func (t *truth) placedAll(w *World, tasks []*task, m *wire.PlacedAll) (out []*answer) {
+	if len(m.Results) != len(tasks) {
+		w.fail("a batch of %d tasks has %d answers", len(tasks), len(m.Results))
+		return nil
+	}
+	for i := range m.Results {
+		if r := &m.Results[i]; r.Code == wire.CodeOK {
+			out = append(out, &answer{t.placed(w, tasks[i], &r.Placed), tasks[i]})
+		}
+	}
+	return out
 }
 
 // placed is told of a grant: ids never repeat, and a lease that ended is not

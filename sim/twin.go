@@ -68,7 +68,9 @@ type twinLease struct {
 	state    wire.State
 	ttl      sched.Time
 	deadline sched.Time
-	orphan   bool
+	adopted  bool // known from a worker's report
+	orphan   bool // its end was told before, or is not ours to tell
+	rival    bool // it lives under another worker, too: one of them lies
 	listed   bool
 }
 
@@ -189,13 +191,13 @@ func (t *twin) accept(w *twinWorker, to said, m wire.Message) {
 	case *wire.Begun:
 		t.adopt(w, &m.Record)
 	case *wire.End:
-		if l := t.alive(m.Lease); l != nil && l.worker == w {
+		if l := t.aliveOn(m.Lease, w); l != nil {
 			t.end(l, m.Outcome)
 		}
 		to.kind = wire.KindEnded
 		t.say(to)
 	case *wire.Revoked:
-		if l := t.alive(m.Lease); l != nil && l.worker == w && l.state == wire.StateAskedBack {
+		if l := t.aliveOn(m.Lease, w); l != nil && l.state == wire.StateAskedBack {
 			t.end(l, wire.ReasonRevoked)
 		}
 	case *wire.Deregister:

@@ -92,9 +92,25 @@ func (t *twin) keyed(client, key string) *twinLease {
 	return nil
 }
 
-// alive returns a live lease by its id.
+// alive returns a live lease by its id. Of several the one that was granted
+// here goes before those that workers claim, and of these the first.
 func (t *twin) alive(id wire.LeaseID) *twinLease {
+	var claimed *twinLease
 	for _, l := range t.leases {
+		switch {
+		case l.id != id || l.rival:
+		case !l.adopted:
+			return l
+		default:
+			claimed = l
+		}
+	}
+	return claimed
+}
+
+// aliveOn returns a live lease as one worker claims it.
+func (t *twin) aliveOn(id wire.LeaseID, w *twinWorker) *twinLease {
+	for _, l := range t.of(w) {
 		if l.id == id {
 			return l
 		}
@@ -160,14 +176,13 @@ func (t *twin) revoke(l *twinLease) {
 // adopt believes that the task of a lease runs on w.
 func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 	t.touch(w)
-	if l := t.alive(r.Lease); l != nil {
-		if l.worker == w {
-			l.state = wire.StateBegun
-		}
+	if l := t.aliveOn(r.Lease, w); l != nil {
+		l.state = wire.StateBegun
 		return
 	}
-	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun}
-	l.orphan = r.Lease.Instance == t.cfg.Instance
+	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true}
+	l.rival = t.alive(r.Lease) != nil
+	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
 		l.key = l.task
 	}

@@ -114,9 +114,9 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 // reconcile makes the leases of a worker agree with its list.
 func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 	for _, r := range m.Leases {
-		l := t.alive(r.Lease)
+		l := t.aliveOn(r.Lease, w)
 		switch {
-		case l == nil || l.worker != w:
+		case l == nil:
 		case r.Outcome != wire.ReasonNone:
 			t.end(l, r.Outcome)
 		default:

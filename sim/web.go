@@ -103,10 +103,10 @@ func (w *World) newGateway() *gateway {
 	return g
 }
 
-func (g *gateway) name() string          { return "http" }
-func (g *gateway) busyUntil() sched.Time { return 0 }
-func (g *gateway) lost(*link)            {}
-func (g *gateway) taskOf(uint64) *task   { return g.current }
+func (g *gateway) name() string                  { return "http" }
+func (g *gateway) busyUntil() sched.Time         { return 0 }
+func (g *gateway) lost(*link)                    {}
+func (g *gateway) tasksOf(*link, uint64) []*task { return []*task{g.current} }
 
 // call asks the scheduler and handles the answer.
 func (g *gateway) call(t *task, m wire.Message) {

@@ -1,0 +1,118 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// mutantVar is the environment variable that names the mutant which is alive.
+const mutantVar = "SIM_MUTANT"
+
+// TestMutants drops each rule and wants its scenario to fail. Mutants that
+// change different places share one build, in which a variable brings one of
+// them to life; with none of them alive every scenario must pass. Nothing in
+// the tree changes: the builds see other files through an overlay.
+func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the package several times")
+	}
+	for n, group := range groups(t) {
+		binary := build(t, n, group)
+		for _, m := range group {
+			out, err := scenario(binary, m.test, "")
+			require.NoError(t, err, "%s fails although no rule is dropped:\n%s", m.test, out)
+			require.Contains(t, out, "PASS", "there is no test %s", m.test)
+			out, err = scenario(binary, m.test, m.name)
+			require.Error(t, err, "%s passes without the rule %q:\n%s", m.test, m.name, out)
+			require.Contains(t, out, "--- FAIL: "+m.test, "mutant %q", m.name)
+		}
+	}
+}
+
+// groups cuts the mutants into builds: two that change the same text cannot be
+// in one.
+func groups(t *testing.T) [][]mutant {
+	t.Helper()
+	var out [][]mutant
+	for _, m := range mutants {
+		source := read(t, m.file)
+		require.Equal(t, 1, strings.Count(source, m.old), "mutant %q: its old text must stand in %s exactly once:\n%s", m.name, m.file, m.old)
+		n := 0
+		for n < len(out) && overlaps(source, m, out[n]) {
+			n++
+		}
+		if n == len(out) {
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], m)
+	}
+	return out
+}
+
+// overlaps reports whether m changes text that one of the others changes.
+func overlaps(source string, m mutant, others []mutant) bool {
+	from := strings.Index(source, m.old)
+	for _, o := range others {
+		at := strings.Index(source, o.old)
+		if o.file == m.file && from < at+len(o.old) && at < from+len(m.old) {
+			return true
+		}
+	}
+	return false
+}
+
+// read returns a file of the module.
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(file)))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// build compiles the tests of this package with the mutants of one group.
+func build(t *testing.T, n int, group []mutant) (binary string) {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{} // by path from the root
+	for _, m := range group {
+		source, ok := files[m.file]
+		if !ok {
+			source = read(t, m.file)
+		}
+		alive := fmt.Sprintf("mutantAlive(%q)", m.name)
+		files[m.file] = strings.Replace(source, m.old, strings.ReplaceAll(m.new, "MUTANT", alive), 1)
+		folder := path.Dir(m.file)
+		files[folder+"/mutant_alive.go"] = fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutantName = os.Getenv(%q)\n\nfunc mutantAlive(name string) bool { return name == mutantName }\n", path.Base(folder), mutantVar)
+	}
+	replace := map[string]string{}
+	for file, source := range files {
+		target, err := filepath.Abs(filepath.Join("..", filepath.FromSlash(file)))
+		require.NoError(t, err)
+		replace[target] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		require.NoError(t, os.WriteFile(replace[target], []byte(source), 0o600))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	list := filepath.Join(dir, "overlay.json")
+	require.NoError(t, os.WriteFile(list, overlay, 0o600))
+	binary = filepath.Join(dir, "sim.test")
+	out, err := exec.Command("go", "test", "-c", "-o", binary, "-overlay", list, ".").CombinedOutput()
+	require.NoError(t, err, "build %d of the mutants:\n%s", n, out)
+	return binary
+}
+
+// scenario runs one test of a build with a mutant alive.
+func scenario(binary, test, mutant string) (string, error) {
+	cmd := exec.Command(binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", "20s")
+	cmd.Env = append(os.Environ(), mutantVar+"="+mutant)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
