@@ -120,7 +120,8 @@ func (r *run) ask(turn int, m wire.Message, done func(m wire.Message)) {
 	})
 }
 
-// drain ends all tasks and waits until no slot is taken.
+// drain ends all tasks and waits until every end is acknowledged and no slot is
+// taken.
 func (r *run) drain(ctx context.Context) error {
 	r.each(func(s *shard) {
 		s.pausing = false
@@ -140,9 +141,7 @@ func (r *run) drain(ctx context.Context) error {
 				asking.Store(false)
 			})
 		}
-		t := last.Load()
-		return t != nil && t.Used == 0 && t.Granted == 0 && t.AskedBack == 0 && t.Begun == 0 &&
-			int(t.Online) == len(r.workers) && r.live.Load() == 0
+		return r.free(last.Load()) && r.live.Load() == 0 && r.unacknowledged() == 0
 	})
 	if errors.Is(err, errTime) {
 		r.notDrained(limit, last.Load())
@@ -150,9 +149,30 @@ func (r *run) drain(ctx context.Context) error {
 	return err
 }
 
+// free reports whether no slot is taken, by anything, and all workers are back.
+func (r *run) free(t *wire.Stats) bool {
+	return t != nil && t.Used == 0 && t.Granted == 0 && t.AskedBack == 0 && t.Begun == 0 && int(t.Online) == len(r.workers)
+}
+
+// unacknowledged returns how many ends the scheduler has not acknowledged.
+func (r *run) unacknowledged() (n int) {
+	r.each(func(s *shard) {
+		for _, w := range s.workers {
+			n += w.ledger.Unacknowledged()
+		}
+	})
+	return n
+}
+
 func (r *run) notDrained(limit time.Duration, t *wire.Stats) {
+	if n := r.unacknowledged(); n > 0 {
+		r.judge.Broken(judge.Unanswered, "%d ends of tasks are not acknowledged after %v", n, limit)
+	}
 	if t == nil {
 		r.judge.Broken(judge.Unanswered, "the statistics were not answered in %v", limit)
+		return
+	}
+	if r.free(t) {
 		return
 	}
 	r.judge.Broken(judge.NotDrained, "%v after all tasks ended %d slots are taken: %d leases granted, %d asked back, %d begun; %d of %d workers are online",

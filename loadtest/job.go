@@ -41,7 +41,6 @@ const (
 type job struct {
 	client  *client
 	task    judge.Task
-	name    string // the task id
 	need    *requirement
 	lease   wire.LeaseID
 	at      *worker // whom the lease is on
@@ -56,7 +55,7 @@ type job struct {
 	renew    wire.Renew
 	release  wire.Release
 	kept     [1]wire.LeaseID
-	bytes    []byte
+	id       []byte // the task id
 }
 
 // submit asks for a place for a new task.
@@ -67,8 +66,8 @@ func (c *client) submit(intended int64, closed bool) {
 		j, s.jobs = s.jobs[n-1], s.jobs[:n-1]
 	}
 	c.next++
-	*j = job{client: c, task: judge.Task{Client: c.number, Number: c.next}, closed: closed, sleep: j.sleep, bytes: j.bytes[:0]}
-	j.bytes = strconv.AppendUint(append(j.bytes, "task-"...), c.next, 10)
+	*j = job{client: c, task: judge.Task{Client: c.number, Number: c.next}, closed: closed, sleep: j.sleep, id: j.id[:0]}
+	j.id = strconv.AppendUint(append(j.id, "task-"...), c.next, 10)
 	j.need = &s.run.needs[s.rng.IntN(len(s.run.needs))]
 	j.plan = s.draw()
 	s.living++
@@ -104,7 +103,7 @@ func (j *job) message(s step) wire.Message {
 		j.release = wire.Release{Lease: j.lease, Handed: j.handed}
 		return &j.release
 	default:
-		j.schedule = wire.Schedule{Task: j.bytes, Tags: j.need.raw}
+		j.schedule = wire.Schedule{Task: j.id, Tags: j.need.raw}
 		return &j.schedule
 	}
 }

@@ -126,7 +126,7 @@ func (j *job) handOver(now int64) {
 	j.handed = true
 	h := &wire.Handover{
 		Lease: j.lease, Worker: j.at.spec.id, Address: j.at.spec.address, Incarnation: j.granted,
-		Task: string(j.bytes), Client: j.client.name,
+		Task: string(j.id), Client: j.client.name,
 	}
 	from, to := j.client.sh, j.at
 	if to.sh == from {
