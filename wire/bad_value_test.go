@@ -315,6 +315,16 @@ func TestAddressAndToken(t *testing.T) {
 	accepts(t, registration(t, 1, "[2001:db8::1]:9000"))
 }
 
+// Names that may have come over HTTP are any text, but text they are.
+func TestForeignNames(t *testing.T) {
+	refuses(t, pack(t, KindGetWorker, 1, "a\xff"), "id", 0)
+	refuses(t, pack(t, KindListWorkers, 1, "\xc3", 1, []string{}, ""), "after", 0)
+	long := strings.Repeat("büro \n", 1000)
+	require.Equal(t, long, accepts(t, pack(t, KindGetWorker, 1, long)).(*GetWorker).ID)
+	lease := sampleLease.Bytes()
+	refuses(t, pack(t, KindPlaced, 1, lease[:], "w", "\xff", 1, 1, 0), "address", 0)
+}
+
 // A worker may report an outcome as the end of a lease, and nothing else.
 func TestOutcomes(t *testing.T) {
 	lease := sampleLease.Bytes()

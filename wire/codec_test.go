@@ -76,7 +76,7 @@ func sectionsOf(document string) map[string]string {
 	return sections
 }
 
-// The document lists every code, state, reason and limit by name and number.
+// The document lists every code, state, reason and role by name and number.
 func TestDocumentNamesEveryNumber(t *testing.T) {
 	document, err := os.ReadFile("../docs/protocol.md")
 	require.NoError(t, err)
@@ -178,6 +178,9 @@ func TestEachTagAndResource(t *testing.T) {
 	})
 	require.Equal(t, resources, got)
 	require.Equal(t, "cpu gpu mem ", order)
+	visits := 0
+	EachResource(AppendResources(nil, resources), func([]byte, int64) bool { visits++; return false })
+	require.Equal(t, 1, visits)
 	EachResource(nil, func([]byte, int64) bool { t.Error("none"); return true })
 	require.Empty(t, AppendTags(nil, nil))
 	require.Empty(t, AppendResources(nil, nil))
@@ -187,10 +190,34 @@ func TestEachTagAndResource(t *testing.T) {
 	require.Len(t, tagsOf(AppendTags(nil, many(70_000, "t"))), 70_000)
 }
 
+// A task is written without the zeros at its end, whichever field is the last
+// that says something, and with priorities of every width.
+func TestTaskIsWrittenAsShortAsItIs(t *testing.T) {
+	var d Decoder
+	for n, s := range []Schedule{
+		{}, {Priority: -33}, {Owner: []byte("o")}, {Group: []byte("g")}, {Resources: AppendResources(nil, map[string]int64{"cpu": 1})}, {TTLMS: 1},
+	} {
+		s.Task = []byte("t")
+		frame := Append(nil, 1, &s)[lengthSize:]
+		require.EqualValues(t, codeFixArray+2+scheduleRequired+n, frame[0])
+		m, _, err := d.Decode(frame)
+		require.NoError(t, err)
+		require.Equal(t, &s, m)
+	}
+	for _, p := range []int32{0, 1, 127, 128, 255, 256, 65_535, 65_536, -1, -32, -33, -128, -129, -32_768, -32_769, -MaxPriority} {
+		m, _, err := d.Decode(Append(nil, 1, &Schedule{Task: []byte("t"), Priority: p})[lengthSize:])
+		require.NoError(t, err)
+		require.Equal(t, p, m.(*Schedule).Priority)
+	}
+	require.Equal(t, []byte{codeInt64, 0x80, 0, 0, 0, 0, 0, 0, 0}, appendInt(nil, math.MinInt64))
+}
+
 func TestTarget(t *testing.T) {
 	worker, address := ReadTarget(AppendTarget(nil, "büro 1", strings.Repeat("h", 300)))
 	require.Equal(t, "büro 1", worker)
 	require.Equal(t, strings.Repeat("h", 300), address)
+	worker, address = ReadTarget(accepts(t, Append(nil, 1, &Placed{})[lengthSize:]).(*Placed).Target)
+	require.Empty(t, worker+address, "a placement without a target is a message all the same")
 	worker, address = ReadTarget([]byte{0xa1, 'w'})
 	require.Empty(t, worker+address)
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,10 +20,10 @@ func allKinds() []Kind {
 	return kinds
 }
 
-// messageComesBack is the first law: what Append wrote, Split and Decode read
-// back as it was.
-func messageComesBack(t *rapid.T) {
-	m := generators[rapid.SampledFrom(allKinds()).Draw(t, "kind")](t)
+// comesBack is the first law: what Append wrote of a message of this kind,
+// Split and Decode read back as it was.
+func comesBack(t *rapid.T, kind Kind) {
+	m := generators[kind](t)
 	request := rapid.Uint64().Draw(t, "request")
 	prefix := rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "prefix")
 	buf := Append(prefix, request, m)
@@ -38,9 +39,15 @@ func messageComesBack(t *rapid.T) {
 	require.Equal(t, buf[len(prefix):], Append(nil, request, got))
 }
 
-func TestMessageComesBack(t *testing.T) { rapid.Check(t, messageComesBack) }
+func TestMessageComesBack(t *testing.T) {
+	for _, k := range allKinds() {
+		t.Run(k.String(), rapid.MakeCheck(func(t *rapid.T) { comesBack(t, k) }))
+	}
+}
 
-func FuzzMessageComesBack(f *testing.F) { f.Fuzz(rapid.MakeFuzz(messageComesBack)) }
+func FuzzMessageComesBack(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { comesBack(t, rapid.SampledFrom(allKinds()).Draw(t, "kind")) }))
+}
 
 // FuzzDecode holds the decoder against the oracle on arbitrary bytes: both
 // refuse, or both read the same values.
@@ -73,22 +80,29 @@ func agree(t require.TestingT, d *Decoder, frame []byte) {
 // than arbitrary bytes do: messages that are right but for a few bytes.
 func TestMutatedMessages(t *testing.T) {
 	var d Decoder
-	rapid.Check(t, func(t *rapid.T) {
-		m := generators[rapid.SampledFrom(allKinds()).Draw(t, "kind")](t)
-		frame := Append(nil, 1, m)[lengthSize:]
-		for range rapid.IntRange(0, 3).Draw(t, "mutations") {
-			at := rapid.IntRange(0, len(frame)-1).Draw(t, "at")
-			switch rapid.IntRange(0, 2).Draw(t, "how") {
-			case 0:
-				frame[at] = rapid.Byte().Draw(t, "byte")
-			case 1:
-				frame = append(frame[:at:at], append([]byte{rapid.Byte().Draw(t, "byte")}, frame[at:]...)...)
-			default:
-				frame = frame[:at+1]
+	for _, k := range allKinds() {
+		t.Run(k.String(), rapid.MakeCheck(func(t *rapid.T) {
+			frame := Append(nil, 1, generators[k](t))[lengthSize:]
+			for range rapid.IntRange(0, 3).Draw(t, "mutations") {
+				frame = mutate(t, frame)
 			}
-		}
-		agree(t, &d, frame)
-	})
+			agree(t, &d, frame)
+		}))
+	}
+}
+
+// mutate changes or inserts one byte of a frame, or cuts the frame.
+func mutate(t *rapid.T, frame []byte) []byte {
+	at := rapid.IntRange(0, len(frame)-1).Draw(t, "at")
+	switch rapid.IntRange(0, 2).Draw(t, "how") {
+	case 0:
+		frame[at] = rapid.Byte().Draw(t, "byte")
+		return frame
+	case 1:
+		return slices.Insert(frame, at, rapid.Byte().Draw(t, "byte"))
+	default:
+		return frame[:at+1]
+	}
 }
 
 // FuzzSplit holds that cutting a stream into frames does not depend on how the
