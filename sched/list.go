@@ -8,16 +8,22 @@ import (
 // it shows.
 const listVisits = 4 * wire.MaxPage
 
-// listWorkers answers with one page in order of the ids.
-func (s *State) listWorkers(now Time, m *wire.ListWorkers) *wire.Workers {
+// pageBytes bounds the size of a page: with one more row it still fits into a
+// frame. Only rows of HTTP workers, whose texts are as long as a body may be,
+// ever reach it.
+const pageBytes = wire.MaxFrame / 2
+
+// listWorkers answers with one page in order of the ids. framed says that the
+// page must fit into a frame.
+func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Workers {
 	limit := int(m.Limit)
 	if limit == 0 || limit > wire.MaxPage {
 		limit = wire.MaxPage
 	}
 	page := &wire.Workers{Rows: []wire.WorkerInfo{}}
-	visits, last := 0, ""
+	visits, size, last := 0, 0, ""
 	s.order.after(m.After, func(id string) bool {
-		if visits == listVisits || len(page.Rows) == limit {
+		if visits == listVisits || len(page.Rows) == limit || size > pageBytes {
 			page.Next = last
 			return false
 		}
@@ -26,6 +32,9 @@ func (s *State) listWorkers(now Time, m *wire.ListWorkers) *wire.Workers {
 		w := s.workers.at(s.byID[id])
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
 			page.Rows = append(page.Rows, s.inform(now, w))
+			if framed {
+				size += fit(&page.Rows[len(page.Rows)-1])
+			}
 		}
 		return true
 	})
@@ -67,6 +76,27 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	return info
 }
 
+// rowBytes is more than a row takes beside its texts.
+const rowBytes = 128
+
+// fit returns at least the size of a row on the wire. A row that could never
+// be sent loses its tags, and says so.
+func fit(info *wire.WorkerInfo) int {
+	size := rowBytes + len(info.ID) + len(info.Address)
+	for name := range info.Resources {
+		size += len(name) + 16
+	}
+	tags := 0
+	for _, t := range info.Tags {
+		tags += len(t) + 5
+	}
+	if size+tags > pageBytes {
+		info.Tags, tags = nil, 0
+		info.Flags = append(info.Flags, "tags_omitted")
+	}
+	return size + tags
+}
+
 // overcommitted reports whether a worker holds more than it has room for: it
 // shrank, or runs more outside leases than it has room left.
 func (w *worker) overcommitted() bool {
@@ -81,6 +111,7 @@ func (s *State) getWorker(now Time, m *wire.GetWorker) wire.Message {
 	}
 	w := s.workers.at(n)
 	a := &wire.Worker{Info: s.inform(now, w), Leases: []wire.LeaseInfo{}}
+	fit(&a.Info)
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
 		l := s.leases.slots.at(e - 1)
 		e = l.next

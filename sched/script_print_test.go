@@ -93,7 +93,7 @@ func (c *script) show(verb string, words []string, args map[string]string) {
 		}
 	case "workers":
 		page := c.s.listWorkers(c.now, &wire.ListWorkers{After: args["after"], Limit: uint32(c.num(args, "limit", 0)),
-			Tags: list(args["tags"]), State: args["state"]})
+			Tags: list(args["tags"]), State: args["state"]}, true)
 		for i := range page.Rows {
 			c.print.WriteString(infoText(&page.Rows[i]) + "\n")
 		}

@@ -119,7 +119,7 @@ func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out 
 	case *wire.Ping:
 		out.put(from, request, &wire.Pong{})
 	case *wire.ListWorkers:
-		out.put(from, request, s.listWorkers(now, m))
+		out.put(from, request, s.listWorkers(now, m, from != 0))
 	case *wire.GetWorker:
 		out.put(from, request, s.getWorker(now, m))
 	case *wire.GetStats:

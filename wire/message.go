@@ -225,7 +225,7 @@ type WorkerInfo struct {
 	Address     string
 	Tags        []string
 	State       string   // online, suspicious, offline
-	Flags       []string // http, connecting, overcommitted
+	Flags       []string // http, connecting, overcommitted, tags_omitted
 	Slots       uint32
 	Taken       uint32 // slots taken by leases
 	External    uint32 // tasks outside any lease

@@ -1,0 +1,63 @@
+package sched
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// longTags returns n tags of 1,000 bytes.
+func longTags(n int) []string {
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("%03d%s", i, strings.Repeat("x", 997))
+	}
+	return tags
+}
+
+// TestPagesFitIntoFrames: workers that came by HTTP have texts as long as a
+// body, and a page of them is still a frame.
+func TestPagesFitIntoFrames(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Instance = 7
+	s, err := New(cfg)
+	require.NoError(t, err)
+	var out Outbox
+	for i := range 20 {
+		require.NoError(t, s.Report(0, &Report{Worker: fmt.Sprintf("w%02d", i), Tags: longTags(50 * (i + 1)), Slots: 1}, &out))
+	}
+	seen, clipped := 0, 0
+	for after := ""; ; {
+		page := s.listWorkers(0, &wire.ListWorkers{After: after}, true)
+		require.NotEmpty(t, page.Rows)
+		require.LessOrEqual(t, len(wire.Append(nil, 1, page)), wire.MaxFrame)
+		for i := range page.Rows {
+			seen++
+			if page.Rows[i].Tags == nil {
+				clipped++
+				require.Contains(t, page.Rows[i].Flags, "tags_omitted")
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	require.Equal(t, 20, seen)
+	require.Equal(t, 10, clipped)
+	require.Len(t, s.listWorkers(0, &wire.ListWorkers{}, false).Rows[19].Tags, 1000, "HTTP gets them all")
+}
+
+// TestPageVisitsAreBounded: a filter that nothing passes does not make one page
+// walk through the whole fleet.
+func TestPageVisitsAreBounded(t *testing.T) {
+	s := fleet(t, listVisits+100)
+	page := s.listWorkers(0, &wire.ListWorkers{Tags: []string{"no such tag"}}, true)
+	require.Empty(t, page.Rows)
+	require.Equal(t, fmt.Sprintf("worker-%06d", listVisits-1), page.Next)
+	page = s.listWorkers(0, &wire.ListWorkers{After: page.Next, Tags: []string{"no such tag"}}, true)
+	require.Empty(t, page.Next)
+}
