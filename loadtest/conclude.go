@@ -223,5 +223,6 @@ func (w *worker) quit() {
 		w.conn.Close()
 		w.conn = nil
 	}
+	w.life++
 	w.sh.run.gone.Add(1)
 }

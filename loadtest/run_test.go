@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/server"
 )
 
@@ -115,10 +116,12 @@ func TestFullFleetRefuses(t *testing.T) {
 
 func TestMemoryOfEndedLeasesFills(t *testing.T) {
 	c := small(startScheduler(t))
-	c.Workers, c.Clients, c.Slots, c.TaskTime = 2, 2, 1000, time.Millisecond
+	c.Workers, c.Clients, c.Loops, c.Slots, c.TaskTime = 1, 2, 1, 1000, time.Millisecond
 	c.Late, c.Hold, c.Depth = 0, 0, 64
 	r := runSmall(t, c)
-	require.Equal(t, r.Ends > 2*4096, r.Superseded > 0, "%d ends, %d new incarnations", r.Ends, r.Superseded)
+	require.Greater(t, r.Ends, uint64(ledger.DefaultMemory), "the machine is too slow for this test")
+	t.Logf("%d ends", r.Ends)
+	require.Positive(t, r.Superseded, "a full memory takes a new incarnation")
 }
 
 func TestNobodyThere(t *testing.T) {

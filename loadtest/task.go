@@ -96,6 +96,7 @@ func (w *worker) crash(now int64, keep bool) {
 		w.conn, w.stage = nil, stageDown
 		w.sh.counts.Reconnects++
 	}
+	w.life++
 	w.ends = w.ends[:0]
 	old := w.ledger
 	w.reset()

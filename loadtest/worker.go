@@ -33,7 +33,7 @@ type worker struct {
 	ready    bool // has been ready once
 	quitting bool
 	failures int
-	life     uint64 // counts connections, so that timers of earlier ones are told apart
+	life     uint64 // counts connections and their ends, so that timers of earlier ones are told apart
 	since    int64  // of the stage
 	beat     time.Duration
 	request  uint64
@@ -90,7 +90,6 @@ func (w *worker) connect() {
 	if w.conn != nil || w.quitting {
 		return
 	}
-	w.life++
 	c, err := w.sh.loop.Dial(w.sh.to, w)
 	if err != nil {
 		w.later(w.sh.loop.Now())
@@ -101,7 +100,6 @@ func (w *worker) connect() {
 
 // later tries to connect again after a while.
 func (w *worker) later(now int64) {
-	w.life++
 	w.timer(w.sh.back(now, w.failures), timerConnect)
 	w.failures++
 }
@@ -126,6 +124,7 @@ func (w *worker) drop(now int64) {
 
 func (w *worker) dropped(now int64) {
 	w.conn, w.stage = nil, stageDown
+	w.life++
 	w.ends = w.ends[:0]
 	w.ledger.Disconnected()
 	if w.quitting {
