@@ -245,8 +245,11 @@ func (a *agent) begin(bytes []byte, by string) error {
 	switch {
 	case errors.Is(err, ledger.ErrFull):
 		a.full(l)
+	case err == nil && ran && by != l.caller:
+		a.w.fail("%v was begun by %s, and %s may begin it, too", l.id, l.caller, by)
 	case err == nil && !ran:
 		a.w.say("%s: begins %v", a.name(), h.Lease)
+		l.caller = by
 		if l.id.Instance != a.grantor.Instance {
 			a.w.fail("I11: %v begins on %s, which promised instance %x", l.id, a.name(), a.grantor.Instance)
 		}

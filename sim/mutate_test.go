@@ -33,6 +33,11 @@ func TestMutants(t *testing.T) {
 			out, err = scenario(binary, m.test, m.name)
 			require.Error(t, err, "%s passes without the rule %q:\n%s", m.test, m.name, out)
 			require.Contains(t, out, "--- FAIL: "+m.test, "mutant %q", m.name)
+			if m.seeds {
+				out, err = scenario(binary, "TestSeeds", m.name)
+				require.Error(t, err, "no seed finds that the rule %q is dropped", m.name)
+				require.Contains(t, out, "go run ./sim/simulate -seed", "the command that repeats it")
+			}
 		}
 	}
 }

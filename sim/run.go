@@ -53,6 +53,9 @@ func (w *World) build() {
 		latePulse: w.between(0, 1) * w.between(5, 50),
 		runs:      w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
 	}
+	if w.chance(1, 4) {
+		w.manners.latency = w.between(50, 400) // so that more is under way at once
+	}
 	w.plan = w.drawPlan()
 	cfg := sched.DefaultConfig()
 	cfg.Heartbeat = sched.Time(w.between(10, 30)) * 100

@@ -20,6 +20,7 @@ type lease struct {
 	begins  int       // begins under way to the agent
 	holder  *task     // who may hand it over; nil if nobody may
 	running bool
+	caller  string // who began it
 	sworn   uint64 // the incarnation that will never begin it
 
 	ttl       sched.Time

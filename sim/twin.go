@@ -25,7 +25,7 @@ type twin struct {
 
 	said    []said // what the real one must say next
 	touched []*twinWorker
-	loose   bool // two workers were removed at one moment: their numbers are not known
+	loose   bool // two workers were removed at one moment: which number is used first is not known
 }
 
 type twinSession struct {
@@ -72,6 +72,8 @@ type twinLease struct {
 	orphan   bool // its end was told before, or is not ours to tell
 	rival    bool // it lives under another worker, too: one of them lies
 	listed   bool
+	first    bool   // the first that its worker was ever given,
+	load     uint64 // at this load
 }
 
 // said is one answer, or one element of one, in a form that can be compared.
@@ -274,7 +276,11 @@ func (t *twin) compare(items []sched.Item) {
 func (t *twin) match(got, want *said) {
 	if want.fresh {
 		i := slices.IndexFunc(t.leases, func(l *twinLease) bool { return l.id.IsZero() })
-		t.leases[i].id, want.lease, want.fresh = got.lease, got.lease, false
+		l := t.leases[i]
+		l.id, want.lease, want.fresh = got.lease, got.lease, false
+		if got.worker != want.worker && t.loose && t.tied(l, got.worker) {
+			want.worker, want.incarnation = l.worker.id, l.worker.incarnation
+		}
 	}
 	if want.state == wire.StateEnded && got.reason == wire.ReasonNone {
 		want.reason = wire.ReasonNone // it may be forgotten
@@ -282,6 +288,19 @@ func (t *twin) match(got, want *said) {
 	if *got != *want {
 		t.w.fail("I7: the scheduler says %+v, its twin %+v", *got, *want)
 	}
+}
+
+// tied moves a fresh lease to another worker that was never given anything,
+// either, and is no more loaded: only their numbers tell them apart.
+func (t *twin) tied(l *twinLease, other string) bool {
+	from, to := l.worker, t.find(other)
+	if to == nil || !l.first || to.given != 0 || t.load(to) != l.load {
+		return false
+	}
+	l.worker, to.given, from.given = to, from.given, 0
+	t.touch(from)
+	t.touch(to)
+	return true
 }
 
 // outline brings one answer into a form that can be compared.

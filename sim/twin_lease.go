@@ -41,6 +41,7 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule) said {
 		l.ttl = t.cfg.StartTTL
 	}
 	l.deadline = t.w.now + l.ttl
+	l.first, l.load = w.given == 0, t.load(w)
 	t.gives++
 	w.given = t.gives
 	to.fresh = true

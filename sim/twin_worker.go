@@ -158,27 +158,36 @@ func (t *twin) patience(w *twinWorker) sched.Time {
 	return gone + t.cfg.Retention
 }
 
-// silences makes workers suspicious, offline, and forgotten.
+// silences makes workers suspicious, offline, and forgotten, in the order of
+// the moments at which they are.
 func (t *twin) silences() {
-	removed := 0
-	for _, w := range slices.Clone(t.workers) {
-		for w != nil && !w.removed && w.seen+t.patience(w) <= t.w.now {
-			t.touch(w)
-			switch w.presence {
-			case presenceOnline:
-				t.w.counts[FaultSuspicious]++
-				w.presence = presenceSuspicious
-			case presenceSuspicious:
-				t.w.counts[FaultOffline]++
-				w.presence = presenceOffline
-			default:
-				t.w.counts[FaultForgotten]++
-				t.removeWorker(w)
-				removed++
+	removedAt := sched.Time(-1)
+	for {
+		var w *twinWorker
+		for _, o := range t.workers {
+			if o != nil && (w == nil || o.seen+t.patience(o) < w.seen+t.patience(w)) {
+				w = o
 			}
 		}
+		if w == nil || w.seen+t.patience(w) > t.w.now {
+			return
+		}
+		t.touch(w)
+		switch w.presence {
+		case presenceOnline:
+			t.w.counts[FaultSuspicious]++
+			w.presence = presenceSuspicious
+		case presenceSuspicious:
+			t.w.counts[FaultOffline]++
+			w.presence = presenceOffline
+		default:
+			t.w.counts[FaultForgotten]++
+			due := w.seen + t.patience(w)
+			t.loose = t.loose || due == removedAt
+			removedAt = due
+			t.removeWorker(w)
+		}
 	}
-	t.loose = t.loose || removed > 1
 }
 
 // believe asks the real scheduler what is left of the placements on workers
