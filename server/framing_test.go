@@ -259,8 +259,7 @@ func register(leases int) *wire.Register {
 }
 
 func Test09EveryPlaceOfFrameBoundaries(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := seedOf(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	f := start(t)
 	for round := range 6 {

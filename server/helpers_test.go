@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,19 @@ import (
 
 // patience bounds every wait of the tests.
 const patience = 10 * time.Second
+
+// seedOf returns the seed of a random test, and how to repeat the run.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv("DTASK_SEED"); given != "" {
+		n, err := strconv.ParseUint(given, 10, 64)
+		require.NoError(t, err)
+		seed = n
+	}
+	t.Logf("repeat with DTASK_SEED=%d go test ./server -run '^%s$'", seed, t.Name())
+	return seed
+}
 
 // logBuffer is a log that a test can read while it is written.
 type logBuffer struct {

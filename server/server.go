@@ -279,8 +279,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // reads what the kernel holds, the next what came with it.
 const settleTurns = 2
 
-// settle lets the loops handle what clients sent before the stop.
+// settle lets the loops handle what clients sent before the stop. A client that
+// never pauses may take a quarter of the time there is.
 func (s *Server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StopTimeout/4)
+	defer cancel()
 	for range settleTurns {
 		s.eachLoop(ctx, func(*loop) {})
 	}
