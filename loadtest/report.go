@@ -10,6 +10,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/dtask/dtask-scheduler/loadtest/judge"
+	"github.com/dtask/dtask-scheduler/loadtest/proxy"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -55,6 +56,7 @@ type Report struct {
 	Resent          uint64            `json:"resent"`
 	WorkerCrashes   int               `json:"worker_crashes"`
 	Restarts        int               `json:"scheduler_restarts"`
+	Network         proxy.Counts      `json:"network"`             // what the bad network did
 	ProcessCPU      float64           `json:"process_cpu_seconds"` // under load, of this process
 	Embedded        bool              `json:"embedded"`
 	Violations      int               `json:"violations"`
@@ -91,6 +93,9 @@ func (r *run) report(w window) *Report {
 		ProcessCPU: w.cpu.Seconds(), Embedded: r.cfg.Embedded,
 	}
 	out.P99 = out.Placed.P99
+	if r.proxy != nil {
+		out.Network = r.proxy.Counts()
+	}
 	for code, n := range sum.Refused {
 		if n > 0 {
 			out.Refusals[wire.Code(code).String()] = n
@@ -144,7 +149,8 @@ func (r *Report) rows() [][2]string {
 			grouped(r.Releases), grouped(r.Renewals), grouped(r.Repeats), grouped(r.Revokes), grouped(r.GivenBack), grouped(r.BeginsRefused))},
 		{"connections", fmt.Sprintf("%s heartbeats, %s reconnects, %s new incarnations, %s requests sent again",
 			grouped(r.Heartbeats), grouped(r.Reconnects), grouped(r.Superseded), grouped(r.Resent))},
-		{"faults", fmt.Sprintf("%d workers killed, %d restarts of the scheduler", r.WorkerCrashes, r.Restarts)},
+		{"faults", fmt.Sprintf("%d workers killed, %d restarts of the scheduler, %s heartbeats duplicated, %s connections broken, %s stalls",
+			r.WorkerCrashes, r.Restarts, grouped(r.Network.Duplicates), grouped(r.Network.Breaks), grouped(r.Network.Stalls))},
 		{"processor", cpu},
 	}
 	for code := range wire.Code(maxCode) {

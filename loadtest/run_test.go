@@ -104,6 +104,7 @@ func TestFaults(t *testing.T) {
 	require.Equal(t, 1, r.Restarts)
 	require.GreaterOrEqual(t, r.Reconnects, uint64(c.Workers), "a restart disconnects everybody")
 	require.Positive(t, r.Resent)
+	require.Positive(t, r.Network.Duplicates)
 }
 
 func TestFullFleetRefuses(t *testing.T) {

@@ -48,7 +48,10 @@ func Usual(seed uint64) Config {
 
 // Counts are how often each fault happened.
 type Counts struct {
-	Connections, Duplicates, Breaks, Stalls uint64
+	Connections uint64 `json:"connections"`
+	Duplicates  uint64 `json:"heartbeats_duplicated"`
+	Breaks      uint64 `json:"connections_broken"`
+	Stalls      uint64 `json:"stalls"`
 }
 
 // Proxy is one listener in front of one scheduler.
