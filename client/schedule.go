@@ -49,13 +49,13 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
 	k.task = t
 	k.scratch = k.task.pack(&k.request, k.scratch[:0])
 	for {
-		l, err := k.once(ctx)
+		l, abandoned, err := k.once(ctx)
 		switch {
+		case abandoned:
+			return nil, err // the call belongs to its answer now
 		case err == nil && l != nil:
 			k.free()
 			return l, nil
-		case err != nil && k.state.Load() == callAbandoned:
-			return nil, err // the answer frees the call
 		case err != nil && !c.again(err):
 			k.free()
 			return nil, c.final("schedule "+t.ID, err)
@@ -94,34 +94,32 @@ func (k *placing) free() {
 }
 
 // once sends the request and waits for its answer. Neither a lease nor an error
-// means: ask again.
-func (k *placing) once(ctx context.Context) (*Lease, error) {
+// means: ask again. Once it is abandoned, k may be in use by another caller.
+func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error) {
 	k.state.Store(callWaiting)
 	conn, err := k.client.connected(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := conn.Start(ctx, &k.request, k.done); err != nil {
-		if k.client.again(err) {
-			return nil, k.client.lose(ctx, conn)
+	if err = conn.Start(ctx, &k.request, k.done); err == nil {
+		select {
+		case <-k.ready:
+		case <-ctx.Done():
+			if k.state.CompareAndSwap(callWaiting, callAbandoned) {
+				return nil, true, ctx.Err()
+			}
+			<-k.ready
 		}
-		return nil, err
+		err = k.err
 	}
-	select {
-	case <-k.ready:
-	case <-ctx.Done():
-		if k.state.CompareAndSwap(callWaiting, callAbandoned) {
-			return nil, ctx.Err()
-		}
-		<-k.ready
+	switch {
+	case k.client.again(err):
+		return nil, false, k.client.lose(ctx, conn)
+	case err != nil:
+		return nil, false, err
 	}
-	if k.err != nil && k.client.again(k.err) {
-		return nil, k.client.lose(ctx, conn)
-	}
-	if k.err != nil {
-		return nil, k.err
-	}
-	return k.client.usable(ctx, k.lease)
+	l, err = k.client.usable(ctx, k.lease)
+	return l, false, err
 }
 
 // answer runs on the connection's reader.
