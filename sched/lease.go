@@ -1,6 +1,10 @@
 package sched
 
-import "github.com/dtask/dtask-scheduler/wire"
+import (
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // Slots of the lease table are reused; the counter of a lease id carries the
 // slot in its low bits and above them how often the slot was used. So a lease
@@ -85,12 +89,6 @@ type adopted struct {
 	last wire.LeaseID
 }
 
-// claim is a lease as one worker reports it.
-type claim struct {
-	id     wire.LeaseID
-	worker int32
-}
-
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
 	slots   chunks[lease]
@@ -101,14 +99,14 @@ type leaseTable struct {
 	adopted map[wire.LeaseID]adopted
 	// rivals are further claims of a lease that lives under another worker. One
 	// of the two lies; each takes room on its own worker until that ends it.
-	rivals map[claim]adopted
+	rivals map[wire.LeaseID][]adopted
 }
 
 // find returns the slot of a live lease.
 func (t *leaseTable) find(id wire.LeaseID) (int32, bool) {
 	slot := id.Counter & leaseSlotMask
 	if slot < uint64(t.slots.n) {
-		if l := t.slots.at(int32(slot)); l.id == id && l.live() {
+		if l := t.slots.at(int32(slot)); l.id == id && l.live() && l.flags&leaseAdopted == 0 {
 			return int32(slot), true
 		}
 	}
@@ -125,35 +123,38 @@ func (t *leaseTable) findOn(id wire.LeaseID, n int32) (int32, bool) {
 	if slot, ok := t.find(id); ok && t.slots.at(slot).worker == n {
 		return slot, true
 	}
-	if len(t.rivals) != 0 {
-		if a, ok := t.rivals[claim{id, n}]; ok {
+	for _, a := range t.rivals[id] {
+		if t.slots.at(a.slot).worker == n {
 			return a.slot, true
 		}
 	}
 	return 0, false
 }
 
-// enter records a lease whose id does not name its slot.
-func (t *leaseTable) enter(slot int32, c claim, rival bool) {
+// enter gives a slot to a lease whose id does not name it.
+func (t *leaseTable) enter(slot int32, id wire.LeaseID, rival bool) {
 	a := adopted{slot: slot, last: t.slots.at(slot).id}
 	if rival {
-		t.rivals[c] = a
+		t.rivals[id] = append(t.rivals[id], a)
 	} else {
-		t.adopted[c.id] = a
+		t.adopted[id] = a
 	}
+	t.slots.at(slot).id = id
 }
 
-// leave forgets such a lease and returns the id that its slot gets back.
-func (t *leaseTable) leave(slot int32) wire.LeaseID {
+// leave gives the slot its own id back.
+func (t *leaseTable) leave(slot int32) {
 	l := t.slots.at(slot)
-	if a := t.adopted[l.id]; a.slot == slot {
-		delete(t.adopted, l.id)
-		return a.last
+	id := l.id
+	l.id = t.last(slot)
+	if a, ok := t.adopted[id]; ok && a.slot == slot {
+		delete(t.adopted, id)
+		return
 	}
-	c := claim{l.id, l.worker}
-	last := t.rivals[c].last
-	delete(t.rivals, c)
-	return last
+	t.rivals[id] = slices.DeleteFunc(t.rivals[id], func(a adopted) bool { return a.slot == slot })
+	if len(t.rivals[id]) == 0 {
+		delete(t.rivals, id)
+	}
 }
 
 // last returns the newest id of its own that a slot has carried.
@@ -162,10 +163,30 @@ func (t *leaseTable) last(slot int32) wire.LeaseID {
 	if l.flags&leaseAdopted == 0 {
 		return l.id
 	}
-	if a := t.adopted[l.id]; a.slot == slot {
+	if a, ok := t.adopted[l.id]; ok && a.slot == slot {
 		return a.last
 	}
-	return t.rivals[claim{l.id, l.worker}].last
+	for _, a := range t.rivals[l.id] {
+		if a.slot == slot {
+			return a.last
+		}
+	}
+	return l.id
+}
+
+// next returns the id of the next lease in a slot. It passes over an id that a
+// worker claims to hold although it was never granted.
+func (t *leaseTable) next(slot int32, g wire.Grantor) wire.LeaseID {
+	id := wire.LeaseID{Epoch: g.Epoch, Instance: g.Instance, Counter: t.last(slot).Counter}
+	for {
+		id.Counter = (id.Counter>>leaseSlotBits+1)<<leaseSlotBits | uint64(slot)
+		if len(t.adopted)+len(t.rivals) == 0 {
+			return id
+		}
+		if _, claimed := t.adopted[id]; !claimed && t.rivals[id] == nil {
+			return id
+		}
+	}
 }
 
 // past reports whether id was granted by this instance and has ended, and how

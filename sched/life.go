@@ -12,11 +12,7 @@ import (
 func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, content uint64) int32 {
 	slot := s.leases.take()
 	l := s.leases.slots.at(slot)
-	l.id = wire.LeaseID{
-		Epoch:    s.epoch,
-		Instance: s.cfg.Instance,
-		Counter:  (l.id.Counter>>leaseSlotBits+1)<<leaseSlotBits | uint64(slot),
-	}
+	l.id = s.leases.next(slot, s.Grantor())
 	l.write(m.Task, m.Owner, m.Group, m.Key, m.Resources)
 	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
 	l.reason, l.flags = wire.ReasonNone, 0
@@ -123,7 +119,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	}
 	s.clients.drop(l.client)
 	if l.flags&leaseAdopted != 0 {
-		l.id = s.leases.leave(slot)
+		s.leases.leave(slot)
 		reason = wire.ReasonNone // how that one ended is forgotten
 	}
 	l.state, l.reason, l.flags = wire.StateEnded, reason, 0
@@ -139,9 +135,8 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	}
 	_, rival := s.leases.find(r.Lease)
 	slot := s.leases.take()
-	s.leases.enter(slot, claim{r.Lease, n}, rival)
+	s.leases.enter(slot, r.Lease, rival)
 	l := s.leases.slots.at(slot)
-	l.id = r.Lease
 	l.write(r.Task, r.Owner, r.Group, nil, r.Resources)
 	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
 	l.reason, l.flags = wire.ReasonNone, leaseAdopted

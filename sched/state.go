@@ -67,7 +67,7 @@ func New(cfg Config) (*State, error) {
 		kits:     kitTable{},
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
-	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[claim]adopted{}
+	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
 	return s, nil
 }
 
