@@ -12,7 +12,7 @@ import (
 
 // everyRequest is one good frame of each kind that a peer may send.
 func everyRequest() [][]byte {
-	id := wire.LeaseID{Epoch: 1, Instance: 5, Counter: 1<<23 | 9}
+	id := wire.LeaseID{Epoch: 1, Instance: 5, Counter: 9}
 	record := wire.Record{Lease: id, Task: []byte("t"), Client: []byte("c"), Owner: []byte("o"),
 		Resources: wire.AppendResources(nil, map[string]int64{"cpu": 4})}
 	s := task("t", "gpu", "x")
