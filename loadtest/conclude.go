@@ -54,47 +54,55 @@ func (r *run) settle(ctx context.Context) error {
 // agree asks for the list of every worker until each is what the worker runs.
 // No task begins or ends meanwhile; reports may still be on their way.
 func (r *run) agree(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, agreeLimit)
+	defer cancel()
 	open := make([]int, len(r.workers))
 	for i := range open {
 		open[i] = i
 	}
 	var differences []string
-	err := r.wait(ctx, agreeLimit, func() bool {
-		open, differences = r.compare(ctx, open)
+	err := r.wait(bounded, agreeLimit, func() bool {
+		open, differences = r.compare(bounded, open)
 		return len(open) == 0
 	})
-	if errors.Is(err, errTime) {
-		for _, d := range differences {
-			r.judge.Broken(judge.Forgotten, "%s", d)
-		}
+	if err == nil || bounded.Err() == nil || ctx.Err() != nil {
+		return err
 	}
-	return err
+	for _, d := range differences {
+		r.judge.Broken(judge.Forgotten, "%s", d)
+	}
+	if n := len(open) - len(differences); n > 0 {
+		r.judge.Broken(judge.Unanswered, "the lists of %d workers were not answered in %v", n, agreeLimit)
+	}
+	return nil
 }
 
 // compare asks for the lists of some workers and returns those that differ, and
-// how.
+// how, and those that are not known when the context ends.
 func (r *run) compare(ctx context.Context, which []int) (open []int, differences []string) {
-	type verdict struct {
-		worker     int
-		difference string
-	}
-	verdicts := make(chan verdict, listWindow)
 	for len(which) > 0 {
 		some := which[:min(listWindow, len(which))]
+		found, told := r.compareSome(ctx, some)
+		open, differences = append(open, found...), append(differences, told...)
 		which = which[len(some):]
-		for _, i := range some {
-			r.ask(i, &wire.GetWorker{ID: r.fleet[i].id}, func(m wire.Message) { verdicts <- verdict{i, r.differs(i, m)} })
-		}
-		for range some {
-			select {
-			case v := <-verdicts:
-				if v.difference != "" {
-					open = append(open, v.worker)
-					differences = append(differences, v.difference)
-				}
-			case <-ctx.Done():
-				return which, differences
+	}
+	return open, differences
+}
+
+func (r *run) compareSome(ctx context.Context, which []int) (open []int, differences []string) {
+	verdicts := make([]chan string, len(which))
+	for n, i := range which {
+		verdicts[n] = make(chan string, 1)
+		r.ask(i, &wire.GetWorker{ID: r.fleet[i].id}, func(m wire.Message) { verdicts[n] <- r.differs(i, m) })
+	}
+	for n, i := range which {
+		select {
+		case difference := <-verdicts[n]:
+			if difference != "" {
+				open, differences = append(open, i), append(differences, difference)
 			}
+		case <-ctx.Done():
+			open = append(open, i)
 		}
 	}
 	return open, differences

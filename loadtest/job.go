@@ -168,17 +168,13 @@ func (j *job) refused(now int64, k *call, e *wire.Error) {
 	default:
 		s.run.judge.Broken(judge.Unexpected, "%v: %s was answered %v", j.task, k.step, e)
 	}
-	switch k.step {
-	case stepSchedule:
+	switch {
+	case k.step == stepSchedule:
 		s.counts.refuse(e.Code)
 		j.asked(now, k, false)
-	case stepRelease:
-		s.run.judge.Broken(judge.Unexpected, "%v: release was refused: %v", j.task, e)
-	default:
-		if !j.handed {
-			j.giveBack(now)
-			return
-		}
+	case k.step != stepRelease && !j.handed:
+		j.giveBack(now)
+		return
 	}
 	j.over()
 }

@@ -168,17 +168,6 @@ func (j *Judge) Violations() ([]Violation, int) {
 	return append([]Violation(nil), j.violations...), j.count
 }
 
-// Running returns how many tasks run on all workers.
-func (j *Judge) Running() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := 0
-	for i := range j.workers {
-		n += len(j.workers[i].running)
-	}
-	return n
-}
-
 // end moves a lease to over. Old ones are forgotten, the oldest first.
 func (j *Judge) end(id wire.LeaseID, l lease) {
 	if l.state == over {

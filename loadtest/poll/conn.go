@@ -1,16 +1,12 @@
 package poll
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
-
-// ErrClosed is returned for a connection that is closed already.
-var ErrClosed = errors.New("poll: the connection is closed")
 
 // Handler is told what happens to one connection.
 type Handler interface {

@@ -45,9 +45,11 @@ type Loop struct {
 	timers      wheel
 	pacer       Pacer
 	stopped     bool
+	ended       chan struct{} // closed when Run returns
 
-	mu     sync.Mutex // Guards posted, which other goroutines fill.
+	mu     sync.Mutex // Guards posted, which other goroutines fill, and closed.
 	posted []func()
+	closed bool // wake is no longer ours
 	taken  []func()
 }
 
@@ -66,6 +68,7 @@ func New(base time.Time) (*Loop, error) {
 		epoll: epoll, wake: wake, base: base,
 		events: make([]unix.EpollEvent, maxEvents),
 		input:  make([]byte, readSize),
+		ended:  make(chan struct{}),
 	}
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)}
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &ev); err != nil {
@@ -82,13 +85,16 @@ func (l *Loop) Now() int64 { return int64(time.Since(l.base)) }
 func (l *Loop) Pace(p Pacer) { l.pacer = p }
 
 // Post runs f on the loop. It may be called from any goroutine, and from the
-// loop itself, where f runs in the same round or the next.
+// loop itself, where f runs in the same round or the next. After the end of Run
+// it does nothing.
 func (l *Loop) Post(f func()) {
 	l.mu.Lock()
-	first := len(l.posted) == 0
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	l.posted = append(l.posted, f)
-	l.mu.Unlock()
-	if first {
+	if len(l.posted) == 1 {
 		var one [8]byte
 		binary.NativeEndian.PutUint64(one[:], 1)
 		_, _ = unix.Write(l.wake, one[:]) // a full counter wakes as well
@@ -96,10 +102,14 @@ func (l *Loop) Post(f func()) {
 }
 
 // Do runs f on the loop and waits for it. It must not be called from the loop.
+// After the end of Run it returns at once, and f does not run.
 func (l *Loop) Do(f func()) {
 	done := make(chan struct{})
 	l.Post(func() { f(); close(done) })
-	<-done
+	select {
+	case <-done:
+	case <-l.ended:
+	}
 }
 
 // Stop ends Run after the present round. Call it on the loop.
@@ -107,6 +117,7 @@ func (l *Loop) Stop() { l.stopped = true }
 
 // Run serves until Stop, then closes every connection without further calls.
 func (l *Loop) Run() error {
+	defer close(l.ended)
 	defer l.close()
 	for !l.stopped {
 		n, err := l.wait()
@@ -206,6 +217,9 @@ func (l *Loop) close() {
 			c.Close()
 		}
 	}
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	_ = unix.Close(l.wake)
 	_ = unix.Close(l.epoll)
 }

@@ -108,6 +108,14 @@ func TestEchoInPieces(t *testing.T) {
 	})
 }
 
+func TestDoAfterTheEnd(t *testing.T) {
+	l, err := New(time.Now())
+	require.NoError(t, err)
+	l.Post(l.Stop)
+	require.NoError(t, l.Run())
+	l.Do(func() { t.Error("nothing runs after the end") })
+}
+
 func TestPeerCloses(t *testing.T) {
 	ln, at := listen(t)
 	l := start(t)
@@ -130,16 +138,13 @@ func TestNobodyListens(t *testing.T) {
 }
 
 // alarm notes when it rings.
-type alarm struct {
-	loop  *Loop
-	rings chan [2]int64
-}
+type alarm struct{ rings chan [2]int64 }
 
 func (a *alarm) Ring(now int64, what uint64) { a.rings <- [2]int64{int64(what), now} }
 
 func TestTimersRingInOrderAndNotEarly(t *testing.T) {
 	l := start(t)
-	a := &alarm{l, make(chan [2]int64, 8)}
+	a := &alarm{make(chan [2]int64, 8)}
 	var base int64
 	l.Do(func() {
 		base = l.Now()
@@ -156,7 +161,7 @@ func TestTimersRingInOrderAndNotEarly(t *testing.T) {
 
 func TestTimerBeyondTheHorizon(t *testing.T) {
 	var w wheel
-	a := &alarm{rings: make(chan [2]int64, 1)}
+	a := &alarm{make(chan [2]int64, 1)}
 	const at = 3*wheelSize*tick + 17
 	w.add(timer{at, a, 1})
 	for now := int64(0); now < at; now += 50 * tick {
