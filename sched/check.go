@@ -139,12 +139,15 @@ func (s *State) checkTotals() error {
 			}
 		}
 	}
-	orphans := 0
+	claims := len(s.leases.adopted)
+	for _, r := range s.leases.rivals {
+		claims += len(r)
+	}
 	for slot := range int32(s.leases.slots.n) {
 		if l := s.leases.slots.at(slot); l.live() {
 			c.states[l.state]++
-			if l.flags&leaseOrphan != 0 {
-				orphans++
+			if l.flags&leaseAdopted != 0 {
+				claims--
 			}
 		}
 	}
@@ -152,8 +155,8 @@ func (s *State) checkTotals() error {
 		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, c.states,
 			s.count.presence, s.count.slots, s.count.used, s.count.states)
 	}
-	if n := len(s.leases.adopted) + len(s.leases.rivals); n < orphans {
-		return fmt.Errorf("%d orphans, %d leases adopted", orphans, n)
+	if claims != 0 {
+		return fmt.Errorf("%d adopted leases are kept that do not live", claims)
 	}
 	return nil
 }
