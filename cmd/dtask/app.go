@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
+	"runtime"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func (a *app) root() *cli.Command {
 	return &cli.Command{
 		Name:    "dtask",
 		Usage:   "place tasks on workers, and look at what is there",
-		Version: version(),
+		Version: fmt.Sprintf("%s (commit %s, built %s, %s)", version, commit, date, runtime.Version()),
 		Description: "Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 64 usage.\n\n" +
 			"Examples:\n" +
 			"  dtask demo                        see a whole system at work\n" +
@@ -122,25 +123,4 @@ func (a *app) dialAs(ctx context.Context, id string) (*client.Client, error) {
 		return nil, unreachable(a.addrs, err)
 	}
 	return c, nil
-}
-
-// version names the build: the module's version, the commit and its date.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	text := info.Main.Version
-	if text == "" || text == "(devel)" {
-		text = "dev"
-	}
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			text += " commit " + s.Value[:min(12, len(s.Value))]
-		case "vcs.time":
-			text += " of " + s.Value
-		}
-	}
-	return text
 }

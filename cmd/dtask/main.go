@@ -9,6 +9,13 @@ import (
 	"syscall"
 )
 
+// Set by the linker.
+var (
+	version = "dev"
+	commit  = "unknown"
+	date    = "unknown"
+)
+
 func main() { os.Exit(execute()) }
 
 // execute runs the command line of this process until it is done or interrupted.

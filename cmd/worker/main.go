@@ -15,6 +15,13 @@ import (
 	"github.com/dtask/dtask-scheduler/agent"
 )
 
+// Set by the linker.
+var (
+	version = "dev"
+	commit  = "unknown"
+	date    = "unknown"
+)
+
 // stopTimeout bounds how long the scheduler is waited for at the end.
 const stopTimeout = time.Second
 

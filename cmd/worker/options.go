@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +55,7 @@ func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 		return o, 2, true
 	}
 	if o.version {
-		fmt.Fprintln(stdout, "worker", version())
+		fmt.Fprintf(stdout, "worker %s (commit %s, built %s, %s)\n", version, commit, date, runtime.Version())
 		return o, 0, true
 	}
 	if !given(f, "detect-tags") {
@@ -158,19 +158,4 @@ func (r resources) Set(list string) error {
 		r[name] = amount
 	}
 	return nil
-}
-
-// version names the build.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" || s.Key == "vcs.time" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
