@@ -195,7 +195,7 @@ func (a *agent) lie() {
 		m := a.book.Register()
 		m.Seq = seq
 		for i := range w.between(1, 5) {
-			id.Counter += uint64(i) << 40 // one that was never given
+			id.Counter += uint64(i) // perhaps one that will be given next
 			m.Leases = append(m.Leases, wire.Record{Lease: id, Task: fmt.Append(nil, "lie", i)})
 		}
 		a.send(m)

@@ -43,3 +43,25 @@ func TestALiarCannotOverbookAnotherWorker(t *testing.T) {
 	s.settled()
 	require.Equal(t, "w1", s.place(c2).lease.worker)
 }
+
+// A worker that claimed an id which was not granted yet made the scheduler
+// grant it a second time.
+func TestALiarCannotTakeTheNextID(t *testing.T) {
+	s := newScript(t)
+	s.join("w1", 2)
+	c1 := s.client("c1")
+	first := s.place(c1)
+	liar := s.join("w2", 1)
+	next, later := first.lease.id, first.lease.id
+	next.Counter++
+	later.Counter += 2
+	s.lists(liar, next, later)
+	second := s.place(c1)
+	require.Equal(t, "w1", second.lease.worker)
+	s.runs(second)
+	s.lists(liar)
+	require.Equal(t, wire.StateBegun, s.renewal(second).State)
+	s.ends(second)
+	s.settled()
+	require.Equal(t, wire.LeaseStatus{State: wire.StateEnded, Reason: wire.ReasonOK}, s.renewal(second))
+}
