@@ -41,7 +41,6 @@ type cycle struct {
 	begun    wire.Begun
 	end      wire.End
 	tags     [][]byte
-	seqs     map[int32]uint32
 	n        int
 }
 

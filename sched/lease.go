@@ -55,10 +55,6 @@ func (l *lease) owner() []byte { return l.body[l.taskLen:][:l.ownerLen] }
 
 func (l *lease) group() []byte { return l.body[int(l.taskLen)+int(l.ownerLen):][:l.groupLen] }
 
-func (l *lease) resources() []byte {
-	return l.body[int(l.taskLen)+int(l.ownerLen)+int(l.groupLen)+int(l.keyLen):]
-}
-
 // key returns what the lease is idempotent by.
 func (l *lease) key() []byte {
 	if l.keyLen == 0 {
