@@ -271,6 +271,17 @@ func (t *truth) judge(w *World) {
 	t.touched = t.touched[:0]
 }
 
+// outstanding counts the leases on an agent that run or may begin, even if
+// nobody holds them now: a client that lost the answer may ask again.
+func (t *truth) outstanding(a *agent) (n int) {
+	for _, l := range t.list {
+		if l.agent == a && (l.running || l.incarnation == a.book.Incarnation() && l.sworn != l.incarnation && (!l.over || l.wanted())) {
+			n++
+		}
+	}
+	return n
+}
+
 // judgeAgent counts what runs on an agent and what may still begin there.
 func (t *truth) judgeAgent(w *World, a *agent) {
 	running, able := 0, 0
@@ -298,7 +309,7 @@ func (t *truth) judgeAgent(w *World, a *agent) {
 		w.fail("A: %d tasks run on %s, which has %d slots", running, a.name(), a.slots)
 	}
 	a.most = max(running, int(a.slots))
-	if a.announced && len(a.open) <= int(a.slots) {
+	if a.cut && a.announced && t.outstanding(a) <= int(a.slots) {
 		a.cut = false
 	}
 	if running+able > int(a.slots) && !a.loose() {
