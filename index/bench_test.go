@@ -59,6 +59,7 @@ func BenchmarkParts(b *testing.B) {
 		{"Least", func(n int) { f.x.Least(f.requirements[n%50]) }},
 		{"Give", func(n int) { f.x.Give(f.running[n%5_000], f.slots[f.running[n%5_000]].load()) }},
 		{"SetLoad", func(n int) { f.x.SetLoad(f.running[n%5_000], uint32(n)<<17) }},
+		{"SetLoadUnchanged", func(n int) { f.x.SetLoad(f.running[n%5_000], f.x.LoadOf(f.running[n%5_000])) }},
 		{"SetEligible", func(n int) { f.x.SetEligible(f.running[n%5_000], true) }},
 	}
 	for _, p := range parts {
@@ -138,7 +139,8 @@ func BenchmarkEvictedRequirement(b *testing.B) {
 	}
 }
 
-// BenchmarkJoin is the time and the memory of one idle worker that joins, the tags drawn before.
+// BenchmarkJoin is the time and the memory of one idle worker that joins and may be chosen from
+// then on, the tags drawn before.
 func BenchmarkJoin(b *testing.B) {
 	for _, c := range []struct {
 		name    string
@@ -163,6 +165,7 @@ func BenchmarkJoin(b *testing.B) {
 					if err := x.Put(Worker(w), tags); err != nil {
 						b.Fatal(err)
 					}
+					x.SetEligible(Worker(w), true)
 				}
 				b.StopTimer()
 				b.ReportMetric(float64(liveBytes()-before)/float64(c.workers), "B/worker")

@@ -2,12 +2,11 @@ package index
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// Check examines the whole index (invariant I6) and returns the first contradiction: seats, keys and
+// Check examines the whole index (invariant I6) and returns the first contradiction: heaps, keys and
 // minima against the records, bitmaps against the sets of tags, the layout and its order, the cache
 // and its bounds, and every cached list of matches that claims to be up to date against a scan. It
 // takes time in proportion to workers times tags, and cached requirements times profiles.
@@ -22,7 +21,7 @@ func (x *Index) Check() error {
 	return nil
 }
 
-// checkWorkers compares records with seats and keys.
+// checkWorkers compares records with the entries of heaps.
 func (x *Index) checkWorkers() error {
 	known := roaring.New()
 	stamps := make(map[uint32]Worker)
@@ -35,12 +34,12 @@ func (x *Index) checkWorkers() error {
 		if int(m.profile) > len(x.profiles) || x.profiles[m.profile-1] == nil {
 			return fmt.Errorf("worker %d: no profile %d", w, m.profile-1)
 		}
-		p := x.profiles[m.profile-1]
-		if int(m.seat) >= len(p.workers) || p.workers[m.seat] != w {
-			return fmt.Errorf("worker %d does not sit in seat %d of profile %d", w, m.seat, p.number)
+		h := x.profiles[m.profile-1].heap
+		if m.place != absent && (int(m.place) >= len(h) || h[m.place].worker != w) {
+			return fmt.Errorf("worker %d does not stand in place %d of its heap", w, m.place)
 		}
-		if key := p.keys[m.seat]; key != keyAbsent && key != makeKey(m.load, m.stamp, w) {
-			return fmt.Errorf("worker %d: key %x for load %d, stamp %d", w, key, m.load, m.stamp)
+		if key := makeKey(m.load, m.stamp, w); m.place != absent && h[m.place].key != key {
+			return fmt.Errorf("worker %d: key %x for load %d, stamp %d", w, h[m.place].key, m.load, m.stamp)
 		}
 		if m.load > Full || m.stamp > x.stamp {
 			return fmt.Errorf("worker %d: load %d or stamp %d is out of range", w, m.load, m.stamp)
@@ -56,56 +55,39 @@ func (x *Index) checkWorkers() error {
 	return nil
 }
 
-// checkProfiles examines each tournament and the places where profiles stand.
+// checkProfiles examines each heap and the places where profiles stand.
 func (x *Index) checkProfiles() error {
-	count, seats := 0, 0
+	members, eligible := make([]int, len(x.profiles)), make([]int, len(x.profiles))
+	for _, m := range x.workers {
+		if m.profile != 0 {
+			members[m.profile-1]++
+			if m.place != absent {
+				eligible[m.profile-1]++
+			}
+		}
+	}
+	count := 0
 	for i, p := range x.profiles {
 		if p == nil {
 			continue
 		}
-		count, seats = count+1, seats+len(p.workers)
+		count++
 		if p.number != uint32(i) || x.bySet[p.set] != p || x.layout.profiles[p.slot] != p {
 			return fmt.Errorf("profile %d is not where it is looked for", i)
 		}
-		if len(p.workers) == 0 {
-			return fmt.Errorf("profile %d has no workers", i)
+		if p.members == 0 || p.members != members[i] || len(p.heap) != eligible[i] {
+			return fmt.Errorf("profile %d counts %d workers of %d, and in its heap %d of %d",
+				i, p.members, members[i], len(p.heap), eligible[i])
 		}
-		if err := p.tournament.check(); err != nil {
-			return fmt.Errorf("profile %d: %w", i, err)
+		for c := 1; c < len(p.heap); c++ {
+			if p.heap[c].key < p.heap[(c-1)/2].key {
+				return fmt.Errorf("profile %d: entry %d of the heap is below its parent", i, c)
+			}
 		}
 	}
 	if count != x.profileCount || count != len(x.bySet) || count+len(x.freeNums) != len(x.profiles) {
 		return fmt.Errorf("%d profiles, counted as %d, %d by set, %d free of %d",
 			count, x.profileCount, len(x.bySet), len(x.freeNums), len(x.profiles))
-	}
-	if seats != x.Len() {
-		return fmt.Errorf("%d seats for %d workers", seats, x.Len())
-	}
-	return nil
-}
-
-// check compares the levels with the keys.
-func (t *tournament) check() error {
-	if len(t.keys) != len(t.workers) {
-		return fmt.Errorf("%d keys for %d workers", len(t.keys), len(t.workers))
-	}
-	level := t.keys
-	for l, above := range t.levels {
-		if len(level) <= fan || len(above) != (len(level)+fan-1)/fan {
-			return fmt.Errorf("level %d has %d minima over %d keys", l, len(above), len(level))
-		}
-		for i, least := range above {
-			if want := slices.Min(level[i*fan : min(len(level), i*fan+fan)]); least != want {
-				return fmt.Errorf("level %d: minimum %d is %x, not %x", l, i, least, want)
-			}
-		}
-		level = above
-	}
-	if len(level) > fan {
-		return fmt.Errorf("a level over %d keys is missing", len(level))
-	}
-	if t.top != slices.Min(level) {
-		return fmt.Errorf("top is %x, not %x", t.top, slices.Min(level))
 	}
 	return nil
 }
@@ -113,15 +95,17 @@ func (t *tournament) check() error {
 // checkTags rebuilds the bitmaps from the profiles.
 func (x *Index) checkTags() error {
 	workers, profiles := map[uint32]*roaring.Bitmap{}, map[uint32]*roaring.Bitmap{}
-	for _, p := range x.bySet {
+	for i, m := range x.workers {
+		if m.profile == 0 {
+			continue
+		}
+		p := x.profiles[m.profile-1]
 		p.set.eachNotIn("", func(n uint32) {
 			if workers[n] == nil {
 				workers[n], profiles[n] = roaring.New(), roaring.New()
 			}
 			profiles[n].Add(p.number)
-			for _, w := range p.workers {
-				workers[n].Add(uint32(w))
-			}
+			workers[n].Add(uint32(i))
 		})
 	}
 	for n, t := range x.tags.tags {

@@ -12,7 +12,7 @@ func (x *Index) checkLayout() error {
 	for slot, p := range l.profiles {
 		top := uint64(keyAbsent)
 		if p != nil {
-			held, top = held+1, p.top
+			held, top = held+1, p.heap.top()
 		}
 		if l.tops[slot] != top {
 			return fmt.Errorf("slot %d: top is %x, not %x", slot, l.tops[slot], top)
@@ -134,6 +134,12 @@ func (x *Index) checkMatches() error {
 		want.fill(slots)
 		if !slices.Equal(r.groups, want.groups) || !slices.Equal(r.matches, want.matches) {
 			return fmt.Errorf("requirement %q lists %v in %v, not slots %v", r.tags, r.matches, r.groups, slots)
+		}
+		if want.listFew(); !slices.Equal(r.few, want.few) {
+			return fmt.Errorf("requirement %q lists few slots %v, not %v", r.tags, r.few, want.few)
+		}
+		if r.winner != noSlot && !slices.Contains(slots, r.winner) {
+			return fmt.Errorf("requirement %q: the winner in slot %d does not match", r.tags, r.winner)
 		}
 	}
 	return nil

@@ -47,10 +47,11 @@ type Index struct {
 	slots    []uint32
 }
 
-// A record is what the index knows of a worker beside its key: 16 bytes.
+// A record is what the index knows of a worker: 16 bytes. The place in a forgotten one is not absent,
+// so that every change of an unknown worker looks for a profile, and panics.
 type record struct {
 	profile uint32 // its number plus one; 0 when the worker is unknown
-	seat    uint32 // in the tournament of the profile
+	place   uint32 // in the heap of the profile; absent when the worker is ineligible
 	load    uint32
 	stamp   uint32 // neverGiven, or the larger the later
 }
@@ -100,13 +101,10 @@ func (x *Index) Put(w Worker, tags []string) error {
 	case p == old:
 		return nil
 	}
-	key := uint64(keyAbsent)
 	if old == nil {
 		x.admit(w)
-	} else {
-		key = old.keys[x.workers[w].seat]
 	}
-	x.join(w, p, old, key)
+	x.join(w, p, old)
 	return nil
 }
 
@@ -126,7 +124,11 @@ func (x *Index) Remove(w Worker) {
 // It panics if the worker is unknown.
 func (x *Index) SetLoad(w Worker, load uint32) {
 	m := &x.workers[w]
-	m.load = min(load, Full)
+	load = min(load, Full)
+	if m.load == load && m.profile != 0 {
+		return
+	}
+	m.load = load
 	x.rekey(w, m)
 }
 
@@ -145,11 +147,16 @@ func (x *Index) Give(w Worker, load uint32) {
 // SetEligible says whether Least may choose the worker. It panics if the worker is unknown.
 func (x *Index) SetEligible(w Worker, ok bool) {
 	m := &x.workers[w]
-	key := uint64(keyAbsent)
-	if ok {
-		key = makeKey(m.load, m.stamp, w)
+	p := x.profiles[m.profile-1]
+	switch {
+	case ok == (m.place != absent):
+		return
+	case ok:
+		p.heap.add(entry{makeKey(m.load, m.stamp, w), w}, x.workers)
+	default:
+		p.heap.remove(int(m.place), x.workers)
 	}
-	x.setKey(x.profiles[m.profile-1], m.seat, key)
+	x.layout.setTop(p.slot, p.heap.top())
 }
 
 // Known reports whether the worker was added and not removed.
@@ -157,8 +164,7 @@ func (x *Index) Known(w Worker) bool { return int(w) < len(x.workers) && x.worke
 
 // Eligible reports whether the worker is known and eligible.
 func (x *Index) Eligible(w Worker) bool {
-	p := x.profileOf(w)
-	return p != nil && p.keys[x.workers[w].seat] != keyAbsent
+	return x.Known(w) && x.workers[w].place != absent
 }
 
 // LoadOf returns the load of a worker, Full if it is unknown.
@@ -180,18 +186,18 @@ func (x *Index) profileOf(w Worker) *profile {
 	return x.profiles[x.workers[w].profile-1]
 }
 
-// rekey brings the key of an eligible worker up to date with its record.
+// rekey brings the key of an eligible worker up to date with its record, and the minima above the
+// heap if the worker was or becomes the first of it.
 func (x *Index) rekey(w Worker, m *record) {
-	p := x.profiles[m.profile-1]
-	if p.keys[m.seat] != keyAbsent {
-		x.setKey(p, m.seat, makeKey(m.load, m.stamp, w))
+	place := m.place
+	if place == absent {
+		return
 	}
-}
-
-// setKey changes a key and the minima above it.
-func (x *Index) setKey(p *profile, seat uint32, key uint64) {
-	p.tournament.set(int(seat), key)
-	x.layout.setTop(p.slot, p.top)
+	p := x.profiles[m.profile-1]
+	p.heap.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, x.workers)
+	if place == 0 || m.place == 0 {
+		x.layout.setTop(p.slot, p.heap.top())
+	}
 }
 
 // renumber gives the stamped workers the stamps 1, 2, ... in the same order.

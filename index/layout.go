@@ -15,10 +15,11 @@ const (
 
 // A profile is a distinct set of tags and the workers that have it.
 type profile struct {
-	tournament
-	set    tagset
-	number uint32 // in the bitmaps of the tags and in Index.profiles
-	slot   uint32 // in the layout
+	heap    heap
+	set     tagset
+	members int    // workers, eligible or not
+	number  uint32 // in the bitmaps of the tags and in Index.profiles
+	slot    uint32 // in the layout
 }
 
 // A layout gives profiles slots, such that profiles which are close in the order of their tag sets
@@ -187,7 +188,7 @@ func (l *layout) place(p *profile, b uint32) {
 	p.slot = b*blockSlots + uint32(i)
 	l.profiles[p.slot] = p
 	l.changes.add(p.slot)
-	l.setTop(p.slot, p.top)
+	l.setTop(p.slot, p.heap.top())
 }
 
 // lift takes a profile out of its slot.

@@ -48,7 +48,7 @@ func (x *Index) createTags(tags []string, old *profile) error {
 
 // freedBy counts the tags that die when one worker changes from the profile old to the given tags.
 func (x *Index) freedBy(old *profile, tags []string) int {
-	if old == nil || len(old.workers) > 1 {
+	if old == nil || old.members > 1 {
 		return 0
 	}
 	freed := 0
@@ -64,7 +64,6 @@ func (x *Index) freedBy(old *profile, tags []string) int {
 // newProfile makes a profile without workers. One of them must join before anything else happens.
 func (x *Index) newProfile(set tagset) *profile {
 	p := &profile{set: set, number: uint32(len(x.profiles))}
-	p.top = keyAbsent
 	if last := len(x.freeNums) - 1; last >= 0 {
 		p.number, x.freeNums = x.freeNums[last], x.freeNums[:last]
 		x.profiles[p.number] = p
@@ -96,12 +95,14 @@ func (x *Index) admit(w Worker) {
 	for int(w) >= len(x.workers) {
 		x.workers = append(x.workers, record{})
 	}
-	x.workers[w] = record{load: Full, stamp: neverGiven}
+	x.workers[w] = record{place: absent, load: Full, stamp: neverGiven}
 	x.known.Add(uint32(w))
 }
 
-// join moves a worker with its key from a profile, nil for none, to another.
-func (x *Index) join(w Worker, p, old *profile, key uint64) {
+// join moves a worker from a profile, nil for none, to another.
+func (x *Index) join(w Worker, p, old *profile) {
+	m := &x.workers[w]
+	eligible := m.place != absent
 	var left tagset
 	if old != nil {
 		left = old.set
@@ -111,19 +112,16 @@ func (x *Index) join(w Worker, p, old *profile, key uint64) {
 	if old != nil {
 		x.leave(w, old)
 	}
-	m := &x.workers[w]
-	m.seat, m.profile = uint32(p.add(w, key)), p.number+1
-	x.layout.setTop(p.slot, p.top)
+	m.profile = p.number + 1
+	p.members++
+	x.SetEligible(w, eligible)
 }
 
-// leave frees the seat of a worker, and the profile if it was the last one there.
+// leave takes a worker out of its profile, and frees the profile if it was the last one there.
 func (x *Index) leave(w Worker, p *profile) {
-	seat := x.workers[w].seat
-	if other, moved := p.tournament.remove(int(seat)); moved {
-		x.workers[other].seat = seat
-	}
-	x.layout.setTop(p.slot, p.top)
-	if len(p.workers) == 0 {
+	x.SetEligible(w, false)
+	p.members--
+	if p.members == 0 {
 		x.dropProfile(p)
 	}
 }

@@ -1,10 +1,6 @@
 package index
 
-import (
-	"math/bits"
-
-	"github.com/RoaringBitmap/roaring/v2"
-)
+import "github.com/RoaringBitmap/roaring/v2"
 
 // Lookup returns the requirement cached under a caller's key, nil if there is none. It does not
 // allocate.
@@ -44,27 +40,15 @@ func (x *Index) Intern(key []byte, tags []string) *Requirement {
 func (x *Index) Least(r *Requirement) (Worker, bool) {
 	x.refresh(r)
 	l := &x.layout
-	least, block, matching := uint64(keyFull), uint32(0), uint16(0)
-	for i, g := range r.groups {
-		if l.groupLeast[g] >= least {
-			continue
-		}
-		m := &r.matches[i]
-		for left := m.blocks; left != 0; left &= left - 1 {
-			i := uint32(bits.TrailingZeros16(left)) % groupBlocks
-			b := g*groupBlocks + i
-			if l.blockLeast[b] >= least {
-				continue
-			}
-			if top := l.leastAmong(b, m.slots[i]); top < least {
-				least, block, matching = top, b, m.slots[i]
-			}
-		}
+	if len(r.few) > 0 {
+		r.winner = l.leastAmong(r.few)
+	} else {
+		l.search(r)
 	}
-	if least == keyFull {
+	if r.winner == noSlot || l.tops[r.winner] >= keyFull {
 		return 0, false
 	}
-	return l.holder(block, matching, least).winner(), true
+	return l.profiles[r.winner].heap[0].worker, true
 }
 
 // refresh brings a requirement up to date if anything changed since its last use.

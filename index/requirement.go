@@ -2,9 +2,18 @@ package index
 
 import (
 	"encoding/binary"
+	"math"
+	"math/bits"
 	"slices"
 	"strings"
 )
+
+// fewSlots is the number of matching profiles up to which Least looks at all of them instead of
+// walking groups and blocks.
+const fewSlots = 128
+
+// noSlot stands for no slot of the layout.
+const noSlot = math.MaxUint32
 
 // A Requirement is a set of tags that was asked for, with the profiles that have all of them. It
 // belongs to the Index that made it and is valid until the next Intern there.
@@ -21,6 +30,8 @@ type Requirement struct {
 	seen    uint64   // changes of the layout that matches includes
 	groups  []uint32 // the groups of the layout that hold matching profiles, ascending
 	matches []match  // the profiles, group by group as in groups
+	few     []uint32 // the slots of all matches; empty when there are more than fewSlots
+	winner  uint32   // the slot that Least found last, noSlot when the matches changed since
 
 	aliases      []string     // the callers' keys in the cache, oldest first
 	newer, older *Requirement // the list of the cache by last use
@@ -117,8 +128,36 @@ func (x *Index) bring(r *Requirement) {
 			r.mark(slot, r.matchesProfile(x.layout.profiles[slot]))
 		}
 	}
+	r.listFew()
 	r.seen, r.built = next, true
 	x.cache.resized(r, before)
+}
+
+// listFew notes the slots of the matches if they are few.
+func (r *Requirement) listFew() {
+	r.winner, r.few = noSlot, r.few[:0]
+	if r.more(fewSlots) {
+		return
+	}
+	for i, g := range r.groups {
+		for b, slots := range r.matches[i].slots {
+			for ; slots != 0; slots &= slots - 1 {
+				r.few = append(r.few, g*groupSlots+uint32(b*blockSlots+bits.TrailingZeros16(slots)))
+			}
+		}
+	}
+}
+
+// more reports whether there are more than n matching profiles.
+func (r *Requirement) more(n int) bool {
+	for i := range r.matches {
+		for _, slots := range r.matches[i].slots {
+			if n -= bits.OnesCount16(slots); n < 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // resolve finds the numbers of the tags. Numbers may have gone to other tags since the last time,
@@ -166,7 +205,7 @@ func (x *Index) build(r *Requirement) {
 }
 
 // drop forgets the matches.
-func (r *Requirement) drop() { r.groups, r.matches, r.built = nil, nil, false }
+func (r *Requirement) drop() { r.groups, r.matches, r.few, r.built = nil, nil, nil, false }
 
 // fill sets the matches to the profiles in the given slots, which ascend.
 func (r *Requirement) fill(slots []uint32) {

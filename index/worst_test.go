@@ -181,6 +181,23 @@ func TestListsOfManyRequirementsStayWithinTheirBudget(t *testing.T) {
 	require.Equal(t, len(everybody.groups), f.x.cache.matches, "the list in use stays, alone")
 }
 
+func TestIneligibleWorkersLeaveTheHeap(t *testing.T) {
+	x := New(Config{})
+	for w := range Worker(100) {
+		put(t, x, w, uint32(w*37%100), "a")
+	}
+	p := x.profileOf(0)
+	for left := 99; left >= 0; left-- {
+		x.SetEligible(Worker(left*61%100), false)
+		require.Len(t, p.heap, left)
+		require.NoError(t, x.Check())
+	}
+	requireNobody(t, x, "a")
+	x.SetLoad(42, 7)
+	x.SetEligible(42, true)
+	requireLeast(t, x, 42, "a")
+}
+
 func TestMemoryOfAProfileShrinksWithIt(t *testing.T) {
 	x := New(Config{})
 	for w := range Worker(10_000) {
@@ -190,8 +207,7 @@ func TestMemoryOfAProfileShrinksWithIt(t *testing.T) {
 		x.Remove(w)
 	}
 	p := x.profileOf(9_990)
-	require.LessOrEqual(t, cap(p.keys), 4*shrinkFrom)
-	require.LessOrEqual(t, cap(p.workers), 4*shrinkFrom)
+	require.LessOrEqual(t, cap(p.heap), 4*shrinkFrom)
 	requireLeast(t, x, 9_990, "a")
 }
 
