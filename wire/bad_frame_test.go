@@ -149,7 +149,7 @@ func TestHeadWithoutKindOrRequest(t *testing.T) {
 // An unknown kind is told from a broken frame, and keeps its request id.
 func TestUnknownKind(t *testing.T) {
 	var d Decoder
-	for _, kind := range []uint64{0, 17, 63, 79, 255, 256, math.MaxUint64} {
+	for _, kind := range []uint64{0, 23, 63, 85, 255, 256, math.MaxUint64} {
 		_, request, err := d.Decode(pack(t, kind, 77, "x", map[string]any{"a": []int{1}}))
 		var refused *Error
 		require.ErrorAs(t, err, &refused)

@@ -50,6 +50,14 @@ func number16[T ~uint16](name string, value *T) field { return number(name, valu
 func number32(name string, value *uint32) field       { return number(name, value, math.MaxUint32) }
 func number64(name string, value *uint64) field       { return number(name, value, math.MaxUint64) }
 
+// limit is the field of that name in a request for a page.
+func limit(value *uint32) field { return number("limit", value, MaxPage) }
+
+// boolean is a field that is true or false.
+func boolean(name string, value *bool) field {
+	return field{name, leaf{func(r *reader, name string) { r.bool(name) }, value}}
+}
+
 // priority is the field of that name.
 func priority(value *int32) field {
 	return field{"priority", leaf{func(r *reader, name string) { r.int(name, MaxPriority) }, value}}

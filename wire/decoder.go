@@ -23,6 +23,8 @@ type Decoder struct {
 	released  Released
 	promised  Promised
 	heartbeat Heartbeat
+	beat      Beat
+	beatAck   BeatAck
 	begun     Begun
 	end       End
 	ended     Ended

@@ -23,25 +23,37 @@ const (
 	KindListWorkers Kind = 14
 	KindGetWorker   Kind = 15
 	KindGetStats    Kind = 16
+	KindBeat        Kind = 17
+	KindCordon      Kind = 18
+	KindListLeases  Kind = 19
+	KindListTags    Kind = 20
+	KindListEvents  Kind = 21
+	KindListEnded   Kind = 22
 )
 
 // What the scheduler sends.
 const (
-	KindHelloOK    Kind = 64
-	KindError      Kind = 65
-	KindPong       Kind = 66
-	KindPlaced     Kind = 67
-	KindPlacedAll  Kind = 68
-	KindRenewed    Kind = 69
-	KindReleased   Kind = 70
-	KindRegistered Kind = 71
-	KindEnded      Kind = 72
-	KindRevoke     Kind = 73
-	KindSuperseded Kind = 74
-	KindGone       Kind = 75
-	KindWorkers    Kind = 76
-	KindWorker     Kind = 77
-	KindStats      Kind = 78
+	KindHelloOK     Kind = 64
+	KindError       Kind = 65
+	KindPong        Kind = 66
+	KindPlaced      Kind = 67
+	KindPlacedAll   Kind = 68
+	KindRenewed     Kind = 69
+	KindReleased    Kind = 70
+	KindRegistered  Kind = 71
+	KindEnded       Kind = 72
+	KindRevoke      Kind = 73
+	KindSuperseded  Kind = 74
+	KindGone        Kind = 75
+	KindWorkers     Kind = 76
+	KindWorker      Kind = 77
+	KindStats       Kind = 78
+	KindBeatAck     Kind = 79
+	KindCordoned    Kind = 80
+	KindLeases      Kind = 81
+	KindTags        Kind = 82
+	KindEvents      Kind = 83
+	KindEndedLeases Kind = 84
 )
 
 // FirstAnswer is the lowest kind that only the scheduler may send.

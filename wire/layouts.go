@@ -2,7 +2,7 @@ package wire
 
 // layouts holds the layout of each hot kind at its number. The fields' names
 // are those of docs/protocol.md and of errors.
-var layouts = [KindStats + 1]layout{
+var layouts = [...]layout{
 	KindPing:      {read: func(d *Decoder, _ int) Message { return &d.ping }},
 	KindPong:      {read: func(d *Decoder, _ int) Message { return &d.pong }},
 	KindSchedule:  {fields: scheduleFields, required: scheduleRequired, read: readSchedule},
@@ -15,6 +15,8 @@ var layouts = [KindStats + 1]layout{
 	KindReleased:  {fields: []string{"code", "reason"}, required: 2, read: readReleased},
 	KindPromised:  {fields: []string{"handle", "epoch", "instance"}, required: 3, read: readPromised},
 	KindHeartbeat: {fields: []string{"handle", "seq", "external"}, required: 3, read: readHeartbeat},
+	KindBeat:      {fields: beatFields, required: len(beatFields), read: readBeat},
+	KindBeatAck:   {fields: beatAckFields, required: len(beatAckFields), read: readBeatAck},
 	KindBegun:     {fields: []string{"handle", "seq", "record"}, required: 3, read: readBegun},
 	KindEnd:       {fields: []string{"handle", "seq", "lease", "outcome"}, required: 4, read: readEnd},
 	KindEnded:     {read: func(d *Decoder, _ int) Message { return &d.ended }},

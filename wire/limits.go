@@ -10,6 +10,7 @@ const (
 	MaxID               = 128     // bytes of an id: client, worker, task, owner, group
 	MaxAddress          = 256     // bytes of a worker's address
 	MaxTag              = 256     // bytes of a tag
+	MaxReason           = 256     // bytes of the reason for a cordon
 	MaxToken            = 512     // bytes of a token
 	MaxFeatures         = 32      // features that a peer may name in hello
 	MaxText             = 1024    // bytes of a word or sentence of the scheduler

@@ -211,105 +211,28 @@ type Deregister struct {
 // Gone acknowledges Deregister.
 type Gone struct{}
 
-// ListWorkers asks for a page of workers in order of their ids.
-type ListWorkers struct {
-	After string   // ids greater than this; "" from the start
-	Limit uint32   // rows, at most MaxPage; 0 means MaxPage
-	Tags  []string // only workers that have all of these
-	State string   // online, suspicious, offline or "" for all
-}
-
-// WorkerInfo describes one worker.
-type WorkerInfo struct {
-	ID          string
-	Address     string
-	Tags        []string
-	State       string   // online, suspicious, offline
-	Flags       []string // http, connecting, overcommitted, tags_omitted
-	Slots       uint32
-	Taken       uint32 // slots taken by leases
-	External    uint32 // tasks outside any lease
-	Incarnation uint64
-	SeenMS      uint64 // milliseconds since the last report
-	Resources   map[string]int64
-}
-
-// Workers answers ListWorkers. Next is the After of the next page, "" at the
-// end.
-type Workers struct {
-	Rows []WorkerInfo
-	Next string
-}
-
-// GetWorker asks for one worker with its leases.
-type GetWorker struct {
-	ID string
-}
-
-// LeaseInfo describes one live lease.
-type LeaseInfo struct {
-	Lease    LeaseID
-	Task     string
-	Client   string
-	Owner    string
-	Group    string
-	Priority int32
-	State    State
-	AgeMS    uint64 // milliseconds since the grant or adoption
-}
-
-// Worker answers GetWorker; at most MaxPage leases are listed.
-type Worker struct {
-	Info   WorkerInfo
-	Leases []LeaseInfo
-}
-
-// GetStats asks for Stats.
-type GetStats struct{}
-
-// Stats are totals of the moment and counters since the start.
-type Stats struct {
-	Grantor    Grantor
-	Online     uint32
-	Suspicious uint32
-	Offline    uint32
-	Slots      uint64 // of online workers
-	Used       uint64 // of online workers, leases and external load
-	Granted    uint32 // leases by state
-	AskedBack  uint32
-	Begun      uint32
-	Assumed    uint32
-	Counters   map[string]uint64
-}
-
-func (*Hello) Kind() Kind       { return KindHello }
-func (*HelloOK) Kind() Kind     { return KindHelloOK }
-func (*Error) Kind() Kind       { return KindError }
-func (*Ping) Kind() Kind        { return KindPing }
-func (*Pong) Kind() Kind        { return KindPong }
-func (*Schedule) Kind() Kind    { return KindSchedule }
-func (*Placed) Kind() Kind      { return KindPlaced }
-func (*Batch) Kind() Kind       { return KindBatch }
-func (*PlacedAll) Kind() Kind   { return KindPlacedAll }
-func (*Renew) Kind() Kind       { return KindRenew }
-func (*Renewed) Kind() Kind     { return KindRenewed }
-func (*Release) Kind() Kind     { return KindRelease }
-func (*Released) Kind() Kind    { return KindReleased }
-func (*Register) Kind() Kind    { return KindRegister }
-func (*Registered) Kind() Kind  { return KindRegistered }
-func (*Promised) Kind() Kind    { return KindPromised }
-func (*Heartbeat) Kind() Kind   { return KindHeartbeat }
-func (*Begun) Kind() Kind       { return KindBegun }
-func (*End) Kind() Kind         { return KindEnd }
-func (*Ended) Kind() Kind       { return KindEnded }
-func (*Revoke) Kind() Kind      { return KindRevoke }
-func (*Revoked) Kind() Kind     { return KindRevoked }
-func (*Superseded) Kind() Kind  { return KindSuperseded }
-func (*Deregister) Kind() Kind  { return KindDeregister }
-func (*Gone) Kind() Kind        { return KindGone }
-func (*ListWorkers) Kind() Kind { return KindListWorkers }
-func (*Workers) Kind() Kind     { return KindWorkers }
-func (*GetWorker) Kind() Kind   { return KindGetWorker }
-func (*Worker) Kind() Kind      { return KindWorker }
-func (*GetStats) Kind() Kind    { return KindGetStats }
-func (*Stats) Kind() Kind       { return KindStats }
+func (*Hello) Kind() Kind      { return KindHello }
+func (*HelloOK) Kind() Kind    { return KindHelloOK }
+func (*Error) Kind() Kind      { return KindError }
+func (*Ping) Kind() Kind       { return KindPing }
+func (*Pong) Kind() Kind       { return KindPong }
+func (*Schedule) Kind() Kind   { return KindSchedule }
+func (*Placed) Kind() Kind     { return KindPlaced }
+func (*Batch) Kind() Kind      { return KindBatch }
+func (*PlacedAll) Kind() Kind  { return KindPlacedAll }
+func (*Renew) Kind() Kind      { return KindRenew }
+func (*Renewed) Kind() Kind    { return KindRenewed }
+func (*Release) Kind() Kind    { return KindRelease }
+func (*Released) Kind() Kind   { return KindReleased }
+func (*Register) Kind() Kind   { return KindRegister }
+func (*Registered) Kind() Kind { return KindRegistered }
+func (*Promised) Kind() Kind   { return KindPromised }
+func (*Heartbeat) Kind() Kind  { return KindHeartbeat }
+func (*Begun) Kind() Kind      { return KindBegun }
+func (*End) Kind() Kind        { return KindEnd }
+func (*Ended) Kind() Kind      { return KindEnded }
+func (*Revoke) Kind() Kind     { return KindRevoke }
+func (*Revoked) Kind() Kind    { return KindRevoked }
+func (*Superseded) Kind() Kind { return KindSuperseded }
+func (*Deregister) Kind() Kind { return KindDeregister }
+func (*Gone) Kind() Kind       { return KindGone }

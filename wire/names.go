@@ -71,6 +71,12 @@ var (
 		KindListWorkers: "list_workers",
 		KindGetWorker:   "get_worker",
 		KindGetStats:    "get_stats",
+		KindBeat:        "beat",
+		KindCordon:      "cordon",
+		KindListLeases:  "list_leases",
+		KindListTags:    "list_tags",
+		KindListEvents:  "list_events",
+		KindListEnded:   "list_ended",
 		KindHelloOK:     "hello_ok",
 		KindError:       "error",
 		KindPong:        "pong",
@@ -86,6 +92,12 @@ var (
 		KindWorkers:     "workers",
 		KindWorker:      "worker",
 		KindStats:       "stats",
+		KindBeatAck:     "beat_ack",
+		KindCordoned:    "cordoned",
+		KindLeases:      "leases",
+		KindTags:        "tags",
+		KindEvents:      "events",
+		KindEndedLeases: "ended_leases",
 	}
 )
 

@@ -139,21 +139,39 @@ func (r *reader) lease(field string) LeaseID {
 // wideLease is lease for ids with a longer head, and for everything that is
 // wrong.
 func (r *reader) wideLease(field string) LeaseID {
-	if r.pos >= len(r.b) {
-		r.failCut(field)
-		return LeaseID{}
-	}
-	c := r.b[r.pos]
-	if c < codeBin8 || c > codeBin32 {
-		r.fail(field, 0, "is not a lease id, 16 bytes of bin")
-		return LeaseID{}
-	}
-	b := r.take(field, r.big(field, 1<<(c-codeBin8)))
-	if len(b) != LeaseIDSize {
-		r.fail(field, LeaseIDSize, "is not a lease id, 16 bytes of bin")
+	b := r.bin(field, LeaseIDSize, "is not a lease id, 16 bytes of bin")
+	if b == nil {
 		return LeaseID{}
 	}
 	return leaseFrom(b)
+}
+
+// digest reads a digest: msgpack bin of digestSize bytes.
+func (r *reader) digest(field string) uint64 {
+	b := r.bin(field, digestSize, "is not a digest, 8 bytes of bin")
+	if b == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}
+
+// bin reads a bin of exactly size bytes; wrong says that it is not one.
+func (r *reader) bin(field string, size int, wrong string) []byte {
+	if r.pos >= len(r.b) {
+		r.failCut(field)
+		return nil
+	}
+	c := r.b[r.pos]
+	if c < codeBin8 || c > codeBin32 {
+		r.fail(field, 0, wrong)
+		return nil
+	}
+	b := r.take(field, r.big(field, 1<<(c-codeBin8)))
+	if len(b) != size {
+		r.fail(field, uint64(size), wrong)
+		return nil
+	}
+	return b
 }
 
 // leaseFrom reads what LeaseID.Bytes returned.
