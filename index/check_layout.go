@@ -132,8 +132,8 @@ func (x *Index) checkMatches() error {
 		}
 		var want Requirement
 		want.fill(slots)
-		if !slices.Equal(r.groups, want.groups) || !slices.Equal(r.matches, want.matches) {
-			return fmt.Errorf("requirement %q lists %v in %v, not slots %v", r.tags, r.matches, r.groups, slots)
+		if !slices.Equal(r.groups, want.groups) || !slices.Equal(r.matches, want.matches) || r.count != len(slots) {
+			return fmt.Errorf("requirement %q lists %d, %v in %v, not slots %v", r.tags, r.count, r.matches, r.groups, slots)
 		}
 		if want.listFew(); !slices.Equal(r.few, want.few) {
 			return fmt.Errorf("requirement %q lists few slots %v, not %v", r.tags, r.few, want.few)

@@ -48,6 +48,7 @@ func TestCheckFindsEachKindOfDamage(t *testing.T) {
 		}, "below"},
 		{"lost group", func(x *Index, p *profile, r *Requirement) { x.layout.order = x.layout.order[1:] }, "groups in order"},
 		{"stale match", func(x *Index, p *profile, r *Requirement) { r.matches[0].slots[3] ^= 1 }, "lists"},
+		{"miscounted matches", func(x *Index, p *profile, r *Requirement) { r.count++ }, "lists"},
 		{"stale list of few matches", func(x *Index, p *profile, r *Requirement) { r.few = append(r.few, 3) }, "lists few"},
 		{"winner without the tags", func(x *Index, p *profile, r *Requirement) { r.winner = math.MaxUint32 - 1 }, "winner"},
 		{"miscounted lists", func(x *Index, p *profile, r *Requirement) { x.cache.matches++ }, "counted as"},
