@@ -156,13 +156,15 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 }
 
 // BenchmarkMemory reports the heap that an idle worker and a live lease take,
-// ids included.
+// ids included: what more of them take, beside the tables of a fixed size.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
-		const workers, leases = 20_000, 131_072
+		const few, many, leases = 20_000, 60_000, 131_072
 		before := heap()
-		s := fleet(b, workers)
-		perWorker := float64(heap()-before) / workers
+		small := fleet(b, few)
+		middle := heap()
+		s := fleet(b, many)
+		perWorker := (float64(heap()-middle) - float64(middle-before)) / (many - few)
 		c := newCycle(s)
 		c.schedule.Tags = nil
 		before = heap()
@@ -171,6 +173,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		b.ReportMetric(perWorker, "B/worker")
 		b.ReportMetric(float64(heap()-before)/leases, "B/lease")
+		runtime.KeepAlive(small)
 		runtime.KeepAlive(s)
 	}
 }

@@ -32,7 +32,7 @@ func (s *State) checkWorkers() error {
 		if m, ok := s.byID[w.id]; !ok || m != n {
 			return fmt.Errorf("worker %q: its id leads to %d, not %d", w.id, m, n)
 		}
-		count, prev := uint32(0), int32(0)
+		count, prev, digest := uint32(0), int32(0), uint64(0)
 		for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {
 			l := s.leases.slots.at(e - 1)
 			if !l.live() || l.worker != n || l.prev != prev {
@@ -41,7 +41,13 @@ func (s *State) checkWorkers() error {
 			if (l.state == wire.StateAssumed) != (w.http != nil) {
 				return fmt.Errorf("worker %q: lease %v in state %d is of the other kind of worker", w.id, l.id, l.state)
 			}
+			if l.state == wire.StateBegun {
+				digest ^= l.id.Digest()
+			}
 			count, prev = count+1, e
+		}
+		if digest != w.digest {
+			return fmt.Errorf("worker %q: digest %x, and %x by its leases", w.id, w.digest, digest)
 		}
 		if count != w.taken || w.tail != prev {
 			return fmt.Errorf("I1: worker %q: %d slots taken by %d leases", w.id, w.taken, count)
@@ -59,7 +65,7 @@ func (s *State) checkWorkers() error {
 // checkPlace compares a worker with what the index and the timers hold of it.
 func (s *State) checkPlace(n int32, w *worker) error {
 	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
-	want := w.presence == online && (w.http != nil || (w.promised && w.session != 0))
+	want := w.presence == online && w.cordon == nil && (w.http != nil || (w.promised && w.session != 0))
 	switch {
 	case !s.index.Known(index.Worker(n)) || load != w.load():
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())

@@ -37,6 +37,7 @@ type httpWorker struct {
 // Errors are *wire.Error (tag limit, worker limit, or conflict: the id belongs
 // to a worker that speaks leases).
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
+	s.now = now
 	n, known := s.byID[r.Worker]
 	if known && s.workers.at(n).http == nil {
 		if w := s.workers.at(n); w.session != 0 || w.head != 0 {
@@ -69,6 +70,9 @@ func (s *State) Report(now Time, r *Report, out *Outbox) error {
 		w.http = &httpWorker{}
 	} else if r.Current > w.external {
 		rise = r.Current - w.external
+	}
+	if !known {
+		s.note(eventJoined, w.id)
 	}
 	w.http.newest, w.http.at = r.Timestamp, now
 	s.believe(now, n, rise)

@@ -86,6 +86,7 @@ func (s *State) askBack(slot int32, out *Outbox) {
 	s.expiry.remove(slot)
 	s.setState(l, wire.StateAskedBack)
 	s.count.revokes++
+	s.note(eventRevoked, s.workers.at(l.worker).id).lease = l.id
 	s.pushRevoke(l, out)
 }
 
@@ -105,6 +106,7 @@ func (s *State) begin(slot int32) {
 	if l.state != wire.StateBegun {
 		s.expiry.remove(slot)
 		s.setState(l, wire.StateBegun)
+		s.workers.at(l.worker).digest ^= l.id.Digest()
 	}
 }
 
@@ -114,8 +116,12 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	s.expiry.remove(slot)
 	s.dropKey(slot)
 	s.detach(slot)
+	if l.state == wire.StateBegun {
+		s.workers.at(l.worker).digest ^= l.id.Digest()
+	}
 	if l.flags&leaseOrphan == 0 {
 		s.count.ends[reason]++
+		s.remember(l, reason)
 	}
 	s.clients.drop(l.client)
 	if l.flags&leaseAdopted != 0 {
@@ -142,6 +148,7 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	l.reason, l.flags = wire.ReasonNone, leaseAdopted
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
+	s.workers.at(n).digest ^= l.id.Digest()
 	s.attach(slot)
 	s.index.SetLoad(index.Worker(n), s.workers.at(n).load())
 	s.count.adopted++

@@ -16,14 +16,10 @@ const pageBytes = wire.MaxFrame / 2
 // listWorkers answers with one page in order of the ids. framed says that the
 // page must fit into a frame.
 func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Workers {
-	limit := int(m.Limit)
-	if limit == 0 || limit > wire.MaxPage {
-		limit = wire.MaxPage
-	}
-	page := &wire.Workers{Rows: []wire.WorkerInfo{}}
-	visits, size, last := 0, 0, ""
+	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, newPager(m.Limit)
+	visits, last := 0, ""
 	s.order.after(m.After, func(id string) bool {
-		if visits == listVisits || len(page.Rows) == limit || size > pageBytes {
+		if visits == listVisits || p.full() {
 			page.Next = last
 			return false
 		}
@@ -32,9 +28,11 @@ func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Wo
 		w := s.workers.at(s.byID[id])
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
 			page.Rows = append(page.Rows, s.inform(now, w))
+			size := 0
 			if framed {
-				size += fit(&page.Rows[len(page.Rows)-1])
+				size = fit(&page.Rows[len(page.Rows)-1])
 			}
+			p.add(size)
 		}
 		return true
 	})
@@ -59,7 +57,7 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	info := wire.WorkerInfo{
 		ID: w.id, Address: w.address(), Tags: w.kit.tags, State: w.presence.String(),
 		Slots: w.slots, Taken: w.taken, External: w.external, Incarnation: w.incarnation,
-		SeenMS: uint64(max(now-w.seen, 0)), Resources: map[string]int64{}, Flags: []string{},
+		SeenMS: age(now, w.seen), Resources: map[string]int64{}, Flags: []string{},
 	}
 	wire.EachResource([]byte(w.kit.resources), func(name []byte, amount int64) bool {
 		info.Resources[string(name)] = amount
@@ -70,6 +68,10 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	} else if !w.promised {
 		info.Flags = append(info.Flags, "connecting")
 	}
+	if w.cordon != nil {
+		info.Flags = append(info.Flags, "cordoned")
+		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(now, w.cordon.since)
+	}
 	if w.overcommitted() {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
@@ -78,6 +80,23 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 
 // rowBytes is more than a row takes beside its texts.
 const rowBytes = 128
+
+// pager counts the rows and bytes of a page.
+type pager struct {
+	rows, most, size int
+}
+
+func newPager(asked uint32) *pager {
+	p := &pager{most: int(asked)}
+	if asked == 0 || asked > wire.MaxPage {
+		p.most = wire.MaxPage
+	}
+	return p
+}
+
+func (p *pager) full() bool { return p.rows == p.most || p.size > pageBytes }
+
+func (p *pager) add(size int) { p.rows, p.size = p.rows+1, p.size+size }
 
 // fit returns at least the size of a row on the wire. A row that could never
 // be sent loses its tags, and says so.
@@ -107,7 +126,7 @@ func (w *worker) overcommitted() bool {
 func (s *State) getWorker(now Time, m *wire.GetWorker) wire.Message {
 	n, ok := s.byID[m.ID]
 	if !ok {
-		return &wire.Error{Code: wire.CodeNotFound, Field: "worker", Message: "no such worker"}
+		return noSuchWorker
 	}
 	w := s.workers.at(n)
 	a := &wire.Worker{Info: s.inform(now, w), Leases: []wire.LeaseInfo{}}
@@ -115,13 +134,66 @@ func (s *State) getWorker(now Time, m *wire.GetWorker) wire.Message {
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
 		l := s.leases.slots.at(e - 1)
 		e = l.next
-		a.Leases = append(a.Leases, wire.LeaseInfo{
-			Lease: l.id, Task: string(l.task()), Client: s.clients.list[l.client].id,
-			Owner: string(l.owner()), Group: string(l.group()), Priority: l.priority,
-			State: l.state, AgeMS: uint64(max(now-l.granted, 0)),
-		})
+		a.Leases = append(a.Leases, s.informLease(l))
 	}
 	return a
+}
+
+var noSuchWorker = &wire.Error{Code: wire.CodeNotFound, Field: "worker", Message: "no such worker"}
+
+// informLease describes a live lease.
+func (s *State) informLease(l *lease) wire.LeaseInfo {
+	return wire.LeaseInfo{
+		Lease: l.id, Task: string(l.task()), Client: s.clients.list[l.client].id,
+		Owner: string(l.owner()), Group: string(l.group()), Priority: l.priority,
+		State: l.state, AgeMS: age(s.now, l.granted), Worker: s.workers.at(l.worker).id,
+	}
+}
+
+// listLeases answers with one page of live leases, in order of their slots;
+// the cursor is the number of slots that were looked at.
+func (s *State) listLeases(m *wire.ListLeases) *wire.Leases {
+	page, p := &wire.Leases{Rows: []wire.LeaseInfo{}}, newPager(m.Limit)
+	end := min(m.After+listVisits, uint64(s.leases.slots.n))
+	n := m.After
+	for ; n < end && !p.full(); n++ {
+		l := s.leases.slots.at(int32(n))
+		if l.live() && s.wanted(l, m) {
+			page.Rows = append(page.Rows, s.informLease(l))
+			p.add(rowBytes + len(l.body) + wire.MaxID + len(s.workers.at(l.worker).id))
+		}
+	}
+	if n < uint64(s.leases.slots.n) {
+		page.Next = n
+	}
+	return page
+}
+
+// wanted reports whether a lease passes the filters of a list.
+func (s *State) wanted(l *lease, m *wire.ListLeases) bool {
+	return (m.Worker == "" || m.Worker == s.workers.at(l.worker).id) &&
+		(m.Owner == "" || m.Owner == string(l.owner())) &&
+		(m.Group == "" || m.Group == string(l.group())) &&
+		(m.Client == "" || m.Client == s.clients.list[l.client].id) &&
+		(m.State == wire.StateNone || m.State == l.state)
+}
+
+// listTags answers with one page of the fleet's tags, in order.
+func (s *State) listTags(m *wire.ListTags) *wire.Tags {
+	page, p := &wire.Tags{Rows: []wire.TagInfo{}}, newPager(m.Limit)
+	s.index.Tags(func(tag string, workers int) bool {
+		if tag <= m.After && m.After != "" {
+			return true
+		}
+		if p.full() {
+			page.Next = page.Rows[len(page.Rows)-1].Tag
+			return false
+		}
+		page.Rows = append(page.Rows, wire.TagInfo{Tag: tag, Workers: uint32(workers)})
+		p.add(len(tag) + rowBytes)
+		return true
+	})
+	return page
 }
 
 // stats answers with the totals of the moment.
@@ -137,6 +209,7 @@ func (s *State) stats() *wire.Stats {
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
 			"unavailable": c.unavailable, "infeasible": c.infeasible,
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
+			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},
 	}
 	for r, n := range c.ends {

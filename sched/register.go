@@ -37,6 +37,9 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 		out.put(from, request, err)
 		return
 	}
+	if !known {
+		s.note(eventJoined, s.workers.at(n).id)
+	}
 	s.riseAbove(m.Promised)
 	s.succeed(now, n, m)
 	h := s.connect(n, sess, from)
@@ -102,6 +105,10 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		}
 		copy(w.superseded[1:], w.superseded[:])
 		w.superseded[0] = w.incarnation
+		s.note(eventSuperseded, w.id)
+	}
+	if fresh {
+		w.beatSeq, w.differs = 0, 0
 	}
 	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
 	for i := range m.Leases {
@@ -112,6 +119,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 			s.leases.slots.at(slot).flags |= leaseListed
 		case ok:
 			s.end(slot, r.Outcome)
+			s.endedByWorker(r.Lease)
 		}
 	}
 	s.loseUnlisted(n, fresh)
@@ -205,6 +213,7 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
 		s.end(slot, m.Outcome)
+		s.endedByWorker(m.Lease)
 	}
 	out.put(from, request, endedAnswer)
 }
@@ -228,6 +237,7 @@ func (s *State) deregister(now Time, sess *session, from Session, request uint64
 	if !ok {
 		return
 	}
+	s.note(eventDeregistered, s.workers.at(n).id)
 	s.remove(n)
 	out.put(from, request, &wire.Gone{})
 }
@@ -235,8 +245,10 @@ func (s *State) deregister(now Time, sess *session, from Session, request uint64
 // RemoveWorker removes a worker of either kind; its leases end as lost. It
 // reports whether the worker was known.
 func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
+	s.now = now
 	n, ok := s.byID[id]
 	if ok {
+		s.note(eventRemoved, s.workers.at(n).id)
 		s.remove(n)
 	}
 	return ok

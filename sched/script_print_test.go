@@ -50,6 +50,8 @@ func (c *script) text(it *Item) string {
 		return fmt.Sprintf("revoke %s handle=%d", c.leases[m.Lease], m.Handle)
 	case *wire.Ended:
 		return "ended " + c.request[it.Request]
+	case *wire.Cordoned:
+		return fmt.Sprintf("cordoned changed=%v", m.Changed)
 	case *wire.Superseded:
 		return fmt.Sprintf("superseded %s incarnation=%d", m.Worker, m.Incarnation)
 	case *wire.Error:
@@ -119,5 +121,9 @@ func infoText(w *wire.WorkerInfo) string {
 	if len(w.Tags) > 0 {
 		text += " tags=" + strings.Join(w.Tags, ",")
 	}
-	return strings.TrimSpace(text + " " + strings.Join(w.Flags, " "))
+	text = strings.TrimSpace(text + " " + strings.Join(w.Flags, " "))
+	if w.CordonBy != "" {
+		text += fmt.Sprintf(" (%s, by %s, %gs ago)", w.CordonReason, w.CordonBy, float64(w.CordonMS)/1000)
+	}
+	return text
 }

@@ -119,8 +119,12 @@ func (c *script) command(line string) {
 		c.start(uint32(c.num(args, "instance", 8)))
 	case "report":
 		c.report(words[0], args)
+	case "beat":
+		c.beat(words[0], args)
 	case "workers", "worker", "stats":
 		c.show(verb, words, args)
+	case "leases", "tags", "events", "history":
+		c.showViews(verb, args)
 	default:
 		c.send(verb, words, args)
 	}

@@ -56,6 +56,7 @@ var limits = map[string]uint64{
 // Close forgets a session whose connection is gone. Workers registered through
 // it become suspicious at once; the leases of its client live on.
 func (s *State) Close(now Time, id Session, out *Outbox) {
+	s.now = now
 	sess := s.sessions[id]
 	if sess == nil || id == 0 {
 		return

@@ -21,12 +21,14 @@ const pulseBudget = 1024
 type State struct {
 	cfg      Config
 	epoch    uint32
+	now      Time // of the call that is being handled
 	sessions map[Session]*session
 	clients  clientTable
 
 	workers     chunks[worker]
 	freeWorkers []int32
 	byID        map[string]int32
+	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
 	order       order
 	kits        kitTable
 	index       *index.Index
@@ -36,7 +38,9 @@ type State struct {
 	keys   keyTable
 	expiry wheel // of leases that have not begun
 
-	count counters
+	events  ring[event]
+	history ring[ended]
+	count   counters
 }
 
 // counters are totals that Stats reports.
@@ -51,6 +55,7 @@ type counters struct {
 	unavailable, infeasible             uint64
 	heartbeats, stale, superseded       uint64
 	removed                             uint64
+	beats, beatsStale, beatsUnknown     uint64
 }
 
 // New returns an empty scheduler.
@@ -64,9 +69,11 @@ func New(cfg Config) (*State, error) {
 		sessions: map[Session]*session{0: {client: noClient}},
 		clients:  newClientTable(mix(cfg.Seed^hashK0, hashK1)),
 		byID:     map[string]int32{},
+		cordons:  map[string]*cordon{},
 		kits:     kitTable{},
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
+	s.events.size, s.history.size = eventMemory, endedMemory
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
 	return s, nil
 }
@@ -80,6 +87,7 @@ func (s *State) Grantor() wire.Grantor {
 // for other sessions, to out. The first message of a session other than 0 must
 // be Hello. It keeps no byte of m. request is echoed in the answer.
 func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+	s.now = now
 	sess := s.sessions[from]
 	if sess == nil {
 		s.hello(from, request, m, out)
@@ -109,12 +117,12 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 	case *wire.Deregister:
 		s.deregister(now, sess, from, request, m, out)
 	default:
-		s.ask(now, from, request, m, out)
+		s.ask(now, sess, from, request, m, out)
 	}
 }
 
-// ask answers the questions that change nothing.
-func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+// ask answers the questions of operators, and their few commands.
+func (s *State) ask(now Time, sess *session, from Session, request uint64, m wire.Message, out *Outbox) {
 	switch m := m.(type) {
 	case *wire.Ping:
 		out.put(from, request, &wire.Pong{})
@@ -124,6 +132,16 @@ func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out 
 		out.put(from, request, s.getWorker(now, m))
 	case *wire.GetStats:
 		out.put(from, request, s.stats())
+	case *wire.ListLeases:
+		out.put(from, request, s.listLeases(m))
+	case *wire.ListTags:
+		out.put(from, request, s.listTags(m))
+	case *wire.ListEvents:
+		out.put(from, request, s.listEvents(m))
+	case *wire.ListEnded:
+		out.put(from, request, s.listEnded(m))
+	case *wire.Cordon:
+		s.setCordon(sess, from, request, m, out)
 	default:
 		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "a message out of turn"})
 	}
@@ -132,6 +150,7 @@ func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out 
 // Pulse handles what has become due, at most 1,024 items. Call it when
 // NextPulse says so, and again while NextPulse is not after now.
 func (s *State) Pulse(now Time, out *Outbox) {
+	s.now = now
 	left := s.expiry.advance(now, pulseBudget, func(slot int32) {
 		if s.leases.slots.at(slot).state == wire.StateAssumed {
 			s.end(slot, wire.ReasonBelieved)

@@ -28,18 +28,22 @@ type worker struct {
 	incarnation uint64 // 0: speaks HTTP
 	superseded  *[supersededMemory]uint64
 	http        *httpWorker
+	cordon      *cordon
+	digest      uint64  // XOR over the begun leases; see wire.LeaseID.Digest
 	session     Session // 0: not connected
 	seen        Time    // last report
 	handle      uint32  // in session
 	seq         uint32  // last report of this incarnation
+	beatSeq     uint32  // last datagram of this incarnation
 	slots       uint32
 	external    uint32 // tasks outside any lease; for HTTP the reported number
 	taken       uint32 // slots taken by leases
 	head, tail  int32  // its leases, oldest first; slot + 1
 	presence    presence
 	known       bool
-	promised    bool // on the present connection
-	eligible    bool // what the index was told
+	promised    bool  // on the present connection
+	eligible    bool  // what the index was told
+	differs     uint8 // datagrams in a row whose digest differed
 }
 
 // kit is what a worker offers beside its slots. Workers that offer the same
@@ -93,7 +97,7 @@ func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
 		s.workers.grow(s.workers.n + 1)
 	}
 	w := s.workers.at(n)
-	*w = worker{id: id, known: true, seen: now}
+	*w = worker{id: id, known: true, seen: now, cordon: s.cordons[id]}
 	s.tally(w, 1)
 	s.byID[id] = n
 	s.order.add(id)
@@ -170,7 +174,7 @@ func (s *State) tally(w *worker, by int) {
 // settle tells the index whether a worker may get anything.
 func (s *State) settle(n int32) {
 	w := s.workers.at(n)
-	ok := w.presence == online && (w.promised || w.http != nil)
+	ok := w.presence == online && (w.promised || w.http != nil) && w.cordon == nil
 	if ok != w.eligible {
 		w.eligible = ok
 		s.index.SetEligible(index.Worker(n), ok)
@@ -192,6 +196,14 @@ func (s *State) setPresence(n int32, p presence) {
 	s.tally(w, -1)
 	w.presence = p
 	s.tally(w, 1)
+	switch p {
+	case online:
+		s.note(eventBack, w.id)
+	case suspicious:
+		s.note(eventSuspicious, w.id)
+	case offline:
+		s.note(eventOffline, w.id)
+	}
 	s.settle(n)
 }
 
@@ -217,6 +229,7 @@ func (s *State) silence(n int32, now Time) {
 		case suspicious:
 			s.setPresence(n, offline)
 		case offline:
+			s.note(eventRemoved, w.id)
 			s.remove(n)
 			return
 		}

@@ -1,0 +1,159 @@
+package sched
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+// What happened lately is kept in two rings of a fixed size, so that memory
+// never grows with time. Numbers grow without gaps: a reader that follows can
+// tell what it missed.
+const (
+	eventMemory = 4096
+	endedMemory = 4096
+)
+
+// ring keeps the last entries of a sequence. The entry with number n, counted
+// from 1, lies at (n-1) modulo the size.
+type ring[T any] struct {
+	size    uint64
+	entries []T
+	last    uint64 // number of the newest entry; 0 if there is none
+}
+
+// next returns the place of a new entry, which holds an old one.
+func (r *ring[T]) next() *T {
+	r.last++
+	if uint64(len(r.entries)) < r.size {
+		r.entries = append(r.entries, *new(T))
+	}
+	return &r.entries[(r.last-1)%r.size]
+}
+
+// first returns the number of the oldest entry that is kept.
+func (r *ring[T]) first() uint64 { return r.last - uint64(len(r.entries)) + 1 }
+
+// at returns an entry that is kept.
+func (r *ring[T]) at(number uint64) *T { return &r.entries[(number-1)%r.size] }
+
+// event is something that an operator may want to know of a worker.
+type event struct {
+	at         Time
+	what       string
+	worker     string
+	lease      wire.LeaseID
+	reason, by string
+}
+
+// What events say.
+const (
+	eventJoined       = "joined"
+	eventBack         = "back"
+	eventSuspicious   = "suspicious"
+	eventOffline      = "offline"
+	eventRemoved      = "removed"
+	eventDeregistered = "deregistered"
+	eventSuperseded   = "superseded"
+	eventCordoned     = "cordoned"
+	eventUncordoned   = "uncordoned"
+	eventRevoked      = "revoked"
+)
+
+// note records an event.
+func (s *State) note(what, worker string) *event {
+	e := s.events.next()
+	*e = event{at: s.now, what: what, worker: worker}
+	return e
+}
+
+func (s *State) listEvents(m *wire.ListEvents) *wire.Events {
+	page, p := &wire.Events{Rows: []wire.Event{}, Next: m.After}, newPager(m.Limit)
+	from := max(m.After+1, s.events.first())
+	if from > m.After+1 {
+		page.Missed = from - m.After - 1
+	}
+	for n := from; n <= s.events.last && !p.full(); n++ {
+		e := s.events.at(n)
+		page.Next = n
+		page.Rows = append(page.Rows, wire.Event{Number: n, AgeMS: age(s.now, e.at), What: e.what, Worker: e.worker,
+			Lease: e.lease, Reason: e.reason, By: e.by})
+		p.add(rowBytes + len(e.worker) + len(e.reason) + len(e.by))
+	}
+	return page
+}
+
+// ended is a lease that is over.
+type ended struct {
+	id       wire.LeaseID
+	at       Time
+	held     Time
+	body     []byte // task, owner; used again
+	client   string
+	worker   string
+	taskLen  uint8
+	ownerLen uint8
+	reason   wire.Reason
+	by       string
+}
+
+// Who ends leases.
+const (
+	byClient    = "client"
+	byScheduler = "scheduler"
+	byWorker    = "worker"
+)
+
+// usuallyBy says who ends leases for each reason.
+var usuallyBy = [...]string{
+	wire.ReasonNone:     byScheduler,
+	wire.ReasonOK:       byWorker,
+	wire.ReasonFailed:   byWorker,
+	wire.ReasonRefused:  byWorker,
+	wire.ReasonLost:     byScheduler, // unless endedByWorker
+	wire.ReasonReleased: byClient,
+	wire.ReasonRevoked:  byWorker,
+	wire.ReasonBelieved: byScheduler,
+}
+
+// remember records the end of a lease that still lives.
+func (s *State) remember(l *lease, reason wire.Reason) {
+	e := s.history.next()
+	body := append(append(e.body[:0], l.task()...), l.owner()...)
+	*e = ended{id: l.id, at: s.now, held: s.now - l.granted, body: body, client: s.clients.list[l.client].id,
+		worker: s.workers.at(l.worker).id, taskLen: l.taskLen, ownerLen: l.ownerLen, reason: reason, by: usuallyBy[reason]}
+}
+
+// endedByWorker notes that the worker itself reported the end of a lease,
+// whatever the outcome.
+func (s *State) endedByWorker(id wire.LeaseID) {
+	if s.history.last == 0 {
+		return
+	}
+	if e := s.history.at(s.history.last); e.id == id {
+		e.by = byWorker
+	}
+}
+
+func (s *State) listEnded(m *wire.ListEnded) *wire.EndedLeases {
+	page, p := &wire.EndedLeases{Rows: []wire.EndedLease{}}, newPager(m.Limit)
+	from := s.history.last
+	if m.Before > 0 {
+		from = min(from, m.Before-1)
+	}
+	for n := from; n >= s.history.first() && n > 0; n-- {
+		e := s.history.at(n)
+		task := string(e.body[:e.taskLen])
+		if (m.Task != "" && m.Task != task) || (m.Worker != "" && m.Worker != e.worker) {
+			continue
+		}
+		if p.full() {
+			page.Next = n + 1
+			break
+		}
+		page.Rows = append(page.Rows, wire.EndedLease{Number: n, Lease: e.id, Task: task, Client: e.client,
+			Owner: string(e.body[e.taskLen:][:e.ownerLen]), Worker: e.worker, Reason: e.reason, By: e.by,
+			AgeMS: age(s.now, e.at), HeldMS: uint64(max(e.held, 0))})
+		p.add(rowBytes + len(e.body) + len(e.client) + len(e.worker))
+	}
+	return page
+}
+
+// age returns the milliseconds from then to now.
+func age(now, then Time) uint64 { return uint64(max(now-then, 0)) }

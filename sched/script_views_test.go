@@ -1,0 +1,82 @@
+package sched
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// beat sends a heartbeat as a datagram; digest names the leases that run.
+func (c *script) beat(worker string, args map[string]string) {
+	m := &wire.Beat{Worker: []byte(worker), Incarnation: uint64(c.num(args, "inc", 1)), Seq: uint32(c.num(args, "seq", 1)),
+		External: uint32(c.num(args, "external", 0))}
+	for _, l := range list(args["digest"]) {
+		m.Digest ^= c.lease(l).Digest()
+	}
+	frame := wire.AppendDatagram(nil, 0, m)
+	decoded, _, err := c.dec.Decode(frame)
+	require.NoError(c.t, err)
+	var ack wire.BeatAck
+	if !c.s.Beat(c.now, decoded.(*wire.Beat), &ack) {
+		fmt.Fprintf(&c.print, "%s <- nothing\n", worker)
+		return
+	}
+	for i := range frame {
+		frame[i] = 0xff
+	}
+	text := fmt.Sprintf("%s <- ack %d under %d/%d", worker, ack.Seq, ack.Grantor.Epoch, ack.Grantor.Instance)
+	if ack.Connect {
+		text += " connect"
+	}
+	c.print.WriteString(text + "\n")
+}
+
+// showViews prints the lists of operators.
+func (c *script) showViews(verb string, args map[string]string) {
+	limit := uint32(c.num(args, "limit", 0))
+	switch verb {
+	case "leases":
+		p := c.s.listLeases(&wire.ListLeases{After: uint64(c.num(args, "after", 0)), Limit: limit, Worker: args["worker"],
+			Owner: args["owner"], Group: args["group"], Client: args["client"]})
+		for _, l := range p.Rows {
+			fmt.Fprintf(&c.print, "%s %v task=%s on %s for %gs\n", c.leases[l.Lease], l.State, l.Task, l.Worker, float64(l.AgeMS)/1000)
+		}
+		c.printNext(p.Next)
+	case "tags":
+		p := c.s.listTags(&wire.ListTags{After: args["after"], Limit: limit})
+		for _, r := range p.Rows {
+			fmt.Fprintf(&c.print, "%s %d\n", r.Tag, r.Workers)
+		}
+		if p.Next != "" {
+			fmt.Fprintf(&c.print, "next=%s\n", p.Next)
+		}
+	case "events":
+		p := c.s.listEvents(&wire.ListEvents{After: uint64(c.num(args, "after", 0)), Limit: limit})
+		for _, e := range p.Rows {
+			text := fmt.Sprintf("%d %s %s %s %s", e.Number, e.What, e.Worker, e.Reason, e.By)
+			if !e.Lease.IsZero() {
+				text += c.leases[e.Lease]
+			}
+			c.print.WriteString(strings.TrimSpace(text) + "\n")
+		}
+		if p.Missed > 0 {
+			fmt.Fprintf(&c.print, "missed=%d\n", p.Missed)
+		}
+	case "history":
+		p := c.s.listEnded(&wire.ListEnded{Before: uint64(c.num(args, "before", 0)), Limit: limit, Task: args["task"], Worker: args["worker"]})
+		for _, e := range p.Rows {
+			fmt.Fprintf(&c.print, "%d %s task=%s owner=%s client=%s on %s: %v by %s, held %gs\n", e.Number, c.leases[e.Lease], e.Task, e.Owner,
+				e.Client, e.Worker, e.Reason, e.By, float64(e.HeldMS)/1000)
+		}
+		c.printNext(p.Next)
+	}
+}
+
+func (c *script) printNext(n uint64) {
+	if n > 0 {
+		fmt.Fprintf(&c.print, "next=%d\n", n)
+	}
+}
