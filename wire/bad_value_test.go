@@ -90,6 +90,10 @@ func TestMissingFieldsOfParts(t *testing.T) {
 	refuses(t, registration(t, 10, []any{[]any{lease[:], "t"}}), "leases[0].client", 0)
 	refuses(t, pack(t, KindWorkers, 1, []any{[]any{"w"}}, ""), "rows[0].address", 0)
 	refuses(t, pack(t, KindWorker, 1, []any{"w"}, []any{}), "info.address", 0)
+	refuses(t, pack(t, KindLeases, 1, []any{[]any{lease[:]}}, 0), "rows[0].task", 0)
+	refuses(t, pack(t, KindTags, 1, []any{[]any{"gpu"}}, ""), "rows[0].workers", 0)
+	refuses(t, pack(t, KindEvents, 1, []any{[]any{1, 2, "joined", "w"}}, 0, 0), "rows[0].lease", 0)
+	refuses(t, pack(t, KindEndedLeases, 1, []any{[]any{1}}, 0), "rows[0].lease", 0)
 }
 
 // A value of another type than the field's.
@@ -145,6 +149,24 @@ func TestNumbersOutOfRange(t *testing.T) {
 	refuses(t, pack(t, KindHello, 1, 1, 1, 0, "", "", []string{}), "role", uint64(RoleAgent))
 	refuses(t, pack(t, KindListWorkers, 1, "", MaxPage+1, []string{}, ""), "limit", MaxPage)
 	refuses(t, pack(t, KindListWorkers, 1, "", 1, []string{}, "busy"), "state", 0)
+	refuses(t, pack(t, KindListLeases, 1, 0, MaxPage+1, "", "", "", "", 0), "limit", MaxPage)
+	refuses(t, pack(t, KindListLeases, 1, 0, 1, "", "", "", "", StateEnded), "state", uint64(StateAssumed))
+	refuses(t, pack(t, KindListTags, 1, "", MaxPage+1), "limit", MaxPage)
+	refuses(t, pack(t, KindListEvents, 1, 0, MaxPage+1), "limit", MaxPage)
+	refuses(t, pack(t, KindListEvents, 1, -1, 1), "after", 0)
+	refuses(t, pack(t, KindListEnded, 1, 0, MaxPage+1, "", ""), "limit", MaxPage)
+}
+
+// The words that go with a cordon are short and plain.
+func TestCordonReason(t *testing.T) {
+	refuses(t, pack(t, KindCordon, 1, "w", true, strings.Repeat("x", MaxReason+1), ""), "reason", MaxReason)
+	refuses(t, pack(t, KindCordon, 1, "w", true, "two\nlines", ""), "reason", 0)
+	refuses(t, pack(t, KindCordon, 1, "w", true, "", strings.Repeat("x", MaxID+1)), "by", MaxID)
+	refuses(t, pack(t, KindCordon, 1, "w", true, "", "\x1b[1m"), "by", 0)
+	refuses(t, pack(t, KindCordon, 1, "w", 1, "", ""), "on", 0)
+	refuses(t, pack(t, KindCordon, 1, "\xff", true, "", ""), "worker", 0)
+	m := accepts(t, pack(t, KindCordon, 1, "büro 1", true, strings.Repeat("x", MaxReason), "Anna Grün"))
+	require.Equal(t, &Cordon{Worker: "büro 1", On: true, Reason: strings.Repeat("x", MaxReason), By: "Anna Grün"}, m)
 }
 
 func TestPriorityOutOfRange(t *testing.T) {
@@ -306,6 +328,10 @@ func TestListsOutOfRange(t *testing.T) {
 	refuses(t, pack(t, KindBatch, 1, ids(MaxBatch+1)), "tasks", MaxBatch)
 	refuses(t, registration(t, 10, ids(MaxWorkerLeases+1)), "leases", MaxWorkerLeases)
 	refuses(t, pack(t, KindWorkers, 1, ids(MaxPage+1), ""), "rows", MaxPage)
+	for _, kind := range []Kind{KindLeases, KindTags, KindEvents, KindEndedLeases} {
+		refuses(t, pack(t, kind, 1, ids(MaxPage+1), 0, 0), "rows", MaxPage)
+		refuses(t, pack(t, kind, 1, ids(1), 0, 0), "rows[0]", 0)
+	}
 }
 
 func TestAddressAndToken(t *testing.T) {

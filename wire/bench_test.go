@@ -19,6 +19,10 @@ func usualPlaced() *Placed {
 	}
 }
 
+func usualBeat() *Beat {
+	return &Beat{Worker: []byte("worker-000381"), Incarnation: 0x8d3c_52f0_11aa_70b1, Seq: 77_123, External: 3, Digest: 1 << 60}
+}
+
 // BenchmarkScheduleAndPlaced is the codec's part of a request: decode a
 // schedule, encode its answer.
 func BenchmarkScheduleAndPlaced(b *testing.B) {
@@ -36,7 +40,7 @@ func BenchmarkScheduleAndPlaced(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	for _, m := range []Message{usualSchedule(), usualPlaced(), &Heartbeat{381, 77_123, 3}} {
+	for _, m := range []Message{usualSchedule(), usualPlaced(), &Heartbeat{381, 77_123, 3}, usualBeat()} {
 		frame := Append(nil, 4711, m)[lengthSize:]
 		b.Run(m.Kind().String(), func(b *testing.B) {
 			var d Decoder
@@ -51,7 +55,7 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	for _, m := range []Message{usualSchedule(), usualPlaced(), &Heartbeat{381, 77_123, 3}} {
+	for _, m := range []Message{usualSchedule(), usualPlaced(), &Heartbeat{381, 77_123, 3}, usualBeat()} {
 		b.Run(m.Kind().String(), func(b *testing.B) {
 			var out []byte
 			b.ReportAllocs()
@@ -59,5 +63,16 @@ func BenchmarkAppend(b *testing.B) {
 				out = Append(out[:0], 4711, m)
 			}
 		})
+	}
+}
+
+func BenchmarkDigest(b *testing.B) {
+	id, sum := usualPlaced().Lease, uint64(0)
+	for b.Loop() {
+		id.Counter++
+		sum ^= id.Digest()
+	}
+	if sum == 0 {
+		b.Fatal("no digest")
 	}
 }

@@ -91,6 +91,7 @@ func rowOf(t *rapid.T) WorkerInfo {
 		ID: genForeign.Draw(t, "id"), Address: genForeign.Draw(t, "address"), Tags: stringsOf(t, genForeign, 20),
 		State: "online", Flags: stringsOf(t, genTag, 3), Slots: num32(t), Taken: num32(t), External: num32(t),
 		Incarnation: num64(t), SeenMS: num64(t), Resources: numbersOf(t, genAmounts),
+		CordonReason: genForeign.Draw(t, "reason"), CordonBy: genForeign.Draw(t, "by"), CordonMS: num64(t),
 	}
 }
 
@@ -171,7 +172,7 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindGone:       func(*rapid.T) Message { return &Gone{} },
 	KindListWorkers: func(t *rapid.T) Message {
 		return &ListWorkers{
-			After: genForeign.Draw(t, "after"), Limit: rapid.Uint32Range(0, MaxPage).Draw(t, "limit"),
+			After: genForeign.Draw(t, "after"), Limit: pageOf(t),
 			Tags: stringsOf(t, genTag, MaxTaskTags), State: rapid.SampledFrom([]string{"", "online", "suspicious", "offline"}).Draw(t, "state"),
 		}
 	},
@@ -180,10 +181,7 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	},
 	KindGetWorker: func(t *rapid.T) Message { return &GetWorker{genForeign.Draw(t, "id")} },
 	KindWorker: func(t *rapid.T) Message {
-		return &Worker{Info: rowOf(t), Leases: []LeaseInfo{{
-			Lease: leaseOf(t), Task: genForeign.Draw(t, "task"), Client: genForeign.Draw(t, "client"), Owner: genForeign.Draw(t, "owner"),
-			Group: genForeign.Draw(t, "group"), Priority: genPrio.Draw(t, "priority"), State: StateBegun, AgeMS: num64(t),
-		}}}
+		return &Worker{Info: rowOf(t), Leases: rapid.SliceOfN(genLeaseInfo, 1, 2).Draw(t, "leases")}
 	},
 	KindGetStats: func(*rapid.T) Message { return &GetStats{} },
 	KindStats: func(t *rapid.T) Message {
@@ -191,5 +189,27 @@ var generators = map[Kind]func(t *rapid.T) Message{
 			Grantor: genGrantor.Draw(t, "grantor"), Online: num32(t), Suspicious: num32(t), Offline: num32(t), Slots: num64(t),
 			Used: num64(t), Granted: num32(t), AskedBack: num32(t), Begun: num32(t), Assumed: num32(t), Counters: numbersOf(t, genCounts),
 		}
+	},
+	KindBeat: beatOf,
+	KindBeatAck: func(t *rapid.T) Message {
+		return &BeatAck{num32(t), genGrantor.Draw(t, "grantor"), rapid.Bool().Draw(t, "connect")}
+	},
+	KindCordon:     cordonOf,
+	KindCordoned:   func(t *rapid.T) Message { return &Cordoned{rapid.Bool().Draw(t, "changed")} },
+	KindListLeases: listLeasesOf,
+	KindLeases:     func(t *rapid.T) Message { return &Leases{rapid.SliceOfN(genLeaseInfo, 1, 3).Draw(t, "rows"), num64(t)} },
+	KindListTags:   func(t *rapid.T) Message { return &ListTags{genForeign.Draw(t, "after"), pageOf(t)} },
+	KindTags: func(t *rapid.T) Message {
+		return &Tags{rapid.SliceOfN(genTagInfo, 1, 5).Draw(t, "rows"), genForeign.Draw(t, "next")}
+	},
+	KindListEvents: func(t *rapid.T) Message { return &ListEvents{num64(t), pageOf(t)} },
+	KindEvents: func(t *rapid.T) Message {
+		return &Events{rapid.SliceOfN(genEvent, 1, 3).Draw(t, "rows"), num64(t), num64(t)}
+	},
+	KindListEnded: func(t *rapid.T) Message {
+		return &ListEnded{num64(t), pageOf(t), genForeign.Draw(t, "task"), genForeign.Draw(t, "worker")}
+	},
+	KindEndedLeases: func(t *rapid.T) Message {
+		return &EndedLeases{rapid.SliceOfN(genEnded, 1, 3).Draw(t, "rows"), num64(t)}
 	},
 }

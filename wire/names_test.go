@@ -36,6 +36,8 @@ func TestKindIsAnswer(t *testing.T) {
 	require.False(t, KindGetStats.IsAnswer())
 	require.True(t, KindHelloOK.IsAnswer())
 	require.True(t, KindStats.IsAnswer())
+	require.False(t, KindBeat.IsAnswer())
+	require.True(t, KindBeatAck.IsAnswer())
 }
 
 func TestErrorText(t *testing.T) {

@@ -113,17 +113,32 @@ var grammar = map[Kind]string{
 	KindWorker:      "row lease_infos",
 	KindGetStats:    "",
 	KindStats:       "u32 u32 u32 u32 u32 u64 u64 u32 u32 u32 u32 counts",
+	KindBeat:        "id incarnation u32 u32 digest",
+	KindBeatAck:     "u32 u32 u32 bool",
+	KindCordon:      "utf8 bool reason by",
+	KindCordoned:    "bool",
+	KindListLeases:  "u64 page utf8 utf8 utf8 utf8 live",
+	KindLeases:      "lease_infos u64",
+	KindListTags:    "utf8 page",
+	KindTags:        "tag_infos utf8",
+	KindListEvents:  "u64 page",
+	KindEvents:      "events u64 u64",
+	KindListEnded:   "u64 page utf8 utf8",
+	KindEndedLeases: "ended_leases u64",
 }
 
 // parts are the arrays of fields inside of messages.
 var parts = map[string]string{
-	"task":       grammar[KindSchedule],
-	"status":     "u8 u8",
-	"record":     "lease id id0 id0 id0 priority resources outcome0",
-	"row":        "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources",
-	"lease_info": "lease utf8 utf8 utf8 utf8 priority u8 u64",
-	"refused":    "u16",
-	"result":     "u16 " + grammar[KindPlaced],
+	"task":        grammar[KindSchedule],
+	"status":      "u8 u8",
+	"record":      "lease id id0 id0 id0 priority resources outcome0",
+	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64",
+	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8",
+	"tag_info":    "utf8 u32",
+	"event":       "u64 u64 text utf8 lease utf8 utf8",
+	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
+	"refused":     "u16",
+	"result":      "u16 " + grammar[KindPlaced],
 }
 
 // lists are arrays of values of one rule.
@@ -131,17 +146,20 @@ var lists = map[string]struct {
 	element     string
 	least, most int
 }{
-	"features":    {"tag", 0, MaxFeatures},
-	"tags16":      {"tag", 0, MaxTaskTags},
-	"tags64":      {"tag", 0, MaxWorkerTags},
-	"names":       {"utf8", 0, MaxFrame},
-	"leases":      {"lease", 1, MaxBatch},
-	"statuses":    {"status", 0, MaxBatch},
-	"tasks":       {"task", 1, MaxBatch},
-	"results":     {"result", 0, MaxBatch},
-	"records":     {"record", 0, MaxWorkerLeases},
-	"rows":        {"row", 0, MaxPage},
-	"lease_infos": {"lease_info", 0, MaxPage},
+	"features":     {"tag", 0, MaxFeatures},
+	"tags16":       {"tag", 0, MaxTaskTags},
+	"tags64":       {"tag", 0, MaxWorkerTags},
+	"names":        {"utf8", 0, MaxFrame},
+	"leases":       {"lease", 1, MaxBatch},
+	"statuses":     {"status", 0, MaxBatch},
+	"tasks":        {"task", 1, MaxBatch},
+	"results":      {"result", 0, MaxBatch},
+	"records":      {"record", 0, MaxWorkerLeases},
+	"rows":         {"row", 0, MaxPage},
+	"lease_infos":  {"lease_info", 0, MaxPage},
+	"tag_infos":    {"tag_info", 0, MaxPage},
+	"events":       {"event", 0, MaxPage},
+	"ended_leases": {"ended_lease", 0, MaxPage},
 }
 
 // scalars judge values that are neither lists nor parts.
@@ -154,15 +172,19 @@ var scalars = map[string]func(v any) bool{
 	"ttl":      upTo(MaxTTL),
 	"slots":    upTo(MaxSlots),
 	"page":     upTo(MaxPage),
+	"live":     upTo(4),
 	"outcome0": upTo(4),
 	"outcome":  func(v any) bool { return v != signed(0) && upTo(4)(v) },
 	"role":     func(v any) bool { return v == signed(1) || v == signed(2) },
 	"priority": func(v any) bool { n, ok := v.(integer); return ok && abs(n) <= MaxPriority },
 	"lease":    func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 16 },
+	"digest":   func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 8 },
 	"id":       func(v any) bool { s, ok := v.(string); return ok && s != "" && oracleID(s) },
 	"id0":      func(v any) bool { s, ok := v.(string); return ok && oracleID(s) },
 	"utf8":     func(v any) bool { s, ok := v.(string); return ok && utf8.ValidString(s) },
 	"text":     shortText(MaxText),
+	"reason":   shortText(MaxReason),
+	"by":       shortText(MaxID),
 	"token":    shortText(MaxToken),
 	"address":  shortText(MaxAddress),
 	"tag":      func(v any) bool { return v != "" && shortText(MaxTag)(v) },
@@ -267,6 +289,9 @@ func oracleMessage(frame []byte) ([]any, bool) {
 	kind := Kind(values[0].(integer).bits)
 	fields, ok := grammar[kind]
 	if !ok || !fitsPart(fields, values[2:]) {
+		return nil, false
+	}
+	if datagram := kind == KindBeat || kind == KindBeatAck; datagram && len(frame) > MaxDatagram {
 		return nil, false
 	}
 	return append(values[:2:2], knownPart(fields, values[2:])...), true

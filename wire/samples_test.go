@@ -46,6 +46,14 @@ var (
 		SeenMS:      1_250,
 		Resources:   map[string]int64{"cpu": 16_000},
 	}
+	cordonedWorker = WorkerInfo{
+		ID: "worker-002", Address: "10.1.2.4:9000", State: "online", Flags: []string{"cordoned"}, Slots: 8, Taken: 1,
+		Incarnation: 9, SeenMS: 300, CordonReason: "a fan is broken", CordonBy: "ana", CordonMS: 86_400_000,
+	}
+	sampleInfo = LeaseInfo{
+		Lease: sampleLease, Task: "job-17/part-3", Client: "render-farm", Owner: "ana", Group: "job-17",
+		Priority: -7, State: StateBegun, AgeMS: 61_000, Worker: "worker-001",
+	}
 	bareWorker = WorkerInfo{ID: "büro rechner", Address: "h:1", State: "offline", Flags: []string{"http"}}
 	fullTask   = Schedule{
 		Task:      []byte("job-17/part-3"),
@@ -62,7 +70,7 @@ var (
 // samples returns the messages of the golden vectors. A sample is never
 // changed: a vector must be read for ever.
 func samples() []sample {
-	return append(clientSamples(), append(workerSamples(), viewSamples()...)...)
+	return append(clientSamples(), append(workerSamples(), append(viewSamples(), listSamples()...)...)...)
 }
 
 func clientSamples() []sample {
@@ -107,6 +115,10 @@ func workerSamples() []sample {
 		{"superseded", 0, &Superseded{Worker: "worker-001", Incarnation: 0x8d3c52f011aa70b1}},
 		{"deregister", 10, &Deregister{Handle: 5, Seq: 6}},
 		{"gone", 10, &Gone{}},
+		{"beat", 0, &Beat{Worker: []byte("worker-001"), Incarnation: 0x8d3c52f011aa70b1, Seq: 1_200, External: 2, Digest: sampleLease.Digest()}},
+		{"beat of an idle worker", 0, &Beat{Worker: []byte("w"), Incarnation: 1, Seq: 1}},
+		{"beat_ack", 0, &BeatAck{Seq: 1_200, Grantor: sampleGiver}},
+		{"beat_ack that asks for a registration", 0, &BeatAck{Seq: 1, Grantor: sampleGiver, Connect: true}},
 	}
 }
 
@@ -115,14 +127,36 @@ func viewSamples() []sample {
 		{"list_workers", 8, &ListWorkers{After: "worker-000", Limit: 100, Tags: []string{"gpu"}, State: "online"}},
 		{"workers", 8, &Workers{Rows: []WorkerInfo{sampleWorker, bareWorker}, Next: "worker-002"}},
 		{"get_worker", 9, &GetWorker{ID: "worker-001"}},
-		{"worker", 9, &Worker{Info: sampleWorker, Leases: []LeaseInfo{{
-			Lease: sampleLease, Task: "job-17/part-3", Client: "render-farm", Owner: "ana", Group: "job-17",
-			Priority: -7, State: StateBegun, AgeMS: 61_000,
-		}}}},
+		{"worker", 9, &Worker{Info: sampleWorker, Leases: []LeaseInfo{sampleInfo}}},
+		{"worker out of service", 9, &Worker{Info: cordonedWorker}},
 		{"get_stats", 10, &GetStats{}},
 		{"stats", 10, &Stats{
 			Grantor: sampleGiver, Online: 4990, Suspicious: 6, Offline: 4, Slots: 40_000, Used: 31_000,
 			Granted: 120, AskedBack: 2, Begun: 30_878, Assumed: 1, Counters: map[string]uint64{"granted_total": 1 << 60},
 		}},
+	}
+}
+
+// listSamples are what people ask to see and change.
+func listSamples() []sample {
+	return []sample{
+		{"cordon", 11, &Cordon{Worker: "worker-001", On: true, Reason: "a fan is broken", By: "ana"}},
+		{"cordon that ends one", 11, &Cordon{Worker: "worker-001"}},
+		{"cordoned", 11, &Cordoned{Changed: true}},
+		{"list_leases", 12, &ListLeases{After: 7_000, Limit: 2, Worker: "worker-001", Owner: "ana", Group: "job-17", Client: "render-farm", State: StateBegun}},
+		{"list_leases of all", 12, &ListLeases{}},
+		{"leases", 12, &Leases{Rows: []LeaseInfo{sampleInfo, {Lease: endedRecord.Lease, Task: "t", State: StateGranted, Worker: "büro rechner"}}, Next: 7_042}},
+		{"list_tags", 13, &ListTags{After: "cuda=12.4", Limit: 2}},
+		{"tags", 13, &Tags{Rows: []TagInfo{{Tag: "gpu", Workers: 1_200}, {Tag: "zone=b", Workers: 1}}, Next: "zone=b"}},
+		{"list_events", 14, &ListEvents{After: 70_000, Limit: 100}},
+		{"events", 14, &Events{Rows: []Event{
+			{Number: 70_005, AgeMS: 2_500, What: "cordoned", Worker: "worker-001", Reason: "a fan is broken", By: "ana"},
+			{Number: 70_006, AgeMS: 40, What: "revoked", Worker: "worker-001", Lease: sampleLease},
+		}, Next: 70_006, Missed: 4}},
+		{"list_ended", 15, &ListEnded{Before: 5_000, Limit: 50, Task: "job-17/part-3", Worker: "worker-001"}},
+		{"ended_leases", 15, &EndedLeases{Rows: []EndedLease{{
+			Number: 4_999, Lease: sampleLease, Task: "job-17/part-3", Client: "render-farm", Owner: "ana", Worker: "worker-001",
+			Reason: ReasonFailed, By: "worker", AgeMS: 1_500, HeldMS: 61_000,
+		}}, Next: 4_999}},
 	}
 }

@@ -1,7 +1,7 @@
 """Read golden vectors with python3-msgpack and write them again.
 
 For each vector: unpack its frame, check it against the JSON beside it, pack it
-again and print the whole frame in hexadecimal digits.
+again and print the whole frame in hexadecimal digits, and the vector's name.
 """
 
 import json
@@ -12,7 +12,9 @@ import msgpack
 
 
 def plain(value):
-    """Return value as the JSON shows it: a lease id as its text."""
+    """Return value as the JSON shows it: a lease id or digest as its text."""
+    if isinstance(value, bytes) and len(value) == 8:
+        return value.hex()
     if isinstance(value, bytes):
         return "%x-%x-%x" % struct.unpack(">IIQ", value)
     if isinstance(value, list):
@@ -34,7 +36,7 @@ def main(path):
         if plain(values[1:]) != fields[1:]:
             sys.exit(f"{name}: {plain(values[1:])} is not {fields[1:]}")
         again = msgpack.packb(values)
-        print((struct.pack(">I", len(again)) + again).hex())
+        print((struct.pack(">I", len(again)) + again).hex(), name)
 
 
 if __name__ == "__main__":
