@@ -30,12 +30,13 @@ func (l *Ledger) Check() error {
 }
 
 func (l *Ledger) checkLeases() error {
-	running, bytes := 0, 0
+	running, bytes, digest := 0, 0, uint64(0)
 	for id, e := range l.leases {
 		bytes += recordBytes(&e.record)
 		over := e.record.Outcome != wire.ReasonNone
 		if !over {
 			running++
+			digest ^= id.Digest()
 		}
 		switch {
 		case id != e.record.Lease:
@@ -49,6 +50,8 @@ func (l *Ledger) checkLeases() error {
 	switch {
 	case running != l.running:
 		return fmt.Errorf("ledger: %d leases run, %d are counted", running, l.running)
+	case digest != l.digest:
+		return fmt.Errorf("ledger: the digest is %x, by the leases %x", l.digest, digest)
 	case bytes != l.bytes:
 		return fmt.Errorf("ledger: the records take %d bytes, %d are counted", bytes, l.bytes)
 	case len(l.leases) > MaxLeases || bytes > MaxListBytes:

@@ -39,7 +39,8 @@ const (
 	MaxListBytes = wire.MaxFrame - 64<<10
 	// MaxCaller bounds the token of a caller, in bytes.
 	MaxCaller = 128
-	// maxSeq is the report number at which a new incarnation is due.
+	// maxSeq is the number of a report or datagram at which a new incarnation is
+	// due.
 	maxSeq = 1<<32 - 1<<16
 )
 
@@ -58,7 +59,8 @@ type Ledger struct {
 	cfg      Config
 	promised wire.Grantor
 	handle   uint32
-	seq      uint32
+	seq      uint32 // of the last report
+	beats    uint32 // number of the last datagram
 	external uint32
 	refusals int
 	asked    bool // a Register was built and not answered yet
@@ -66,6 +68,7 @@ type Ledger struct {
 
 	leases  map[wire.LeaseID]*lease // that run, or ended and not acknowledged
 	running int                     // how many of them run
+	digest  uint64                  // XOR over those that run
 	bytes   int                     // what their records take in a registration
 	ended   memory
 	refused *wire.End // of the last begin refused for lack of a slot, until taken
@@ -96,6 +99,10 @@ func (l *Ledger) Promised() wire.Grantor { return l.promised }
 // Running returns how many leases run.
 func (l *Ledger) Running() int { return l.running }
 
+// Digest returns what a Beat says of the leases that run: wire.LeaseID.Digest
+// of each, joined by XOR; 0 for none.
+func (l *Ledger) Digest() uint64 { return l.digest }
+
 // Runs reports whether the lease runs.
 func (l *Ledger) Runs(id wire.LeaseID) bool {
 	e := l.leases[id]
@@ -120,7 +127,7 @@ func (l *Ledger) Connected() bool { return l.known }
 // numbers run out. No lease is accepted any more; the agent draws a new
 // incarnation, calls Superseded and registers again.
 func (l *Ledger) MemoryFull() bool {
-	return l.ended.size() >= l.cfg.Memory || l.seq >= maxSeq
+	return l.ended.size() >= l.cfg.Memory || max(l.seq, l.beats) >= maxSeq
 }
 
 // Announce changes what the next Register says. Leases that run are kept even
@@ -130,7 +137,7 @@ func (l *Ledger) Announce(tags []string, slots uint32, resources map[string]int6
 }
 
 // SetExternal says how many tasks run outside any lease. They take slots; the
-// next Register or Heartbeat reports them.
+// next Register, Heartbeat or Beat reports them.
 func (l *Ledger) SetExternal(n uint32) { l.external = n }
 
 // Superseded starts a new incarnation, which promises nothing and remembers
@@ -139,7 +146,7 @@ func (l *Ledger) SetExternal(n uint32) { l.external = n }
 func (l *Ledger) Superseded(incarnation uint64) {
 	l.cfg.Incarnation = incarnation
 	l.promised = wire.Grantor{}
-	l.seq = 0
+	l.seq, l.beats = 0, 0
 	l.ended = memory{}
 	l.Disconnected()
 }
@@ -179,6 +186,7 @@ func (l *Ledger) put(e *lease) {
 	l.bytes += recordBytes(&e.record)
 	if e.record.Outcome == wire.ReasonNone {
 		l.running++
+		l.digest ^= e.record.Lease.Digest()
 	}
 }
 

@@ -110,6 +110,12 @@ func TestReportNumbersRunOut(t *testing.T) {
 	l.Superseded(2)
 	require.False(t, l.MemoryFull())
 	require.EqualValues(t, 1, l.Register().Seq)
+	l.beats = maxSeq - 1
+	require.False(t, l.MemoryFull())
+	l.Beat(0)
+	require.True(t, l.MemoryFull())
+	l.Superseded(3)
+	require.EqualValues(t, 1, l.Beat(0).Seq)
 }
 
 func TestRestoreTwiceIsAnError(t *testing.T) {

@@ -74,6 +74,21 @@ func (l *Ledger) Heartbeat(external uint32) *wire.Heartbeat {
 	return &wire.Heartbeat{Handle: l.handle, Seq: l.next(), External: external}
 }
 
+// Beat notes how many tasks run outside any lease and builds the heartbeat that
+// travels as a datagram. It needs no connection and no handle; its numbers are
+// the incarnation's own for datagrams. It shares no memory with the ledger.
+func (l *Ledger) Beat(external uint32) *wire.Beat {
+	l.external = external
+	l.beats++
+	return &wire.Beat{
+		Worker:      []byte(l.cfg.Worker),
+		Incarnation: l.cfg.Incarnation,
+		Seq:         l.beats,
+		External:    external,
+		Digest:      l.digest,
+	}
+}
+
 // End notes that a lease that runs is over. The report is to be sent now; it is
 // nil while the worker is not connected. Errors are ErrNotRunning and
 // ErrOutcome.
@@ -88,6 +103,7 @@ func (l *Ledger) End(id wire.LeaseID, outcome wire.Reason) (*wire.End, error) {
 	e.record.Outcome = outcome
 	e.listed = false
 	l.running--
+	l.digest ^= id.Digest()
 	l.ended.add(id)
 	return l.end(e), nil
 }

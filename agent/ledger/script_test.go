@@ -118,6 +118,9 @@ func (s *script) command(name string, args []string, set map[string]string) stri
 		return s.print(out...)
 	case "heartbeat":
 		return s.print(l.Heartbeat(uint32(s.number(args[0]))))
+	case "beat":
+		b := l.Beat(uint32(s.number(args[0])))
+		return fmt.Sprintf("beat worker=%s incarnation=%d seq=%d external=%d digest=%016x\n", b.Worker, b.Incarnation, b.Seq, b.External, b.Digest)
 	case "external":
 		l.SetExternal(uint32(s.number(args[0])))
 		return ""

@@ -95,6 +95,7 @@ type pair struct {
 	w       twin
 	lastInc uint64
 	lastSeq uint32
+	beats   uint32 // datagrams of the incarnation
 }
 
 const twinMemory = 6
@@ -236,6 +237,7 @@ func (p *pair) registered(t *rapid.T) {
 
 func (p *pair) superseded(*rapid.T) {
 	p.w.incarnation++
+	p.beats = 0
 	p.l.Superseded(p.w.incarnation)
 	p.w.promised, p.w.asked, p.w.known = wire.Grantor{}, false, false
 	p.w.never = map[wire.LeaseID]bool{}
@@ -249,6 +251,17 @@ func (p *pair) disconnected(*rapid.T) {
 func (p *pair) heartbeat(t *rapid.T) {
 	p.w.external = rapid.IntRange(0, 2).Draw(t, "external")
 	p.sent(t, p.l.Heartbeat(uint32(p.w.external)), "heartbeat ")
+}
+
+func (p *pair) beat(t *rapid.T) {
+	p.w.external = rapid.IntRange(0, 2).Draw(t, "external")
+	p.beats++
+	want := &wire.Beat{Worker: []byte("w1"), Incarnation: p.w.incarnation, Seq: p.beats, External: uint32(p.w.external)}
+	for id := range p.w.running {
+		want.Digest ^= id.Digest()
+	}
+	require.Equal(t, want, p.l.Beat(uint32(p.w.external)))
+	require.Equal(t, want.Digest, p.l.Digest())
 }
 
 func (p *pair) announce(t *rapid.T) {
@@ -296,6 +309,7 @@ func TestTwin(t *testing.T) {
 			"superseded":   p.superseded,
 			"disconnected": p.disconnected,
 			"heartbeat":    p.heartbeat,
+			"beat":         p.beat,
 			"announce":     p.announce,
 			"restart":      p.restart,
 		})
