@@ -16,6 +16,9 @@ type Config struct {
 	// Addr is host:port of the native protocol. Port 0 takes a free one, which
 	// Server.Addr names after Start.
 	Addr string
+	// UDP takes heartbeats as datagrams on the same address and port number.
+	// Turn it off where nothing sends any.
+	UDP bool
 	// HTTPAddr is host:port of the HTTP API, "" for none. Port 0 takes a free
 	// one, which Server.HTTPAddr names after Start.
 	HTTPAddr string
@@ -75,6 +78,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Addr:           "127.0.0.1:8081",
+		UDP:            true,
 		HTTPAddr:       "127.0.0.1:8080",
 		Sched:          sched.DefaultConfig(),
 		Loops:          1,

@@ -151,6 +151,17 @@ func (c *core) remove(x *exchange, id string) bool {
 	return known
 }
 
+// datagram passes on the heartbeat of a worker that came as a datagram, and
+// reports whether ack is to be sent.
+func (c *core) datagram(m *wire.Beat, ack *wire.BeatAck) bool {
+	c.mu.Lock()
+	defer c.unlock()
+	c.applying = true
+	answered := c.state.Beat(c.clock.now(), m, ack)
+	c.applying = false
+	return answered
+}
+
 // closed tells the core that the connection of s is gone.
 func (c *core) closed(s *session, out *sched.Outbox) {
 	c.mu.Lock()

@@ -30,12 +30,39 @@ type events struct {
 	booted chan error
 }
 
-// startEngine binds the native port and starts the event loops.
+// pairTries bounds the search for a port that is free for TCP and UDP.
+const pairTries = 16
+
+// listenNative binds the native port and starts its event loops: those of the
+// connections, and that of the datagrams under the same number.
+func (s *Server) listenNative() error {
+	_, port, err := net.SplitHostPort(s.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("server: the native port %s: %w", s.cfg.Addr, err)
+	}
+	for try := 1; ; try++ {
+		if err := s.startEngine(); err != nil || !s.cfg.UDP {
+			return err
+		}
+		err := s.startUDP(s.addr)
+		if err == nil {
+			return nil
+		}
+		s.stopEngine()
+		if port != "0" || try == pairTries || !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+}
+
+// startEngine binds the native port for TCP and starts its event loops.
 func (s *Server) startEngine() error {
 	ev := &events{srv: s, booted: make(chan error, 1)}
 	ran := make(chan error, 1)
+	done := make(chan struct{})
+	s.engineDone = done
 	go func() {
-		defer close(s.engineDone)
+		defer close(done)
 		ran <- gnet.Run(ev, "tcp://"+s.cfg.Addr,
 			gnet.WithNumEventLoop(s.cfg.Loops),
 			gnet.WithReuseAddr(true),
@@ -47,11 +74,16 @@ func (s *Server) startEngine() error {
 	case err := <-ev.booted:
 		return err
 	case err := <-ran:
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("server: the native port %s is in use: %w", s.cfg.Addr, err)
-		}
-		return fmt.Errorf("server: the native port %s: %w", s.cfg.Addr, err)
+		return portError("native", s.cfg.Addr, err)
 	}
+}
+
+// portError says which port cannot be had.
+func portError(name, addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("server: the %s port %s is in use: %w", name, addr, err)
+	}
+	return fmt.Errorf("server: the %s port %s: %w", name, addr, err)
 }
 
 // stopEngine closes the native port and every connection. gnet looks only twice
@@ -61,6 +93,10 @@ func (s *Server) stopEngine() {
 	cancel()
 	_ = s.engine.Stop(now)
 	<-s.engineDone
+	s.udp.stop()
+	s.loopsMu.Lock()
+	clear(s.loops)
+	s.loopsMu.Unlock()
 }
 
 // OnBoot runs when the port is bound. The options of connections are set on the

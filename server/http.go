@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -27,11 +26,8 @@ func (s *Server) listenHTTP() error {
 		return nil
 	}
 	ln, err := net.Listen("tcp", s.cfg.HTTPAddr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("server: the HTTP port %s is in use: %w", s.cfg.HTTPAddr, err)
-	}
 	if err != nil {
-		return fmt.Errorf("server: the HTTP port %s: %w", s.cfg.HTTPAddr, err)
+		return portError("HTTP", s.cfg.HTTPAddr, err)
 	}
 	s.httpLn, s.httpAddr = newHTTPListener(s, ln), ln.Addr().String()
 	s.http = &http.Server{
@@ -48,14 +44,9 @@ func (s *Server) listenHTTP() error {
 
 // serveHTTP serves until the listener closes. Any other end ends the server.
 func (s *Server) serveHTTP() {
-	err := s.http.Serve(s.httpLn)
-	if errors.Is(err, http.ErrServerClosed) || s.stopping.Swap(true) {
-		return
+	if err := s.http.Serve(s.httpLn); !errors.Is(err, http.ErrServerClosed) {
+		s.collapse(fmt.Errorf("server: HTTP ended unasked: %w", err))
 	}
-	s.refusing.Store(true)
-	s.stopHelpers()
-	s.stopEngine()
-	s.end(fmt.Errorf("server: HTTP ended unasked: %w", err))
 }
 
 // silentGrace is how long Shutdown waits for the first byte on connections that

@@ -232,6 +232,12 @@ func (s *Server) counters() map[string]uint64 {
 		"input_bytes":    uint64(max(s.input.Load(), 0)),
 		"uptime_seconds": uint64(s.core.clock.now() / sched.Time(time.Second/time.Millisecond)),
 	}
+	if s.udp != nil {
+		m["datagrams"], m["datagrams_bad"] = s.udp.received.Load(), s.udp.bad.Load()
+		if n, ok := kernelDrops(s.udp.inode); ok {
+			m["datagrams_lost_in_kernel"] = n
+		}
+	}
 	for code := range s.closes {
 		if n := s.closes[code].Load(); n > 0 {
 			m["closed_"+wire.Code(code).String()] = n

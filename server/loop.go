@@ -230,7 +230,7 @@ func cost(m wire.Message) (n int, costly bool) {
 		return 16 + len(m.Leases), false
 	case *wire.GetStats:
 		return 16, true
-	case *wire.ListWorkers, *wire.GetWorker:
+	case *wire.ListWorkers, *wire.GetWorker, *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded:
 		return maxFrames, true
 	}
 	return 1, false

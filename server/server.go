@@ -34,6 +34,7 @@ type Server struct {
 	httpLn   net.Listener
 	httpAddr string
 	engine   gnet.Engine
+	udp      *udpPort // nil without Config.UDP
 	addr     string
 
 	connections atomic.Int64  // of both ports
@@ -91,15 +92,14 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:        cfg,
-		log:        cfg.Logger,
-		core:       c,
-		limiter:    newLimiter(c.clock.now),
-		loops:      make(map[gnet.EventLoop]*loop),
-		engineDone: make(chan struct{}),
-		stop:       make(chan struct{}),
-		ended:      make(chan struct{}),
-		done:       make(chan error, 1),
+		cfg:     cfg,
+		log:     cfg.Logger,
+		core:    c,
+		limiter: newLimiter(c.clock.now),
+		loops:   make(map[gnet.EventLoop]*loop),
+		stop:    make(chan struct{}),
+		ended:   make(chan struct{}),
+		done:    make(chan error, 1),
 	}
 	return s, nil
 }
@@ -161,13 +161,16 @@ func (s *Server) Start() error {
 	if err := s.listenHTTP(); err != nil {
 		return s.abandon(err)
 	}
-	if err := s.startEngine(); err != nil {
+	if err := s.listenNative(); err != nil {
 		return s.abandon(err)
 	}
 	for _, help := range []func(<-chan struct{}){s.core.courier.run, s.core.pulse, s.sweeper} {
 		s.helpers.Go(func() { help(s.stop) })
 	}
-	go s.watchEngine()
+	go s.watch(s.engineDone, "the event loops")
+	if s.udp != nil {
+		go s.watch(s.udp.ended, "the loop of datagrams")
+	}
 	if s.httpLn != nil {
 		go s.serveHTTP()
 	}
@@ -184,7 +187,8 @@ func (s *Server) abandon(err error) error {
 	return err
 }
 
-// Addr returns the address of the native protocol, after Start.
+// Addr returns the address of the native protocol, TCP and UDP alike, after
+// Start.
 func (s *Server) Addr() string { return s.addr }
 
 // HTTPAddr returns the address of the HTTP API, after Start; "" without one.
@@ -210,20 +214,27 @@ func (s *Server) end(err error) {
 	})
 }
 
-// watchEngine ends the server when gnet's engine ended and nobody asked for it:
-// nothing would be served any more, so the process should go and be restarted.
-func (s *Server) watchEngine() {
-	<-s.engineDone
+// watch ends the server when a part of it ended and nobody asked for it:
+// something would not be served any more, so the process should go and be
+// restarted.
+func (s *Server) watch(ended <-chan struct{}, what string) {
+	<-ended
+	s.collapse(errors.New("server: " + what + " ended unasked"))
+}
+
+// collapse ends the server with an error, unless it is stopping already.
+func (s *Server) collapse(err error) {
 	if s.stopping.Swap(true) {
 		return
 	}
 	s.refusing.Store(true)
-	s.log.Error("the event loops ended unasked")
+	s.log.Error("the server ends", "cause", err.Error())
 	if s.http != nil {
 		_ = s.http.Close()
 	}
 	s.stopHelpers()
-	s.end(errors.New("server: the event loops ended unasked"))
+	s.stopEngine()
+	s.end(err)
 }
 
 func (s *Server) stopHelpers() {
