@@ -44,10 +44,10 @@
 //
 // A heap was compared with a tournament, minima over eight keys each in which workers keep their
 // seats, so that a change of one key writes nothing into the records of others. In interleaved pairs
-// (median ratio of seven) choose and release took 0.9 of the tournament's time with the heap at 5,000
-// workers, 0.8 at 1,000,000, and the same where almost every worker has a tag set of its own; Give
-// took 0.7; the memory of a worker was 0.85 to 1.08 of the tournament's. Four or eight children
-// to an entry were no faster than two.
+// (medians of the ratios of five to seven) choose and release took 0.9 of the tournament's time with
+// the heap at 5,000 workers and 0.8 at 1,000,000; Give took 0.7; where almost every worker has a tag
+// set of its own, a heap of one, the noise was larger than any difference. The memory of a worker was
+// 0.85 to 1.08 of the tournament's. Four or eight children to an entry were no faster than two.
 //
 // # Reading the source
 //
@@ -56,27 +56,27 @@
 //
 // # Costs
 //
-// Medians of five runs on two shared cores of a server with other programs at work, which scatter by
-// a factor of 2; undisturbed the figures are about a fifth lower. Choose and release is Least, Give
-// and the SetLoad of another worker whose task ended, at half load; it includes two calls of Load
-// and the bookkeeping of the benchmark. In a shared fleet the workers have about 1,000 distinct tag
-// sets (48 models of hardware, 12 zones, spot or not); in an own fleet almost every worker has a tag
-// set of its own.
+// Medians of four to seven runs on one of two shared cores of a server with other programs at work,
+// which scatter by half. Choose and release is Least, Give and the SetLoad of another worker whose
+// task ended, at half load; it includes two calls of Load and the bookkeeping of the benchmark. In a
+// shared fleet the workers have about 1,000 distinct tag sets (48 models of hardware, 12 zones, spot
+// or not); in an own fleet almost every worker has a tag set of its own.
 //
 //	choose and release             5,000 workers   50,000     1,000,000
-//	shared, 50 requirements        0.30 us                    1.5 us
-//	shared, 5,000 requirements     0.37 us                    1.8 us
-//	own, 50 requirements           0.45 us         2.1 us     8.4 us
-//	join, shared                   0.7 us, 96 B               1.2 us, 39 B
-//	join, own                      3.9 us, 391 B              7.9 us, 327 B
+//	shared, 50 requirements        0.20 us                    0.72 us
+//	shared, 5,000 requirements     0.15 us                    0.84 us
+//	own, 50 requirements           0.30 us         1.6 us     6.2 us
+//	join, shared                   0.7 us, 91 B               0.45 us, 42 B
+//	join, own                      2.5 us, 343 B              4.9 us, 279 B
 //
-// At 5,000 shared workers Lookup takes 35 ns, Least 115 ns, Give 40 ns, SetLoad 45 ns, without
-// allocation. The rest: choose and release among 3 of 1,000,000 workers 67 ns; nobody with room
-// in 7,000 matching profiles of 50,000, 5 us; a requirement that was evicted and is built again,
-// 5 us; a worker changing to a tag never seen, and one of 50 requirements catching up with 50 such
-// changes, 14 us.
+// At 5,000 shared workers Lookup takes 26 ns, Least 55 ns, Give 30 ns, the SetLoad of another load
+// 39 ns and of the same load 8 ns, without allocation. The rest: choose and release among 3 of
+// 1,000,000 workers 35 ns; nobody with room in 7,000 matching profiles of 50,000, 3.8 us; a
+// requirement that was evicted and is built again, 3.4 us; a worker changing to a tag never seen,
+// and one of 50 requirements catching up with 50 such changes, 11 us.
 //
-// To repeat them:
+// The 5,000 requirements have fewer matching profiles each than the 50, hence the lower figure at
+// 5,000 workers. To repeat them:
 //
-//	go test ./index -run '^$' -bench . -benchtime 0.5s -count 5
+//	go test ./index -run '^$' -bench . -benchtime 0.2s -count 7 -cpu 1
 package index

