@@ -64,14 +64,14 @@ func (s *State) note(what, worker string) *event {
 }
 
 func (s *State) listEvents(m *wire.ListEvents) *wire.Events {
-	page, p := &wire.Events{Rows: []wire.Event{}, Next: m.After}, newPager(m.Limit)
-	from := max(m.After+1, s.events.first())
-	if from > m.After+1 {
-		page.Missed = from - m.After - 1
+	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.events.last}, newPager(m.Limit)
+	from := min(m.After, s.events.last) + 1
+	if first := s.events.first(); from < first {
+		page.Missed = first - from
+		from = first
 	}
 	for n := from; n <= s.events.last && !p.full(); n++ {
 		e := s.events.at(n)
-		page.Next = n
 		page.Rows = append(page.Rows, wire.Event{Number: n, AgeMS: age(s.now, e.at), What: e.what, Worker: e.worker,
 			Lease: e.lease, Reason: e.reason, By: e.by})
 		p.add(rowBytes + len(e.worker) + len(e.reason) + len(e.by))

@@ -62,6 +62,9 @@ func (c *script) showViews(verb string, args map[string]string) {
 			}
 			c.print.WriteString(strings.TrimSpace(text) + "\n")
 		}
+		if n := len(p.Rows); n == 0 || p.Rows[n-1].Number != p.Next {
+			fmt.Fprintf(&c.print, "last=%d\n", p.Next)
+		}
 		if p.Missed > 0 {
 			fmt.Fprintf(&c.print, "missed=%d\n", p.Missed)
 		}
