@@ -26,7 +26,11 @@ func (s *State) hello(from Session, request uint64, m wire.Message, out *Outbox)
 		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"})
 		return
 	}
-	s.sessions[from] = &session{client: s.clients.hold([]byte(h.Client))}
+	sess := &session{client: noClient}
+	if h.Role == wire.RoleClient {
+		sess.client = s.clients.hold([]byte(h.Client)) // an agent asks for nothing
+	}
+	s.sessions[from] = sess
 	out.put(from, request, &wire.HelloOK{
 		Version:     min(h.MaxVersion, wire.Version),
 		Server:      s.cfg.Version,
