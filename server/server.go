@@ -64,7 +64,8 @@ const maxCode = 64
 
 // hooks are set by tests alone, before Start.
 type hooks struct {
-	poison func(consumed []byte) // may scribble over what was read
+	poison func(consumed []byte)   // may scribble over what was read
+	probe  func(addr string) error // says whether a UDP port is free
 }
 
 // ErrStopped is returned by Start on a server that was started before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/panjf2000/gnet/v2"
@@ -15,6 +16,10 @@ import (
 // datagramBuffer is how many bytes of datagrams the kernel is asked to hold, so
 // that the heartbeats of a whole fleet may come at once.
 const datagramBuffer = 8 << 20
+
+// turnDatagrams is after how many datagrams the loop lets others run: where
+// there are few processors, a flood would keep one of them for itself.
+const turnDatagrams = 64
 
 // udpPort takes the heartbeats that come as datagrams. Its engine and its loop
 // are its own: a flood of datagrams takes no turn from the connections.
@@ -37,7 +42,11 @@ type udpPort struct {
 
 // startUDP binds addr for datagrams and starts their loop.
 func (s *Server) startUDP(addr string) error {
-	if err := probeUDP(addr); err != nil {
+	probe := probeUDP
+	if s.hooks.probe != nil {
+		probe = s.hooks.probe
+	}
+	if err := probe(addr); err != nil {
 		return portError("native UDP", addr, err)
 	}
 	u := &udpPort{srv: s, booted: make(chan error, 1), ended: make(chan struct{})}
@@ -139,7 +148,9 @@ func raiseBuffer(fd, want int) (got int, err error) {
 // answer, and never comes near the lock.
 func (u *udpPort) OnTraffic(c gnet.Conn) gnet.Action {
 	defer func() { u.srv.recovered(recover()) }()
-	u.received.Add(1)
+	if u.received.Add(1)%turnDatagrams == 0 {
+		runtime.Gosched()
+	}
 	in, err := c.Peek(c.InboundBuffered())
 	if err != nil {
 		in = nil
