@@ -1,0 +1,181 @@
+package house
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// documents are the texts for people.
+func documents(t *testing.T) []string {
+	files, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return append(files, "README.md", "CHANGELOG.md")
+}
+
+func read(t *testing.T, file string) string {
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			_, err := os.Stat(filepath.Join(filepath.Dir(file), m[1]))
+			require.NoError(t, err, "%s links to %s", file, m[1])
+		}
+	}
+}
+
+// TestErrorsAreExplained: docs/errors.md has a row for each code with its
+// sentinel, and a row for each reason.
+func TestErrorsAreExplained(t *testing.T) {
+	text, sentinels := read(t, "docs/errors.md"), read(t, "client/errors.go")
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `(Err[A-Za-z]+)` \\|")
+	explained := map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(text, -1) {
+		explained[m[1]] = true
+		require.Contains(t, sentinels, m[2], "the sentinel of %s", m[1])
+	}
+	for c := wire.CodeOK + 1; c <= wire.CodeTimeout; c++ {
+		require.True(t, explained[c.String()], "docs/errors.md does not explain %s", c)
+	}
+	for r := wire.ReasonOK; r <= wire.ReasonBelieved; r++ {
+		require.Contains(t, text, "`"+r.String()+"`")
+	}
+}
+
+// TestSchedulerFlagsAreDocumented compares the flags that the scheduler prints
+// with the table of docs/operating.md.
+func TestSchedulerFlagsAreDocumented(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binaries")
+	}
+	bin := binaries(t)
+	usage, _ := exec.Command(filepath.Join(bin, "scheduler"), "-h").CombinedOutput()
+	row := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\|")
+	documented := map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(read(t, "docs/operating.md"), -1) {
+		documented[m[1]] = true
+	}
+	has := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(string(usage), -1) {
+		has[m[1]] = true
+	}
+	require.NotEmpty(t, has)
+	require.Equal(t, has, documented)
+}
+
+// binaries builds the commands into a folder of the test.
+func binaries(t *testing.T) string {
+	dir := t.TempDir()
+	for _, name := range []string{"scheduler", "worker", "dtask", "loadtest"} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), "./cmd/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	return dir
+}
+
+// TestDocumentedCommandsRun runs the shell blocks of the documents, each
+// document as one session of a new user, on ports that are free.
+func TestDocumentedCommandsRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binaries and runs them")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is missing")
+	}
+	bin := binaries(t)
+	for _, file := range []string{"README.md", "docs/quickstart.md", "docs/operating.md"} {
+		t.Run(file, func(t *testing.T) { runSession(t, bin, shellBlocks(read(t, file))) })
+	}
+}
+
+// shellBlocks returns the lines of all blocks that are marked sh.
+func shellBlocks(text string) (lines []string) {
+	inside := false
+	for line := range strings.SplitSeq(text, "\n") {
+		switch {
+		case strings.TrimSpace(line) == "```sh":
+			inside = true
+		case strings.HasPrefix(strings.TrimSpace(line), "```"):
+			inside = false
+		case inside:
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// runSession runs commands one after the other. Servers go to the background
+// and are waited for; targets of make are only looked up.
+func runSession(t *testing.T, bin string, lines []string) {
+	require.NotEmpty(t, lines)
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(bin, filepath.Join(dir, "bin")))
+	http := freePair(t)
+	native := fmt.Sprint(http + 1)
+	script := "set -eu\nexport DTASK_ADDR=127.0.0.1:" + native + "\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n"
+	for _, line := range lines {
+		line = strings.NewReplacer("8080", fmt.Sprint(http), "8081", native).Replace(line)
+		script += "echo '$ " + strings.ReplaceAll(line, "'", "") + "'\n" + command(line, root) + "\n"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", script)
+	cmd.Dir = dir
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+// command returns what the test runs for a line.
+func command(line, root string) string {
+	foreground := strings.TrimSpace(strings.TrimSuffix(line, "&"))
+	switch {
+	case strings.HasPrefix(line, "make "):
+		target, _, _ := strings.Cut(strings.TrimPrefix(line, "make "), "#")
+		return "make -C " + root + " -n " + target + " >/dev/null"
+	case strings.HasPrefix(line, "bin/scheduler "):
+		return foreground + " 2>scheduler.log &\nuntil grep -q 'listening on port' scheduler.log; do sleep 0.05; done"
+	case strings.HasPrefix(line, "bin/worker "):
+		return foreground + " 2>worker.log &\nuntil bin/dtask workers --quiet | grep -q worker-001; do sleep 0.05; done"
+	}
+	return line
+}
+
+// freePair returns a port that is free together with the next one.
+func freePair(t *testing.T) int {
+	for range 50 {
+		a, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		port := a.Addr().(*net.TCPAddr).Port
+		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		require.NoError(t, a.Close())
+		if err == nil {
+			require.NoError(t, b.Close())
+			return port
+		}
+	}
+	t.Fatal("no two free ports in a row")
+	return 0
+}
