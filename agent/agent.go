@@ -71,14 +71,17 @@ type side interface {
 
 // Status is what an agent can tell about itself.
 type Status struct {
-	Connected      bool         // the scheduler knows the worker and may place tasks
-	Scheduler      string       // the address, or base URL
-	Grantor        wire.Grantor // whose leases are accepted; zero with http://
-	Incarnation    uint64       // 0 with http://
-	Running        int          // tasks begun and not ended
-	Unacknowledged int          // ends that the scheduler has not acknowledged
-	Refused        int          // begins refused for lack of a slot
-	LastError      string       // why the last connection or heartbeat failed; "" while connected
+	Connected      bool          // the scheduler knows the worker and may place tasks
+	Scheduler      string        // the address, or base URL; "" while there is no connection
+	HeartbeatBy    string        // how heartbeats travel now: ByTCP, ByUDP or ByHTTP
+	Interval       time.Duration // between heartbeats; 0 while there is no connection
+	LastContact    time.Time     // when the scheduler was last heard; zero: never
+	Grantor        wire.Grantor  // whose leases are accepted; zero with http://
+	Incarnation    uint64        // 0 with http://
+	Running        int           // tasks begun and not ended
+	Unacknowledged int           // ends that the scheduler has not acknowledged
+	Refused        int           // begins refused for lack of a slot
+	LastError      string        // why the last connection or heartbeat failed; "" while connected
 }
 
 // Start announces the worker and goes on reporting until Stop. It does not wait

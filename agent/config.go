@@ -29,6 +29,13 @@ const (
 	MaxHeartbeat = time.Hour
 )
 
+// How heartbeats travel.
+const (
+	ByTCP  = "tcp"
+	ByUDP  = "udp"
+	ByHTTP = "http" // with an http:// scheduler always
+)
+
 // Config describes a worker and where its scheduler is.
 type Config struct {
 	// Scheduler is dtask://host:port[,host:port...] for the native protocol, the
@@ -50,6 +57,11 @@ type Config struct {
 	// scheduler, which is never asked less often than it wishes, and means 3 s
 	// with http://.
 	Heartbeat time.Duration
+	// HeartbeatBy is how heartbeats travel to a dtask:// scheduler: ByTCP, the
+	// default, or ByUDP, as datagrams to the same host and port. Those cost the
+	// scheduler less; leases stay on TCP, and so do the heartbeats while no
+	// datagram gets through.
+	HeartbeatBy string
 	// StateDir is where leases that have begun are kept, so that tasks in other
 	// processes outlive the agent. It belongs to one agent at a time. dtask://
 	// needs it or TasksDieWithAgent; http:// takes neither into account.
@@ -81,12 +93,18 @@ func (c *Config) Verify() error {
 	if c.Heartbeat != 0 && (c.Heartbeat < MinHeartbeat || c.Heartbeat > MaxHeartbeat) {
 		return &FieldError{"Heartbeat", fmt.Sprintf("is outside %v..%v", MinHeartbeat, MaxHeartbeat)}
 	}
+	if c.HeartbeatBy != "" && c.HeartbeatBy != ByTCP && c.HeartbeatBy != ByUDP {
+		return &FieldError{"HeartbeatBy", fmt.Sprintf("is %q, neither tcp nor udp", c.HeartbeatBy)}
+	}
 	if c.Slots > wire.MaxSlots {
 		return &FieldError{"Slots", fmt.Sprintf("is over %d", wire.MaxSlots)}
 	}
 	if p.base != "" {
 		if c.Worker == "" {
 			return &FieldError{"Worker", "is missing"}
+		}
+		if c.HeartbeatBy == ByUDP {
+			return &FieldError{"HeartbeatBy", "is udp, which needs a dtask:// scheduler"}
 		}
 		return nil
 	}

@@ -25,6 +25,8 @@ type fake struct {
 	t        *testing.T
 	listener net.Listener
 	grantor  wire.Grantor
+	udp      *net.UDPConn // nil until datagrams
+	from     net.Addr     // who sent the last datagram
 }
 
 func newFake(t *testing.T) *fake {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,7 @@ type gateway struct {
 	refused   int
 	connected bool
 	lastError string
+	contact   time.Time // of the last heartbeat that was answered
 }
 
 func newGateway(a *Agent, base string) *gateway {
@@ -104,15 +106,17 @@ func (g *gateway) status(s *Status) {
 	s.Scheduler = g.base
 	s.Refused = g.refused
 	s.LastError = g.lastError
+	s.HeartbeatBy, s.Interval, s.LastContact = ByHTTP, g.interval(), g.contact
+}
+
+// interval returns how often to report.
+func (g *gateway) interval() time.Duration {
+	return cmp.Or(g.agent.cfg.Heartbeat, defaultHeartbeat)
 }
 
 // run reports until the context ends or the worker leaves.
 func (g *gateway) run(ctx context.Context) {
 	defer close(g.halted)
-	interval := g.agent.cfg.Heartbeat
-	if interval == 0 {
-		interval = defaultHeartbeat
-	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -129,7 +133,7 @@ func (g *gateway) run(ctx context.Context) {
 			return
 		}
 		g.note(err)
-		timer.Reset(jitter(interval))
+		timer.Reset(jitter(g.interval()))
 	}
 }
 
@@ -199,6 +203,9 @@ func (g *gateway) note(err error) {
 	}
 	changed := text != g.lastError
 	g.connected, g.lastError = err == nil, text
+	if g.connected {
+		g.contact = time.Now()
+	}
 	a.mu.Unlock()
 	switch {
 	case !changed:

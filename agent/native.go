@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
@@ -33,6 +34,8 @@ type native struct {
 	session   *session // nil while there is no connection
 	drawn     time.Time
 	lastError string
+	blocked   bool         // datagrams are not acknowledged: heartbeats go over TCP
+	contact   atomic.Int64 // when the scheduler was last heard, as now told; 0: never
 }
 
 // newNative builds the side and takes over what the state directory lists.
@@ -137,8 +140,15 @@ func (n *native) status(s *Status) {
 	s.Unacknowledged = n.ledger.Unacknowledged()
 	s.Refused = n.ledger.Refusals()
 	s.LastError = n.lastError
+	s.HeartbeatBy = ByTCP
+	if at := n.contact.Load(); at != 0 {
+		s.LastContact = started.Add(time.Duration(at))
+	}
 	if n.session != nil {
-		s.Scheduler = n.session.addr
+		s.Scheduler, s.Interval = n.session.addr, n.session.life.every()
+		if n.session.beats != nil && !n.blocked {
+			s.HeartbeatBy = ByUDP
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/client"
@@ -29,6 +28,7 @@ type session struct {
 	life   *lifeline
 	conn   *client.Conn
 
+	beats *beats                  // nil: heartbeats are no datagrams
 	ends  map[wire.LeaseID]uint64 // ends on their way, by the tick they were sent at
 	ticks uint64
 }
@@ -42,13 +42,17 @@ func (n *native) connect(ctx context.Context, addr string) (lived bool, err erro
 	if err != nil {
 		return false, err
 	}
-	s := &session{native: n, addr: addr, life: &lifeline{Conn: nc}, ends: make(map[wire.LeaseID]uint64)}
+	s := &session{native: n, addr: addr, life: &lifeline{Conn: nc, contact: &n.contact}, ends: make(map[wire.LeaseID]uint64)}
 	hello := &wire.Hello{Role: wire.RoleAgent, Client: a.cfg.Worker, Token: a.cfg.Token}
 	s.conn, err = client.NewConn(ctx, s.life, hello, s.push)
 	if err != nil {
 		return false, err
 	}
-	s.life.watch(n.interval(s.conn.Welcome().HeartbeatMS))
+	s.life.watch(n.interval(s.conn.Welcome().HeartbeatMS), silentIntervals)
+	if a.cfg.HeartbeatBy == ByUDP {
+		s.beats = openBeats(s)
+		defer s.beats.close()
+	}
 	a.mu.Lock()
 	n.session = s
 	s.register()
@@ -103,19 +107,25 @@ func (s *session) tick() (registered bool) {
 	external := n.agent.external()
 	n.agent.mu.Lock()
 	defer n.agent.mu.Unlock()
-	m := n.ledger.Heartbeat(external)
-	if m == nil {
+	n.ledger.SetExternal(external)
+	if !n.ledger.Connected() {
 		return false
 	}
 	s.ticks++
-	s.report(m)
+	tcp, udp := s.beats.plan()
+	if tcp {
+		s.report(n.ledger.Heartbeat(external))
+	}
+	if udp {
+		s.beats.send(n.ledger.Beat(external))
+	}
 	for _, at := range s.ends {
 		if s.ticks-at >= silentIntervals {
 			s.repeatEnds()
 			break
 		}
 	}
-	if s.life.silent() > s.life.every()*silentIntervals/2 {
+	if s.life.quiet() {
 		s.failed(s.conn.Go(&wire.Ping{}, func(wire.Message, error) {}))
 	}
 	return true
@@ -128,8 +138,17 @@ func (s *session) repeatEnds() {
 	}
 }
 
+// patience returns how many intervals the connection may be silent.
+func (s *session) patience() int {
+	if s.beats != nil && !s.native.blocked {
+		return restIntervals
+	}
+	return silentIntervals
+}
+
 // register sends the registration of the present incarnation. The lock is held.
 func (s *session) register() {
+	s.life.allow(silentIntervals)
 	m := s.native.ledger.Register()
 	clear(s.ends)
 	incarnation := m.Incarnation
@@ -159,7 +178,8 @@ func (s *session) registered(incarnation uint64, answer wire.Message, err error)
 		return
 	}
 	n.store.forgetIf(func(id wire.LeaseID) bool { r, _ := n.ledger.Record(id); return r == nil })
-	s.life.watch(n.interval(m.HeartbeatMS))
+	s.life.watch(n.interval(m.HeartbeatMS), s.patience())
+	s.beats.settled()
 	for _, r := range reports {
 		if end, ok := r.(*wire.End); ok {
 			s.end(end)
@@ -258,43 +278,4 @@ func (s *session) failed(err error) {
 	if err != nil {
 		s.conn.Abort(err)
 	}
-}
-
-// lifeline notices a peer that is silent or does not read.
-type lifeline struct {
-	net.Conn
-	interval atomic.Int64 // nanoseconds between heartbeats; 0 until watch
-	heard    atomic.Int64 // when a byte last came, in nanoseconds after started
-}
-
-// started is where the nanoseconds of this process are counted from; unlike the
-// time of day they never jump.
-var started = time.Now()
-
-// watch ends the connection when nothing comes for silentIntervals.
-func (l *lifeline) watch(interval time.Duration) {
-	l.heard.Store(int64(time.Since(started)))
-	l.interval.Store(int64(interval))
-	l.SetReadDeadline(time.Now().Add(silentIntervals * interval))
-}
-
-func (l *lifeline) every() time.Duration { return time.Duration(l.interval.Load()) }
-
-// silent returns how long ago a byte came.
-func (l *lifeline) silent() time.Duration {
-	return time.Since(started) - time.Duration(l.heard.Load())
-}
-
-func (l *lifeline) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if n > 0 && l.interval.Load() > 0 {
-		l.heard.Store(int64(time.Since(started)))
-		l.SetReadDeadline(time.Now().Add(silentIntervals * l.every()))
-	}
-	return n, err
-}
-
-func (l *lifeline) Write(b []byte) (int, error) {
-	l.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return l.Conn.Write(b)
 }

@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Heartbeat intervals of a worker whose heartbeats are datagrams.
+const (
+	// restIntervals is how long the TCP connection may be silent while datagrams
+	// are acknowledged; a ping is sent halfway.
+	restIntervals = 20
+	// probeIntervals is how often a datagram tries whether they pass again.
+	probeIntervals = 20
+)
+
+// beats sends the heartbeats of one session as datagrams and reads what
+// acknowledges them. The fields below conn are guarded by the agent's lock.
+//
+// Two datagrams in a row without an answer have a heartbeat go over TCP as
+// well. After silentIntervals of them the worker registers again; if that many
+// more are not answered, none gets through, and the heartbeats go over TCP
+// until an occasional datagram is acknowledged.
+type beats struct {
+	session *session
+	conn    *net.UDPConn
+
+	buf         []byte
+	first, last uint32 // numbers of the beats that may still be acknowledged; 0 for none
+	unanswered  int    // beats behind the last one that was acknowledged
+	answered    bool   // one was, since the registration
+	strange     bool   // another grantor acknowledged since one was
+	ticks       int    // heartbeats since the registration
+	due         bool   // the worker will soon register again
+}
+
+// openBeats opens a socket to the address that the session is connected to.
+// Without one it returns nil, and the heartbeats of the session go over TCP.
+func openBeats(s *session) *beats {
+	to := s.life.RemoteAddr().(*net.TCPAddr).AddrPort()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		s.native.agent.log.Warn("heartbeats go over TCP: no socket for datagrams", "error", err)
+		return nil
+	}
+	b := &beats{session: s, conn: c}
+	s.native.agent.wg.Go(b.read)
+	return b
+}
+
+// close ends read.
+func (b *beats) close() {
+	if b != nil {
+		b.conn.Close()
+	}
+}
+
+// plan says how the next heartbeat travels. The lock is held.
+func (b *beats) plan() (tcp, udp bool) {
+	if b == nil {
+		return true, false
+	}
+	b.ticks++
+	switch {
+	case b.session.native.blocked:
+		return true, b.ticks%probeIntervals == 1
+	case b.unanswered < silentIntervals:
+	case b.answered:
+		b.again()
+	default:
+		b.block(true)
+		return true, false
+	}
+	return b.unanswered >= silentIntervals-1, true
+}
+
+// send sends one beat. A datagram that cannot be sent is as good as lost. The
+// lock is held; the socket takes or drops a datagram at once.
+func (b *beats) send(m *wire.Beat) {
+	if b.first == 0 {
+		b.first = m.Seq
+	}
+	b.last = m.Seq
+	b.unanswered++
+	b.buf = wire.AppendDatagram(b.buf[:0], 0, m)
+	b.conn.Write(b.buf)
+}
+
+// settled starts the count anew when the worker has registered. The lock is
+// held.
+func (b *beats) settled() {
+	if b != nil {
+		b.first, b.last, b.unanswered, b.answered, b.ticks = 0, 0, 0, false, 0
+	}
+}
+
+// read takes acknowledgements until the socket is closed. A datagram that is
+// none is ignored: anybody may have sent it.
+func (b *beats) read() {
+	var d wire.Decoder
+	buf := make([]byte, wire.MaxDatagram)
+	for {
+		n, err := b.conn.Read(buf)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			continue // nobody listens, says the answer to one datagram
+		}
+		if err != nil {
+			return
+		}
+		if m, _, err := d.Decode(buf[:n]); err == nil {
+			if ack, ok := m.(*wire.BeatAck); ok {
+				b.acknowledged(ack)
+			}
+		}
+	}
+}
+
+// acknowledged reads one acknowledgement. One that names another grantor shows
+// that the datagrams reach another scheduler, and acknowledges nothing here: the
+// worker registers again, once.
+func (b *beats) acknowledged(ack *wire.BeatAck) {
+	n := b.session.native
+	n.agent.mu.Lock()
+	defer n.agent.mu.Unlock()
+	if n.session != b.session || !n.ledger.Connected() || b.first == 0 || ack.Seq < b.first || ack.Seq > b.last {
+		return
+	}
+	b.first = ack.Seq + 1
+	if ack.Grantor != n.ledger.Promised() {
+		if !b.strange {
+			b.strange = b.again()
+		}
+		return
+	}
+	b.unanswered, b.answered, b.strange = int(b.last-ack.Seq), true, false
+	n.contact.Store(int64(now()))
+	if n.blocked {
+		b.block(false)
+	}
+	if ack.Connect {
+		b.again()
+	}
+}
+
+// block has the heartbeats go over TCP, or as datagrams again. The lock is held.
+func (b *beats) block(blocked bool) {
+	n := b.session.native
+	n.blocked = blocked
+	b.session.life.allow(b.session.patience())
+	if blocked {
+		n.agent.log.Warn("heartbeats go over TCP: no datagram is acknowledged", "scheduler", b.session.addr)
+	} else {
+		n.agent.log.Info("heartbeats go by datagram again", "scheduler", b.session.addr)
+	}
+}
+
+// again has the worker register again within one interval, at a random moment,
+// so that a fleet does not do so in step. It reports false if it is too early:
+// the worker has registered in the last silentIntervals. The lock is held.
+func (b *beats) again() bool {
+	if b.ticks < silentIntervals {
+		return false
+	}
+	if !b.due {
+		b.due = true
+		time.AfterFunc(rand.N(b.session.life.every()), b.register)
+	}
+	return true
+}
+
+// register registers again on the living connection. Whether it does live, the
+// answer shows.
+func (b *beats) register() {
+	n := b.session.native
+	n.agent.mu.Lock()
+	defer n.agent.mu.Unlock()
+	b.due = false
+	if n.session == b.session && n.ledger.Connected() {
+		n.agent.log.Debug("the worker registers again", "unanswered", b.unanswered)
+		b.session.register()
+	}
+}
