@@ -36,10 +36,7 @@ type Conn struct {
 // later, never during the call. The error is set if not even a socket was to
 // be had.
 func (l *Loop) Dial(to netip.AddrPort, h Handler) (*Conn, error) {
-	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()})
-	if to.Addr().Is4() || to.Addr().Is4In6() {
-		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()}
-	}
+	family, sa := sockaddr(to)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("poll: socket: %w", err)

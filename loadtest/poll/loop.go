@@ -1,5 +1,5 @@
-// Package poll runs thousands of TCP connections and timers on one goroutine,
-// with epoll. It exists because the load test shares its processors with what
+// Package poll runs thousands of TCP connections, a few UDP sockets and timers
+// on one goroutine, with epoll. It exists because the load test shares its processors with what
 // it measures: an idle connection costs a descriptor and no goroutine, and all
 // that is written to a connection during one round leaves in one system call.
 //
@@ -37,6 +37,7 @@ type Loop struct {
 	epoll, wake int
 	base        time.Time
 	conns       []*Conn // by descriptor
+	ports       []*Port // few
 	generation  int32
 	events      []unix.EpollEvent
 	input       []byte
@@ -172,6 +173,10 @@ func (l *Loop) serve(ev *unix.EpollEvent) {
 		_, _ = unix.Read(l.wake, count[:])
 		return
 	}
+	if p := l.port(int(ev.Fd)); p != nil {
+		p.read()
+		return
+	}
 	c := l.conns[ev.Fd]
 	if c == nil || c.generation != ev.Pad {
 		return
@@ -216,6 +221,9 @@ func (l *Loop) close() {
 		if c != nil {
 			c.Close()
 		}
+	}
+	for _, p := range l.ports {
+		_ = unix.Close(p.fd)
 	}
 	l.mu.Lock()
 	l.closed = true

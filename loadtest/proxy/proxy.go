@@ -2,7 +2,8 @@
 // networks do: it delays each direction of each connection by times of its own,
 // so that messages of different connections overtake each other, breaks
 // connections in the middle of a frame, and delivers heartbeats twice, at once
-// or after later ones.
+// or after later ones. Its Relay does the same to datagrams: they are lost, come
+// twice, and overtake each other.
 package proxy
 
 import (
@@ -33,6 +34,9 @@ type Config struct {
 	Duplicate float64
 	// Break is the chance that the connection breaks within the chunk.
 	Break float64
+	// Opaque leaves the streams alone that are no frames of ours, as those of
+	// HTTP: they are delayed and broken, and nothing is delivered twice.
+	Opaque bool
 	// Seed draws all that.
 	Seed uint64
 }
@@ -134,7 +138,11 @@ func (p *Proxy) carry(down net.Conn) {
 	}
 	number := p.next.Add(1)
 	p.working.Go(func() { p.pump(c, up, down, number<<1|1, nil) })
-	p.pump(c, down, up, number<<1, new(framer))
+	var frames *framer
+	if !p.cfg.Opaque {
+		frames = new(framer)
+	}
+	p.pump(c, down, up, number<<1, frames)
 	p.mu.Lock()
 	delete(p.pairs, c)
 	p.mu.Unlock()
@@ -158,8 +166,8 @@ func (c *pair) close() {
 	_ = c.up.Close()
 }
 
-// pump carries one direction. frames is set for the direction to the
-// scheduler, whose heartbeats are delivered twice.
+// pump carries one direction. frames is set if its heartbeats are delivered
+// twice.
 func (p *Proxy) pump(c *pair, from, to net.Conn, seed uint64, frames *framer) {
 	defer c.close()
 	rng := rand.New(rand.NewPCG(p.cfg.Seed, seed))

@@ -131,6 +131,21 @@ func TestCarriesBothWays(t *testing.T) {
 	require.Equal(t, uint64(1), p.Counts().Connections)
 }
 
+func TestAnOpaqueStreamIsLeftAlone(t *testing.T) {
+	p, err := Listen(echo(t), Config{Duplicate: 1, Opaque: true})
+	require.NoError(t, err)
+	defer p.Close()
+	conn := dial(t, p)
+	sent := bytes.Join([][]byte{beat(1), beat(2), []byte("GET / HTTP/1.1\r\n\r\n")}, nil)
+	_, err = conn.Write(sent)
+	require.NoError(t, err)
+	got := make([]byte, len(sent))
+	_, err = io.ReadFull(conn, got)
+	require.NoError(t, err)
+	require.Equal(t, sent, got)
+	require.Zero(t, p.Counts().Duplicates)
+}
+
 func TestBreaksWithinAFrame(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
