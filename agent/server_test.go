@@ -17,16 +17,26 @@ import (
 
 const patience = 15 * time.Second
 
-// serve starts a scheduler; an address of "" takes free ports.
-func serve(t *testing.T, addr, httpAddr string) *server.Server {
+// config is a scheduler on free ports.
+func config() server.Config {
 	cfg := server.DefaultConfig()
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
-	if addr != "" {
-		cfg.Addr, cfg.HTTPAddr = addr, httpAddr
-	}
 	cfg.MaxConnections = 64
 	cfg.Sched.Heartbeat = 200
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	return cfg
+}
+
+// serve starts a scheduler; an address of "" takes free ports.
+func serve(t *testing.T, addr, httpAddr string) *server.Server {
+	cfg := config()
+	if addr != "" {
+		cfg.Addr, cfg.HTTPAddr = addr, httpAddr
+	}
+	return serveWith(t, cfg)
+}
+
+func serveWith(t *testing.T, cfg server.Config) *server.Server {
 	s, err := server.New(cfg)
 	require.NoError(t, err)
 	require.NoError(t, s.Start())
