@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,44 +85,83 @@ func (h httpLog) Write(line []byte) (int, error) {
 // maxRequestID bounds the X-Request-ID that is echoed, in bytes.
 const maxRequestID = 256
 
+// handler answers one request.
+type handler func(*gateway, http.ResponseWriter, *http.Request)
+
+// workerPath is the path of one worker.
+const workerPath = apiPrefix + "workers/{id}"
+
+// endpoints holds every path and method of the server. docs/openapi.yaml
+// describes them, and a test compares the two.
+var endpoints = map[string]map[string]handler{
+	apiPrefix + "heartbeat":      {http.MethodPost: (*gateway).heartbeat},
+	apiPrefix + "schedule":       {http.MethodPost: (*gateway).schedule},
+	apiPrefix + "schedule/batch": {http.MethodPost: (*gateway).scheduleBatch},
+	apiPrefix + "renew":          {http.MethodPost: (*gateway).renew},
+	apiPrefix + "release":        {http.MethodPost: (*gateway).release},
+	apiPrefix + "workers":        {http.MethodGet: (*gateway).workers},
+	workerPath:                   {http.MethodGet: (*gateway).worker, http.MethodDelete: (*gateway).deleteWorker},
+	workerPath + "/cordon":       {http.MethodPost: (*gateway).cordonWorker},
+	workerPath + "/uncordon":     {http.MethodPost: (*gateway).uncordonWorker},
+	apiPrefix + "leases":         {http.MethodGet: (*gateway).leases},
+	apiPrefix + "tags":           {http.MethodGet: (*gateway).tags},
+	apiPrefix + "events":         {http.MethodGet: (*gateway).events},
+	apiPrefix + "history":        {http.MethodGet: (*gateway).history},
+	"/healthz":                   {http.MethodGet: (*gateway).health},
+	"/stats":                     {http.MethodGet: (*gateway).stats},
+}
+
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header["X-Request-Id"]; len(id) == 1 && len(id[0]) <= maxRequestID {
 		w.Header()["X-Request-Id"] = id
 	}
-	path := cleanPath(r.URL.Path)
-	if strings.HasPrefix(path, apiPrefix+"workers/") {
-		g.route(w, r, http.MethodDelete, g.deleteWorker)
+	methods, known := endpoints[endpointOf(r)]
+	if !known {
+		textError(w, r, http.StatusNotFound, "404 page not found")
 		return
 	}
-	switch path {
-	case apiPrefix + "schedule":
-		g.route(w, r, http.MethodPost, g.schedule)
-	case apiPrefix + "heartbeat":
-		g.route(w, r, http.MethodPost, g.heartbeat)
-	case apiPrefix + "renew":
-		g.route(w, r, http.MethodPost, g.renew)
-	case apiPrefix + "release":
-		g.route(w, r, http.MethodPost, g.release)
-	case apiPrefix + "workers":
-		g.route(w, r, http.MethodGet, g.workers)
-	case "/healthz":
-		g.route(w, r, http.MethodGet, g.health)
-	case "/stats":
-		g.route(w, r, http.MethodGet, g.stats)
-	default:
-		textError(w, r, http.StatusNotFound, "404 page not found")
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
+	handle, ok := methods[method]
+	if !ok {
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+		textError(w, r, http.StatusMethodNotAllowed, "Method not allowed")
+		return
+	}
+	handle(g, w, r)
 }
 
-// route calls handle if the method is the one that the path knows.
-func (g *gateway) route(w http.ResponseWriter, r *http.Request, method string, handle func(http.ResponseWriter, *http.Request)) {
-	if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
-		handle(w, r)
-		return
+// endpointOf returns the key of endpoints for a request. Everything behind
+// workers/ is the id of a worker, as it always was, even with a slash in it;
+// only a POST has a verb behind that.
+func endpointOf(r *http.Request) string {
+	path := cleanPath(r.URL.Path)
+	if !strings.HasPrefix(path, apiPrefix+"workers/") {
+		return path
 	}
-	w.Header().Set("Allow", method)
-	textError(w, r, http.StatusMethodNotAllowed, "Method not allowed")
+	if r.Method == http.MethodPost {
+		_, verb := workerOf(r)
+		return workerPath + verb
+	}
+	return workerPath
+}
+
+// workerOf splits the path of a worker into its id, percent-encoded as it came,
+// and the verb behind it, "" for none.
+func workerOf(r *http.Request) (id, verb string) {
+	id = strings.TrimPrefix(cleanPath(r.URL.EscapedPath()), apiPrefix+"workers/")
+	if r.Method != http.MethodPost {
+		return id, ""
+	}
+	for _, verb := range []string{"/cordon", "/uncordon"} {
+		if bare, ok := strings.CutSuffix(id, verb); ok {
+			return bare, verb
+		}
+	}
+	return id, ""
 }
 
 // cleanPath drops what careless joining of URLs adds: repeated slashes and one

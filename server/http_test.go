@@ -33,7 +33,7 @@ func TestHTTPAnswersToTheLetter(t *testing.T) {
 		{"wrong method", "GET", "/api/v1/heartbeat", "", "", 405, "Method not allowed\n", "text/plain; charset=utf-8"},
 		{"wrong method, JSON", "PUT", "/api/v1/schedule", "", jsonAccept, 405, `{"error":"Method not allowed"}` + "\n", "application/json"},
 		{"POST on the list", "POST", "/api/v1/workers", "{}", "", 405, "Method not allowed\n", "text/plain; charset=utf-8"},
-		{"GET of a worker", "GET", "/api/v1/workers/w1", "", "", 405, "Method not allowed\n", "text/plain; charset=utf-8"},
+		{"POST on a worker", "POST", "/api/v1/workers/w1", "", "", 405, "Method not allowed\n", "text/plain; charset=utf-8"},
 		{"empty body", "POST", "/api/v1/schedule", "", "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
 		{"broken body", "POST", "/api/v1/schedule", `{"task_id":`, jsonAccept, 400, `{"error":"Invalid request body"}` + "\n", "application/json"},
 		{"array", "POST", "/api/v1/schedule", `[]`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},

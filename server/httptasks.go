@@ -42,9 +42,9 @@ func (q *scheduleRequest) fault() string {
 	return ""
 }
 
-// message returns what the core is asked. It borrows c.tags.
-func (q *scheduleRequest) message(c *call, key string) *wire.Schedule {
-	m := &wire.Schedule{
+// message returns what the core is asked. The tags are appended to raw.
+func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
+	m := wire.Schedule{
 		Task:     []byte(q.TaskID),
 		Owner:    []byte(q.Owner),
 		Group:    []byte(q.Group),
@@ -53,8 +53,7 @@ func (q *scheduleRequest) message(c *call, key string) *wire.Schedule {
 		Key:      []byte(key),
 	}
 	if len(q.RequiredTags) > 0 {
-		c.tags = wire.AppendTags(c.tags[:0], q.RequiredTags)
-		m.Tags = c.tags
+		m.Tags = wire.AppendTags(raw, q.RequiredTags)
 	}
 	if len(q.Resources) > 0 {
 		m.Resources = wire.AppendResources(nil, q.Resources)
@@ -77,9 +76,11 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, what)
 		return
 	}
-	switch m := g.srv.core.do(&c.exchange, q.message(c, r.Header.Get("Idempotency-Key"))).(type) {
+	ask := q.message(c.tags[:0], r.Header.Get("Idempotency-Key"))
+	c.tags = ask.Tags
+	switch m := g.srv.core.do(&c.exchange, &ask).(type) {
 	case *wire.Placed:
-		c.buf = appendPlaced(c.buf[:0], &q, m)
+		c.buf = append(appendPlaced(c.buf[:0], &q, m), '\n')
 		writeJSON(w, http.StatusOK, c.buf)
 	case *wire.Error:
 		refuse(w, m)
@@ -113,7 +114,7 @@ func appendPlaced(b []byte, q *scheduleRequest, p *wire.Placed) []byte {
 			b = append(append(append(b, ',', '"'), f.name...), `":true`...)
 		}
 	}
-	return append(b, "}\n"...)
+	return append(b, '}')
 }
 
 // placedFlags names the flags of wire.Placed as keys of the answer.
@@ -145,12 +146,15 @@ func appendResources(b []byte, resources map[string]int64) []byte {
 	return append(b, '}')
 }
 
+// nothingFits is what the older clients look for.
+const nothingFits = "no available worker matching requirements"
+
 // refuse answers with an error of the core.
 func refuse(w http.ResponseWriter, e *wire.Error) {
 	status, sentence := http.StatusServiceUnavailable, e.Message
 	switch e.Code {
 	case wire.CodeUnavailable, wire.CodeInfeasible:
-		sentence = "no available worker matching requirements"
+		sentence = nothingFits
 	case wire.CodeConflict:
 		status = http.StatusConflict
 	case wire.CodeNotFound:

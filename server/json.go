@@ -38,9 +38,18 @@ var errNotObject = errors.New("the body is not an object")
 // read takes the body of r, which must be one JSON object, into v. It reports
 // false after it has answered with an error itself.
 func (g *gateway) read(c *call, w http.ResponseWriter, r *http.Request, v any) bool {
+	return g.readBody(c, w, r, v, false)
+}
+
+// readOptional is read for a body that may be missing.
+func (g *gateway) readOptional(c *call, w http.ResponseWriter, r *http.Request, v any) bool {
+	return g.readBody(c, w, r, v, true)
+}
+
+func (g *gateway) readBody(c *call, w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
 	c.body.Reset()
 	_, err := c.body.ReadFrom(http.MaxBytesReader(w, r.Body, g.srv.cfg.MaxBody))
-	if err == nil {
+	if err == nil && !(optional && c.body.Len() == 0) {
 		err = decodeObject(c.body.Bytes(), v)
 	}
 	if err == nil {

@@ -1,0 +1,180 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// workerID returns the id that the path of a request names. It reports false
+// after it has answered with an error itself.
+func (g *gateway) workerID(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+	raw, _ := workerOf(r)
+	id, err := url.PathUnescape(raw)
+	if err != nil {
+		textError(w, r, http.StatusBadRequest, "Invalid worker id")
+		return "", false
+	}
+	return id, true
+}
+
+func (g *gateway) deleteWorker(w http.ResponseWriter, r *http.Request) {
+	id, ok := g.workerID(w, r)
+	if !ok {
+		return
+	}
+	c := takeCall()
+	defer c.putBack()
+	if !g.srv.core.remove(&c.exchange, id) {
+		jsonError(w, http.StatusNotFound, "no such worker", wire.CodeNotFound.String())
+		return
+	}
+	g.srv.log.Info("worker removed", "worker", id)
+	writeJSON(w, http.StatusOK, healthy)
+}
+
+// workerRow is one worker as the newer paths show it.
+type workerRow struct {
+	ID          string           `json:"worker_id"`
+	Address     string           `json:"address"`
+	Tags        []string         `json:"tags"`
+	State       string           `json:"state"`
+	Flags       []string         `json:"flags"`
+	Slots       uint32           `json:"max_tasks"`
+	Leased      uint32           `json:"leased"`
+	External    uint32           `json:"external"`
+	Resources   map[string]int64 `json:"resources"`
+	Incarnation uint64           `json:"incarnation,string"`
+	LastSeen    string           `json:"last_seen"`
+	Cordon      *cordonRow       `json:"cordon,omitempty"`
+}
+
+// cordonRow says why a worker gets nothing new.
+type cordonRow struct {
+	Reason string `json:"reason"`
+	By     string `json:"by"`
+	Since  string `json:"since"`
+}
+
+// workerAnswer is the body of GET /api/v1/workers/{id}.
+type workerAnswer struct {
+	Worker workerRow  `json:"worker"`
+	Leases []leaseRow `json:"leases"`
+}
+
+func (g *gateway) worker(w http.ResponseWriter, r *http.Request) {
+	id, ok := g.workerID(w, r)
+	if !ok {
+		return
+	}
+	c := takeCall()
+	defer c.putBack()
+	switch m := g.srv.core.do(&c.exchange, &wire.GetWorker{ID: id}).(type) {
+	case *wire.Worker:
+		answer := workerAnswer{Worker: g.workerRow(&m.Info), Leases: g.leaseRows(m.Leases)}
+		writeValue(w, &answer)
+	case *wire.Error:
+		refuse(w, m)
+	}
+}
+
+func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
+	row := workerRow{
+		ID: info.ID, Address: info.Address, Tags: info.Tags, State: info.State, Flags: info.Flags,
+		Slots: info.Slots, Leased: info.Taken, External: info.External, Resources: info.Resources,
+		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS),
+	}
+	if row.Tags == nil {
+		row.Tags = []string{}
+	}
+	for _, flag := range info.Flags {
+		if flag == "cordoned" {
+			row.Cordon = &cordonRow{Reason: info.CordonReason, By: info.CordonBy, Since: g.ago(info.CordonMS)}
+		}
+	}
+	return row
+}
+
+// ago returns the time that lies ms milliseconds back, as the API shows times.
+func (g *gateway) ago(ms uint64) string {
+	return g.srv.core.clock.wall(ms).Format(lastHeartbeat)
+}
+
+// writeValue answers with v as JSON.
+func writeValue(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
+		return
+	}
+	writeJSON(w, http.StatusOK, append(body, '\n'))
+}
+
+// cordonRequest is the body of a cordon and an uncordon. It may be missing.
+type cordonRequest struct {
+	Reason string `json:"reason"`
+	By     string `json:"by"`
+}
+
+// fault returns what is wrong with the request, or "".
+func (q *cordonRequest) fault() string {
+	for _, f := range []struct {
+		name, value string
+		most        int
+	}{{"reason", q.Reason, wire.MaxReason}, {"by", q.By, wire.MaxID}} {
+		switch {
+		case len(f.value) > f.most:
+			return fmt.Sprintf("%s is longer than %d bytes", f.name, f.most)
+		case strings.ContainsFunc(f.value, unicode.IsControl):
+			return f.name + " holds control characters"
+		}
+	}
+	return ""
+}
+
+// cordonAnswer is the answer to a cordon and an uncordon.
+type cordonAnswer struct {
+	Status  string `json:"status"`
+	Changed bool   `json:"changed"`
+}
+
+func (g *gateway) cordonWorker(w http.ResponseWriter, r *http.Request)   { g.cordon(w, r, true) }
+func (g *gateway) uncordonWorker(w http.ResponseWriter, r *http.Request) { g.cordon(w, r, false) }
+
+// cordon takes a worker out of service, or puts it back.
+func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, on bool) {
+	id, ok := g.workerID(w, r)
+	if !ok {
+		return
+	}
+	c := takeCall()
+	defer c.putBack()
+	var q cordonRequest
+	if !g.readOptional(c, w, r, &q) {
+		return
+	}
+	if what := q.fault(); what != "" {
+		invalid(w, r, what)
+		return
+	}
+	if q.By == "" {
+		q.By, _, _ = net.SplitHostPort(r.RemoteAddr)
+	}
+	switch m := g.srv.core.do(&c.exchange, &wire.Cordon{Worker: id, On: on, Reason: q.Reason, By: q.By}).(type) {
+	case *wire.Cordoned:
+		line := "worker uncordoned"
+		if on {
+			line = "worker cordoned"
+		}
+		g.srv.log.Info(line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)
+		writeValue(w, &cordonAnswer{Status: "ok", Changed: m.Changed})
+	case *wire.Error:
+		refuse(w, m)
+	}
+}
