@@ -46,13 +46,17 @@ func (j *Judge) repeated(t Task, id wire.LeaseID, l lease, worker int) {
 
 // other returns a live lease that the task has besides id. A scheduler that
 // was restarted knows a running lease only after its worker came back, so
-// leases of two instances are not compared.
+// leases of two instances are not compared. Nor does one on a heuristic worker
+// count, which the scheduler forgets after seconds.
 func (j *Judge) other(t Task, id wire.LeaseID) (wire.LeaseID, bool) {
 	first, held := j.tasks[t]
 	if !held || first.Instance != id.Instance {
 		return first, false
 	}
 	l := j.leases[first]
+	if j.workers[l.worker].Heuristic {
+		return first, false
+	}
 	live := l.state == running || l.state == granted && l.incarnation == j.workers[l.worker].incarnation
 	return first, live
 }
@@ -67,13 +71,18 @@ func (j *Judge) GivenUp(id wire.LeaseID) {
 }
 
 // Told: the scheduler told a client that a lease has begun, or that it has
-// ended.
+// ended. It hears neither from a heuristic worker: there nothing is ever begun,
+// and a lease ends when it is no longer needed to guess the worker's room.
 func (j *Judge) Told(id wire.LeaseID, s wire.State) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	l, known := j.leases[id]
 	switch {
 	case !known:
+	case j.workers[l.worker].Heuristic:
+		if s == wire.StateBegun {
+			j.broken(ToldBegun, "%v was told that lease %v has begun on %s, which speaks no leases", l.task, id, j.workers[l.worker].ID)
+		}
 	case s == wire.StateBegun && !l.began:
 		j.broken(ToldBegun, "%v was told that lease %v has begun on %s, which never began it", l.task, id, j.workers[l.worker].ID)
 	case s == wire.StateEnded && l.state == running:

@@ -8,6 +8,11 @@
 //	Granted --> granted --Began--> running --Ended, Restarted--> over
 //	               |                                              ^
 //	               +----Revoked, GivenUp, a newer incarnation-----+
+//
+// Workers that report one number and speak no leases are judged by what is
+// promised of them: answers name a worker of the fleet with the required tags,
+// and ids do not repeat. That such a worker holds more tasks than it has slots
+// is counted, and no violation.
 package judge
 
 import (
@@ -51,6 +56,8 @@ type Worker struct {
 	ID    string
 	Tags  []string
 	Slots int
+	// Heuristic: the worker speaks no leases, so its room is guessed.
+	Heuristic bool
 }
 
 // Task names a task: the number of its client, and its own, which is not 0.
@@ -118,6 +125,7 @@ type Judge struct {
 	forgotten  int                   // of over, from its front
 	violations []Violation
 	count      int
+	exceeded   int // begins on heuristic workers without a free slot
 }
 
 // New returns the account of a fleet that runs nothing. now reads the time of
@@ -166,6 +174,14 @@ func (j *Judge) Violations() ([]Violation, int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return append([]Violation(nil), j.violations...), j.count
+}
+
+// Exceeded returns how often a task began on a heuristic worker whose slots were
+// all taken.
+func (j *Judge) Exceeded() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.exceeded
 }
 
 // end moves a lease to over. Old ones are forgotten, the oldest first.

@@ -15,11 +15,12 @@ func id(counter uint64) wire.LeaseID { return wire.LeaseID{Epoch: 1, Instance: 7
 func task(n uint64) Task { return Task{Client: 1, Number: n} }
 
 // newJudge knows w1 (slots 2, tags cpu and gpu) and w2 (slots 1, tag cpu), both
-// of incarnation 1.
+// of incarnation 1, and h1 (slots 1, tag cpu), which speaks no leases.
 func newJudge() *Judge {
 	j := New([]Worker{
 		{ID: "w1", Tags: []string{"cpu", "gpu"}, Slots: 2},
 		{ID: "w2", Tags: []string{"cpu"}, Slots: 1},
+		{ID: "h1", Tags: []string{"cpu"}, Slots: 1, Heuristic: true},
 	}, func() time.Duration { return 1500 * time.Millisecond }, nil)
 	j.Incarnation(0, 1)
 	j.Incarnation(1, 1)
@@ -99,6 +100,39 @@ func TestLives(t *testing.T) {
 		{"told ended and runs", ToldEnded, func(j *Judge) { begin(j, 1, "w1"); j.Told(id(1), wire.StateEnded) }},
 		{"found outside", Unanswered, func(j *Judge) { j.Broken(Unanswered, "call %d", 9) }},
 	})
+}
+
+func TestHeuristicWorkers(t *testing.T) {
+	run(t, []verdict{
+		{"tags do not hold", WrongTags, func(j *Judge) { grant(j, 1, "h1", "gpu") }},
+		{"lease of two tasks", ReusedLease, func(j *Judge) { grant(j, 1, "h1"); j.Granted(task(2), id(1), "h1", 1, nil) }},
+		{"never granted", NeverGranted, func(j *Judge) { j.Began(2, id(1)) }},
+		{"one task too many", "", func(j *Judge) { begin(j, 1, "h1"); begin(j, 2, "h1") }},
+		{"second while the first runs", "", func(j *Judge) { begin(j, 1, "h1"); another(j, "w1", 1) }},
+		{"second on it while the first runs elsewhere", TwoLeases, func(j *Judge) { begin(j, 1, "w1"); another(j, "h1", 0) }},
+		{"told ended and runs", "", func(j *Judge) { begin(j, 1, "h1"); j.Told(id(1), wire.StateEnded) }},
+		{"told begun", ToldBegun, func(j *Judge) { begin(j, 1, "h1"); j.Told(id(1), wire.StateBegun) }},
+		{"told assumed", "", func(j *Judge) { begin(j, 1, "h1"); j.Told(id(1), wire.StateAssumed) }},
+	})
+}
+
+func TestExceededIsCounted(t *testing.T) {
+	j := newJudge()
+	begin(j, 1, "h1")
+	require.Zero(t, j.Exceeded())
+	begin(j, 2, "h1")
+	begin(j, 3, "h1")
+	require.Equal(t, 2, j.Exceeded(), "each begin beyond the slots")
+	j.Ended(2, id(1))
+	j.Ended(2, id(2))
+	j.Ended(2, id(3))
+	begin(j, 4, "h1")
+	require.Equal(t, 2, j.Exceeded())
+	begin(j, 5, "w2")
+	begin(j, 6, "w2")
+	require.Equal(t, 2, j.Exceeded(), "elsewhere it is a violation")
+	_, n := j.Violations()
+	require.Equal(t, 1, n)
 }
 
 // verdict is a story and the one rule it breaks, "" for none.

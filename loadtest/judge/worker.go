@@ -46,7 +46,11 @@ func (j *Judge) Began(w int, id wire.LeaseID) {
 	l.state, l.since, l.began = running, j.now(), true
 	j.leases[id] = l
 	at.running[id] = true
-	if len(at.running) > at.Slots {
+	switch {
+	case len(at.running) <= at.Slots:
+	case at.Heuristic:
+		j.exceeded++
+	default:
 		j.broken(OverCapacity, "%s holds %d tasks on %d slots, the last is lease %v of %v", at.ID, len(at.running), at.Slots, id, l.task)
 	}
 }
