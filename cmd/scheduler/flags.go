@@ -31,6 +31,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.StringVar(&o.host, "host", "127.0.0.1", "address of the HTTP API; one that other machines reach needs --insecure")
 	fs.IntVar(&o.port, "port", 8080, "port of the HTTP API; 0 takes free ports for it and the native protocol")
 	fs.StringVar(&o.listen, "listen", "", "host:port of the native protocol (default: the next port)")
+	fs.BoolVar(&c.UDP, "udp", c.UDP, "take heartbeats as datagrams on the port of the native protocol")
 	fs.BoolVar(&c.Insecure, "insecure", false, "allow addresses that other machines reach, though there is no authentication")
 	span(fs, &c.Sched.Suspicious, "suspicious-threshold", "silence after which a worker gets nothing new")
 	span(fs, &c.Sched.Offline, "offline-threshold", "silence after which a worker is shown as offline")

@@ -103,6 +103,7 @@ func TestStartAndStop(t *testing.T) {
 			port := p.line("Scheduler listening on port ")
 			where := p.line("HTTP on 127.0.0.1:" + port)
 			require.Contains(t, where, "native protocol on 127.0.0.1:")
+			require.Contains(t, where, "(TCP and UDP)")
 			require.Contains(t, where, "--host 0.0.0.0 --insecure")
 			require.Equal(t, "[]\n", get(t, "http://127.0.0.1:"+port+"/api/v1/workers"))
 			require.NoError(t, p.cmd.Process.Signal(sig))
@@ -154,6 +155,18 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
+func TestUDPPortInUse(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	addr := taken.LocalAddr().String()
+	p := launch(t, "--port=0", "--listen="+addr)
+	require.Equal(t, exitError, p.exit())
+	require.Contains(t, strings.Join(p.seen, "\n"), addr+" is in use")
+	p = launch(t, "--port=0", "--listen="+addr, "--udp=false")
+	require.Contains(t, p.line("HTTP on "), "native protocol on "+addr+" (TCP)")
+}
+
 func TestFlags(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -185,7 +198,7 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
-		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --insecure"), io.Discard)
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure"), io.Discard)
 	require.NoError(t, err)
 	c := o.config
 	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
@@ -194,6 +207,7 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	require.EqualValues(t, 77, c.MaxBody)
 	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})
 	require.True(t, c.Insecure)
+	require.False(t, c.UDP)
 }
 
 func TestInsecureIsSaid(t *testing.T) {

@@ -21,7 +21,11 @@ func port(addr string) string {
 // reach says where the native protocol is, who can connect, and how to change
 // that.
 func reach(s *server.Server, o *options) string {
-	line := fmt.Sprintf("HTTP on %s, native protocol on %s. ", s.HTTPAddr(), s.Addr())
+	transports := "TCP"
+	if o.config.UDP {
+		transports = "TCP and UDP"
+	}
+	line := fmt.Sprintf("HTTP on %s, native protocol on %s (%s). ", s.HTTPAddr(), s.Addr(), transports)
 	if o.config.Insecure {
 		return line + "There is no authentication: whoever reaches these ports may schedule."
 	}
