@@ -178,7 +178,7 @@ func TestALeaseThatIsNotRenewedIsAskedBack(t *testing.T) {
 }
 
 func TestOneLineForEachEventAndNoneForHeartbeats(t *testing.T) {
-	f := start(t)
+	f := start(t, func(c *Config) { c.UDP = false }) // whose start may have something to say
 	evil := "w\nlevel=ERROR msg=forged"
 	for i := range 50 {
 		f.call("POST", "/api/v1/heartbeat", fmt.Sprintf(`{"worker_id":%q,"max_tasks":%d}`, evil, i))

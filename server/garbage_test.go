@@ -27,6 +27,9 @@ func everyRequest() [][]byte {
 		&wire.Begun{Seq: 3, Record: record}, &wire.End{Seq: 4, Lease: id, Outcome: wire.ReasonOK},
 		&wire.Revoked{Seq: 5, Lease: id}, &wire.Deregister{Seq: 6},
 		&wire.ListWorkers{Limit: 3}, &wire.GetWorker{ID: "w"}, &wire.GetStats{},
+		&wire.Cordon{Worker: "w", On: true, Reason: "r", By: "b"}, &wire.Cordon{Worker: "w"},
+		&wire.ListLeases{Limit: 3, Worker: "w", State: wire.StateBegun}, &wire.ListTags{After: "a"},
+		&wire.ListEvents{After: 2}, &wire.ListEnded{Before: 9, Task: "t"},
 	} {
 		all = append(all, wire.Append(nil, 1, m))
 	}
