@@ -27,6 +27,9 @@ var (
 
 	// ErrStopped says that the agent has been stopped.
 	ErrStopped = errors.New("agent: stopped")
+	// ErrNotStored says that a begin could not be written to the state directory:
+	// the task must not run, and nothing else begins until the agent is restarted.
+	ErrNotStored = errors.New("agent: the begin is not on disk")
 	// ErrTasksRemain says that the worker was not deregistered because tasks in
 	// other processes go on; the next agent with the same state directory takes
 	// them over.
@@ -129,7 +132,7 @@ func (a *Agent) Begin(h wire.Handover, c Caller) (*Task, error) {
 		if fresh {
 			a.endTask(keyOf(&h), wire.ReasonRefused)
 		}
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNotStored, err)
 	}
 	return t, nil
 }
@@ -142,10 +145,13 @@ func (a *Agent) begin(h wire.Handover, w watch) (t *Task, fresh bool, mark uint6
 	if a.stopped {
 		return nil, false, 0, ErrStopped
 	}
+	old := a.tasks[keyOf(&h)]
+	if fresh = old == nil; !fresh {
+		w.Begun = old.watch.Begun
+	}
 	if mark, err = a.side.begin(&h, &w); err != nil {
 		return nil, false, 0, err
 	}
-	fresh = a.tasks[keyOf(&h)] == nil
 	return a.add(h, w), fresh, mark, nil
 }
 
@@ -200,6 +206,18 @@ func (a *Agent) Tasks() []*Task {
 	}
 	return tasks
 }
+
+// Find returns the task of a lease that runs, nil if none does. An HTTP
+// scheduler may have placed a task without a lease: it is found by its task id,
+// with a zero lease.
+func (a *Agent) Find(lease wire.LeaseID, task string) *Task {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tasks[keyOf(&wire.Handover{Lease: lease, Task: task})]
+}
+
+// Config returns what the agent was started with.
+func (a *Agent) Config() Config { return a.cfg }
 
 // Status returns where the agent stands.
 func (a *Agent) Status() Status {

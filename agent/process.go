@@ -17,14 +17,14 @@ type process struct {
 	Start string `json:"start,omitempty"`
 }
 
-// errDead says that a process is gone, or a zombie.
-var errDead = errors.New("agent: the process is dead")
+// ErrDead says that the process of a begin is gone, or a zombie.
+var ErrDead = errors.New("agent: the process is dead")
 
 // identify names the living process with this id.
 func identify(pid int) (process, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return process{}, fmt.Errorf("%w: %d", errDead, pid)
+		return process{}, fmt.Errorf("%w: %d", ErrDead, pid)
 	}
 	if err != nil {
 		return process{}, err
@@ -37,7 +37,7 @@ func identify(pid int) (process, error) {
 		return process{}, fmt.Errorf("agent: /proc/%d/stat has %d fields", pid, len(fields))
 	}
 	if fields[state] == "Z" || fields[state] == "X" {
-		return process{}, fmt.Errorf("%w: %d", errDead, pid)
+		return process{}, fmt.Errorf("%w: %d", ErrDead, pid)
 	}
 	return process{PID: pid, Start: bootID() + "/" + fields[start]}, nil
 }
@@ -47,7 +47,7 @@ func identify(pid int) (process, error) {
 func (p process) dead() bool {
 	now, err := identify(p.PID)
 	if err != nil {
-		return errors.Is(err, errDead)
+		return errors.Is(err, ErrDead)
 	}
 	return now.Start != p.Start
 }

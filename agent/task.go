@@ -41,11 +41,12 @@ type watch struct {
 	Token string `json:"token"`
 	process
 	KeepAlive time.Duration `json:"keep_alive,omitempty"`
+	Begun     time.Time     `json:"begun,omitzero"` // for display
 }
 
 // watch resolves what the caller said.
 func (c Caller) watch() (watch, error) {
-	w := watch{Token: c.Token, KeepAlive: c.KeepAlive}
+	w := watch{Token: c.Token, KeepAlive: c.KeepAlive, Begun: time.Now()}
 	if w.Token == "" {
 		w.Token = rand.Text()
 	}
@@ -74,6 +75,25 @@ type Task struct {
 
 // Handover returns what the task was begun with.
 func (t *Task) Handover() wire.Handover { return t.handover }
+
+// TaskStatus is how a task is watched.
+type TaskStatus struct {
+	Begun     time.Time     // the time of day, maybe by an earlier agent
+	PID       int           // of the task's process; 0: keep-alives alone
+	KeepAlive time.Duration // the longest time between two keep-alives; 0: none are needed
+	Left      time.Duration // until the next one is due
+}
+
+// Status returns how the task is watched.
+func (t *Task) Status() TaskStatus {
+	t.agent.mu.Lock()
+	defer t.agent.mu.Unlock()
+	s := TaskStatus{Begun: t.watch.Begun, PID: t.watch.PID, KeepAlive: t.watch.KeepAlive}
+	if !t.deadline.IsZero() {
+		s.Left = max(time.Until(t.deadline), 0)
+	}
+	return s
+}
 
 // Over is closed when the task has ended: by End, or because its process died
 // or its keep-alives stopped.
