@@ -33,6 +33,7 @@ var rooms = map[string]struct {
 	"sim":          {ours: []string{"sched", "wire", "index", "agent/ledger", "sim"}, banned: []string{"net", "sync"}, pure: true},
 	"server":       {ours: []string{"wire", "sched", "server"}},
 	"client":       {ours: []string{"wire"}},
+	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger"}},
 	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger"}},
 	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest"}},
 	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench"}},

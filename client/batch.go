@@ -157,7 +157,7 @@ func (p *placingAll) once(ctx context.Context, m *wire.Batch) error {
 		}
 	}
 	if p.client.again(err) {
-		if gone := p.client.lose(ctx, conn); gone != nil {
+		if gone := p.client.lose(ctx, conn, "schedule batch"); gone != nil {
 			return gone
 		}
 	}

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ var (
 // in which renewals are due, those with a ttl, and those on their way back.
 type book struct {
 	client string // client id
+	log    *slog.Logger
 
 	mu      sync.Mutex // Guards what follows and the changing part of every lease.
 	period  time.Duration
@@ -40,13 +43,20 @@ type book struct {
 	oldest  int // of shunned, once it is full
 	targets map[string]target
 	closed  bool
+	losses  []loss // to be logged when mu is let go
+}
+
+// loss is a lease that its holder can no longer use.
+type loss struct {
+	lease *Lease
+	cause error
 }
 
 // target is a worker as placements name it.
 type target struct{ worker, address string }
 
-func newBook(client string) *book {
-	b := &book{client: client, leases: map[wire.LeaseID]*Lease{}, targets: map[string]target{}}
+func newBook(client string, log *slog.Logger) *book {
+	b := &book{client: client, log: log, leases: map[wire.LeaseID]*Lease{}, targets: map[string]target{}}
 	b.root.prev, b.root.next = &b.root, &b.root
 	return b
 }
@@ -134,6 +144,20 @@ func (b *book) dropLocked(l *Lease, to standing, cause error) {
 	l.standing, l.cause = to, cause
 	if to == lost {
 		l.signalLocked()
+		// Nobody waits for a lease whose caller has gone, or whose client has.
+		if !errors.Is(cause, context.Canceled) && !errors.Is(cause, ErrClosed) {
+			b.losses = append(b.losses, loss{l, cause})
+		}
+	}
+}
+
+// unlock lets go of mu and then logs what was lost.
+func (b *book) unlock() {
+	losses := b.losses
+	b.losses = nil
+	b.mu.Unlock()
+	for _, n := range losses {
+		b.log.Warn("dtask: a lease is lost", "lease", n.lease.id, "task", n.lease.task.ID, "worker", n.lease.worker, "cause", n.cause)
 	}
 }
 
@@ -148,7 +172,7 @@ func (l *Lease) signalLocked() {
 // hand marks a lease as handed over.
 func (b *book) hand(l *Lease, now time.Time) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if l.standing == held && l.expiry == nil && now.After(l.beginBy) && !l.handed {
 		b.loseLocked(l, errStartWithin)
 	}
@@ -198,7 +222,7 @@ func (b *book) expireAfter(l *Lease, ttl time.Duration) {
 // expire ends a lease whose ttl is over.
 func (b *book) expire(l *Lease) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if l.standing != held {
 		return
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,10 @@ type Options struct {
 	Token string
 	// Dial replaces the TCP connection, for example by one in memory.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Logger is told of connections (info), of lost ones, failed attempts and
+	// lost leases (warn), and of requests that are sent again (debug). nil logs
+	// nothing.
+	Logger *slog.Logger
 }
 
 // Client speaks with one scheduler at a time out of several addresses. It is
@@ -32,6 +38,7 @@ type Client struct {
 	addrs []string
 	hello wire.Hello
 	dial  func(ctx context.Context, address string) (net.Conn, error)
+	log   *slog.Logger
 	book  *book
 	conn  atomic.Pointer[Conn] // nil while there is none
 	// welcome is what the latest connection was greeted with.
@@ -62,8 +69,13 @@ func Dial(ctx context.Context, addrs []string, o *Options) (*Client, error) {
 	if !wire.ValidID(id) {
 		return nil, badField("client", fmt.Sprintf("the client id %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", id, wire.MaxID))
 	}
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	c := &Client{
-		addrs: addrs, dial: o.Dial, book: newBook(id), done: make(chan struct{}), up: make(chan struct{}),
+		addrs: slices.Clone(addrs), dial: o.Dial, log: log, book: newBook(id, log),
+		done: make(chan struct{}), up: make(chan struct{}),
 		hello: wire.Hello{Role: wire.RoleClient, Client: id, Token: o.Token},
 	}
 	if c.dial == nil {
@@ -76,7 +88,7 @@ func Dial(ctx context.Context, addrs []string, o *Options) (*Client, error) {
 		c.end()
 		return nil, err
 	}
-	c.attach(conn)
+	c.attach(conn, next)
 	go c.keep(conn, next)
 	return c, nil
 }
@@ -135,18 +147,18 @@ func (c *Client) final(what string, err error) error {
 }
 
 // ask sends one of the rare requests and hands its answer to take, again after a
-// lost connection: all of them only read.
-func (c *Client) ask(ctx context.Context, what string, m wire.Message, take func(wire.Message) error) error {
-	for {
+// lost connection: all of them may arrive twice. It returns how often it sent.
+func (c *Client) ask(ctx context.Context, what string, m wire.Message, take func(wire.Message) error) (sends int, err error) {
+	for sends = 1; ; sends++ {
 		conn, err := c.connected(ctx)
 		if err != nil {
-			return err
+			return sends, err
 		}
 		if err = askOnce(ctx, conn, m, take); !c.again(err) {
-			return c.final(what, err)
+			return sends, c.final(what, err)
 		}
-		if err := c.lose(ctx, conn); err != nil {
-			return err
+		if err := c.lose(ctx, conn, what); err != nil {
+			return sends, err
 		}
 	}
 }
@@ -171,20 +183,24 @@ func askOnce(ctx context.Context, conn *Conn, m wire.Message, take func(wire.Mes
 	}
 }
 
-// lose waits until a failed connection is no longer the present one.
-func (c *Client) lose(ctx context.Context, conn *Conn) error {
+// lose waits until a failed connection is no longer the present one, so that
+// what was asked on it can be sent again.
+func (c *Client) lose(ctx context.Context, conn *Conn, what string) error {
 	select {
 	case <-conn.Gone():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	c.detach(conn)
+	c.log.Debug("dtask: a request is sent again", "request", what)
 	return nil
 }
 
-// attach makes conn the present connection.
-func (c *Client) attach(conn *Conn) {
+// attach makes conn, which is to the at-th address, the present connection.
+func (c *Client) attach(conn *Conn, at int) {
 	welcome := conn.Welcome()
+	c.log.Info("dtask: connected", "address", c.addrs[at], "server", welcome.Server,
+		"epoch", welcome.Grantor.Epoch, "instance", welcome.Grantor.Instance)
 	c.book.setPeriod(time.Duration(welcome.StartTTLMS)*time.Millisecond, time.Now())
 	c.welcome.Store(&welcome)
 	c.conn.Store(conn)

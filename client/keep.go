@@ -63,6 +63,7 @@ func (c *Client) keep(conn *Conn, at int) {
 			c.book.close()
 			return
 		}
+		c.log.Warn("dtask: the connection is lost", "address", c.addrs[at], "err", conn.Err())
 		if time.Since(since) > lastBackoff {
 			bound = firstBackoff
 		}
@@ -70,7 +71,7 @@ func (c *Client) keep(conn *Conn, at int) {
 			c.book.close()
 			return
 		}
-		c.attach(conn)
+		c.attach(conn, at)
 	}
 }
 
@@ -85,8 +86,12 @@ func (c *Client) reconnect(at int, bound time.Duration) (*Conn, int, time.Durati
 		}
 		bound = min(2*bound, lastBackoff)
 		// The next address goes first: the last one has just failed.
-		if conn, next, err := c.connect(c.life, at+1); err == nil {
+		conn, next, err := c.connect(c.life, at+1)
+		if err == nil {
 			return conn, next, bound
+		}
+		if c.life.Err() == nil {
+			c.log.Warn("dtask: no scheduler answers", "err", err)
 		}
 	}
 }

@@ -35,6 +35,49 @@ func (c *Client) Release(ctx context.Context, l *Lease) error {
 	}
 }
 
+// ReleaseID gives back a lease of which only the id is known, for example one
+// that another program asked for. handed says that a begin of it may have been
+// sent to its worker: the lease is then asked back instead of ended. The answers
+// are those of Release. It is sent again on the next connection if this one
+// ends, but only until the context does.
+//
+// A lease that this client holds is released as by Release.
+func (c *Client) ReleaseID(ctx context.Context, id wire.LeaseID, handed bool) error {
+	if l := c.book.find(id, handed); l != nil {
+		return c.Release(ctx, l)
+	}
+	var answer wire.Released
+	sends, err := c.ask(ctx, "release "+id.String(), &wire.Release{Lease: id, Handed: handed}, func(m wire.Message) error {
+		a, ok := m.(*wire.Released)
+		if !ok {
+			return unexpected(m)
+		}
+		answer = *a
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	again := sends > 1 && answer.Reason == wire.ReasonReleased
+	if answer.Code == wire.CodeOK || answer.Code == wire.CodeAlreadyEnded && again {
+		return nil
+	}
+	return refusedRelease(id, id.String(), &answer)
+}
+
+// find returns a lease that is held or on its way back, and marks it as handed
+// over if it was.
+func (b *book) find(id wire.LeaseID, handed bool) *Lease {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.leases[id]
+	if l == nil || l.standing != held && l.standing != releasing {
+		return nil
+	}
+	l.handed = l.handed || handed
+	return l
+}
+
 // sendRelease sends the release of a lease on the present connection. Without
 // one nothing is lost: the next connection sends all that were not answered.
 func (c *Client) sendRelease(l *Lease) {
@@ -125,7 +168,7 @@ func (b *book) releaseOf(l *Lease) *wire.Release {
 // repeated, changes nothing.
 func (b *book) settle(l *Lease, m *wire.Released) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if l.standing != releasing {
 		return
 	}
@@ -134,11 +177,11 @@ func (b *book) settle(l *Lease, m *wire.Released) {
 	case m.Code == wire.CodeOK, m.Code == wire.CodeAlreadyEnded && again:
 		b.settleLocked(l, released, nil)
 	case m.Code == wire.CodeBegun:
-		b.settleLocked(l, begun, refusedRelease(l, m))
+		b.settleLocked(l, begun, refusedRelease(l.id, l.task.ID, m))
 	case m.Code == wire.CodeAlreadyEnded:
-		b.settleLocked(l, ended, refusedRelease(l, m))
+		b.settleLocked(l, ended, refusedRelease(l.id, l.task.ID, m))
 	default:
-		b.settleLocked(l, released, refusedRelease(l, m))
+		b.settleLocked(l, released, refusedRelease(l.id, l.task.ID, m))
 	}
 	if m.Code == wire.CodeAskedBack {
 		b.shunLocked(l)
@@ -164,8 +207,8 @@ func (b *book) outcome(l *Lease) error {
 	return l.answer
 }
 
-func refusedRelease(l *Lease, m *wire.Released) error {
-	text := "the lease " + l.id.String()
+func refusedRelease(id wire.LeaseID, of string, m *wire.Released) error {
+	text := "the lease " + id.String()
 	switch m.Code {
 	case wire.CodeBegun:
 		text += " has begun: its worker ends it"
@@ -178,7 +221,7 @@ func refusedRelease(l *Lease, m *wire.Released) error {
 	default:
 		text += " was not released"
 	}
-	return refused("release "+l.task.ID, &wire.Error{Code: m.Code, Message: text})
+	return refused("release "+of, &wire.Error{Code: m.Code, Message: text})
 }
 
 // unanswered returns the leases whose release has no answer.

@@ -49,7 +49,7 @@ func (b *book) renewed(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
 		return fmt.Errorf("dtask: a renewal of %d leases was answered for %d", len(ids), len(answers))
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	for i, id := range ids {
 		if l := b.leases[id]; l != nil && l.standing == held {
 			b.statusLocked(l, answers[i])

@@ -114,7 +114,7 @@ func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error
 	}
 	switch {
 	case k.client.again(err):
-		return nil, false, k.client.lose(ctx, conn)
+		return nil, false, k.client.lose(ctx, conn, "schedule "+k.task.ID)
 	case err != nil:
 		return nil, false, err
 	}
