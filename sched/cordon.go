@@ -25,7 +25,7 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 	if by == "" {
 		by = s.clients.list[sess.client].id
 	}
-	if m.On && len(s.cordons) >= s.cfg.MaxWorkers {
+	if m.On && old == nil && len(s.cordons) >= s.cfg.MaxWorkers {
 		out.put(from, request, &wire.Error{Code: wire.CodeWorkerLimit, Field: "worker", Limit: uint64(s.cfg.MaxWorkers),
 			Message: "too many workers are cordoned"})
 		return

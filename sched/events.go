@@ -121,13 +121,11 @@ func (s *State) remember(l *lease, reason wire.Reason) {
 }
 
 // endedByWorker notes that the worker itself reported the end of a lease,
-// whatever the outcome.
-func (s *State) endedByWorker(id wire.LeaseID) {
-	if s.history.last == 0 {
-		return
-	}
-	if e := s.history.at(s.history.last); e.id == id {
-		e.by = byWorker
+// whatever the outcome. before is the newest entry before that end, of which an
+// orphan's leaves none.
+func (s *State) endedByWorker(before uint64) {
+	if s.history.last != before {
+		s.history.at(s.history.last).by = byWorker
 	}
 }
 

@@ -108,8 +108,9 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		s.note(eventSuperseded, w.id)
 	}
 	if fresh {
-		w.beatSeq, w.differs = 0, 0
+		w.beatSeq = 0
 	}
+	w.differs = 0
 	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
 	for i := range m.Leases {
 		r := &m.Leases[i]
@@ -118,8 +119,9 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		case ok && r.Outcome == wire.ReasonNone:
 			s.leases.slots.at(slot).flags |= leaseListed
 		case ok:
+			before := s.history.last
 			s.end(slot, r.Outcome)
-			s.endedByWorker(r.Lease)
+			s.endedByWorker(before)
 		}
 	}
 	s.loseUnlisted(n, fresh)
@@ -212,8 +214,9 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 		return
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
+		before := s.history.last
 		s.end(slot, m.Outcome)
-		s.endedByWorker(m.Lease)
+		s.endedByWorker(before)
 	}
 	out.put(from, request, endedAnswer)
 }
