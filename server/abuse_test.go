@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,9 +106,9 @@ func Test56TooManyConnections(t *testing.T) {
 	e := p.refusal(wire.CodeBusy)
 	require.EqualValues(t, 3, e.Limit)
 	p.closed()
-	a := f.call("GET", "/healthz", "")
-	require.Equal(t, 503, a.status)
-	require.JSONEq(t, `{"error":"too many connections"}`, a.body)
+	got := f.raw() // a client library may call an answer before its request unasked for
+	require.True(t, strings.HasPrefix(got, "HTTP/1.1 503 "), got)
+	require.True(t, strings.HasSuffix(got, "\r\n\r\n"+`{"error":"too many connections"}`+"\n"), got)
 	require.NoError(t, first.conn.Close())
 	eventually(t, func() bool { return f.connections.Load() == 2 }, "a place is free")
 	require.Equal(t, 200, f.call("GET", "/healthz", "", "Connection", "close").status)

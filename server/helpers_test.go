@@ -93,6 +93,13 @@ func prepare(t *testing.T, tune ...func(*Config)) *fixture {
 	return &fixture{Server: s, t: t, log: log}
 }
 
+// grantor returns under what name the scheduler grants.
+func (f *fixture) grantor() wire.Grantor {
+	f.core.mu.Lock()
+	defer f.core.mu.Unlock()
+	return f.core.state.Grantor()
+}
+
 // peer is a connection of the native protocol, one frame at a time.
 type peer struct {
 	t    *testing.T

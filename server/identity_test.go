@@ -61,7 +61,7 @@ func (p *peer) register(incarnation uint64, promised wire.Grantor, leases ...wir
 // the operator can see it, and the slot is never taken twice.
 func Test41TwoWorkersOfOneIDFlapping(t *testing.T) {
 	f := start(t)
-	grantor := f.core.state.Grantor()
+	grantor := f.grantor()
 	a, b, c := f.dial("a"), f.dial("b"), f.dial("c")
 	r := a.register(1, wire.Grantor{}).(*wire.Registered)
 	a.send(0, &wire.Promised{Handle: r.Handle, Grantor: r.Grantor})

@@ -95,7 +95,7 @@ func Test58TwoThousandAgentsReconnectAtOnceAfterARestart(t *testing.T) {
 		runners[i] = &runner{id: fmt.Sprintf("w%04d", i)}
 	}
 	allAtOnce(t, runners, f.Addr(), wire.Grantor{})
-	before := f.core.state.Grantor()
+	before := f.grantor()
 	for i, r := range runners {
 		r.lease = wire.LeaseID{Epoch: before.Epoch, Instance: before.Instance, Counter: uint64(i + 1)}
 	}

@@ -92,7 +92,7 @@ func TestDatagramsKeepAWorkerAliveAndReportItsLoad(t *testing.T) {
 		m.External = 2
 		b.send(m)
 		ack := b.ack()
-		require.Equal(t, wire.BeatAck{Seq: seq, Grantor: f.core.state.Grantor()}, ack)
+		require.Equal(t, wire.BeatAck{Seq: seq, Grantor: f.grantor()}, ack)
 		return f.list("")[0].Status == "offline"
 	}, "a worker without a heartbeat goes offline meanwhile")
 	require.Equal(t, "online", f.list("")[1].Status)
@@ -204,7 +204,7 @@ func Test46DatagramOfAnUnknownWorker(t *testing.T) {
 	b := f.beater()
 	for i := range 100 {
 		b.send(beatOf(fmt.Sprintf("ghost-%d", i), 1))
-		require.Equal(t, wire.BeatAck{Seq: 1, Grantor: f.core.state.Grantor(), Connect: true}, b.ack())
+		require.Equal(t, wire.BeatAck{Seq: 1, Grantor: f.grantor(), Connect: true}, b.ack())
 	}
 	require.Empty(t, f.list(""))
 	require.EqualValues(t, 100, f.metric("unknown_beats"))
