@@ -21,7 +21,7 @@ const drainBatch = 64
 // scheduler's lists are compared with the workers', all tasks end, and the
 // slots come back. The error is set only if the context has ended.
 func (r *run) conclude(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{r.settle, r.agree, r.drain, r.quit} {
+	for _, part := range []func(context.Context) error{r.settle, r.agree, r.drain, r.quit, r.listen} {
 		if err := part(ctx); err != nil && !errors.Is(err, errTime) {
 			return err
 		}
@@ -56,9 +56,11 @@ func (r *run) settle(ctx context.Context) error {
 func (r *run) agree(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, agreeLimit)
 	defer cancel()
-	open := make([]int, len(r.workers))
-	for i := range open {
-		open[i] = i
+	var open []int
+	for i := range r.fleet {
+		if r.fleet[i].over != HTTP { // of those nothing exact is known
+			open = append(open, i)
+		}
 	}
 	var differences []string
 	err := r.wait(bounded, agreeLimit, func() bool {
@@ -166,7 +168,7 @@ func (r *run) free(t *wire.Stats) bool {
 func (r *run) unacknowledged() (n int) {
 	r.each(func(s *shard) {
 		for _, w := range s.workers {
-			n += w.ledger.Unacknowledged()
+			n += w.link.unacknowledged()
 		}
 	})
 	return n
@@ -210,7 +212,7 @@ func (d *drainer) Ring(now int64, what uint64) {
 func (r *run) quit(ctx context.Context) error {
 	r.each(func(s *shard) {
 		for _, w := range s.workers {
-			w.quit()
+			w.link.quit()
 		}
 	})
 	err := r.wait(ctx, quitLimit, func() bool { return r.gone.Load() == int64(len(r.workers)) })
@@ -220,17 +222,15 @@ func (r *run) quit(ctx context.Context) error {
 	return err
 }
 
-// quit deregisters the worker; it does not come back.
-func (w *worker) quit() {
-	w.quitting = true
-	if m := w.ledger.Deregister(); m != nil {
-		w.call(m)
-		return
-	}
-	if w.conn != nil {
-		w.conn.Close()
-		w.conn = nil
-	}
-	w.life++
-	w.sh.run.gone.Add(1)
+// listen waits a while for the datagrams that may still be acknowledged.
+func (r *run) listen(ctx context.Context) error {
+	return r.wait(ctx, listenLimit, func() bool {
+		n := 0
+		r.each(func(s *shard) {
+			for _, w := range s.workers {
+				n += w.link.unanswered()
+			}
+		})
+		return n == 0
+	})
 }

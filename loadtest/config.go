@@ -38,6 +38,9 @@ type Config struct {
 	// Addr is host:port of the scheduler's native protocol. The scheduler must
 	// have no other workers.
 	Addr string
+	// HTTPAddr is host:port of its HTTP API. It is used if some workers report
+	// so.
+	HTTPAddr string
 	// Scheduler can restart the scheduler at Addr; nil if nobody can. It is
 	// used with Faults only.
 	Scheduler Restarter
@@ -52,9 +55,15 @@ type Config struct {
 	// are in the scheduler's list of a worker. 0 takes 4 to 64, as the machine
 	// that it stands for.
 	Slots int
+	// Transport is how workers report. While some do so by HTTP, a tenth of the
+	// tasks is placed by HTTP as well.
+	Transport Transport
 	// Heartbeat is the time between two reports of a worker, give or take a
 	// tenth.
 	Heartbeat time.Duration
+	// Burst has all workers report at the same moments, every Heartbeat. It is
+	// the worst that buffers can meet; fleets that start together come close.
+	Burst bool
 
 	// Clients is the number of client connections.
 	Clients int
@@ -80,8 +89,8 @@ type Config struct {
 	// Repeat asks for the same task again.
 	Release, Hold, Late, Repeat float64
 
-	// Faults puts a proxy between that delays, duplicates heartbeats and breaks
-	// connections, kills a tenth of the workers in mid-run and restarts the
+	// Faults puts a bad network between, which delays, duplicates heartbeats,
+	// breaks connections, loses and reorders datagrams; it kills a tenth of the workers in mid-run and restarts the
 	// scheduler.
 	Faults bool
 	// Loops is the number of event loops that carry workers and clients; 0
@@ -99,6 +108,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Workers:   5_000,
+		Transport: TCP,
 		Heartbeat: 3 * time.Second,
 		Clients:   16,
 		Rate:      ClosedLoop,
@@ -174,6 +184,15 @@ func (c *Config) Verify() error {
 	}
 	if c.Rate != ClosedLoop && !(c.Rate >= 0 && c.Rate <= maxRate) || math.IsNaN(c.Rate) {
 		return &ConfigError{"Rate", fmt.Sprintf("in 0..%v, or %d for a closed loop, not %v", maxRate, ClosedLoop, c.Rate)}
+	}
+	switch c.Transport {
+	case TCP, UDP:
+	case HTTP, Mixed:
+		if c.HTTPAddr == "" {
+			return &ConfigError{"HTTPAddr", "host:port, for workers that report by HTTP"}
+		}
+	default:
+		return &ConfigError{"Transport", fmt.Sprintf("tcp, udp, http or mixed, not %q", c.Transport)}
 	}
 	if c.Addr == "" {
 		return &ConfigError{"Addr", "host:port"}

@@ -34,6 +34,8 @@ func TestVerify(t *testing.T) {
 		"Repeat":                   func(c *Config) { c.Repeat = math.Inf(1) },
 		"Release+Hold+Late+Repeat": func(c *Config) { c.Release, c.Hold = 0.6, 0.6 },
 		"Loops":                    func(c *Config) { c.Loops = -1 },
+		"Transport":                func(c *Config) { c.Transport = "pigeon" },
+		"HTTPAddr":                 func(c *Config) { c.Transport = Mixed },
 	} {
 		c := DefaultConfig()
 		c.Addr = "127.0.0.1:1"
@@ -83,19 +85,23 @@ func hasAll(tags, required []string) bool {
 func TestDescriptorsLimitTheWorkers(t *testing.T) {
 	for _, c := range []struct {
 		name             string
+		transport        Transport
 		embedded, faults bool
 		limit            uint64
 		want             int
 	}{
-		{"enough", true, false, 20_000, 5000},
-		{"one end in this process", false, false, 1528, 1000},
-		{"both ends", true, false, 2544, 1000},
-		{"a proxy between", false, true, 3560, 1000},
-		{"a proxy and both ends", true, true, 20_000, 4856},
-		{"too few for anything", true, true, 500, 0},
+		{"enough", TCP, true, false, 20_000, 5000},
+		{"one end in this process", TCP, false, false, 1528, 1000},
+		{"both ends", TCP, true, false, 2544, 1000},
+		{"a proxy between", TCP, false, true, 3560, 1000},
+		{"a proxy and both ends", UDP, true, true, 20_000, 4856},
+		{"too few for anything", TCP, true, true, 500, 0},
+		{"requests by HTTP share connections", HTTP, true, true, 1000, 5000},
+		{"too few even for those", HTTP, true, true, 800, 0},
+		{"two thirds with connections", Mixed, false, false, 592 + 1000, 1500},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config := Config{Workers: 5000, Clients: 16, Embedded: c.embedded, Faults: c.faults}
+			config := Config{Transport: c.transport, Workers: 5000, Clients: 16, Embedded: c.embedded, Faults: c.faults}
 			require.Equal(t, c.want, fitFiles(&config, c.limit))
 		})
 	}

@@ -17,10 +17,12 @@ type counts struct {
 	Releases     uint64
 	Revokes      uint64 // leases that the scheduler asked back
 	GivenBack    uint64 // and that had not begun
-	Heartbeats   uint64
+	Heartbeats   uint64 // over connections and by HTTP
 	Reconnects   uint64 // of workers and clients
 	Superseded   uint64
 	Resent       uint64 // requests sent again on another connection
+	WebFailed    uint64 // HTTP requests that got no answer
+	Datagrams    Datagrams
 }
 
 func (c *counts) refuse(code wire.Code) { c.Refused[min(int(code), maxCode-1)]++ }
@@ -35,7 +37,10 @@ func (c *counts) add(o *counts) {
 		{&c.BeginRefused, &o.BeginRefused}, {&c.Ends, &o.Ends}, {&c.Lost, &o.Lost},
 		{&c.Renewals, &o.Renewals}, {&c.Releases, &o.Releases}, {&c.Revokes, &o.Revokes},
 		{&c.GivenBack, &o.GivenBack}, {&c.Heartbeats, &o.Heartbeats}, {&c.Reconnects, &o.Reconnects},
-		{&c.Superseded, &o.Superseded}, {&c.Resent, &o.Resent},
+		{&c.Superseded, &o.Superseded}, {&c.Resent, &o.Resent}, {&c.WebFailed, &o.WebFailed},
+		{&c.Datagrams.Sent, &o.Datagrams.Sent}, {&c.Datagrams.Acked, &o.Datagrams.Acked},
+		{&c.Datagrams.Repeated, &o.Datagrams.Repeated}, {&c.Datagrams.Told, &o.Datagrams.Told},
+		{&c.Datagrams.Silences, &o.Datagrams.Silences}, {&c.Datagrams.Again, &o.Datagrams.Again},
 	} {
 		*f.to += *f.from
 	}

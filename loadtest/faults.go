@@ -44,7 +44,7 @@ func (r *run) faults() []fault {
 			at: r.cfg.Duration/10 + time.Duration(rng.Int64N(int64(r.cfg.Duration)*8/10)),
 			do: func(context.Context) {
 				r.crashes++
-				w.sh.loop.Post(func() { w.crash(w.sh.loop.Now(), i%2 == 0) })
+				w.sh.loop.Post(func() { w.link.crash(w.sh.loop.Now(), i%2 == 0) })
 			},
 		})
 	}

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"fmt"
 	"io"
+	"sort"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,7 @@ import (
 const reserveFiles = 512
 
 // files returns how many descriptors a run takes: one for each end of a
-// connection that is in this process.
+// connection that is in this process. Workers that report by HTTP share a few.
 func files(c *Config, workers int) uint64 {
 	ends := 1
 	if c.Embedded {
@@ -21,7 +22,11 @@ func files(c *Config, workers int) uint64 {
 	if c.Faults {
 		ends += 2
 	}
-	return uint64((workers+c.Clients)*ends + reserveFiles)
+	connections := c.Transport.natives(workers) + c.Clients
+	if c.Transport.has(HTTP) {
+		connections += webCallers
+	}
+	return uint64(connections*ends + reserveFiles)
 }
 
 // raiseFiles raises the limit of descriptors for the run and returns it.
@@ -63,10 +68,9 @@ func fitWorkers(c *Config, say io.Writer) (int, error) {
 
 // fitFiles returns how many workers fit into a limit, at most those wanted.
 func fitFiles(c *Config, limit uint64) int {
-	each := files(c, 1) - files(c, 0)
-	fixed := files(c, 0)
-	if limit < fixed {
+	more := sort.Search(c.Workers, func(n int) bool { return files(c, n+1) > limit })
+	if files(c, 0) > limit {
 		return 0
 	}
-	return int(min(uint64(c.Workers), (limit-fixed)/each))
+	return more
 }

@@ -20,6 +20,7 @@ type spec struct {
 	id, address string
 	tags        []string
 	slots       int
+	over        Transport // never Mixed
 	resources   map[string]int64
 }
 

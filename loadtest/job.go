@@ -47,6 +47,7 @@ type job struct {
 	granted uint64  // incarnation of that worker
 	plan    plan
 	handed  bool
+	web     bool  // speaks HTTP
 	closed  bool  // keeps a closed loop going
 	due     int64 // when a sleeping job hands its lease over
 	sleep   uint64
@@ -70,8 +71,9 @@ func (c *client) submit(intended int64, closed bool) {
 	j.id = strconv.AppendUint(append(j.id, "task-"...), c.next, 10)
 	j.need = &s.run.needs[s.rng.IntN(len(s.run.needs))]
 	j.plan = s.draw()
+	j.web = s.run.web != nil && s.rng.Float64() < webShare
 	s.living++
-	c.send(s.loop.Now(), call{job: j, step: stepSchedule, intended: intended})
+	j.dispatch(s.loop.Now(), call{job: j, step: stepSchedule, intended: intended})
 }
 
 // draw draws what a job will do with its lease.
@@ -109,7 +111,17 @@ func (j *job) message(s step) wire.Message {
 }
 
 func (j *job) send(now int64, s step) {
-	j.client.send(now, call{job: j, step: s, intended: now})
+	j.dispatch(now, call{job: j, step: s, intended: now})
+}
+
+// dispatch puts a call into flight, over the client's connection or by HTTP.
+func (j *job) dispatch(now int64, k call) {
+	if j.web {
+		j.client.busy++
+		j.ask(k)
+		return
+	}
+	j.client.send(now, k)
 }
 
 // answered goes on with the answer to a call.
@@ -149,7 +161,7 @@ func (j *job) over() {
 // asked notes that the first request of the job was answered.
 func (j *job) asked(now int64, k *call, placed bool) {
 	s := j.client.sh
-	s.record(k.intended, now, placed)
+	s.record(k.intended, now, placed, j.web)
 	if !j.closed {
 		return
 	}

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"github.com/dtask/dtask-scheduler/loadtest/judge"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -27,6 +28,9 @@ func (j *job) placed(now int64, k *call, m *wire.Placed) {
 	if j.at == nil {
 		j.over()
 		return
+	}
+	if guessed := m.Flags&wire.PlacedBestEffort != 0; guessed != (j.at.spec.over == HTTP) {
+		s.run.judge.Broken(judge.Unexpected, "%v: the answer says best effort %v of %s, whose transport is %s", j.task, guessed, id, j.at.spec.over)
 	}
 	if k.step == stepRepeat && j.plan == planRepeat {
 		j.handOver(now)
@@ -87,7 +91,7 @@ func (j *job) renewed(now int64, l wire.LeaseStatus) {
 	s := j.client.sh
 	s.run.judge.Told(j.lease, l.State)
 	switch l.State {
-	case wire.StateGranted:
+	case wire.StateGranted, wire.StateAssumed:
 		j.rest(min(j.due, now+j.client.ttl/3))
 	case wire.StateAskedBack:
 		j.handOver(now)
@@ -124,26 +128,31 @@ func (j *job) released(m *wire.Released) {
 func (j *job) handOver(now int64) {
 	first := !j.handed
 	j.handed = true
+	caller := j.client.name
 	h := &wire.Handover{
 		Lease: j.lease, Worker: j.at.spec.id, Address: j.at.spec.address, Incarnation: j.granted,
-		Task: string(j.id), Client: j.client.name,
+		Task: string(j.id), Client: caller,
+	}
+	if j.web {
+		h.Client = "" // the answer by HTTP names none
 	}
 	from, to := j.client.sh, j.at
 	if to.sh == from {
-		j.handedOver(now, first, to.begin(now, h, j.client.name))
+		j.handedOver(now, first, to.link.begin(now, h, caller))
 		return
 	}
 	to.sh.loop.Post(func() {
-		err := to.begin(to.sh.loop.Now(), h, h.Client)
+		err := to.link.begin(to.sh.loop.Now(), h, caller)
 		from.loop.Post(func() { j.handedOver(from.loop.Now(), first, err) })
 	})
 }
 
-// handedOver goes on with the worker's answer.
+// handedOver goes on with the worker's answer. Nothing is handed twice to a
+// worker that speaks HTTP: it would run it twice.
 func (j *job) handedOver(now int64, first bool, err error) {
 	s := j.client.sh
 	switch {
-	case j.plan == planTwice && first && s.loading:
+	case j.plan == planTwice && first && s.loading && j.at.spec.over != HTTP:
 		j.rest(now + s.rng.Int64N(int64(twiceWithin)))
 	case j.plan == planLost, err != nil:
 		j.giveBack(now)

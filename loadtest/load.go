@@ -37,9 +37,7 @@ func (r *run) load(ctx context.Context, p *progress) (window, error) {
 	w := window{length: time.Since(began), cpu: processTime() - cpu, counts: r.total()}
 	cancel()
 	faults.Wait()
-	if r.proxy != nil {
-		r.proxy.Calm()
-	}
+	r.bad.calm()
 	r.each((*shard).quiesce)
 	return w, err
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/dtask/dtask-scheduler/loadtest/judge"
 	"github.com/dtask/dtask-scheduler/loadtest/poll"
-	"github.com/dtask/dtask-scheduler/loadtest/proxy"
 )
 
 // How long the parts of a run may take.
@@ -23,6 +22,7 @@ const (
 	agreeLimit  = 20 * time.Second // until the scheduler's lists are right
 	drainLimit  = 20 * time.Second // beyond three times to live, until all slots are free
 	quitLimit   = 20 * time.Second // until all workers are deregistered
+	listenLimit = time.Second      // until no datagram is on its way
 	lookPeriod  = 5 * time.Millisecond
 )
 
@@ -40,9 +40,11 @@ var errTime = errors.New("it took too long")
 type run struct {
 	cfg       Config
 	to        netip.AddrPort // whom workers and clients dial
+	beatsTo   netip.AddrPort // and to whom datagrams go
 	start     time.Time
 	judge     *judge.Judge
-	proxy     *proxy.Proxy // nil without faults
+	web       *web       // nil if nobody speaks HTTP
+	bad       badNetwork // nothing without faults
 	fleet     []spec
 	needs     []requirement
 	workers   []*worker
@@ -104,19 +106,20 @@ func prepare(c Config) (*run, error) {
 	r := &run{cfg: c, to: to.AddrPort(), start: time.Now(), failed: make(chan error, c.Loops)}
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	r.fleet = newFleet(rng, c.Workers, c.Slots)
+	for i := range r.fleet {
+		r.fleet[i].over = c.Transport.of(i, c.Workers)
+	}
 	r.needs = newRequirements(rng, r.fleet)
 	r.limit = int64(c.Occupancy * float64(totalSlots(r.fleet)))
 	if c.Faults {
 		r.lostShare = lostInFaults
-		if r.proxy, err = proxy.Listen(c.Addr, proxy.Usual(c.Seed)); err != nil {
-			return nil, err
-		}
-		r.to = netip.MustParseAddrPort(r.proxy.Addr())
 	}
 	r.judge = judge.New(known(r.fleet), func() time.Duration { return time.Since(r.start) }, r.shout)
-	if err := r.populate(); err != nil {
-		r.stop()
-		return nil, err
+	for _, part := range []func() error{r.network, r.populate} {
+		if err := part(); err != nil {
+			r.stop()
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -125,7 +128,7 @@ func prepare(c Config) (*run, error) {
 func known(fleet []spec) []judge.Worker {
 	out := make([]judge.Worker, len(fleet))
 	for i, s := range fleet {
-		out[i] = judge.Worker{ID: s.id, Tags: s.tags, Slots: s.slots}
+		out[i] = judge.Worker{ID: s.id, Tags: s.tags, Slots: s.slots, Heuristic: s.over == HTTP}
 	}
 	return out
 }
@@ -156,6 +159,14 @@ func (r *run) populate() error {
 	for i := range r.cfg.Clients {
 		s := r.shards[i%len(r.shards)]
 		s.clients = append(s.clients, newClient(s, i))
+	}
+	for _, s := range r.shards {
+		if r.cfg.Transport.has(UDP) {
+			var err error
+			if s.port, err = s.loop.Open(r.beatsTo, s); err != nil {
+				return err
+			}
+		}
 	}
 	for _, s := range r.shards {
 		r.loops.Go(func() {
@@ -218,7 +229,8 @@ func (r *run) stop() {
 		s.loop.Post(s.loop.Stop)
 	}
 	r.loops.Wait()
-	if r.proxy != nil {
-		r.proxy.Close()
+	if r.web != nil {
+		r.web.close()
 	}
+	r.bad.close()
 }

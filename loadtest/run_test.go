@@ -24,12 +24,12 @@ type scheduler struct {
 func startScheduler(t *testing.T) *scheduler {
 	t.Helper()
 	c := server.DefaultConfig()
-	c.Addr, c.HTTPAddr = "127.0.0.1:0", ""
+	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = 500
 	s := &scheduler{config: c}
 	require.NoError(t, s.start())
-	s.config.Addr = s.server.Addr()
+	s.config.Addr, s.config.HTTPAddr = s.server.Addr(), s.server.HTTPAddr()
 	t.Cleanup(func() { s.server.Kill() })
 	return s
 }
@@ -50,7 +50,7 @@ func (s *scheduler) Restart(context.Context) error {
 // small is a run of 50 workers for 2 seconds on s.
 func small(s *scheduler) Config {
 	c := DefaultConfig()
-	c.Addr, c.Scheduler, c.Embedded = s.config.Addr, s, true
+	c.Addr, c.HTTPAddr, c.Scheduler, c.Embedded = s.config.Addr, s.config.HTTPAddr, s, true
 	c.Workers, c.Clients, c.Loops = 50, 6, 2
 	c.Duration, c.TaskTime, c.Heartbeat = 2*time.Second, 200*time.Millisecond, 200*time.Millisecond
 	c.Late, c.Hold = 0.05, 0.05

@@ -37,9 +37,12 @@ type shard struct {
 	sleeping map[*job]struct{} // jobs that sit on a lease
 	living   int               // jobs that are not over
 	pace     pacer
+	port     *poll.Port // for datagrams, nil if no worker sends any
+	datagram []byte     // the last one that was sent
 
 	counts   counts
-	placed   *hdrhistogram.Histogram // of the whole run
+	placed   *hdrhistogram.Histogram // of the whole run, natively
+	web      *hdrhistogram.Histogram // and by HTTP
 	refused  *hdrhistogram.Histogram
 	interval *hdrhistogram.Histogram // of the present second
 }
@@ -49,7 +52,7 @@ func newShard(r *run, loop *poll.Loop, seed uint64) *shard {
 	return &shard{
 		run: r, loop: loop, rng: rand.New(rand.NewPCG(r.cfg.Seed, seed)), to: r.to,
 		sleeping: make(map[*job]struct{}),
-		placed:   histogram(), refused: histogram(), interval: histogram(),
+		placed:   histogram(), web: histogram(), refused: histogram(), interval: histogram(),
 	}
 }
 
@@ -57,7 +60,7 @@ func newShard(r *run, loop *poll.Loop, seed uint64) *shard {
 func (s *shard) startWorkers(n int) {
 	for ; n > 0 && s.started < len(s.workers); n-- {
 		s.started++
-		s.workers[s.started-1].connect()
+		s.workers[s.started-1].link.connect()
 	}
 }
 
@@ -83,13 +86,16 @@ func (s *shard) frames(buf []byte, visit func(m wire.Message, request uint64) bo
 }
 
 // record notes the latency of an answered schedule request.
-func (s *shard) record(intended, now int64, placed bool) {
-	took := min(max(now-intended, shortest), longest)
-	if placed {
-		_ = s.placed.RecordValue(took) // in range by the line above
-		_ = s.interval.RecordValue(took)
-	} else {
+func (s *shard) record(intended, now int64, placed, web bool) {
+	took := min(max(now-intended, shortest), longest) // what the histograms can hold
+	switch {
+	case !placed:
 		_ = s.refused.RecordValue(took)
+	case web:
+		_ = s.web.RecordValue(took)
+	default:
+		_ = s.placed.RecordValue(took)
+		_ = s.interval.RecordValue(took)
 	}
 }
 

@@ -18,10 +18,10 @@ type embedded struct {
 	config server.Config
 }
 
-// embed starts a scheduler on a free port.
+// embed starts a scheduler on free ports.
 func embed(o *options) (*embedded, error) {
 	c := server.DefaultConfig()
-	c.Addr, c.HTTPAddr = "127.0.0.1:0", ""
+	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = sched.Time(o.startTTL / time.Millisecond)
 	c.Sched.Heartbeat = sched.Time(o.load.Heartbeat / time.Millisecond)
@@ -29,7 +29,7 @@ func embed(o *options) (*embedded, error) {
 	if err := e.start(); err != nil {
 		return nil, err
 	}
-	e.config.Addr = e.server.Addr()
+	e.config.Addr, e.config.HTTPAddr = e.server.Addr(), e.server.HTTPAddr()
 	return e, nil
 }
 
@@ -45,7 +45,8 @@ func (e *embedded) start() error {
 	return nil
 }
 
-func (e *embedded) addr() string { return e.config.Addr }
+// addrs returns where the native protocol and the HTTP API are served.
+func (e *embedded) addrs() (native, http string) { return e.config.Addr, e.config.HTTPAddr }
 
 // Restart implements loadtest.Restarter.
 func (e *embedded) Restart(context.Context) error {

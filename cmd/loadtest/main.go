@@ -68,7 +68,8 @@ func test(ctx context.Context, o *options, stderr io.Writer) (*loadtest.Report, 
 			return nil, err
 		}
 		defer s.stop()
-		o.load.Addr, o.load.Scheduler, o.load.Embedded = s.addr(), s, true
+		o.load.Addr, o.load.HTTPAddr = s.addrs()
+		o.load.Scheduler, o.load.Embedded = s, true
 	}
 	return loadtest.Run(ctx, o.load)
 }

@@ -58,6 +58,14 @@ type Counts struct {
 	Stalls      uint64 `json:"stalls"`
 }
 
+// Add adds the counts of another proxy.
+func (c *Counts) Add(o Counts) {
+	c.Connections += o.Connections
+	c.Duplicates += o.Duplicates
+	c.Breaks += o.Breaks
+	c.Stalls += o.Stalls
+}
+
 // Proxy is one listener in front of one scheduler.
 type Proxy struct {
 	cfg      Config
