@@ -1,4 +1,5 @@
-// Command worker announces one worker to a scheduler and reports that it lives.
+// Command worker announces one worker to a scheduler, reports that it lives,
+// and lets the programs of its machine begin and end the tasks of leases.
 package main
 
 import (
@@ -7,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/agent/sidecar"
 )
 
 // Set by the linker.
@@ -22,7 +26,8 @@ var (
 	date    = "unknown"
 )
 
-// stopTimeout bounds how long the scheduler is waited for at the end.
+// stopTimeout bounds how long the scheduler, and programs whose requests are
+// being answered, are waited for at the end.
 const stopTimeout = time.Second
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout)) }
@@ -30,6 +35,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout)) }
 // run is the program; it returns the exit code: 0, 1 for a failure, 2 for a
 // mistake on the command line. It logs to the standard logger.
 func run(args []string, stdout io.Writer) int {
+	if len(args) > 0 && args[0] == "status" {
+		return status(args[1:], stdout, os.Stderr)
+	}
 	o, code, done := parse(args, stdout)
 	if done {
 		return code
@@ -41,7 +49,7 @@ func run(args []string, stdout io.Writer) int {
 		return 0
 	}
 	log.Print("dtask-worker starting...")
-	a, err := agent.Start(context.WithoutCancel(ctx), o.config(ctx))
+	w, err := start(ctx, o)
 	if err != nil {
 		log.Print(err)
 		return 1
@@ -49,16 +57,58 @@ func run(args []string, stdout io.Writer) int {
 	log.Printf("Worker %s at %s with %d slots, scheduler %s", quoted(o.id), quoted(o.addr), o.maxTasks, quoted(o.scheduler))
 	<-ctx.Done()
 	cancel() // a second signal ends the program at once
+	w.stop()
+	log.Print("Worker stopped")
+	return 0
+}
 
-	bounded, release := context.WithTimeout(context.Background(), stopTimeout)
-	defer release()
-	if err := a.Stop(bounded); errors.Is(err, agent.ErrTasksRemain) {
+// worker is an agent and its sidecar, if there is one.
+type worker struct {
+	agent   *agent.Agent
+	sidecar *sidecar.Server
+	served  chan error // what Serve returned
+}
+
+// start starts them. The sidecar's address is taken first, so that a worker
+// that cannot have it does not register.
+func start(ctx context.Context, o *options) (*worker, error) {
+	var l net.Listener
+	if o.sidecar != "" {
+		var err error
+		if l, err = sidecar.Listen(o.sidecar); err != nil {
+			return nil, err
+		}
+	}
+	a, err := agent.Start(context.WithoutCancel(ctx), o.config(ctx))
+	if err != nil {
+		if l != nil {
+			l.Close()
+		}
+		return nil, err
+	}
+	w := &worker{agent: a}
+	if l != nil {
+		log.Printf("Sidecar at %s", quoted(l.Addr().String()))
+		w.sidecar, w.served = sidecar.New(a, slog.Default()), make(chan error, 1)
+		go func() { w.served <- w.sidecar.Serve(l) }()
+	}
+	return w, nil
+}
+
+// stop answers what the sidecar was asked, then leaves.
+func (w *worker) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if w.sidecar != nil {
+		if err := errors.Join(w.sidecar.Shutdown(ctx), <-w.served); err != nil {
+			log.Print(err)
+		}
+	}
+	if err := w.agent.Stop(ctx); errors.Is(err, agent.ErrTasksRemain) {
 		log.Printf("The worker stays registered: %v", err)
 	} else if err != nil {
 		log.Print(err)
 	}
-	log.Print("Worker stopped")
-	return 0
 }
 
 // quoted shows what came from outside, so that it cannot forge a log line.

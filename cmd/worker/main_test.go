@@ -156,6 +156,11 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{[]string{"--resources=cpu"}, "is not name=amount"},
 		{[]string{"--resources=cpu=-4"}, "is not name=amount"},
 		{[]string{"--state-dir=x"}, "--state-dir needs a dtask:// scheduler"},
+		{[]string{"--heartbeat=carrier"}, "want tcp, udp, or a duration"},
+		{[]string{"--heartbeat=udp"}, "which needs a dtask:// scheduler"},
+		{[]string{"--heartbeat=1ms"}, "Config.Heartbeat is outside"},
+		{[]string{"--sidecar=0.0.0.0:9700"}, "is not on the loopback interface"},
+		{[]string{"--sidecar=127.0.0.1:9700", "--scheduler=dtask://h:1"}, "--sidecar needs --state-dir"},
 		{[]string{"extra"}, `unexpected argument "extra"`},
 	} {
 		p := command(t, c.args...)
@@ -196,6 +201,24 @@ func TestADamagedStateDirectoryIsNamed(t *testing.T) {
 	require.ErrorAs(t, p.cmd.Run(), &exit)
 	require.Equal(t, 1, exit.ExitCode())
 	require.Contains(t, p.stderr(), "damaged at offset 0")
+}
+
+func TestHeartbeatFlags(t *testing.T) {
+	for args, want := range map[string]heartbeat{
+		"":                               {},
+		"--heartbeat=tcp":                {by: "tcp"},
+		"--heartbeat=udp":                {by: "udp"},
+		"--heartbeat=5s":                 {every: 5 * time.Second},
+		"-heartbeat 0":                   {},
+		"--heartbeat=5s --heartbeat=udp": {by: "udp", every: 5 * time.Second},
+		"--heartbeat=udp --heartbeat-interval=2s": {by: "udp", every: 2 * time.Second},
+	} {
+		o, _, done := parse(append(strings.Fields(args), "--scheduler=dtask://h:1"), io.Discard)
+		require.False(t, done, args)
+		require.Equal(t, want, o.heartbeat, args)
+		cfg := o.announced()
+		require.Equal(t, want, heartbeat{cfg.HeartbeatBy, cfg.Heartbeat}, args)
+	}
 }
 
 func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/agent/sidecar"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,7 +24,8 @@ type options struct {
 	maxTasks                  uint
 	stateDir                  string
 	tasksDie                  bool
-	heartbeat                 time.Duration
+	heartbeat                 heartbeat
+	sidecar                   string
 	resources                 resources
 	gpus                      int
 	detect                    bool
@@ -33,22 +36,8 @@ type options struct {
 
 // parse reads the command line. done says that the program ends with code.
 func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
-	o = &options{resources: resources{}}
-	f := flag.NewFlagSet("worker", flag.ContinueOnError)
-	f.StringVar(&o.id, "id", "worker-001", "the worker's `id`")
-	f.StringVar(&o.addr, "addr", "localhost:9000", "`address` where clients reach the worker")
-	f.StringVar(&o.tags, "tags", "cpu", "comma-separated `tags`")
-	f.UintVar(&o.maxTasks, "max-tasks", 30, "how many tasks run at once")
-	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
-	f.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps begun leases, so that tasks outlive the agent (dtask:// only)")
-	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "report what the state directory lists as lost")
-	f.DurationVar(&o.heartbeat, "heartbeat", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
-	f.Var(o.resources, "resources", "`amounts` such as cpu=4000,mem=16000, over the detected ones; cpu=off leaves one out (dtask:// only)")
-	f.IntVar(&o.gpus, "gpus", -1, "number of GPUs; -1 looks at CUDA_VISIBLE_DEVICES, then nvidia-smi")
-	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
-	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
-	f.BoolVar(&o.detectResources, "detect-resources", true, "announce the detected resources (dtask:// only)")
-	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	o = &options{}
+	f := o.flags()
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return o, 0, true
 	} else if err != nil {
@@ -69,6 +58,29 @@ func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 	return o, 0, false
 }
 
+// flags declares the flags; parsing them fills o.
+func (o *options) flags() *flag.FlagSet {
+	o.resources = resources{}
+	f := flag.NewFlagSet("worker", flag.ContinueOnError)
+	f.StringVar(&o.id, "id", "worker-001", "the worker's `id`")
+	f.StringVar(&o.addr, "addr", "localhost:9000", "`address` where clients reach the worker")
+	f.StringVar(&o.tags, "tags", "cpu", "comma-separated `tags`")
+	f.UintVar(&o.maxTasks, "max-tasks", 30, "how many tasks run at once")
+	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
+	f.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps begun leases, so that tasks outlive the agent (dtask:// only)")
+	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "report what the state directory lists as lost")
+	f.Var(&o.heartbeat, "heartbeat", "how heartbeats travel with dtask://, `tcp|udp`; a duration is taken as --heartbeat-interval")
+	f.DurationVar(&o.heartbeat.every, "heartbeat-interval", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
+	f.StringVar(&o.sidecar, "sidecar", "", "`address` where programs of this machine begin and end tasks: 127.0.0.1:9700, or unix:/path")
+	f.Var(o.resources, "resources", "`amounts` such as cpu=4000,mem=16000, over the detected ones; cpu=off leaves one out (dtask:// only)")
+	f.IntVar(&o.gpus, "gpus", -1, "number of GPUs; -1 looks at CUDA_VISIBLE_DEVICES, then nvidia-smi")
+	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
+	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
+	f.BoolVar(&o.detectResources, "detect-resources", true, "announce the detected resources (dtask:// only)")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	return f
+}
+
 // given reports whether a flag stands on the command line.
 func given(f *flag.FlagSet, name string) (found bool) {
 	f.Visit(func(g *flag.Flag) { found = found || g.Name == name })
@@ -85,6 +97,14 @@ func (o *options) verify(f *flag.FlagSet) error {
 	if o.stateDir != "" && !o.native() {
 		return errors.New("--state-dir needs a dtask:// scheduler: http:// knows of no leases")
 	}
+	if o.sidecar != "" {
+		if _, _, err := sidecar.ParseAddr(o.sidecar); err != nil {
+			return err
+		}
+		if o.native() && o.stateDir == "" && !o.tasksDie {
+			return errors.New("--sidecar needs --state-dir, which keeps what runs across a restart, or --tasks-die-with-agent if you see to it that nothing outlives the worker")
+		}
+	}
 	if o.maxTasks > wire.MaxSlots {
 		return fmt.Errorf("--max-tasks %d is over %d", o.maxTasks, wire.MaxSlots)
 	}
@@ -97,8 +117,8 @@ func (o *options) announced() agent.Config {
 	return agent.Config{
 		Scheduler: o.scheduler,
 		Worker:    o.id, Address: o.addr, Tags: splitTags(o.tags), Slots: uint32(o.maxTasks),
-		Heartbeat: o.heartbeat,
-		StateDir:  o.stateDir, TasksDieWithAgent: o.tasksDie || o.stateDir == "",
+		Heartbeat: o.heartbeat.every, HeartbeatBy: o.heartbeat.by,
+		StateDir: o.stateDir, TasksDieWithAgent: o.tasksDie || o.stateDir == "",
 		Logger: slog.Default(),
 	}
 }
@@ -122,6 +142,28 @@ func (o *options) config(ctx context.Context) agent.Config {
 		c.Tags = d.AddTags(c.Tags)
 	}
 	return c
+}
+
+// heartbeat is the value of --heartbeat.
+type heartbeat struct {
+	by    string // "" is the default
+	every time.Duration
+}
+
+func (h *heartbeat) String() string { return cmp.Or(h.by, agent.ByTCP) }
+
+// Set reads how heartbeats travel, or how often.
+func (h *heartbeat) Set(s string) error {
+	if s == agent.ByTCP || s == agent.ByUDP {
+		h.by = s
+		return nil
+	}
+	every, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New("want tcp, udp, or a duration such as 5s")
+	}
+	h.every = every
+	return nil
 }
 
 // splitTags cuts a list at its commas, trims the tags and drops empty ones.
