@@ -73,7 +73,9 @@ func runExample(t *testing.T, command []string, transport string) {
 			require.Equal(t, want, rows[0].Reason)
 			require.Equal(t, "worker", rows[0].By)
 		}
-		require.Equal(t, transport == "udp", totals(t, s).Counters["beats"] > 0)
+	}
+	if transport == "udp" {
+		require.Eventually(t, func() bool { return totals(t, s).Counters["beats"] > 0 }, patience, 20*time.Millisecond)
 	}
 	require.Less(t, p.stop(syscall.SIGTERM), 3*time.Second)
 	require.Zero(t, totals(t, s).Online)
