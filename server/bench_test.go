@@ -97,6 +97,23 @@ func BenchmarkScheduleAndRelease(b *testing.B) {
 	}
 }
 
+// BenchmarkHeartbeatDatagram is the path of a datagram from the bytes that were
+// read to the bytes that are written.
+func BenchmarkHeartbeatDatagram(b *testing.B) {
+	x := newBench(b, 4_000)
+	u := &udpPort{srv: x.srv}
+	beat := &wire.Beat{Worker: []byte("w01234"), Incarnation: 1}
+	var in []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		beat.Seq++
+		in = wire.AppendDatagram(in[:0], 1, beat)
+		if len(u.handle(in)) == 0 {
+			b.Fatal("no answer")
+		}
+	}
+}
+
 func TestTheHotPathDoesNotAllocate(t *testing.T) {
 	x := newBench(t, 100)
 	in, releases := scheduleFrames(64), []byte(nil)
