@@ -251,9 +251,6 @@ func TestTheDatagramPathDoesNotAllocate(t *testing.T) {
 // loop cannot read one.
 func Test59FiveThousandHeartbeatsAtOnce(t *testing.T) {
 	f := start(t)
-	if strings.Contains(f.log.String(), "the kernel holds fewer datagrams") {
-		t.Skip("net.core.rmem_max keeps the receive buffer too small for a burst")
-	}
 	f.agent("w1", 1)
 	const burst = 5_000
 	b := f.beater()
@@ -262,9 +259,13 @@ func Test59FiveThousandHeartbeatsAtOnce(t *testing.T) {
 		b.send(beatOf("w1", uint32(i+1)))
 	}
 	f.core.mu.Unlock()
+	lost, _ := kernelDrops(f.udp.inode)
+	if lost > 0 && strings.Contains(f.log.String(), "the kernel holds fewer datagrams") {
+		t.Skipf("net.core.rmem_max keeps the receive buffer too small for a burst: %d lost", lost)
+	}
+	require.Zero(t, lost)
 	eventually(t, func() bool { return f.metric("datagrams") == burst }, "all arrive")
 	eventually(t, func() bool { return f.metric("beats") == burst }, "all count")
-	require.Zero(t, f.metric("datagrams_lost_in_kernel"))
 }
 
 func TestDatagramsThatTheKernelDropsAreCounted(t *testing.T) {
