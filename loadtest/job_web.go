@@ -66,7 +66,8 @@ func (j *job) ask(k call) {
 
 // heard goes on with the answer to a request by HTTP.
 func (j *job) heard(now int64, k call, a *answer) {
-	s := j.client.sh
+	c := j.client
+	s := c.sh
 	if a.err != nil {
 		if a.late() {
 			s.run.judge.Broken(judge.Unanswered, "%v: %s by HTTP was not answered in 30 s", j.task, k.step)
@@ -76,13 +77,14 @@ func (j *job) heard(now int64, k call, a *answer) {
 		s.loop.At(s.back(now, 0), &repeat{j, k}, 0)
 		return
 	}
-	j.client.busy--
+	c.busy--
 	m, ok := translate(k.step, a)
 	if !ok {
 		s.run.judge.Broken(judge.Unexpected, "%v: %s by HTTP was answered %d %q", j.task, k.step, a.status, a.body)
 		m = &wire.Error{Code: wire.CodeUnavailable}
 	}
 	j.answered(now, &k, m)
+	c.pump(now)
 }
 
 // repeat is a request by HTTP that is to be sent again.

@@ -48,18 +48,17 @@ func TestABurstOfDatagrams(t *testing.T) {
 	c.Workers, c.Burst, c.Rate, c.Clients = 1000, true, 100, 2
 	c.Heartbeat = 500 * time.Millisecond
 	r := runSmall(t, c)
-	require.Positive(t, r.Datagrams.Sent)
-	require.Zero(t, r.Datagrams.Sent%1000, "all workers take part in each burst")
+	require.Greater(t, r.Datagrams.Sent, uint64(3*1000))
 	require.Zero(t, r.Datagrams.Lost, "the buffers hold a burst")
 }
 
 func TestWorkersThatSpeakHTTP(t *testing.T) {
 	c := over(t, HTTP)
-	c.Slots, c.Occupancy = 2, 2
+	c.Slots, c.Occupancy, c.Depth = 2, 2, 1
 	r := runSmall(t, c)
 	require.Positive(t, r.Refusals["unavailable"], "a guess takes room as well")
 	require.Positive(t, r.Heartbeats)
-	require.Positive(t, r.PlacedHTTP.Count)
+	require.Greater(t, r.PlacedHTTP.Count, int64(c.Clients), "an answer by HTTP keeps the loop going")
 	require.Zero(t, r.HTTPFailed)
 	require.Zero(t, r.Revokes, "nothing is asked back from who speaks no leases")
 }
