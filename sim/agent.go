@@ -28,6 +28,12 @@ type agent struct {
 	shared   bool // other programs run on the machine: its external load moves
 	memory   int
 
+	datagrams bool       // its heartbeats are datagrams
+	sent      uint32     // number of its last beat
+	acked     uint32     // largest number that was acknowledged
+	since     uint32     // number of the last beat before it registered
+	mute      sched.Time // its datagrams are lost until then
+
 	down    bool // the process does not run
 	life    int  // how many processes there were; what an older one planned is void
 	paused  sched.Time
@@ -39,11 +45,13 @@ type agent struct {
 
 	open      []*lease // that run or may still begin here
 	touched   bool
-	most      int        // how many tasks may run: the slots, or what ran before a cut
-	cut       bool       // slots were cut, and the scheduler did not know or they were taken
-	announced bool       // the scheduler has read the present slots
-	said      []string   // tags of the last registration that was answered
-	heard     sched.Time // when the scheduler read something of it
+	most      int               // how many tasks may run: the slots, or what ran before a cut
+	cut       bool              // slots were cut, and the scheduler did not know or they were taken
+	announced bool              // the scheduler has read the present slots
+	said      []string          // tags of the last registration that was answered
+	heard     sched.Time        // when the scheduler read something of it
+	beats     map[uint64]uint32 // the largest beat that the scheduler read, by incarnation; never walked
+	promised  *link             // on which the scheduler has read its last promise
 }
 
 // newAgent makes an agent that is not connected yet.
@@ -51,6 +59,7 @@ func (w *World) newAgent(worker string, slots uint32, tags ...string) *agent {
 	a := &agent{w: w, worker: worker, tags: tags, slots: slots, memory: ledger.DefaultMemory}
 	a.address = fmt.Sprintf("%s:%d", worker, 9000+len(w.agents))
 	w.agents = append(w.agents, a)
+	a.forgetBeats()
 	a.newBook()
 	return a
 }
@@ -111,7 +120,7 @@ func (a *agent) connect() {
 
 // register announces the worker on the present connection.
 func (a *agent) register() {
-	a.asked = a.w.now
+	a.asked, a.since = a.w.now, a.sent
 	a.w.sendUp(a.link, a.next(), a.book.Register())
 }
 

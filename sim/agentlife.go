@@ -21,6 +21,10 @@ func (a *agent) beat() {
 	}
 	interval := int(w.host.cfg.Heartbeat)
 	w.after(w.between(interval*8/10, interval), a.beat)
+	if a.datagrams && !a.down {
+		a.drift()
+		w.cast(a, a.tell())
+	}
 	switch {
 	case a.down || a.link == nil:
 	case a.book.Connected():
@@ -30,17 +34,25 @@ func (a *agent) beat() {
 	}
 }
 
-// report sends a heartbeat, perhaps twice, and all ends that wait.
+// drift moves the external load of a machine that others share.
+func (a *agent) drift() {
+	if a.shared && a.w.chance(1, 4) {
+		a.external = uint32(a.w.rng.IntN(int(a.slots) + 1))
+	}
+}
+
+// report sends a heartbeat, perhaps twice, unless datagrams carry it, and all
+// ends that wait.
 func (a *agent) report() {
 	w := a.w
-	if a.shared && w.chance(1, 4) {
-		a.external = uint32(w.rng.IntN(int(a.slots) + 1))
-	}
-	m := a.book.Heartbeat(a.external)
-	a.send(m)
-	if !w.healing && w.manners.twice > 0 && w.chance(1, w.manners.twice) {
-		w.counts[FaultDuplicateBeat]++
+	if !a.datagrams {
+		a.drift()
+		m := a.book.Heartbeat(a.external)
 		a.send(m)
+		if w.drawn(w.manners.twice) {
+			w.counts[FaultDuplicateBeat]++
+			a.send(m)
+		}
 	}
 	for _, e := range a.book.Resend() {
 		a.send(e)

@@ -22,6 +22,10 @@ const (
 	FaultTwoAgents                   // a second agent has the id of another
 	FaultDeregister                  // an agent leaves and comes back
 	FaultRemoved                     // an operator removes a worker that lives
+	FaultDeadLink                    // the connection of an agent carries nothing, and nobody notices
+	FaultNoDatagrams                 // the datagrams of an agent are lost for a while
+	FaultCordon                      // an operator takes a worker out of service for a while
+	FaultRepair                      // the same, and meanwhile its agent stops or leaves
 
 	FaultLost           // a message was lost with its connection
 	FaultLate           // a message came late, on an old connection
@@ -42,6 +46,21 @@ const (
 	FaultRefusedFull    // an agent had no slot for a begin, after a cut or a lie
 	FaultMemoryFull     // an agent could remember no further lease
 	FaultOldNumber      // a heartbeat over HTTP came late
+	FaultBeatLost       // a datagram of an agent was lost
+	FaultBeatTwice      // a datagram of an agent came twice
+	FaultBeatLate       // a datagram of an agent was seconds under way
+	FaultBeatOtherLife  // a datagram reached a later life of the scheduler
+	FaultBeatStale      // a datagram came behind a newer one, or again
+	FaultBeatUnknown    // a datagram of an incarnation that is not the worker's present one
+	FaultAckLost        // an acknowledgement was lost
+	FaultAckTwice       // an acknowledgement came twice
+	FaultAckLate        // an acknowledgement was seconds under way
+	FaultNoAck          // an agent missed acknowledgements and registered again
+	FaultNoConnection   // a worker without a connection was told to connect
+	FaultDigest         // two digests in a row differed
+	FaultCordonAgain    // a worker was cordoned, or put back, that was so already
+	FaultCordonGone     // a worker was put back into service while it was gone
+	FaultCordonKept     // a worker came back and was still cordoned
 	faultKinds          // how many there are
 	firstCounted        = FaultLost
 	plannedFaults       = int(firstCounted)
@@ -51,10 +70,14 @@ var faultNames = [faultKinds]string{
 	"agent_link", "client_link", "client_crash", "client_pause", "restart_with_list",
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
+	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
 	"memory_full", "old_http_number",
+	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
+	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
+	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned",
 }
 
 func (f Fault) String() string { return faultNames[f] }

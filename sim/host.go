@@ -27,6 +27,9 @@ func (w *World) startScheduler(cfg sched.Config) {
 	}
 	w.host = &host{cfg: cfg, state: state, pulseAt: sched.Never}
 	w.truth.newScheduler()
+	for _, a := range w.agents {
+		a.forgetBeats()
+	}
 	if w.twin != nil {
 		w.twin = newTwin(w)
 	}

@@ -23,9 +23,12 @@ func (w *World) trouble() {
 func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
-		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved:
+		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
+	case FaultCordon:
+		ids := w.workerIDs()
+		w.operator.cordonFor(ids[w.rng.IntN(len(ids))], w.around(6000))
 	case FaultScheduler:
 		w.restartScheduler(3000)
 	case FaultSchedulerPause:
@@ -78,8 +81,34 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		return a.leave()
 	case FaultRemoved:
 		w.remove(a.worker)
+	case FaultDeadLink:
+		return w.deaden(a.link)
+	case FaultNoDatagrams:
+		a.mute = w.now + sched.Time(w.around(10_000))
+		w.say("%s: its datagrams are lost until %d", a.name(), a.mute)
+		return a.datagrams
+	case FaultRepair:
+		a.repair()
 	}
 	return true
+}
+
+// repair is a machine that is taken out of service, stopped and started again,
+// and put back, perhaps before its agent is.
+func (a *agent) repair() {
+	w := a.w
+	w.operator.cordonFor(a.worker, w.between(200, 5000))
+	w.after(w.between(10, 500), func() {
+		switch {
+		case a.down:
+		case w.chance(1, 3):
+			a.restart(w.chance(1, 2))
+		case w.chance(1, 2):
+			w.remove(a.worker)
+		default:
+			a.leave()
+		}
+	})
 }
 
 // hangUpAny breaks a connection: of what is on its way to the scheduler some is
@@ -143,6 +172,11 @@ func (w *World) remove(id string) {
 	}
 	w.host.state.RemoveWorker(w.now, id, &w.host.out)
 	w.settle(question{})
+	for _, a := range w.agents {
+		if a.worker == id {
+			a.forgetBeats()
+		}
+	}
 }
 
 // rival starts a second agent with the id of another, for some time.
@@ -151,7 +185,7 @@ func (w *World) rival(a *agent) {
 		return
 	}
 	b := w.newAgent(a.worker, a.slots, a.tags...)
-	b.rival = true
+	b.rival, b.datagrams = true, w.chance(1, 2)
 	w.say("%s: has the id of %s", b.name(), a.name())
 	b.live()
 	w.after(w.between(1000, maxLate), func() { b.stop(false) })
@@ -180,7 +214,7 @@ func (a *agent) lie() {
 		id = w.truth.list[n-1-w.rng.IntN(min(n, 20))].id
 	}
 	w.say("%s: lies", a.name())
-	switch w.rng.IntN(6) {
+	switch w.rng.IntN(8) {
 	case 0:
 		a.send(&wire.Heartbeat{Handle: handle, Seq: seq, External: w.rng.Uint32()})
 	case 1:
@@ -199,5 +233,10 @@ func (a *agent) lie() {
 			m.Leases = append(m.Leases, wire.Record{Lease: id, Task: fmt.Append(nil, "lie", i)})
 		}
 		a.send(m)
+	case 6:
+		w.cast(a, &wire.Beat{Worker: []byte(a.worker), Incarnation: a.book.Incarnation(), Seq: seq, External: w.rng.Uint32(), Digest: w.rng.Uint64()})
+	case 7:
+		ids := w.workerIDs() // in the name of another, whose incarnation it cannot know
+		w.cast(a, &wire.Beat{Worker: []byte(ids[w.rng.IntN(len(ids))]), Incarnation: w.random64(), Seq: seq})
 	}
 }

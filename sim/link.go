@@ -44,6 +44,7 @@ type link struct {
 	holdUp   sched.Time // nothing arrives before: the rest of a broken connection
 	peerOpen bool       // the peer still uses it
 	hostOpen bool       // the scheduler was not told of its end
+	dead     bool       // it carries nothing, and nobody has noticed yet
 
 	calls map[uint64]call // of a client, not answered yet, by request; never walked
 }
@@ -73,7 +74,7 @@ func (w *World) sendUp(l *link, request uint64, m wire.Message) {
 
 // sendRaw sends an encoded message to the scheduler.
 func (w *World) sendRaw(l *link, bytes []byte) {
-	if l.host != w.host || !l.hostOpen {
+	if l.host != w.host || !l.hostOpen || l.dead {
 		w.counts[FaultLost]++
 		return
 	}
@@ -86,7 +87,7 @@ func (w *World) sendRaw(l *link, bytes []byte) {
 
 // sendDown sends a message to the peer.
 func (w *World) sendDown(l *link, request uint64, m wire.Message, answers []*answer) {
-	if !l.peerOpen {
+	if !l.peerOpen || l.dead {
 		w.counts[FaultLost]++
 		return
 	}
@@ -199,10 +200,28 @@ func (w *World) hangUp(l *link, keep int, until sched.Time) {
 	w.drop(&l.down, 0)
 	w.drop(&l.up, keep)
 	l.holdUp = until
-	if w.auto {
+	if w.auto && !l.dead {
 		w.at(max(l.upAt, until)+w.delay(), func() { w.closeHost(l) })
 	}
 	l.peer.lost(l)
+}
+
+// deaden makes a connection carry nothing, in either direction, until its ends
+// notice.
+func (w *World) deaden(l *link) bool {
+	if l == nil || l.dead {
+		return false
+	}
+	w.say("the connection of %s is dead", l.label())
+	l.dead = true
+	w.drop(&l.down, 0)
+	w.drop(&l.up, 0)
+	w.after(w.between(1000, maxLate), func() {
+		l.dead = false
+		w.hangUp(l, 0, w.now)
+		w.closeHost(l)
+	})
+	return true
 }
 
 // quit is a peer that closes its connection: what it sent still arrives.

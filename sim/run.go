@@ -51,7 +51,8 @@ func (w *World) build() {
 		latency: w.between(1, 8), slow: w.between(0, 1) * w.between(20, 200),
 		lateBegin: w.between(0, 1) * w.between(5, 50), twice: w.between(0, 1) * w.between(5, 40),
 		latePulse: w.between(0, 1) * w.between(5, 50),
-		runs:      w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
+		lossy:     w.between(0, 1) * w.between(3, 30), lateBeat: w.between(0, 1) * w.between(5, 40),
+		runs: w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
 	}
 	if w.chance(1, 4) {
 		w.manners.latency = w.between(50, 400) // so that more is under way at once
@@ -69,7 +70,7 @@ func (w *World) build() {
 			tags, slots = allTags, w.between(3, 6) // so that something can always be placed
 		}
 		a := w.newAgent(fmt.Sprintf("w%d", i), uint32(slots), tags...)
-		a.shared = w.chance(1, 5)
+		a.shared, a.datagrams = w.chance(1, 5), w.chance(1, 2)
 		if w.chance(1, 6) {
 			a.memory = w.between(5, 40)
 			a.newBook()
@@ -86,6 +87,7 @@ func (w *World) build() {
 	if w.chance(1, 2) {
 		w.after(1000, w.gateway.work)
 	}
+	w.newOperator().live()
 }
 
 // phases runs the warm-up, the faults and the healing.
@@ -98,19 +100,23 @@ func (w *World) phases() error {
 	}
 	w.say("faults begin")
 	w.trouble()
+	w.judge()
 	if err := w.runUntil(w.now + sched.Time(w.between(20, 120))*1000); err != nil {
 		return err
 	}
 	w.heal()
+	w.judge()
 	if err := w.runUntil(w.now + maxLate + 5000); err != nil {
 		return err
 	}
 	w.say("the last fault is over")
 	w.letGo()
+	w.judge()
 	if err := w.runUntil(w.now + healTime); err != nil {
 		return err
 	}
 	w.judgeAll()
+	w.twin.judgeLeases(&wire.ListLeases{Limit: 7})
 	w.judgeHealed()
 	return w.err
 }
@@ -124,7 +130,7 @@ func (w *World) heal() {
 		c.paused = w.now
 	}
 	for _, a := range w.agents {
-		a.paused = w.now
+		a.paused, a.mute = w.now, w.now
 		switch {
 		case a.rival && !a.down:
 			a.stop(false)

@@ -250,7 +250,10 @@ func (s *script) passes(ms sched.Time) {
 	for end := s.now + ms; s.now < end; {
 		s.now = min(end, s.now+1000)
 		for _, a := range s.agents {
-			if a.book.Connected() && a.link != nil && a.link.peerOpen {
+			switch {
+			case a.datagrams:
+				s.beats(a)
+			case a.book.Connected() && a.link != nil && a.link.peerOpen:
 				a.send(a.book.Heartbeat(a.external))
 				s.deliverUp(a.link)
 			}

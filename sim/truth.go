@@ -52,11 +52,17 @@ type truth struct {
 	granted int // leases of all lives of the scheduler
 	ended   int // tasks that came to their end
 	begun   int
+
+	cordoned map[string]bool // workers that the scheduler has said are out of service; never walked
 }
 
-// judgeGrant judges a fresh grant by what the worker itself has said: it has
-// the tags (I5), and was not silent for too long (I4).
+// judgeGrant judges a fresh grant: the worker is in service, and by what it has
+// said itself it has the tags (I5), was not silent for too long, and promised
+// this scheduler on a connection that the scheduler still has (I4).
 func (w *World) judgeGrant(l *lease, t *task) {
+	if w.truth.cordoned[l.worker] {
+		w.fail("I4: %v was granted on %s, which is cordoned", l.id, l.worker)
+	}
 	a := l.agent
 	if a == nil {
 		return
@@ -69,6 +75,9 @@ func (w *World) judgeGrant(l *lease, t *task) {
 	if silence := w.now - a.heard; silence >= max(w.host.cfg.Suspicious, w.host.cfg.Heartbeat*33/10) {
 		w.fail("I4: %v was granted on %s, which has been silent for %d ms", l.id, a.name(), silence)
 	}
+	if p := a.promised; p == nil || p.host != w.host || !p.hostOpen {
+		w.fail("I4: %v was granted on %s, which has no connection with a promise", l.id, a.name())
+	}
 }
 
 // question is what the answers to one message must be judged by.
@@ -78,6 +87,8 @@ type question struct {
 
 	register *agent // of a registration, and its tags
 	tags     []string
+
+	cordon wire.Cordon
 }
 
 // newScheduler forgets what the old scheduler said.
@@ -85,6 +96,7 @@ func (t *truth) newScheduler() {
 	for _, l := range t.list {
 		l.over, l.offered, l.keptUntil = false, false, 0
 	}
+	t.cordoned = map[string]bool{}
 }
 
 // touch asks for a look at an agent after this event.
@@ -120,6 +132,12 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 			a.announced = true
 			t.touch(a)
 		}
+	case *wire.Promised:
+		if isAgent && (a.promised == nil || l.session > a.promised.session) {
+			a.promised = l
+		}
+	case *wire.Cordon:
+		q.cordon = *m
 	}
 	return q
 }
@@ -145,6 +163,8 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 		t.released(w, q, m)
 	case *wire.Revoke:
 		t.revoked(w, m)
+	case *wire.Cordoned:
+		t.cordoned[q.cordon.Worker] = q.cordon.On
 	case *wire.Superseded:
 		w.counts[FaultSuperseded]++
 	}

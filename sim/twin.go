@@ -20,12 +20,18 @@ type twin struct {
 	free     []int                          // numbers of removed workers, the last is used first
 	leases   []*twinLease                   // alive, the oldest first
 	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
+	cordons  map[string]*twinCordon         // by worker id; never walked
 	gives    int
 	ends     [wire.ReasonBelieved + 1]uint64
 
 	said    []said // what the real one must say next
 	touched []*twinWorker
-	loose   bool // two workers were removed at one moment: which number is used first is not known
+	events  []logged[wire.Event]      // all of this life
+	ended   []logged[wire.EndedLease] // the same
+	notes   []wire.Event              // that the real one must have recorded since the last look
+	over    []wire.EndedLease         // the same of leases
+	asked   wire.Message              // the list that the real one is asked for
+	loose   bool                      // two workers were removed at one moment: which number is used first is not known
 }
 
 type twinSession struct {
@@ -53,7 +59,9 @@ type twinWorker struct {
 	promised    bool
 	seen        sched.Time
 	presence    string
-	given       int // 0: never
+	beat        uint32 // the last datagram of this incarnation
+	differs     int    // datagrams in a row whose digest differed
+	given       int    // 0: never
 	removed     bool
 	touched     bool
 }
@@ -65,6 +73,10 @@ type twinLease struct {
 	key      string // "": none
 	task     string
 	content  string // "": not known
+	owner    string
+	group    string
+	priority int32
+	granted  sched.Time // or adopted
 	state    wire.State
 	ttl      sched.Time
 	deadline sched.Time
@@ -91,6 +103,7 @@ type said struct {
 	incarnation uint64
 	number      uint32 // handle, or TTL
 	grantor     wire.Grantor
+	changed     bool // of a cordon
 }
 
 func newTwin(w *World) *twin {
@@ -98,6 +111,7 @@ func newTwin(w *World) *twin {
 		w: w, cfg: w.host.cfg, epoch: 1,
 		sessions: map[sched.Session]*twinSession{0: {}},
 		past:     map[wire.LeaseID]wire.Reason{},
+		cordons:  map[string]*twinCordon{},
 	}
 }
 
@@ -136,6 +150,12 @@ func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
 		t.release(said{to: from, request: request, kind: wire.KindReleased}, m)
 	case *wire.Register:
 		t.register(s, from, request, m)
+	case *wire.Cordon:
+		t.cordon(s, said{to: from, request: request}, m)
+	case *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded:
+		t.judgeNews()
+		t.asked = m
+		t.say(said{to: from, request: request, kind: listed(m)})
 	default:
 		t.report(s, from, request, m)
 	}
@@ -194,15 +214,16 @@ func (t *twin) accept(w *twinWorker, to said, m wire.Message) {
 		t.adopt(w, &m.Record)
 	case *wire.End:
 		if l := t.aliveOn(m.Lease, w); l != nil {
-			t.end(l, m.Outcome)
+			t.end(l, m.Outcome, byWorker)
 		}
 		to.kind = wire.KindEnded
 		t.say(to)
 	case *wire.Revoked:
 		if l := t.aliveOn(m.Lease, w); l != nil && l.state == wire.StateAskedBack {
-			t.end(l, wire.ReasonRevoked)
+			t.end(l, wire.ReasonRevoked, byWorker)
 		}
 	case *wire.Deregister:
+		t.note("deregistered", w.id)
 		t.removeWorker(w)
 		to.kind = wire.KindGone
 		t.say(to)
@@ -230,7 +251,7 @@ func (t *twin) close(id sched.Session) {
 		if w := k.worker; !w.removed && w.session == id && w.handle == uint32(h) {
 			w.session, w.promised = 0, false
 			if w.presence == presenceOnline {
-				w.presence = presenceSuspicious
+				t.setPresence(w, presenceSuspicious)
 			}
 			t.touch(w)
 		}
@@ -330,6 +351,10 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 		s.number, s.lease = m.Handle, m.Lease
 	case *wire.Superseded:
 		s.worker, s.incarnation = m.Worker, m.Incarnation
+	case *wire.Cordoned:
+		s.changed = m.Changed
+	case *wire.Leases, *wire.Tags, *wire.Events, *wire.EndedLeases:
+		t.judgeList(it.Message())
 	case *wire.PlacedAll:
 		out = append(out, s)
 		for i := range m.Results {

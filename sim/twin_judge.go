@@ -22,6 +22,9 @@ func (t *twin) judge() {
 		t.judgeWorker(w)
 	}
 	t.touched = t.touched[:0]
+	if len(t.notes) > 0 || len(t.over) > 0 {
+		t.judgeNews()
+	}
 }
 
 // judgeAll compares every worker, the totals and the timers.
@@ -31,6 +34,7 @@ func (t *twin) judgeAll() {
 			t.judgeWorker(w)
 		}
 	}
+	t.judgeNews()
 	s, ok := t.w.ask(&wire.GetStats{}).(*wire.Stats)
 	if !ok {
 		t.w.fail("no answer to GetStats")
@@ -66,6 +70,9 @@ func (t *twin) judgeWorker(w *twinWorker) {
 		if m.Info.State != w.presence {
 			t.w.fail("%s is %s, its twin %s", w.id, m.Info.State, w.presence)
 		}
+		if c := t.cordons[w.id]; (c != nil) != slices.Contains(m.Info.Flags, "cordoned") {
+			t.w.fail("%s is flagged %v, its cordon is %+v", w.id, m.Info.Flags, c)
+		}
 		return
 	}
 	if got, want := sketch(m), t.sketch(w); got != want {
@@ -76,7 +83,7 @@ func (t *twin) judgeWorker(w *twinWorker) {
 // sketch is everything that is listed of a worker.
 func sketch(m *wire.Worker) string {
 	i := &m.Info
-	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS)
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS)
 	for _, l := range m.Leases {
 		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State)
 	}
@@ -89,17 +96,21 @@ func (t *twin) sketch(w *twinWorker) string {
 	if !w.promised {
 		flags = append(flags, "connecting")
 	}
+	c := t.cordons[w.id]
+	since := uint64(0)
+	if c != nil {
+		flags = append(flags, "cordoned")
+		since = uint64(t.w.now - c.since)
+	} else {
+		c = &twinCordon{}
+	}
 	leases := t.of(w)
 	if uint64(len(leases))+uint64(w.external) > uint64(w.slots) {
 		flags = append(flags, "overcommitted")
 	}
-	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, len(leases), w.external, w.incarnation, uint64(t.w.now-w.seen))
+	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, len(leases), w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since)
 	for _, l := range leases {
-		client := l.client
-		if client == "(http)" {
-			client = ""
-		}
-		s += fmt.Sprint("\n", l.id, l.task, client, l.state)
+		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state)
 	}
 	return s
 }

@@ -36,7 +36,8 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule) said {
 		to.kind, to.code = wire.KindError, code
 		return to
 	}
-	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS)}
+	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
+		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now}
 	if l.ttl == 0 {
 		l.ttl = t.cfg.StartTTL
 	}
@@ -155,7 +156,7 @@ func (t *twin) release(to said, m *wire.Release) {
 	case m.Handed && l.state == wire.StateAskedBack:
 		to.code = wire.CodeAskedBack
 	default:
-		t.end(l, wire.ReasonReleased)
+		t.end(l, wire.ReasonReleased, byClient)
 	}
 	t.say(to)
 }
@@ -163,6 +164,7 @@ func (t *twin) release(to said, m *wire.Release) {
 // askBack asks the worker of a lease, which decides.
 func (t *twin) askBack(l *twinLease) {
 	l.state = wire.StateAskedBack
+	t.note("revoked", l.worker.id).Lease = l.id
 	t.touch(l.worker)
 	t.revoke(l)
 }
@@ -181,7 +183,8 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 		l.state = wire.StateBegun
 		return
 	}
-	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true}
+	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
+		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.now}
 	l.rival = t.alive(r.Lease) != nil
 	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
@@ -191,9 +194,10 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 }
 
 // end ends a lease. An orphan's end was counted and told before.
-func (t *twin) end(l *twinLease, reason wire.Reason) {
+func (t *twin) end(l *twinLease, reason wire.Reason, by string) {
 	if !l.orphan {
 		t.ends[reason]++
+		t.ending(l, reason, by)
 		if l.id.Instance == t.cfg.Instance {
 			t.past[l.id] = reason
 		}

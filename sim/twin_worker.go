@@ -31,6 +31,10 @@ func (t *twin) find(id string) *twinWorker {
 // add makes a worker, with the number of the one removed last.
 func (t *twin) add(id string) *twinWorker {
 	w := &twinWorker{id: id, presence: presenceOnline, seen: t.w.now}
+	t.note("joined", id)
+	if t.cordons[id] != nil {
+		t.w.counts[FaultCordonKept]++
+	}
 	if n := len(t.free); n > 0 {
 		w.number, t.free = t.free[n-1], t.free[:n-1]
 		t.workers[w.number] = w
@@ -44,7 +48,7 @@ func (t *twin) add(id string) *twinWorker {
 // removeWorker forgets a worker; its leases are lost.
 func (t *twin) removeWorker(w *twinWorker) {
 	for _, l := range t.of(w) {
-		t.end(l, wire.ReasonLost)
+		t.end(l, wire.ReasonLost, byScheduler)
 	}
 	w.removed = true
 	t.workers[w.number] = nil
@@ -55,6 +59,7 @@ func (t *twin) removeWorker(w *twinWorker) {
 // remove is the operator's removal.
 func (t *twin) remove(id string) {
 	if w := t.find(id); w != nil {
+		t.note("removed", id)
 		t.removeWorker(w)
 	}
 }
@@ -92,6 +97,10 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	if !same && w.incarnation != 0 {
 		w.void = slices.Insert(w.void, 0, w.incarnation)
 		w.void = w.void[:min(len(w.void), voidKept)]
+		t.note("superseded", w.id)
+	}
+	if w.differs = 0; !same {
+		w.beat = 0
 	}
 	w.address, w.tags, w.slots, w.external = m.Address, slices.Clone(m.Tags), m.Slots, m.External
 	w.incarnation, w.seq = m.Incarnation, m.Seq
@@ -118,14 +127,14 @@ func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 		switch {
 		case l == nil:
 		case r.Outcome != wire.ReasonNone:
-			t.end(l, r.Outcome)
+			t.end(l, r.Outcome, byWorker)
 		default:
 			l.listed = true
 		}
 	}
 	for _, l := range t.of(w) {
 		if !l.listed && (fresh || l.state == wire.StateBegun) {
-			t.end(l, wire.ReasonLost)
+			t.end(l, wire.ReasonLost, byScheduler)
 		}
 		l.listed = false
 	}
@@ -138,8 +147,20 @@ func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 
 // heard notes that a worker lives.
 func (t *twin) heard(w *twinWorker) {
-	w.seen, w.presence = t.w.now, presenceOnline
+	w.seen = t.w.now
+	if w.presence != presenceOnline {
+		t.setPresence(w, presenceOnline)
+	}
 	t.touch(w)
+}
+
+// setPresence notes what a worker is now.
+func (t *twin) setPresence(w *twinWorker, p string) {
+	w.presence = p
+	if p == presenceOnline {
+		p = "back"
+	}
+	t.note(p, w.id)
 }
 
 // patience is how long a worker may be silent before it is something worse.
@@ -176,15 +197,16 @@ func (t *twin) silences() {
 		switch w.presence {
 		case presenceOnline:
 			t.w.counts[FaultSuspicious]++
-			w.presence = presenceSuspicious
+			t.setPresence(w, presenceSuspicious)
 		case presenceSuspicious:
 			t.w.counts[FaultOffline]++
-			w.presence = presenceOffline
+			t.setPresence(w, presenceOffline)
 		default:
 			t.w.counts[FaultForgotten]++
 			due := w.seen + t.patience(w)
 			t.loose = t.loose || due == removedAt
 			removedAt = due
+			t.note("removed", w.id)
 			t.removeWorker(w)
 		}
 	}
@@ -205,7 +227,7 @@ func (t *twin) believe() {
 		w.external = m.Info.External
 		for _, l := range t.of(w) {
 			if !slices.ContainsFunc(m.Leases, func(o wire.LeaseInfo) bool { return o.Lease == l.id }) {
-				t.end(l, wire.ReasonBelieved)
+				t.end(l, wire.ReasonBelieved, byScheduler)
 			}
 		}
 	}
@@ -238,7 +260,7 @@ func (t *twin) choose(tags []string) (*twinWorker, wire.Code) {
 			if w.slots > 0 {
 				code = wire.CodeUnavailable
 			}
-			if w.presence != presenceOnline || !w.http && !w.promised || t.load(w) == loadUnit {
+			if w.presence != presenceOnline || !w.http && !w.promised || t.load(w) == loadUnit || t.cordons[w.id] != nil {
 				continue
 			}
 			if best == nil || cmp.Or(cmp.Compare(t.load(w), t.load(best)), cmp.Compare(w.given, best.given)) < 0 {
@@ -248,7 +270,7 @@ func (t *twin) choose(tags []string) (*twinWorker, wire.Code) {
 		if best == nil || t.w.now < best.seen+t.patience(best) {
 			return best, code
 		}
-		best.presence = presenceSuspicious // nobody had noticed its silence yet
+		t.setPresence(best, presenceSuspicious) // nobody had noticed its silence yet
 		t.touch(best)
 	}
 }

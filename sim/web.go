@@ -41,6 +41,16 @@ func (w *World) webAt(address string) *web {
 	return nil
 }
 
+// webNamed returns the worker that speaks HTTP with this id, nil if there is none.
+func (w *World) webNamed(id string) *web {
+	for _, b := range w.webs {
+		if b.id == id {
+			return b
+		}
+	}
+	return nil
+}
+
 // beat reports the number of running tasks, for ever; sometimes late.
 func (b *web) beat() {
 	w := b.w

@@ -19,13 +19,14 @@ type World struct {
 	seed   uint64
 	events int
 
-	host    *host
-	links   []*link // by session
-	live    []*link // those that may still carry messages to the scheduler
-	agents  []*agent
-	clients []*client
-	webs    []*web
-	gateway *gateway
+	host     *host
+	links    []*link // by session
+	live     []*link // those that may still carry messages to the scheduler
+	agents   []*agent
+	clients  []*client
+	webs     []*web
+	gateway  *gateway
+	operator *operator
 
 	truth   truth
 	twin    *twin // nil in a script
@@ -45,7 +46,9 @@ type manners struct {
 	latency     int // milliseconds that most messages take at most
 	slow        int // one message in so many is much slower
 	lateBegin   int // one begin in so many takes seconds
-	twice       int // one begin or heartbeat in so many comes twice
+	twice       int // one begin, heartbeat or datagram in so many comes twice
+	lossy       int // one datagram in so many is lost
+	lateBeat    int // one datagram in so many takes seconds
 	latePulse   int // one pulse in so many is late
 	runs        int // mean milliseconds of a task
 	rest        int // mean milliseconds from one task of a client to the next
@@ -62,6 +65,7 @@ func newWorld(seed uint64) *World {
 	w := &World{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x9E3779B97F4A7C15))}
 	w.trace.hash = hashStart
 	w.truth.byID = map[wire.LeaseID]*lease{}
+	w.truth.cordoned = map[string]bool{}
 	return w
 }
 
@@ -80,6 +84,9 @@ func (w *World) between(low, high int) int { return low + w.rng.IntN(high-low+1)
 
 // chance is true n times in of.
 func (w *World) chance(n, of int) bool { return w.rng.IntN(of) < n }
+
+// drawn is true once in so many times, never if that is 0 or the faults are over.
+func (w *World) drawn(oneIn int) bool { return !w.healing && oneIn > 0 && w.chance(1, oneIn) }
 
 // around draws a waiting time with the given mean, at most ten times that.
 func (w *World) around(mean int) int {
