@@ -30,7 +30,7 @@ type beats struct {
 	session *session
 	conn    *net.UDPConn
 
-	buf         []byte
+	buf         []byte // of the sender alone
 	first, last uint32 // numbers of the beats that may still be acknowledged; 0 for none
 	unanswered  int    // beats behind the last one that was acknowledged
 	answered    bool   // one was, since the registration
@@ -79,16 +79,21 @@ func (b *beats) plan() (tcp, udp bool) {
 	return b.unanswered >= silentIntervals-1, true
 }
 
-// send sends one beat. A datagram that cannot be sent is as good as lost. The
-// lock is held; the socket takes or drops a datagram at once.
-func (b *beats) send(m *wire.Beat) {
+// next counts a beat that is sent now, and returns its bytes. The lock is held.
+func (b *beats) next(m *wire.Beat) []byte {
 	if b.first == 0 {
 		b.first = m.Seq
 	}
 	b.last = m.Seq
 	b.unanswered++
 	b.buf = wire.AppendDatagram(b.buf[:0], 0, m)
-	b.conn.Write(b.buf)
+	return b.buf
+}
+
+// send sends a datagram. One that cannot be sent is as good as lost.
+func (b *beats) send(datagram []byte) {
+	b.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	b.conn.Write(datagram)
 }
 
 // settled starts the count anew when the worker has registered. The lock is

@@ -58,9 +58,10 @@ type Config struct {
 	// with http://.
 	Heartbeat time.Duration
 	// HeartbeatBy is how heartbeats travel to a dtask:// scheduler: ByTCP, the
-	// default, or ByUDP, as datagrams to the same host and port. Those cost the
-	// scheduler less; leases stay on TCP, and so do the heartbeats while no
-	// datagram gets through.
+	// default, or ByUDP, as datagrams to the same host and port. Those never wait
+	// behind lost bytes, and each compares what runs with what the scheduler
+	// knows. Leases stay on TCP, and so do the heartbeats while no datagram gets
+	// through.
 	HeartbeatBy string
 	// StateDir is where leases that have begun are kept, so that tasks in other
 	// processes outlive the agent. It belongs to one agent at a time. dtask://

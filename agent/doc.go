@@ -6,7 +6,8 @@
 // With a dtask:// scheduler the worker speaks leases: nothing begins that the
 // scheduler did not grant, running tasks survive a broken connection and, with
 // a state directory, the death of the agent. With an http:// scheduler it
-// reports how many tasks run, and no more.
+// reports how many tasks run, and no more. The package sidecar offers the same to
+// programs in other languages, by HTTP on the machine itself.
 //
 // Detect finds out what the machine has to offer.
 package agent

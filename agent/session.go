@@ -103,13 +103,22 @@ func (s *session) serve(ctx context.Context) (lived bool) {
 // registered. An answer to the registration that does not come counts as
 // silence.
 func (s *session) tick() (registered bool) {
+	registered, datagram := s.beat(s.native.agent.external())
+	if datagram != nil {
+		s.beats.send(datagram)
+	}
+	return registered
+}
+
+// beat does what tick does, but for the datagram that is to be sent without the
+// lock.
+func (s *session) beat(external uint32) (registered bool, datagram []byte) {
 	n := s.native
-	external := n.agent.external()
 	n.agent.mu.Lock()
 	defer n.agent.mu.Unlock()
 	n.ledger.SetExternal(external)
 	if !n.ledger.Connected() {
-		return false
+		return false, nil
 	}
 	s.ticks++
 	tcp, udp := s.beats.plan()
@@ -117,7 +126,7 @@ func (s *session) tick() (registered bool) {
 		s.report(n.ledger.Heartbeat(external))
 	}
 	if udp {
-		s.beats.send(n.ledger.Beat(external))
+		datagram = s.beats.next(n.ledger.Beat(external))
 	}
 	for _, at := range s.ends {
 		if s.ticks-at >= silentIntervals {
@@ -128,7 +137,7 @@ func (s *session) tick() (registered bool) {
 	if s.life.quiet() {
 		s.failed(s.conn.Go(&wire.Ping{}, func(wire.Message, error) {}))
 	}
-	return true
+	return true, datagram
 }
 
 func (s *session) repeatEnds() {

@@ -109,6 +109,22 @@ func TestABrokenConnectionBesideDatagrams(t *testing.T) {
 	require.Equal(t, agent.ByUDP, a.Status().HeartbeatBy)
 }
 
+// TestARestartedSchedulerTakesDatagrams: the worker promises the new instance,
+// which takes its datagrams then.
+func TestARestartedSchedulerTakesDatagrams(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "", "")
+	a := distant(t, newRelay(t, s.Addr()))
+	before := a.Status().Grantor
+	addr, httpAddr := s.Addr(), s.HTTPAddr()
+	s.Kill()
+	serve(t, addr, httpAddr)
+	require.Eventually(t, func() bool { return a.Status().Grantor.Epoch > before.Epoch }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return beats(t, addr) > 3 }, patience, 10*time.Millisecond)
+	require.EqualValues(t, 1, stats(t, addr).Online)
+	require.Equal(t, agent.ByUDP, a.Status().HeartbeatBy)
+}
+
 // TestASchedulerWithoutDatagrams: the worker does not need them.
 func TestASchedulerWithoutDatagrams(t *testing.T) {
 	t.Parallel()
