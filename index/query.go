@@ -1,6 +1,10 @@
 package index
 
-import "github.com/RoaringBitmap/roaring/v2"
+import (
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
 
 // Lookup returns the requirement cached under a caller's key, nil if there is none. It does not
 // allocate.
@@ -92,7 +96,14 @@ func (x *Index) TagWorkers(tag string) *roaring.Bitmap {
 // Tags calls yield for each tag in order, with the number of known workers that have it, until
 // yield returns false.
 func (x *Index) Tags(yield func(tag string, workers int) bool) {
-	for _, name := range x.tags.sorted() {
+	x.TagsFrom("", yield)
+}
+
+// TagsFrom is Tags for those that are not less than from.
+func (x *Index) TagsFrom(from string, yield func(tag string, workers int) bool) {
+	names := x.tags.inOrder()
+	at, _ := slices.BinarySearch(names, from)
+	for _, name := range names[at:] {
 		if !yield(name, int(x.TagWorkers(name).GetCardinality())) {
 			return
 		}

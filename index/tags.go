@@ -40,6 +40,9 @@ type tagTable struct {
 	tags    []tag // by number
 	free    []uint32
 	changes uint64 // counts births and deaths, so that a requirement knows when to resolve its tags again
+
+	names   []string // inOrder
+	namesAt uint64   // changes that names includes
 }
 
 // number returns the number of a living tag.
@@ -74,14 +77,17 @@ func (t *tagTable) dropIfUnused(n uint32) {
 	t.changes++
 }
 
-// sorted returns the names of the living tags in order.
-func (t *tagTable) sorted() []string {
-	names := make([]string, 0, len(t.byName))
+// inOrder returns the names of the living tags in order. The list is kept until a tag comes or goes.
+func (t *tagTable) inOrder() []string {
+	if t.names != nil && t.namesAt == t.changes {
+		return t.names
+	}
+	t.names, t.namesAt = make([]string, 0, len(t.byName)), t.changes
 	for n := range t.tags {
 		if t.tags[n].workers != nil {
-			names = append(names, t.tags[n].name)
+			t.names = append(t.names, t.tags[n].name)
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(t.names)
+	return t.names
 }

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -74,9 +75,18 @@ func (l *lease) write(task, owner, group, key, resources []byte) {
 	l.taskLen, l.ownerLen, l.groupLen, l.keyLen = uint8(len(task)), uint8(len(owner)), uint8(len(group)), uint8(len(key))
 }
 
-// clip cuts a text that only HTTP lets be longer than an id. It is shown, and
-// never compared.
-func clip(b []byte) []byte { return b[:min(len(b), wire.MaxID)] }
+// clip cuts a text that only HTTP lets be longer than an id, between two
+// characters. It is shown, and never compared.
+func clip(b []byte) []byte {
+	if len(b) <= wire.MaxID {
+		return b
+	}
+	n := wire.MaxID
+	for n > 0 && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return b[:n]
+}
 
 // adopted is where a lease lives whose id does not name its slot, and the id
 // that the slot gets back when it ends.

@@ -181,11 +181,13 @@ func (s *State) wanted(l *lease, m *wire.ListLeases) bool {
 // listTags answers with one page of the fleet's tags, in order.
 func (s *State) listTags(m *wire.ListTags) *wire.Tags {
 	page, p := &wire.Tags{Rows: []wire.TagInfo{}}, newPager(m.Limit)
-	s.index.Tags(func(tag string, workers int) bool {
-		if tag <= m.After && m.After != "" {
+	s.index.TagsFrom(m.After, func(tag string, workers int) bool {
+		if tag == m.After && tag != "" {
 			return true
 		}
-		if p.full() {
+		// HTTP workers may have an empty tag; a page that ended there would be
+		// taken for the last.
+		if p.full() && page.Rows[len(page.Rows)-1].Tag != "" {
 			page.Next = page.Rows[len(page.Rows)-1].Tag
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,4 +61,38 @@ func TestPageVisitsAreBounded(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("worker-%06d", listVisits-1), page.Next)
 	page = s.listWorkers(0, &wire.ListWorkers{After: page.Next, Tags: []string{"no such tag"}}, true)
 	require.Empty(t, page.Next)
+}
+
+// TestTagPagesOfOneRow: every tag is listed once, the empty one of an HTTP
+// worker included.
+func TestTagPagesOfOneRow(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Instance = 7
+	s, err := New(cfg)
+	require.NoError(t, err)
+	var out Outbox
+	require.NoError(t, s.Report(0, &Report{Worker: "w", Tags: []string{"b", "", "a"}, Slots: 1}, &out))
+	var got []string
+	for m := (&wire.ListTags{Limit: 1}); ; {
+		page := s.listTags(m)
+		for _, r := range page.Rows {
+			got = append(got, r.Tag)
+		}
+		if m.After = page.Next; page.Next == "" {
+			break
+		}
+	}
+	require.Equal(t, []string{"", "a", "b"}, got)
+}
+
+// TestLongTaskIDsAreCutBetweenCharacters: what HTTP lets be longer than an id
+// stays text.
+func TestLongTaskIDsAreCutBetweenCharacters(t *testing.T) {
+	for cut := range 4 {
+		long := []byte(strings.Repeat("x", wire.MaxID-cut) + "日本語")
+		got := clip(long)
+		require.True(t, utf8.Valid(got), "%q", got)
+		require.Greater(t, len(got), wire.MaxID-4)
+		require.LessOrEqual(t, len(got), wire.MaxID)
+	}
 }
