@@ -41,11 +41,11 @@ func (a *agent) drift() {
 	}
 }
 
-// report sends a heartbeat, perhaps twice, unless datagrams carry it, and all
-// ends that wait.
+// report sends a heartbeat, perhaps twice, unless datagrams carry it and are
+// acknowledged, and all ends that wait.
 func (a *agent) report() {
 	w := a.w
-	if !a.datagrams {
+	if !a.datagrams || a.unanswered() >= missingAcks-1 {
 		a.drift()
 		m := a.book.Heartbeat(a.external)
 		a.send(m)

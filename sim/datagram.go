@@ -47,13 +47,17 @@ func (a *agent) tell() *wire.Beat {
 		a.acked, a.since = 0, 0
 	}
 	a.sent = m.Seq
-	if m.Seq-max(a.acked, a.since) > missingAcks && a.book.Connected() {
+	if a.unanswered() > missingAcks && a.book.Connected() {
 		a.w.counts[FaultNoAck]++
 		a.w.say("%s: misses acknowledgements", a.name())
 		a.again()
 	}
 	return m
 }
+
+// unanswered is how many beats were sent since the last acknowledgement, or the
+// registration after it.
+func (a *agent) unanswered() uint32 { return a.sent - max(a.acked, a.since) }
 
 // again registers once more, on its connection or on another.
 func (a *agent) again() {

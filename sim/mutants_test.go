@@ -286,6 +286,22 @@ var mutants = []mutant{
 		`&r.entries[(r.last-1)%r.size]`,
 		`&r.entries[map[bool]uint64{true: uint64(len(r.entries)) - 1, false: (r.last - 1) % r.size}[MUTANT]]`,
 		"TestEventsThatWereMissedAreCounted", false},
+	{"list-owner", "sched/list.go",
+		`(m.Owner == "" ||`,
+		`(m.Owner == "" || MUTANT ||`,
+		"TestLeasesAndTagsAreListedInPages", true},
+	{"list-page", "sched/list.go",
+		`page.Next = n
+`,
+		`page.Next = n
+		if MUTANT { page.Next++ }
+`,
+		"TestLeasesAndTagsAreListedInPages", false},
+	{"list-tags", "sched/list.go",
+		`page.Next = page.Rows[len(page.Rows)-1].Tag`,
+		`page.Next = tag
+			if !MUTANT { page.Next = page.Rows[len(page.Rows)-1].Tag }`,
+		"TestLeasesAndTagsAreListedInPages", true},
 	{"end-forgotten", "sched/life.go",
 		`s.remember(l, reason)`,
 		`if !MUTANT { s.remember(l, reason) }`,

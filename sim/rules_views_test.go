@@ -88,6 +88,40 @@ func TestEventsThatWereMissedAreCounted(t *testing.T) {
 	require.Equal(t, uint64(kept+101), m.Next, "the scheduler that numbered 10,000 events is gone")
 }
 
+func TestLeasesAndTagsAreListedInPages(t *testing.T) {
+	s := newScript(t)
+	s.twin = newTwin(s.World) // it compares each list with its own
+	for i, tags := range [][]string{{"gpu", "ssd"}, {"gpu", "gpu"}, nil} {
+		a := s.newAgent(fmt.Sprintf("w%d", i+1), 2, tags...)
+		a.connect()
+		s.settled()
+	}
+	var all []*task
+	for i, c := range []*client{s.client("c1"), s.client("c2")} {
+		for range 3 {
+			first := c.newTask()
+			first.owner = []string{"ann", "bob"}[i]
+			c.schedule(first)
+			s.settled()
+			all = append(all, first)
+		}
+	}
+	s.release(all[0])
+	for limit := range uint32(7) {
+		s.twin.judgeLeases(&wire.ListLeases{Limit: limit})
+	}
+	for _, m := range []wire.ListLeases{{Worker: "w1"}, {Owner: "ann"}, {Group: "none"}, {Client: "c2"}, {State: wire.StateGranted}, {State: wire.StateBegun}} {
+		s.twin.judgeLeases(&m)
+	}
+	s.look()
+	require.Len(t, query[*wire.Leases](s, &wire.ListLeases{}).Rows, 5)
+	require.Len(t, query[*wire.Leases](s, &wire.ListLeases{Client: "c1", Owner: "ann"}).Rows, 2)
+	first := query[*wire.Tags](s, &wire.ListTags{Limit: 1})
+	require.Equal(t, &wire.Tags{Rows: []wire.TagInfo{{Tag: "gpu", Workers: 2}}, Next: "gpu"}, first)
+	second := query[*wire.Tags](s, &wire.ListTags{Limit: 1, After: first.Next})
+	require.Equal(t, &wire.Tags{Rows: []wire.TagInfo{{Tag: "ssd", Workers: 1}}}, second)
+}
+
 func TestEndedLeasesTellWhoEndedThem(t *testing.T) {
 	s := newScript(t)
 	a, c1 := s.join("w1", 1), s.client("c1")

@@ -194,7 +194,7 @@ func (t *twin) judgeLeases(m *wire.ListLeases) {
 	}
 	t.believe()
 	for _, l := range t.leases {
-		if (m.Worker == "" || m.Worker == l.worker.id) && (m.Owner == "" || m.Owner == l.owner) &&
+		if (m.Worker == "" || m.Worker == l.worker.id) && (m.Owner == "" || m.Owner == l.owner) && (m.Group == "" || m.Group == l.group) &&
 			(m.Client == "" || m.Client == l.owned()) && (m.State == wire.StateNone || m.State == l.state) {
 			want = append(want, fmt.Sprintf("%+v", wire.LeaseInfo{
 				Lease: l.id, Task: l.task, Client: l.owned(), Owner: l.owner, Group: l.group, Priority: l.priority,
