@@ -33,13 +33,17 @@ const (
 // loop is what one event loop of gnet owns: scratch memory that no other
 // goroutine touches.
 type loop struct {
-	srv   *Server
-	el    gnet.EventLoop
-	dec   wire.Decoder
-	out   sched.Outbox
-	gone  sched.Outbox // of OnClose, which may run inside a write
-	buf   []byte       // answers on their way out
-	lines []registered // what to log after the lock
+	srv    *Server
+	el     gnet.EventLoop
+	dec    wire.Decoder
+	out    sched.Outbox
+	gone   sched.Outbox // of OnClose, which may run inside a write
+	buf    []byte       // answers on their way out
+	lines  []registered // what to log after the lock
+	logged struct {     // registrations in the second that began at at
+		at    sched.Time
+		lines int
+	}
 	watch map[*session]struct{}
 
 	// Of the latest batch:
@@ -302,9 +306,22 @@ func (l *loop) leave(s *session, advanced bool) gnet.Action {
 	return gnet.None
 }
 
+// registrationLines is how many registrations a loop logs in a second: all on
+// an ordinary day, and a few of the storm after a restart.
+const registrationLines = 20
+
 // report logs the registrations of the latest batch.
 func (l *loop) report() {
 	for _, r := range l.lines {
+		if l.now-l.logged.at >= logEvery {
+			l.logged.at, l.logged.lines = l.now, 0
+		}
+		if l.logged.lines++; l.logged.lines > registrationLines {
+			if l.logged.lines == registrationLines+1 {
+				l.srv.log.Info("many workers register; others of this second are not logged")
+			}
+			continue
+		}
 		l.srv.log.Info("worker registered", "worker", r.worker, "address", r.address,
 			"slots", r.slots, "leases", r.leases)
 	}

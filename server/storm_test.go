@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -211,4 +215,18 @@ func Test63HalfOpenPeers(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, o.want, got, name)
 	}
+}
+
+// TestRegistrationsAreNotLoggedByTheThousand: a restart of the scheduler does
+// not fill the disk with lines about the workers that come back.
+func TestRegistrationsAreNotLoggedByTheThousand(t *testing.T) {
+	var log bytes.Buffer
+	l := &loop{srv: &Server{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	for second := range 2 {
+		l.now = sched.Time(second * logEvery)
+		l.lines = make([]registered, 5000)
+		l.report()
+	}
+	require.Equal(t, 2*registrationLines, strings.Count(log.String(), "worker registered"))
+	require.Equal(t, 2, strings.Count(log.String(), "many workers register"))
 }
