@@ -64,8 +64,7 @@ func (n *native) tag() uint64 {
 	return n.ledger.Incarnation()<<32 | uint64(n.index)
 }
 
-// sendBeat sends the heartbeat as a datagram. One that the kernel does not take
-// is as good as lost.
+// sendBeat sends the heartbeat as a datagram.
 func (n *native) sendBeat(now int64) {
 	s := n.sh
 	if !n.ledger.Connected() {

@@ -17,13 +17,11 @@ type options struct {
 	json     bool
 }
 
-// parse reads the flags. It has told the user what is wrong when it returns an
-// error.
-func parse(args []string, stderr io.Writer) (*options, error) {
-	o := &options{load: loadtest.DefaultConfig()}
+// flags returns the flags, which set o.
+func (o *options) flags() *flag.FlagSet {
+	o.load = loadtest.DefaultConfig()
 	c := &o.load
 	fs := flag.NewFlagSet("loadtest", flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	fs.StringVar(&c.Addr, "addr", "", "host:port of the native protocol of a scheduler without other workers; none: a scheduler is embedded")
 	fs.StringVar(&c.HTTPAddr, "http-addr", "", "host:port of that scheduler's HTTP API, for the transports http and mixed")
 	fs.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "how workers report: tcp, udp (heartbeats as datagrams), http (one number, no leases; a tenth of the tasks is placed by HTTP as well), or mixed (a third each)")
@@ -41,11 +39,20 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.Float64Var(&c.Hold, "hold", c.Hold, "share of leases that are kept by renewals for a while before they are handed over")
 	fs.Float64Var(&c.Late, "late", c.Late, "share of leases that are handed over after their time to live, without renewals")
 	fs.Float64Var(&c.Repeat, "repeat", c.Repeat, "share of tasks that are asked for again while they have a lease")
-	fs.BoolVar(&c.Faults, "faults", false, "put a bad network between, kill a tenth of the workers in mid-run, and the scheduler if it is embedded")
+	fs.BoolVar(&c.Faults, "faults", false, "put a bad network between that delays, breaks, repeats, loses and reorders, kill a tenth of the workers in mid-run, and the scheduler if it is embedded")
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of workers and clients; 0: half the processors")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed of the fleet, the tasks and the faults; 0: drawn, and printed in the report")
 	fs.DurationVar(&o.startTTL, "start-ttl", 10*time.Second, "of the embedded scheduler: how long a lease that has not begun lives after its last renewal")
 	fs.BoolVar(&o.json, "json", false, "print the report as JSON")
+	return fs
+}
+
+// parse reads the flags. It has told the user what is wrong when it returns an
+// error.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	fs := o.flags()
+	fs.SetOutput(stderr)
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -55,8 +62,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		fs.Usage()
 		return nil, err
 	}
-	if c.Seed == 0 {
-		c.Seed = rand.Uint64()
+	if o.load.Seed == 0 {
+		o.load.Seed = rand.Uint64()
 	}
 	return o, nil
 }

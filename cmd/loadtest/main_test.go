@@ -30,6 +30,8 @@ func TestFlags(t *testing.T) {
 		{"unknown flag", []string{"--nope"}, exitUsage, "flag provided but not defined: -nope"},
 		{"an argument", []string{"now"}, exitUsage, `unexpected argument "now"`},
 		{"a number out of range", []string{"--workers=0"}, exitUsage, "Config.Workers must be in 1.."},
+		{"a transport that is none", []string{"--transport=pigeon"}, exitUsage, "Config.Transport must be tcp, udp, http or mixed"},
+		{"HTTP without its address", []string{"--transport=mixed", "--addr=127.0.0.1:1"}, exitUsage, "Config.HTTPAddr must be host:port"},
 		{"no time to live", []string{"--start-ttl=0s"}, exitFailed, "StartTTL"},
 		{"an address that is none", []string{"--addr=nowhere"}, exitFailed, "missing port"},
 	} {
@@ -51,6 +53,12 @@ func TestReportAsJSON(t *testing.T) {
 	require.Equal(t, uint64(7), r.Seed)
 	require.Positive(t, r.Placed.Count)
 	require.True(t, r.Embedded)
+}
+
+func TestDatagramsToTheEmbeddedScheduler(t *testing.T) {
+	code, stdout, stderr := call(t, "-transport=udp", "-burst", "-workers=20", "-duration=300ms", "-heartbeat=100ms", "-task-time=10ms")
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.Regexp(t, `(?m)^datagrams +[1-9][0-9]* sent, [1-9][0-9]* acknowledged, 0 lost`, stdout)
 }
 
 func TestEmbeddedSchedulerRestarts(t *testing.T) {

@@ -51,6 +51,14 @@ const (
 	NotDrained    Rule = "not-drained"    // slots stay taken after everything has ended
 )
 
+// Rules returns all rules.
+func Rules() []Rule {
+	return []Rule{
+		UnknownWorker, WrongTags, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
+		RefusedFull, RevokedBegun, ToldBegun, ToldEnded, Forgotten, Unanswered, Unexpected, NotDrained,
+	}
+}
+
 // Worker is what the judge knows of a worker.
 type Worker struct {
 	ID    string

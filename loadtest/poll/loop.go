@@ -203,7 +203,8 @@ func (l *Loop) runPosted() {
 	}
 }
 
-// flush writes what this round has left in the connections' buffers.
+// flush writes what this round has left in the connections' buffers, then its
+// datagrams.
 func (l *Loop) flush() {
 	for i := 0; i < len(l.unsent); i++ {
 		c := l.unsent[i]
@@ -214,6 +215,9 @@ func (l *Loop) flush() {
 		}
 	}
 	l.unsent = l.unsent[:0]
+	for _, p := range l.ports {
+		p.flush()
+	}
 }
 
 func (l *Loop) close() {

@@ -24,6 +24,8 @@ type Port struct {
 	loop     *Loop
 	receiver Receiver
 	fd       int
+	out      []byte // what this round sends
+	ends     []int  // where each of its datagrams ends in out
 }
 
 // Open makes a port that talks to a UDP address. Call it on the loop, or before
@@ -53,14 +55,24 @@ func (l *Loop) Open(to netip.AddrPort, r Receiver) (*Port, error) {
 	return p, nil
 }
 
-// Send sends one datagram at once and reports whether the kernel took it.
-func (p *Port) Send(b []byte) bool {
-	_, err := unix.Write(p.fd, b)
-	if err == unix.ECONNREFUSED {
-		// That is about an earlier datagram, and this one was not sent.
-		_, err = unix.Write(p.fd, b)
+// Send sends one datagram at the end of the round, behind what the connections
+// send: it does not overtake them before it has left. b is copied. What the
+// kernel does not take is lost, as datagrams are.
+func (p *Port) Send(b []byte) {
+	p.out = append(p.out, b...)
+	p.ends = append(p.ends, len(p.out))
+}
+
+func (p *Port) flush() {
+	start := 0
+	for _, end := range p.ends {
+		if _, err := unix.Write(p.fd, p.out[start:end]); err == unix.ECONNREFUSED {
+			// That is about an earlier datagram, and this one was not sent.
+			_, _ = unix.Write(p.fd, p.out[start:end])
+		}
+		start = end
 	}
-	return err == nil
+	p.out, p.ends = p.out[:0], p.ends[:0]
 }
 
 // read takes what has come, a bounded number in each round.

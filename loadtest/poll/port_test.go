@@ -42,11 +42,15 @@ func TestDatagramsComeWhole(t *testing.T) {
 	const n = 3 * maxRound
 	in := &inbox{make(chan string, n)}
 	p := open(t, l, at, in)
-	l.Do(func() { require.True(t, p.Send([]byte("hello"))) })
+	l.Do(func() { p.Send([]byte("hello")); p.Send(nil); p.Send([]byte("you")) })
 	buf := make([]byte, 100)
-	size, from, err := peer.ReadFromUDPAddrPort(buf)
-	require.NoError(t, err)
-	require.Equal(t, "hello", string(buf[:size]))
+	var from netip.AddrPort
+	for _, want := range []string{"hello", "", "you"} {
+		size, sender, err := peer.ReadFromUDPAddrPort(buf)
+		require.NoError(t, err)
+		require.Equal(t, want, string(buf[:size]))
+		from = sender
+	}
 	for i := range n {
 		_, err := peer.WriteToUDPAddrPort(fmt.Appendf(nil, "answer %d", i), from)
 		require.NoError(t, err)
@@ -54,7 +58,7 @@ func TestDatagramsComeWhole(t *testing.T) {
 	for i := range n {
 		require.Equal(t, fmt.Sprintf("answer %d", i), within(t, in.came), "more than one round takes")
 	}
-	_, err = peer.WriteToUDPAddrPort(nil, from)
+	_, err := peer.WriteToUDPAddrPort(nil, from)
 	require.NoError(t, err)
 	require.Empty(t, within(t, in.came), "an empty datagram is one, too")
 }
@@ -69,7 +73,7 @@ func TestAPortOutlivesItsPeer(t *testing.T) {
 		l.Do(func() { p.Send([]byte("nobody hears this")) })
 	}
 	peer, _ = listenUDP(t, at.String())
-	l.Do(func() { require.True(t, p.Send([]byte("back"))) })
+	l.Do(func() { p.Send([]byte("back")) })
 	buf := make([]byte, 100)
 	size, from, err := peer.ReadFromUDPAddrPort(buf)
 	require.NoError(t, err)
