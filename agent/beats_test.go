@@ -180,9 +180,10 @@ func TestBlockedDatagramsFallBackToTCP(t *testing.T) {
 	t.Parallel()
 	log := &logged{}
 	f := newFake(t)
+	f.beatMS = 2 * beatMS
 	a := startAgent(t, f.url(), byUDP, log.by)
 	p, _ := f.admit()
-	for range 10 {
+	for range 3 {
 		await[*wire.Heartbeat](p)
 	}
 	require.Equal(t, ByTCP, a.Status().HeartbeatBy)

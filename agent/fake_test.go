@@ -25,6 +25,7 @@ type fake struct {
 	t        *testing.T
 	listener net.Listener
 	grantor  wire.Grantor
+	beatMS   uint32       // beatMS, unless a test changes it
 	udp      *net.UDPConn // nil until datagrams
 	from     net.Addr     // who sent the last datagram
 }
@@ -33,7 +34,7 @@ func newFake(t *testing.T) *fake {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
-	return &fake{t: t, listener: l, grantor: wire.Grantor{Epoch: 1, Instance: 7}}
+	return &fake{t: t, listener: l, beatMS: beatMS, grantor: wire.Grantor{Epoch: 1, Instance: 7}}
 }
 
 func (f *fake) url() string { return "dtask://" + f.listener.Addr().String() }
@@ -47,6 +48,7 @@ type peer struct {
 	request uint64 // of the message read last
 	frame   int    // its length with the length bytes
 	mute    atomic.Bool
+	beatMS  uint32
 }
 
 // accept takes the next connection and reads its hello.
@@ -55,7 +57,7 @@ func (f *fake) accept() *peer {
 	require.NoError(f.t, f.listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience)))
 	c, err := f.listener.Accept()
 	require.NoError(f.t, err, "no agent connected")
-	p := &peer{t: f.t, conn: c}
+	p := &peer{t: f.t, conn: c, beatMS: f.beatMS}
 	f.t.Cleanup(func() { c.Close() })
 	hello := await[*wire.Hello](p)
 	require.Equal(f.t, wire.RoleAgent, hello.Role)
@@ -67,7 +69,7 @@ func (f *fake) accept() *peer {
 func (f *fake) greet() (*peer, *wire.Register) {
 	f.t.Helper()
 	p := f.accept()
-	p.answer(&wire.HelloOK{Version: 1, Server: "fake", Grantor: f.grantor, HeartbeatMS: beatMS, StartTTLMS: 10_000})
+	p.answer(&wire.HelloOK{Version: 1, Server: "fake", Grantor: f.grantor, HeartbeatMS: f.beatMS, StartTTLMS: 10_000})
 	return p, await[*wire.Register](p)
 }
 
@@ -83,7 +85,7 @@ func (f *fake) admit() (*peer, *wire.Register) {
 // admitted answers a registration and reads the promise.
 func (p *peer) admitted(g wire.Grantor) {
 	p.t.Helper()
-	p.answer(&wire.Registered{Handle: 5, Grantor: g, HeartbeatMS: beatMS})
+	p.answer(&wire.Registered{Handle: 5, Grantor: g, HeartbeatMS: p.beatMS})
 	require.Equal(p.t, &wire.Promised{Handle: 5, Grantor: g}, await[*wire.Promised](p))
 }
 

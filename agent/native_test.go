@@ -261,6 +261,7 @@ func TestAnUnansweredRegistrationIsSilence(t *testing.T) {
 func TestAnIdleSchedulerThatAnswersPingsIsKept(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
+	f.beatMS = 2 * beatMS
 	startAgent(t, f.url())
 	p, _ := f.admit()
 	for range 3 * silentIntervals {
