@@ -177,3 +177,53 @@ func BenchmarkRealScheduler(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkConnections is the same load on one, two and four connections, each
+// with a client of its own: whether a pool would help.
+func BenchmarkConnections(b *testing.B) {
+	for _, conns := range []int{1, 2, 4} {
+		for _, callers := range []int{64, 1024} {
+			b.Run(fmt.Sprintf("conns=%d/callers=%d", conns, callers), func(b *testing.B) { benchConnections(b, conns, callers) })
+		}
+	}
+}
+
+func benchConnections(b *testing.B, conns, callers int) {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "", slog.New(slog.DiscardHandler)
+	s, err := server.New(cfg)
+	require.NoError(b, err)
+	require.NoError(b, s.Start())
+	b.Cleanup(s.Kill)
+	w, err := agent.Start(b.Context(), agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "h:1", Slots: 4096, TasksDieWithAgent: true})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = w.Stop(context.Background()) })
+	waitEligible(b.Context(), s.Addr())
+	pool := make([]*client.Client, conns)
+	for i := range pool {
+		pool[i], err = client.Dial(b.Context(), []string{s.Addr()}, nil)
+		require.NoError(b, err)
+		b.Cleanup(func() { pool[i].Close() })
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range callers {
+		c, n := pool[i%conns], 0
+		all.Go(func() {
+			for ; left.Add(-1) >= 0; n++ {
+				l, err := c.Schedule(b.Context(), client.Task{ID: fmt.Sprintf("t%d-%d", i, n)})
+				if err == nil {
+					err = c.Release(b.Context(), l)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}

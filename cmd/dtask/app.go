@@ -39,25 +39,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // root is the command dtask with everything under it.
 func (a *app) root() *cli.Command {
-	commands := []*cli.Command{a.demo(), a.schedule(), a.workers(), a.ping()}
-	for _, c := range commands {
-		c.OnUsageError = onUsageError
-		// `dtask schedule gpu --help` asks for the help of schedule.
-		c.CommandNotFound = func(ctx context.Context, cmd *cli.Command, _ string) {
-			_ = cli.ShowCommandHelp(ctx, cmd.Root(), cmd.Name)
-		}
-	}
 	return &cli.Command{
 		Name:    "dtask",
 		Usage:   "place tasks on workers, and look at what is there",
 		Version: fmt.Sprintf("%s (commit %s, built %s, %s)", version, commit, date, runtime.Version()),
-		Description: "Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 64 usage.\n\n" +
+		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
+			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
+			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 64 usage.\n\n" +
 			"Examples:\n" +
-			"  dtask demo                        see a whole system at work\n" +
-			"  dtask schedule gpu cuda-12.0      a place for a task that needs both tags\n" +
-			"  dtask workers                     who is there, and how busy",
-		EnableShellCompletion: true,
-		Suggest:               true,
+			"  dtask demo                        # see a whole system at work\n" +
+			"  dtask schedule gpu cuda-12.0      # a place for a task that needs both tags\n" +
+			"  dtask worker list                 # who is there, and how busy",
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: completion,
+		Suggest:                         true,
 		Flags: []cli.Flag{
 			&cli.StringFlag{
 				Name: "addr", Usage: "`HOST:PORT` of the scheduler's native protocol; several with commas",
@@ -68,14 +63,34 @@ func (a *app) root() *cli.Command {
 				Value: formatTable, Sources: cli.EnvVars("DTASK_OUTPUT"),
 			},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids alone"},
-			&cli.DurationFlag{Name: "timeout", Usage: "give up after this `TIME`", Value: 10 * time.Second},
+			&cli.DurationFlag{Name: "timeout", Usage: "give up on an answer after this `TIME`", Value: 10 * time.Second},
 		},
-		Before:         a.before,
-		Commands:       commands,
+		Before: a.before,
+		Commands: prepare([]*cli.Command{
+			a.schedule(), a.release(), a.worker(), a.workers(), a.lease(), a.tags(), a.stats(), a.events(), a.ping(), a.demo(),
+		}),
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports
 		Action:         showHelp,
 	}
+}
+
+// prepare gives commands, and those under them, what all have in common.
+func prepare(commands []*cli.Command) []*cli.Command {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		// A tag may hold a comma.
+		c.DisableSliceFlagSeparator = true
+		// `dtask schedule gpu --help` asks for the help of schedule.
+		c.CommandNotFound = func(ctx context.Context, cmd *cli.Command, _ string) {
+			_ = cli.ShowCommandHelp(ctx, cmd.Lineage()[1], cmd.Name)
+		}
+		if len(c.Commands) > 0 {
+			c.Action, c.HideHelpCommand = showHelp, true
+			prepare(c.Commands)
+		}
+	}
+	return commands
 }
 
 // before reads the flags that every command shares.
@@ -87,6 +102,7 @@ func (a *app) before(ctx context.Context, cmd *cli.Command) (context.Context, er
 	if addrs == "" {
 		addrs = defaultAddr
 	}
+	a.addrs = nil
 	for addr := range strings.SplitSeq(addrs, ",") {
 		if addr = strings.TrimSpace(addr); addr != "" {
 			a.addrs = append(a.addrs, addr)
@@ -95,7 +111,9 @@ func (a *app) before(ctx context.Context, cmd *cli.Command) (context.Context, er
 	if len(a.addrs) == 0 {
 		return ctx, usage("--addr names no scheduler", "dtask --addr "+defaultAddr+" ping")
 	}
-	a.timeout = cmd.Duration("timeout")
+	if a.timeout = cmd.Duration("timeout"); a.timeout <= 0 {
+		return ctx, usage(fmt.Sprintf("--timeout %v is not positive", a.timeout), "dtask --timeout 10s ping")
+	}
 	return ctx, nil
 }
 
@@ -104,23 +122,54 @@ func onUsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error 
 	return usage(err.Error(), cmd.FullName()+" --help")
 }
 
-// showHelp answers a command line without a command.
+// showHelp answers a command line that stops before a command that does
+// something.
 func showHelp(_ context.Context, cmd *cli.Command) error {
-	if cmd.Args().Present() {
-		return usage("there is no command "+cmd.Args().First(), "dtask --help")
+	if !cmd.Args().Present() {
+		return cli.ShowSubcommandHelp(cmd)
 	}
-	return cli.ShowRootCommandHelp(cmd)
+	text := fmt.Sprintf("%s has no command %s", cmd.FullName(), cmd.Args().First())
+	if near := nearest(cmd.Args().First(), names(cmd.VisibleCommands())); near != "" {
+		return usage(text, cmd.FullName()+" "+near)
+	}
+	return usage(text, cmd.FullName()+" --help")
 }
 
-// dial connects to the first scheduler that answers.
-func (a *app) dial(ctx context.Context) (*client.Client, error) {
-	return a.dialAs(ctx, "")
+func names(commands []*cli.Command) (list []string) {
+	for _, c := range commands {
+		list = append(list, c.Name)
+	}
+	return list
 }
 
-func (a *app) dialAs(ctx context.Context, id string) (*client.Client, error) {
-	c, err := client.Dial(ctx, a.addrs, &client.Options{ClientID: id, Token: os.Getenv("DTASK_TOKEN")})
+// noArguments refuses what a command would ignore.
+func noArguments(cmd *cli.Command) error {
+	if cmd.Args().Present() {
+		return usage(fmt.Sprintf("%s takes no arguments, such as %s", cmd.FullName(), cmd.Args().First()), cmd.FullName()+" --help")
+	}
+	return nil
+}
+
+// dial connects to the first scheduler that answers, within --timeout. who is
+// the client id; the scheduler remembers it as who did something.
+func (a *app) dial(ctx context.Context, who string) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	c, err := client.Dial(ctx, a.addrs, &client.Options{ClientID: who, Token: os.Getenv("DTASK_TOKEN")})
 	if err != nil {
 		return nil, unreachable(a.addrs, err)
 	}
 	return c, nil
+}
+
+// with runs a part of a command with a connection, within --timeout.
+func (a *app) with(ctx context.Context, do func(ctx context.Context, c *client.Client) error) error {
+	c, err := a.dial(ctx, defaultClient())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	return do(ctx, c)
 }

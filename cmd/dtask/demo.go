@@ -30,10 +30,10 @@ func (a *app) demo() *cli.Command {
 			"The tasks hash files that the demo writes to a temporary folder.\n\n" +
 			"Examples:\n" +
 			"  dtask demo\n" +
-			"  dtask demo --keep --agents 8      leave it running to play with",
+			"  dtask demo --keep --agents 8      # leave it running to play with",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "tasks", Usage: "how many files to hash", Value: 200},
-			&cli.IntFlag{Name: "agents", Usage: "how many workers", Value: 4},
+			&cli.IntFlag{Name: "tasks", Usage: "how `MANY` files to hash", Value: 200},
+			&cli.IntFlag{Name: "agents", Usage: "how `MANY` workers", Value: 4},
 			&cli.BoolFlag{Name: "keep", Usage: "leave scheduler and workers running until interrupted"},
 		},
 		Action: a.runDemo,
@@ -41,6 +41,9 @@ func (a *app) demo() *cli.Command {
 }
 
 func (a *app) runDemo(ctx context.Context, cmd *cli.Command) error {
+	if err := noArguments(cmd); err != nil {
+		return err
+	}
 	tasks, agents := cmd.Int("tasks"), cmd.Int("agents")
 	switch {
 	case tasks < 1 || tasks > maxDemoTasks:
@@ -211,7 +214,7 @@ func (d *demo) keep(ctx context.Context) {
 	d.sayf("  curl http://%s/api/v1/workers", web)
 	d.sayf("  curl http://%s/stats", web)
 	d.sayf(`  curl -d '{"task_id":"mine","required_tags":["gpu"]}' http://%s/api/v1/schedule`, web)
-	d.sayf("  dtask --addr %s workers --watch", native)
+	d.sayf("  dtask --addr %s worker list --watch", native)
 	d.sayf("  dtask --addr %s schedule gpu --count 3", native)
 	<-ctx.Done()
 }

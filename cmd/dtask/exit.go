@@ -57,13 +57,21 @@ func describe(err error) *failure {
 	case errors.As(err, &f):
 		return f
 	case errors.Is(err, client.ErrInfeasible):
-		return &failure{err, exitInfeasible, "see which tags there are with `dtask workers`"}
+		return &failure{err, exitInfeasible, "see which tags there are with `dtask tags`"}
 	case errors.Is(err, client.ErrUnavailable):
-		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask workers`"}
+		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask worker list`"}
 	case errors.Is(err, client.ErrBadRequest):
 		return &failure{err, exitUsage, "see what is allowed with `dtask --help`"}
 	case errors.Is(err, client.ErrConflict):
 		return &failure{err, exitError, "choose another --task, or leave it out for a fresh one"}
+	case errors.Is(err, client.ErrNotFound):
+		return &failure{err, exitError, "see what there is with `dtask worker list` and `dtask lease list`"}
+	case errors.Is(err, client.ErrBegun):
+		return &failure{err, exitError, "stop the task on its worker; `dtask lease list --state begun` shows which"}
+	case errors.Is(err, client.ErrUnauthorized):
+		return &failure{err, exitError, "put the token into DTASK_TOKEN"}
+	case errors.Is(err, client.ErrUnknownKind):
+		return &failure{err, exitError, "the scheduler is older than this tool: update it; `dtask ping` shows its version"}
 	case errors.Is(err, client.ErrDraining), errors.Is(err, client.ErrBusy):
 		return &failure{err, exitError, "try again in a moment, or name another scheduler with --addr"}
 	case errors.Is(err, context.Canceled):

@@ -5,39 +5,27 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
-)
 
-// pong is what ping prints as JSON.
-type pong struct {
-	Addresses []string `json:"addresses"`
-	Server    string   `json:"server"`
-	Epoch     uint32   `json:"epoch"`
-	Instance  uint32   `json:"instance"`
-	RoundTrip float64  `json:"round_trip_ms"`
-}
+	"github.com/dtask/dtask-scheduler/client"
+)
 
 func (a *app) ping() *cli.Command {
 	return &cli.Command{
-		Name:        "ping",
-		Usage:       "ask a scheduler whether it lives",
-		Description: "Example:\n  dtask --addr 10.0.0.1:8081,10.0.0.2:8081 ping",
+		Name:  "ping",
+		Usage: "ask a scheduler whether it lives",
+		Description: "Examples:\n" +
+			"  dtask ping\n" +
+			"  dtask --addr 10.0.0.1:8081,10.0.0.2:8081 ping",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Present() {
-				return usage("ping takes no arguments", "dtask ping --help")
+			if err := noArguments(cmd); err != nil {
+				return err
 			}
-			return a.runPing(ctx)
+			return a.with(ctx, a.runPing)
 		},
 	}
 }
 
-func (a *app) runPing(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	c, err := a.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+func (a *app) runPing(ctx context.Context, c *client.Client) error {
 	start := time.Now()
 	if err := c.Ping(ctx); err != nil {
 		return err

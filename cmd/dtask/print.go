@@ -46,7 +46,7 @@ func (p *printer) setFormat(format string, quiet bool) error {
 		format = formatTable
 	}
 	if format != formatTable && format != formatJSON {
-		return usage(fmt.Sprintf("--output %q is neither table nor json", format), "dtask -o json workers")
+		return usage(fmt.Sprintf("--output %q is neither table nor json", format), "dtask -o json worker list")
 	}
 	p.json, p.quiet = format == formatJSON, quiet
 	return nil
@@ -82,10 +82,21 @@ func (p *printer) row(cells []string, widths []int) {
 	for i, cell := range cells {
 		line.WriteString(cell)
 		if i < len(cells)-1 {
-			line.WriteString(strings.Repeat(" ", widths[i]-visible(cell)+2))
+			line.WriteString(strings.Repeat(" ", max(0, widths[i]-visible(cell))+2))
 		}
 	}
 	p.linef("%s", strings.TrimRight(line.String(), " "))
+}
+
+// pairs writes names with their values, one on each line.
+func (p *printer) pairs(list [][2]string) {
+	widths := []int{0, 0}
+	for _, pair := range list {
+		widths[0] = max(widths[0], visible(pair[0]))
+	}
+	for _, pair := range list {
+		p.row(pair[:], widths)
+	}
 }
 
 // Escape sequences of the colours.
@@ -98,7 +109,7 @@ const (
 )
 
 func (p *printer) in(colour, text string) string {
-	if !p.colour {
+	if !p.colour || colour == plain {
 		return text
 	}
 	return colour + text + plain

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/agent"
 )
 
 // interruptAfter runs a command line that goes on until it is interrupted, does
@@ -41,7 +43,20 @@ func interruptAfter(t *testing.T, text string, args ...string) string {
 func TestDemoKeepSaysWhatToTry(t *testing.T) {
 	out := interruptAfter(t, "schedule gpu --count 3", "demo", "--keep", "--tasks", "5")
 	require.Regexp(t, `(?m)^  curl http://127.0.0.1:\d+/api/v1/workers$`, out)
-	require.Regexp(t, `(?m)^  dtask --addr 127.0.0.1:\d+ workers --watch$`, out)
+	require.Regexp(t, `(?m)^  dtask --addr 127.0.0.1:\d+ worker list --watch$`, out)
+}
+
+func TestEventsFollowUntilInterrupted(t *testing.T) {
+	addr, stop, err := embed()
+	require.NoError(t, err)
+	defer stop()
+	a, err := agent.Start(t.Context(), agent.Config{
+		Scheduler: "dtask://" + addr, Worker: "w1", Address: "h:1", Slots: 1, TasksDieWithAgent: true,
+	})
+	require.NoError(t, err)
+	defer func() { _ = a.Stop(context.Background()) }()
+	out := interruptAfter(t, `"what":"joined","worker_id":"w1"`, "--addr", addr, "-o", "json", "events", "--follow")
+	require.Equal(t, 1, strings.Count(out, "\n"), out)
 }
 
 func TestWorkersWatchGoesOn(t *testing.T) {
@@ -89,4 +104,17 @@ func TestColoursTakeNoColumns(t *testing.T) {
 	require.Equal(t, 6, visible(p.in(green, "online")))
 	p.colour = false
 	require.Equal(t, "online", p.in(green, "online"))
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"gpu", "cuda-12.0", "cuda-11.8", "zone=a", strings.Repeat("x", 100)}
+	for word, want := range map[string]string{
+		"gpuu": "gpu", "GPU": "gpu", "pgu": "gpu", "cuda12.0": "cuda-12.0", "cuda-12.1": "cuda-12.0",
+		"zone=b": "zone=a", "tpuv4": "", "x": "", strings.Repeat("x", 101): "", "": "",
+	} {
+		require.Equal(t, want, nearest(word, known), word)
+	}
+	require.Equal(t, 1, distance("abcd", "abdc"))
+	require.Equal(t, 3, distance("kitten", "sitting"))
+	require.Equal(t, "gpu 'NVIDIA (A100)' 'it'\\''s'", quoted([]string{"gpu", "NVIDIA (A100)", "it's"}))
 }

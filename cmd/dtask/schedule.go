@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -15,15 +16,6 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// placement is what schedule prints as JSON, one for each task: the handover,
-// which the worker's begin takes, and what the scheduler said about it.
-type placement struct {
-	wire.Handover
-	Repeat     bool      `json:"repeat,omitempty"`      // the task held this lease already
-	BestEffort bool      `json:"best_effort,omitempty"` // the worker speaks no leases
-	BeginBy    time.Time `json:"begin_by"`              // later the lease is asked back
-}
-
 func (a *app) schedule() *cli.Command {
 	return &cli.Command{
 		Name:      "schedule",
@@ -31,7 +23,10 @@ func (a *app) schedule() *cli.Command {
 		ArgsUsage: "[TAG...]",
 		Description: "Prints the lease and the worker to hand the task to. The lease lives for --ttl; the\n" +
 			"worker keeps it from its begin on. With -o json each line is the handover that the\n" +
-			"worker's begin takes.\n\n" +
+			"worker's begin takes. The same --task again is the same lease while it lives.\n\n" +
+			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
+			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
+			"take any it is 3.\n\n" +
 			"Examples:\n" +
 			"  dtask schedule gpu cuda-12.0 --task train-7\n" +
 			"  dtask schedule gpu --count 8 -o json",
@@ -40,11 +35,12 @@ func (a *app) schedule() *cli.Command {
 			&cli.StringFlag{Name: "client", Usage: "`ID` of the scope of task ids", Value: defaultClient(), Sources: cli.EnvVars("DTASK_CLIENT")},
 			&cli.StringFlag{Name: "owner", Usage: "`NAME` of who the task belongs to"},
 			&cli.StringFlag{Name: "group", Usage: "`NAME` of the tasks it belongs with"},
-			&cli.Int32Flag{Name: "priority", Usage: "higher `NUMBER`s go first"},
-			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how many tasks; their ids are ID-1, ID-2, ...", Value: 1},
-			&cli.DurationFlag{Name: "ttl", Usage: "how long the lease waits for its begin", Value: time.Minute},
+			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
+			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
+			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
 		},
-		Action: a.runSchedule,
+		ShellComplete: a.completeTags,
+		Action:        a.runSchedule,
 	}
 }
 
@@ -56,37 +52,58 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	c, err := a.dialAs(ctx, cmd.String("client"))
+	c, err := a.dial(ctx, cmd.String("client"))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
 	if len(tasks) == 1 {
 		l, err := c.Schedule(ctx, tasks[0])
 		if err != nil {
-			return err
+			return a.infeasible(ctx, c, tasks[0].Tags, err)
 		}
-		return a.printLeases([]*client.Lease{l})
+		return a.printResults(tasks, []client.Result{{Lease: l}})
 	}
-	results, err := c.ScheduleAll(ctx, tasks)
-	var placed []*client.Lease
+	results, failed := c.ScheduleAll(ctx, tasks)
+	if err := a.printResults(tasks, results); err != nil {
+		return err
+	}
+	return a.judge(ctx, c, tasks, results, failed)
+}
+
+// judge turns the results of many tasks into the end of the command. failed is
+// why not all of them were answered.
+func (a *app) judge(ctx context.Context, c *client.Client, tasks []client.Task, results []client.Result, failed error) error {
+	var first error
+	without, infeasible := 0, 0
 	for _, r := range results {
 		if r.Err == nil {
-			placed = append(placed, r.Lease)
-		} else if err == nil {
-			err = r.Err
+			continue
+		}
+		without++
+		if errors.Is(r.Err, client.ErrInfeasible) {
+			infeasible++
+		}
+		if first == nil {
+			first = r.Err
 		}
 	}
-	if e := a.printLeases(placed); e != nil {
-		return e
+	switch {
+	case first == nil:
+		return nil
+	case failed != nil && without == len(tasks):
+		return failed
+	case infeasible == len(tasks):
+		return a.infeasible(ctx, c, tasks[0].Tags, first)
 	}
-	if err != nil && len(placed) > 0 {
-		f := describe(err)
-		return &failure{fmt.Errorf("%d of %d tasks got no place; the first: %w", len(tasks)-len(placed), len(tasks), err), f.code, f.hint}
+	f := describe(first)
+	code := f.code
+	if without < len(tasks) {
+		code = exitUnavailable
 	}
-	return err
+	return &failure{fmt.Errorf("%d of %d tasks got no place; the first:\n%w", without, len(tasks), first), code, f.hint}
 }
 
 // tasksOf reads the tasks from the command line.
@@ -115,22 +132,22 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	return tasks, nil
 }
 
-func (a *app) printLeases(leases []*client.Lease) error {
+// printResults writes what became of each task, in order.
+func (a *app) printResults(tasks []client.Task, results []client.Result) error {
 	var rows [][]string
-	for _, l := range leases {
+	for i, r := range results {
 		switch {
-		case a.out.quiet:
-			a.out.linef("%v", l.ID())
 		case a.out.json:
-			h, err := l.Hand()
-			if err != nil {
+			if err := a.printResult(tasks[i].ID, r); err != nil {
 				return err
 			}
-			f := l.Flags()
-			if err := a.out.object(placement{h, f.Repeat(), f.BestEffort(), l.BeginBy().UTC()}); err != nil {
-				return err
-			}
+		case a.out.quiet && r.Err == nil:
+			a.out.linef("%v", r.Lease.ID())
+		case a.out.quiet:
+		case r.Err != nil:
+			rows = append(rows, []string{tasks[i].ID, "-", "-", "-", "-", reasonOf(r.Err)})
 		default:
+			l := r.Lease
 			rows = append(rows, []string{l.Task().ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)})
 		}
 	}
@@ -138,6 +155,28 @@ func (a *app) printLeases(leases []*client.Lease) error {
 		a.out.table([]string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}, rows)
 	}
 	return nil
+}
+
+// printResult writes one result as JSON.
+func (a *app) printResult(task string, r client.Result) error {
+	if r.Err != nil {
+		return a.out.object(noPlacement{task, r.Err.Error(), reasonOf(r.Err)})
+	}
+	h, err := r.Lease.Hand()
+	if err != nil {
+		return err
+	}
+	f := r.Lease.Flags()
+	return a.out.object(placement{h, f.Repeat(), f.BestEffort(), r.Lease.BeginBy().UTC().Truncate(time.Millisecond)})
+}
+
+// reasonOf names why a task got no place.
+func reasonOf(err error) string {
+	var refused *wire.Error
+	if errors.As(err, &refused) {
+		return refused.Code.String()
+	}
+	return "unanswered"
 }
 
 // note says what is unusual about a lease.

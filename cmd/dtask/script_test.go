@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +29,8 @@ func TestMain(m *testing.M) {
 //
 //	scheduler              start one and let DTASK_ADDR name it
 //	worker ID SLOTS TAG... start an agent and wait until it may get tasks
+//	begun TASK TAG...      place a task, begin it, and write its lease id to TASK
+//	lease NAME FILE        set a variable to the id in a file
 //	exits CODE COMMAND...  run a command that ends with this exit code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -37,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"scheduler": startScheduler, "worker": startAgent, "exits": exits,
+			"scheduler": startScheduler, "worker": startAgent, "exits": exits, "begun": begun, "lease": setLease,
 		},
 	})
 }
@@ -85,12 +90,52 @@ func startAgent(ts *testscript.TestScript, neg bool, args []string) {
 		Tags: args[2:], Slots: uint32(slots), TasksDieWithAgent: true,
 	})
 	ts.Check(err)
+	agents.Store(ts.Getenv("WORK")+" "+args[0], a)
 	ts.Defer(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		_ = a.Stop(ctx)
 	})
 	ts.Check(waitEligible(ts.Getenv("DTASK_ADDR"), args[0]))
+}
+
+// agents are the agents of all scripts, by working folder and worker.
+var agents sync.Map
+
+func begun(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: begun TASK TAG...")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{ts.Getenv("DTASK_ADDR")}, nil)
+	ts.Check(err)
+	defer c.Close()
+	l, err := c.Schedule(ctx, client.Task{ID: args[0], Tags: args[1:]})
+	ts.Check(err)
+	h, err := l.Hand()
+	ts.Check(err)
+	a, known := agents.Load(ts.Getenv("WORK") + " " + l.Worker())
+	if !known {
+		ts.Fatalf("no agent %s", l.Worker())
+	}
+	_, err = a.(*agent.Agent).Begin(h, agent.Caller{})
+	ts.Check(err)
+	for {
+		s, err := c.Stats(ctx)
+		ts.Check(err)
+		if s.Begun > 0 {
+			break
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(l.ID().String()+"\n"), 0o600))
+}
+
+func setLease(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: lease NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // waitEligible waits until the scheduler may place tasks on a worker.

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// defaultHistory is how many ended leases are listed unless --limit says more.
+const defaultHistory = 100
+
+func (a *app) lease() *cli.Command {
+	return &cli.Command{
+		Name:  "lease",
+		Usage: "look at leases, live and ended",
+		Description: "Examples:\n" +
+			"  dtask lease list\n" +
+			"  dtask lease history --task train-7",
+		Commands: []*cli.Command{a.leaseList(), a.leaseHistory()},
+	}
+}
+
+// leaseStates are the values of --state.
+var leaseStates = map[string]wire.State{
+	"": wire.StateNone, "granted": wire.StateGranted, "asked_back": wire.StateAskedBack,
+	"begun": wire.StateBegun, "assumed": wire.StateAssumed,
+}
+
+func (a *app) leaseList() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the live leases",
+		Description: "Examples:\n" +
+			"  dtask lease list --worker worker-001\n" +
+			"  dtask lease list --state granted --watch",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
+			&cli.StringFlag{Name: "owner", Usage: "only leases of this owner `NAME`"},
+			&cli.StringFlag{Name: "group", Usage: "only leases of this group `NAME`"},
+			&cli.StringFlag{Name: "client", Usage: "only leases that this client `ID` asked for"},
+			&cli.StringFlag{Name: "state", Usage: "only leases in this `STATE`: granted, asked_back, begun or assumed"},
+		}, watchFlags()...),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			state, known := leaseStates[cmd.String("state")]
+			if !known {
+				return usage(fmt.Sprintf("--state %q is not granted, asked_back, begun or assumed", cmd.String("state")), cmd.FullName()+" --state begun")
+			}
+			f := client.LeaseFilter{
+				Worker: cmd.String("worker"), Owner: cmd.String("owner"), Group: cmd.String("group"), Client: cmd.String("client"), State: state,
+			}
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showLeases(ctx, c, f) })
+		},
+	}
+}
+
+func (a *app) showLeases(ctx context.Context, c *client.Client, f client.LeaseFilter) error {
+	list, err := collect(c.Leases(ctx, f), 0)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.out.quiet:
+		for i := range list {
+			a.out.linef("%v", list[i].Lease)
+		}
+	case a.out.json:
+		rows, now := make([]leaseRow, len(list)), time.Now()
+		for i := range list {
+			rows[i] = leaseRowOf(&list[i], now)
+		}
+		return a.out.object(rows)
+	default:
+		a.tableOfLeases(list)
+	}
+	return nil
+}
+
+func (a *app) tableOfLeases(list []wire.LeaseInfo) {
+	var rows [][]string
+	for i := range list {
+		l := &list[i]
+		rows = append(rows, []string{l.Lease.String(), l.Task, l.State.String(), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS))})
+	}
+	a.out.table([]string{"LEASE", "TASK", "STATE", "WORKER", "OWNER", "GROUP", "AGE"}, rows)
+	a.out.linef("%s", count(len(list), "lease"))
+}
+
+// dash stands for an empty cell.
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func (a *app) leaseHistory() *cli.Command {
+	return &cli.Command{
+		Name:  "history",
+		Usage: "list the leases that ended lately, the newest first, with reason and by whom",
+		Description: "The scheduler keeps the last few thousand.\n\n" +
+			"Examples:\n" +
+			"  dtask lease history --task train-7\n" +
+			"  dtask lease history --worker worker-001 --limit 10",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "task", Usage: "only leases of this task `ID`"},
+			&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
+			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "at most this `NUMBER`; 0 for all", Value: defaultHistory},
+		}, watchFlags()...),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			limit := cmd.Int("limit")
+			if limit < 0 {
+				return usage("--limit must not be negative", cmd.FullName()+" --limit 10")
+			}
+			f := client.EndedFilter{Task: cmd.String("task"), Worker: cmd.String("worker"), Page: limit}
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showHistory(ctx, c, f, limit) })
+		},
+	}
+}
+
+func (a *app) showHistory(ctx context.Context, c *client.Client, f client.EndedFilter, limit int) error {
+	list, err := collect(c.Ended(ctx, f), limit)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	rows, cells := make([]endedRow, len(list)), [][]string(nil)
+	for i := range list {
+		e := &list[i]
+		rows[i] = endedRowOf(e, now)
+		cells = append(cells, []string{
+			e.Lease.String(), e.Task, e.Worker, e.Reason.String(), e.By, age(millis(e.AgeMS)), age(millis(e.HeldMS)), dash(e.Owner),
+		})
+	}
+	switch {
+	case a.out.quiet:
+		for i := range list {
+			a.out.linef("%v", list[i].Lease)
+		}
+	case a.out.json:
+		return a.out.object(rows)
+	default:
+		a.out.table([]string{"LEASE", "TASK", "WORKER", "REASON", "BY", "ENDED", "HELD", "OWNER"}, cells)
+		a.out.linef("%s", count(len(list), "ended lease"))
+	}
+	return nil
+}
+
+// amounts writes resources in order of their names.
+func amounts(resources map[string]int64) string {
+	var parts []string
+	wire.EachResource(wire.AppendResources(nil, resources), func(name []byte, amount int64) bool {
+		parts = append(parts, fmt.Sprintf("%s=%d", name, amount))
+		return true
+	})
+	return strings.Join(parts, " ")
+}

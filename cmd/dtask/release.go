@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+func (a *app) release() *cli.Command {
+	return &cli.Command{
+		Name:      "release",
+		Usage:     "give leases back whose tasks have not begun",
+		ArgsUsage: "LEASE...",
+		Description: "A lease that may have reached its worker needs --handed: the worker is then asked for\n" +
+			"it, and its room returns with the answer. A lease that has begun is ended by its worker\n" +
+			"alone. Releasing twice does no harm.\n\n" +
+			"Examples:\n" +
+			"  dtask release 1-5f3a9c01-1000001\n" +
+			"  dtask release 1-5f3a9c01-1000001 --handed",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "handed", Usage: "the lease may have been handed to its worker"}},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			ids, err := leasesOf(cmd.Args().Slice())
+			if err != nil {
+				return err
+			}
+			return a.with(ctx, func(ctx context.Context, c *client.Client) error {
+				return a.releaseAll(ctx, c, ids, cmd.Bool("handed"))
+			})
+		},
+	}
+}
+
+// leasesOf reads the ids of leases.
+func leasesOf(args []string) ([]wire.LeaseID, error) {
+	if len(args) == 0 {
+		return nil, usage("release takes the ids of leases", "dtask lease list")
+	}
+	ids := make([]wire.LeaseID, len(args))
+	for i, text := range args {
+		id, err := wire.ParseLeaseID(text)
+		if err != nil {
+			return nil, usage(text+" is not a lease id such as 1-5f3a9c01-1000001", "dtask lease list")
+		}
+		ids[i] = id
+	}
+	return ids, nil
+}
+
+// releaseAll goes through the leases in order. Those that fail do not keep it
+// from the others.
+func (a *app) releaseAll(ctx context.Context, c *client.Client, ids []wire.LeaseID, handed bool) error {
+	var failed []error
+	for _, id := range ids {
+		err := c.ReleaseID(ctx, id, handed)
+		status := "released"
+		switch {
+		case errors.Is(err, client.ErrAskedBack):
+			status, err = wire.CodeAskedBack.String(), nil
+		case errors.Is(err, client.ErrAlreadyEnded):
+			status, err = wire.CodeAlreadyEnded.String(), nil
+		}
+		if err == nil {
+			err = a.printReleased(released{id, status})
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (a *app) printReleased(r released) error {
+	switch {
+	case a.out.json:
+		return a.out.object(r)
+	case a.out.quiet:
+		a.out.linef("%v", r.Lease)
+	default:
+		a.out.linef("%v %s", r.Lease, strings.ReplaceAll(r.Status, "_", " "))
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dtask/dtask-scheduler/client"
+)
+
+// infeasible says more about a task that no known worker can take: which of its
+// tags nobody has, and what was probably meant. err is the scheduler's answer.
+func (a *app) infeasible(ctx context.Context, c *client.Client, tags []string, err error) error {
+	if !errors.Is(err, client.ErrInfeasible) {
+		return err
+	}
+	var known []string
+	for t, failed := range c.Tags(ctx) {
+		if failed != nil {
+			return err // the scheduler's own words serve as well
+		}
+		known = append(known, t.Tag)
+	}
+	var unknown []string
+	meant := slices.Clone(tags)
+	guessed := true
+	for i, tag := range tags {
+		if slices.Contains(known, tag) {
+			continue
+		}
+		unknown = append(unknown, fmt.Sprintf("%q", tag))
+		meant[i] = nearest(tag, without(known, meant))
+		guessed = guessed && meant[i] != ""
+	}
+	f := &failure{err: err, code: exitInfeasible}
+	switch {
+	case len(known) == 0, len(unknown) == 0 && len(tags) < 2:
+		f.hint = "see who is there with `dtask worker list`"
+	case len(unknown) == 0:
+		f.err = fmt.Errorf("%w\neach of the tags is known, but no worker has all of them", err)
+		f.hint = "dtask worker list --tag " + quoted(tags[:1])
+	case guessed:
+		f.err = fmt.Errorf("%w\nno worker has the tag %s", err, strings.Join(unknown, " or "))
+		f.hint = "did you mean `dtask schedule " + quoted(meant) + "`?"
+	default:
+		f.err = fmt.Errorf("%w\nno worker has the tag %s", err, strings.Join(unknown, " or "))
+		f.hint = "see which tags there are with `dtask tags`"
+	}
+	return f
+}
+
+// without returns the words that are not among others.
+func without(words, others []string) (left []string) {
+	for _, w := range words {
+		if !slices.Contains(others, w) {
+			left = append(left, w)
+		}
+	}
+	return left
+}
+
+// quoted writes words for a shell.
+func quoted(words []string) string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = w
+		if strings.ContainsFunc(w, func(r rune) bool { return strings.ContainsRune(" \t'\"`$&|;<>()*?[]#~\\!{}", r) }) {
+			list[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// maxCompared bounds the length of words that are compared, in bytes.
+const maxCompared = 64
+
+// nearest returns the word that a mistyped one most probably stands for, "" if
+// none is near: at most one mistake in three letters.
+func nearest(word string, known []string) string {
+	best, least := "", max(1, utf8.RuneCountInString(word)/3)+1
+	if len(word) > maxCompared {
+		return ""
+	}
+	for _, k := range known {
+		if len(k) > maxCompared || k == word {
+			continue
+		}
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, drop, replace or swap with the next one
+// to make b of a.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	before, last, next := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range x {
+		next[0] = i + 1
+		for j := range y {
+			change := 1
+			if x[i] == y[j] {
+				change = 0
+			}
+			next[j+1] = min(last[j]+change, last[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, last, next = last, next, before
+	}
+	return last[len(y)]
+}
