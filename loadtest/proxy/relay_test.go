@@ -75,7 +75,7 @@ func receive(t *testing.T, c net.Conn, n int, patience time.Duration) (out []str
 }
 
 const (
-	few  = 100
+	few  = 30 // four of each fit into any buffer
 	long = 20 * time.Second
 	soon = 200 * time.Millisecond
 )
