@@ -1,0 +1,172 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/client/fake"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// The examples here are the code of docs/client.md.
+
+// fleet returns a scheduler in memory with one worker, and a client of it.
+func fleet() (*fake.Scheduler, *client.Client) {
+	s, err := fake.Start(fake.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s.AddWorker("w1", 4, "gpu")
+	return s, s.Dial()
+}
+
+// Several addresses, an id of one's own and a log.
+func Example_connect() {
+	s, err := fake.Start(fake.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	ctx := context.Background()
+	dial, logger := s.DialContext, slog.New(slog.DiscardHandler)
+
+	addrs := []string{"10.0.0.1:8081", "10.0.0.2:8081"}
+	c, err := client.Dial(ctx, addrs, &client.Options{
+		ClientID: "nightly-batch",          // the scope of task ids
+		Token:    os.Getenv("DTASK_TOKEN"), // if the scheduler asks for one
+		Logger:   logger,                   // a *slog.Logger; nothing is logged without it
+		Dial:     dial,                     // instead of TCP; leave it out
+	})
+	if err != nil {
+		log.Fatal(err) // of all addresses
+	}
+	defer c.Close()
+	fmt.Println(c.ID())
+	// Output: nightly-batch
+}
+
+// A place for one task, handed over.
+func Example_lease() {
+	s, c := fleet()
+	defer s.Close()
+	var err error
+	deliver := func(h wire.Handover) error { return s.Worker(h.Worker).Begin(h) }
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	lease, err := c.Schedule(ctx, client.Task{ID: "train-7", Tags: []string{"gpu"}, Owner: "ann"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handover, err := lease.Hand()
+	if err != nil {
+		log.Fatal(err) // released or lost meanwhile
+	}
+	if err := deliver(handover); err != nil { // your way to the program on lease.Address()
+		log.Fatal(err, c.Release(ctx, lease)) // its worker is asked, and the room returns
+	}
+	lease.Began() // optional: the next renewal finds out
+	fmt.Println("runs on", lease.Worker())
+	// Output: runs on w1
+}
+
+// A lease that is lost before its task begins.
+func Example_lost() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+	lease, err := c.Schedule(ctx, client.Task{ID: "t1"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	started := make(chan struct{})
+	s.Restart()
+
+	select {
+	case <-started:
+	case <-lease.Lost():
+		fmt.Println("schedule it again:", errors.Is(lease.Err(), client.ErrLost))
+	}
+	// Output: schedule it again: true
+}
+
+// What became of a request.
+func Example_refusals() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+	task := client.Task{ID: "t1", Tags: []string{"tpu"}}
+
+	lease, err := c.Schedule(ctx, task)
+	var refusal *wire.Error
+	switch {
+	case err == nil:
+		fmt.Println("placed on", lease.Worker())
+	case errors.Is(err, client.ErrUnavailable):
+		fmt.Println("busy: try again in a while")
+	case errors.Is(err, client.ErrInfeasible):
+		fmt.Println("nobody has these tags: trying again is of no use")
+	case errors.As(err, &refusal):
+		fmt.Println(refusal.Code, refusal.Field, refusal.Message)
+	default:
+		fmt.Println(err) // the context's, or client.ErrClosed
+	}
+	// Output: nobody has these tags: trying again is of no use
+}
+
+// Many tasks in one frame.
+func Example_batch() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+	tasks := []client.Task{{ID: "a", Tags: []string{"gpu"}}, {ID: "b", Tags: []string{"gpu"}}, {ID: "c", Tags: []string{"tpu"}}}
+
+	results, err := c.ScheduleAll(ctx, tasks)
+	if err != nil {
+		log.Fatal(err) // the context's; results holds what was answered before
+	}
+	for i, r := range results {
+		if r.Err != nil {
+			fmt.Println(tasks[i].ID, "has no place:", errors.Is(r.Err, client.ErrInfeasible))
+			continue
+		}
+		fmt.Println(tasks[i].ID, "on", r.Lease.Worker())
+	}
+	// Output:
+	// a on w1
+	// b on w1
+	// c has no place: true
+}
+
+// What operators ask and do.
+func Example_operators() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+
+	if _, err := c.Cordon(ctx, "w1", "driver upgrade"); err != nil {
+		log.Fatal(err)
+	}
+	for tag, err := range c.Tags(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(tag.Tag, tag.Workers)
+	}
+	for event, err := range c.Events(ctx, 0) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%d %s %s %q\n", event.Number, event.What, event.Worker, event.Reason)
+	}
+	// Output:
+	// gpu 1
+	// 1 joined w1 ""
+	// 2 cordoned w1 "driver upgrade"
+}
