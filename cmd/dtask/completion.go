@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // Limits of what is asked while somebody waits behind the tab key.
@@ -71,11 +72,17 @@ func (a *app) complete(ctx context.Context, cmd *cli.Command, walk func(ctx cont
 	defer c.Close()
 	left := maxCompletions
 	walk(ctx, c, func(word string) bool {
-		// The scripts take what follows a colon as a description.
-		if !strings.Contains(word, ":") {
+		if offers(word) {
 			fmt.Fprintln(cmd.Root().Writer, word)
 			left--
 		}
 		return left > 0
 	})
+}
+
+// offers reports whether a word may be offered. The script for bash has the
+// shell expand the words, so one with a dollar sign could run a command; what
+// follows a colon is taken as a description.
+func offers(word string) bool {
+	return wire.ValidID(strings.ReplaceAll(word, "=", "-")) && !strings.Contains(word, ":")
 }

@@ -73,7 +73,7 @@ func (a *app) printChange(c change) error {
 	case a.out.json:
 		return a.out.object(c)
 	case a.out.quiet:
-		a.out.linef("%s", c.Worker)
+		a.out.id(c.Worker)
 	default:
 		text := map[string]string{"cordoned": "cordoned", "in_service": "back in service"}[c.Status]
 		if !c.Changed {

@@ -86,7 +86,7 @@ func describe(err error) *failure {
 func report(w io.Writer, err error) int {
 	f := describe(err)
 	for i, line := range strings.Split(f.Error(), "\n") {
-		line = strings.TrimPrefix(line, "dtask: ")
+		line = clean(strings.TrimPrefix(line, "dtask: "))
 		if i == 0 {
 			line = "dtask: " + line
 		} else {
@@ -95,7 +95,7 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, line)
 	}
 	if f.hint != "" {
-		fmt.Fprintln(w, "next:", f.hint)
+		fmt.Fprintln(w, "next:", clean(f.hint))
 	}
 	return f.code
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -80,12 +81,40 @@ func (p *printer) table(header []string, rows [][]string) {
 func (p *printer) row(cells []string, widths []int) {
 	var line strings.Builder
 	for i, cell := range cells {
+		cell = p.clean(cell)
 		line.WriteString(cell)
 		if i < len(cells)-1 {
 			line.WriteString(strings.Repeat(" ", max(0, widths[i]-visible(cell))+2))
 		}
 	}
 	p.linef("%s", strings.TrimRight(line.String(), " "))
+}
+
+// id writes an id alone, for --quiet.
+func (p *printer) id(id string) { p.linef("%s", clean(id)) }
+
+// clean is the function of this name that lets the colours through.
+func (p *printer) clean(cell string) string {
+	if !p.colour {
+		return clean(cell)
+	}
+	for _, c := range colours {
+		if before, after, found := strings.Cut(cell, c); found {
+			return p.clean(before) + c + p.clean(after)
+		}
+	}
+	return clean(cell)
+}
+
+// clean replaces what does not print. Workers that speak HTTP choose their ids
+// and tags freely, and a terminal obeys what they could hide in them.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // pairs writes names with their values, one on each line.
@@ -108,6 +137,8 @@ const (
 	plain  = "\x1b[0m"
 )
 
+var colours = []string{red, green, yellow, bold, plain}
+
 func (p *printer) in(colour, text string) string {
 	if !p.colour || colour == plain {
 		return text
@@ -118,7 +149,7 @@ func (p *printer) in(colour, text string) string {
 // visible is how many columns a cell takes: colours take none.
 func visible(cell string) int {
 	n := utf8.RuneCountInString(cell)
-	for _, c := range []string{red, green, yellow, bold, plain} {
+	for _, c := range colours {
 		n -= strings.Count(cell, c) * len(c)
 	}
 	return n

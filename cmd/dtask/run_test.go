@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // interruptAfter runs a command line that goes on until it is interrupted, does
@@ -117,4 +120,42 @@ func TestNearest(t *testing.T) {
 	require.Equal(t, 1, distance("abcd", "abdc"))
 	require.Equal(t, 3, distance("kitten", "sitting"))
 	require.Equal(t, "gpu 'NVIDIA (A100)' 'it'\\''s'", quoted([]string{"gpu", "NVIDIA (A100)", "it's"}))
+}
+
+func TestTerminalsObeyNobodyElse(t *testing.T) {
+	var out strings.Builder
+	p := &printer{w: &out, colour: true}
+	p.table([]string{"WORKER", "STATE"}, [][]string{{"w\x1b]0;title\x07\n\u202e1", p.in(green, "online")}})
+	p.id("a\rb")
+	require.Equal(t, "WORKER          STATE\nw\ufffd]0;title\ufffd\ufffd\ufffd1  \x1b[32monline\x1b[0m\na\ufffdb\n", out.String())
+	out.Reset()
+	report(&out, errors.New("one\x1b[2J\ntwo"))
+	require.Equal(t, "dtask: one\ufffd[2J\n  two\n", out.String())
+}
+
+func TestTheTokenIsSent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	t.Setenv("DTASK_TOKEN", "secret")
+	hello := make(chan *wire.Hello, 1)
+	go func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		buf := make([]byte, wire.MaxFrameBeforeHello)
+		n, _ := nc.Read(buf) // hello is one small write
+		frame, _, _ := wire.Split(buf[:n], wire.MaxFrameBeforeHello)
+		var d wire.Decoder
+		m, _, _ := d.Decode(frame)
+		h, _ := m.(*wire.Hello)
+		hello <- h
+		_, _ = nc.Write(wire.Append(nil, 1, &wire.Error{Code: wire.CodeUnauthorized, Message: "wrong token"}))
+	}()
+	var stderr strings.Builder
+	require.Equal(t, exitError, run(t.Context(), []string{"dtask", "--addr", l.Addr().String(), "ping"}, io.Discard, &stderr))
+	require.Equal(t, "secret", (<-hello).Token)
+	require.Contains(t, stderr.String(), "next: put the token into DTASK_TOKEN")
 }

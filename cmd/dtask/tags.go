@@ -39,7 +39,7 @@ func (a *app) showTags(ctx context.Context, c *client.Client) error {
 	switch {
 	case a.out.quiet:
 		for _, t := range list {
-			a.out.linef("%s", t.Tag)
+			a.out.id(t.Tag)
 		}
 	case a.out.json:
 		return a.out.object(rows)

@@ -63,7 +63,7 @@ func (a *app) showWorkers(ctx context.Context, c *client.Client, f client.Filter
 	}
 	if a.out.quiet {
 		for i := range list {
-			a.out.linef("%s", list[i].ID)
+			a.out.id(list[i].ID)
 		}
 		return nil
 	}
@@ -148,7 +148,7 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 	}
 	now := time.Now()
 	if a.out.quiet {
-		a.out.linef("%s", w.Info.ID)
+		a.out.id(w.Info.ID)
 		return nil
 	}
 	if a.out.json {
