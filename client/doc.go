@@ -26,4 +26,7 @@
 // as long as their context allows, so give them one that ends.
 //
 // Conn is the layer below, for programs that speak the protocol themselves.
+// Package client/fake is a scheduler in memory for tests, package client/httpapi
+// a thin client of the HTTP API. docs/client.md is the guide: it says for each
+// call when it is repeated.
 package client
