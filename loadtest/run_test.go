@@ -21,12 +21,15 @@ type scheduler struct {
 	server *server.Server
 }
 
-func startScheduler(t *testing.T) *scheduler {
+func startScheduler(t *testing.T, changes ...func(c *server.Config)) *scheduler {
 	t.Helper()
 	c := server.DefaultConfig()
 	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = 500
+	for _, change := range changes {
+		change(&c)
+	}
 	s := &scheduler{config: c}
 	require.NoError(t, s.start())
 	s.config.Addr, s.config.HTTPAddr = s.server.Addr(), s.server.HTTPAddr()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/server"
 )
 
 // over is a small run with another transport.
@@ -35,12 +37,24 @@ func TestDatagramsWithFaults(t *testing.T) {
 	require.Positive(t, d.Acked)
 	require.Positive(t, d.Lost)
 	require.Positive(t, d.Repeated, "acknowledgements come twice, too")
-	require.Positive(t, d.Silences)
-	require.Positive(t, d.Again)
 	require.Positive(t, f.Lost)
 	require.Positive(t, f.Duplicated)
 	require.Positive(t, f.Overtaken)
 	require.Equal(t, 1, r.Restarts)
+}
+
+// TestNobodyHearsDatagrams: the workers find that none is acknowledged, and
+// register again and again.
+func TestNobodyHearsDatagrams(t *testing.T) {
+	c := small(startScheduler(t, func(c *server.Config) { c.UDP = false }))
+	c.Transport, c.Heartbeat = UDP, 100*time.Millisecond
+	r := runSmall(t, c)
+	d := r.Datagrams
+	require.Zero(t, d.Acked)
+	require.Equal(t, d.Sent, d.Lost)
+	require.GreaterOrEqual(t, d.Silences, uint64(c.Workers))
+	require.GreaterOrEqual(t, d.Again, uint64(c.Workers))
+	require.Zero(t, r.Reconnects, "on the connection that stands")
 }
 
 func TestABurstOfDatagrams(t *testing.T) {
