@@ -86,13 +86,26 @@ func portError(name, addr string, err error) error {
 	return fmt.Errorf("server: the %s port %s: %w", name, addr, err)
 }
 
-// stopEngine closes the native port and every connection. gnet looks only twice
-// a second whether it has stopped; the end of its Run is seen at once.
+// enginePatience is how long gnet may take to end when its port was shut down.
+const enginePatience = 2 * time.Second
+
+// stopEngine closes the native port and every connection. The port goes first:
+// gnet's loops would forget a connection that is accepted while they end, and
+// leave it open for ever. A port that is shut down ends gnet by itself, once
+// its loops have seen what came before. gnet looks only twice a second whether
+// it has stopped; the end of its Run is seen at once.
 func (s *Server) stopEngine() {
+	if unix.Shutdown(s.listenFD, unix.SHUT_RDWR) == nil {
+		select {
+		case <-s.engineDone:
+		case <-time.After(enginePatience):
+		}
+	}
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = s.engine.Stop(now)
 	<-s.engineDone
+	_ = unix.Close(s.listenFD)
 	s.udp.stop()
 	s.loopsMu.Lock()
 	clear(s.loops)
@@ -116,7 +129,7 @@ func (e *events) bound(engine gnet.Engine) error {
 	if err != nil {
 		return fmt.Errorf("server: the native port: %w", err)
 	}
-	defer func() { _ = unix.Close(fd) }()
+	e.srv.listenFD = fd // kept for stopEngine
 	for _, o := range []struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle},

@@ -34,6 +34,7 @@ type Server struct {
 	httpLn   net.Listener
 	httpAddr string
 	engine   gnet.Engine
+	listenFD int      // a second descriptor of the native port
 	udp      *udpPort // nil without Config.UDP
 	addr     string
 
