@@ -134,7 +134,7 @@ func runSession(t *testing.T, bin string, lines []string) {
 	require.NoError(t, os.Symlink(bin, filepath.Join(dir, "bin")))
 	http := freePair(t)
 	native := fmt.Sprint(http + 1)
-	script := "set -eu\nexport DTASK_ADDR=127.0.0.1:" + native + "\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n"
+	script := "set -eu\nexport DTASK_ADDR=127.0.0.1:" + native + "\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
 	for _, line := range lines {
 		line = strings.NewReplacer("8080", fmt.Sprint(http), "8081", native).Replace(line)
 		script += "echo '$ " + strings.ReplaceAll(line, "'", "") + "'\n" + command(line, root) + "\n"
