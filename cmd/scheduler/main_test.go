@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -156,8 +157,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestUDPPortInUse(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
+	taken := takeUDP(t)
 	defer func() { _ = taken.Close() }()
 	addr := taken.LocalAddr().String()
 	p := launch(t, "--port=0", "--listen="+addr)
@@ -215,4 +215,24 @@ func TestInsecureIsSaid(t *testing.T) {
 	number := p.line("Scheduler listening on port ")
 	require.Contains(t, p.line("HTTP on "), "no authentication")
 	require.Contains(t, get(t, "http://127.0.0.1:"+number+"/healthz"), "ok")
+}
+
+// takeUDP takes a UDP port whose number is free for TCP, below those that the
+// system gives to outgoing connections.
+func takeUDP(t *testing.T) net.PacketConn {
+	for port := 20_000 + os.Getpid()%5_000; port < 30_000; port++ {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		udp, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		tcp, err := net.Listen("tcp", addr)
+		if err == nil {
+			require.NoError(t, tcp.Close())
+			return udp
+		}
+		require.NoError(t, udp.Close())
+	}
+	t.Fatal("no free port")
+	return nil
 }
