@@ -52,7 +52,7 @@ type Config struct {
 // Limits of Config.
 const (
 	maxWorkersLimit = 1 << 20
-	maxLeasesLimit  = 1 << leaseSlotBits
+	maxLeasesLimit  = 1<<leaseSlotBits - leaseMemory // slots of ended leases are kept beside those of live ones
 )
 
 // DefaultConfig returns the usual values; Instance must still be set.

@@ -78,7 +78,7 @@ func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
 	case s.leases.live+len(m.Leases) > s.cfg.MaxLeases:
 		return &wire.Error{Code: wire.CodeLeaseLimit, Field: "leases", Limit: uint64(s.cfg.MaxLeases),
 			Message: "too many leases are alive"}
-	case m.Promised.Epoch == math.MaxUint32:
+	case m.Promised.Epoch == math.MaxUint32 && m.Promised.Instance != s.cfg.Instance:
 		return &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: math.MaxUint32 - 1,
 			Message: "no epoch can follow the promised one"}
 	}
