@@ -124,11 +124,16 @@ func (e *events) OnBoot(engine gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-func (e *events) bound(engine gnet.Engine) error {
+func (e *events) bound(engine gnet.Engine) (err error) {
 	fd, err := engine.Dup()
 	if err != nil {
 		return fmt.Errorf("server: the native port: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
 	e.srv.listenFD = fd // kept for stopEngine
 	for _, o := range []struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
