@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	scheduler              start one and let DTASK_ADDR name it
 //	worker ID SLOTS TAG... start an agent and wait until it may get tasks
 //	begun TASK TAG...      place a task, begin it, and write its lease id to TASK
+//	settled                wait until the workers have answered for every lease that was asked back
 //	lease NAME FILE        set a variable to the id in a file
 //	exits CODE COMMAND...  run a command that ends with this exit code
 func TestScripts(t *testing.T) {
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"scheduler": startScheduler, "worker": startAgent, "exits": exits, "begun": begun, "lease": setLease,
+			"settled": settled,
 		},
 	})
 }
@@ -131,6 +133,22 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(l.ID().String()+"\n"), 0o600))
+}
+
+func settled(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: settled")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{ts.Getenv("DTASK_ADDR")}, nil)
+	ts.Check(err)
+	defer c.Close()
+	for asked := true; asked; {
+		s, err := c.Stats(ctx)
+		ts.Check(err)
+		asked = s.AskedBack > 0
+	}
 }
 
 func setLease(ts *testscript.TestScript, neg bool, args []string) {
