@@ -31,6 +31,9 @@ const (
 	CodeSlowConsumer       Code = 22 // the peer does not read its answers: the connection closes
 	CodeInternal           Code = 23 // a fault of the scheduler; it is logged there
 	CodeTimeout            Code = 24 // a handshake or a frame took too long: the connection closes
+	CodeSearchLimit        Code = 25 // the search for a worker with room was given up; the task may fit
+	CodeAllOrNone          Code = 26 // another task of the gang found no place
+	CodeResourceLimit      Code = 27 // the fleet has too many distinct resource names
 )
 
 // State is where a lease stands.

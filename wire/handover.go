@@ -15,6 +15,8 @@ type Handover struct {
 	Group       string           `json:"group,omitempty"`
 	Priority    int32            `json:"priority"`
 	Resources   map[string]int64 `json:"resources,omitempty"`
+	Devices     []int            `json:"devices,omitempty"` // the worker's GPU devices that the lease takes
+	Exclusive   bool             `json:"exclusive,omitempty"`
 }
 
 // Record returns what the worker reports of the lease while it runs. It shares

@@ -48,6 +48,8 @@ type Record struct {
 	Priority  int32
 	Resources []byte // raw msgpack map from name to amount; empty for none
 	Outcome   Reason // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
+	Devices   uint64 // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
+	Exclusive bool   // it takes the whole worker
 }
 
 // leaseIDText is the longest text of a LeaseID, in bytes.

@@ -18,6 +18,10 @@ const (
 	MaxWorkerTags       = 64      // tags of one worker
 	MaxTaskTags         = 16      // tags that one task may require
 	MaxResources        = 8       // resource dimensions of a worker or task
+	MaxSelector         = 4 << 10 // bytes of a selector
+	MaxNotWorkers       = 16      // workers that a task may rule out
+	MaxDevices          = 64      // GPU devices of one worker
+	MaxModel            = 128     // bytes of the model of a device
 	MaxBatch            = 1024    // tasks of one batch, leases of one renewal
 	MaxWorkerLeases     = 8192    // leases in one registration
 	MaxPage             = 1000    // rows of one page of a list

@@ -46,8 +46,9 @@ type Ping struct{}
 type Pong struct{}
 
 // Schedule asks for a lease. Its byte slices belong to the decoder's input.
-// Fields: task, tags, priority, owner, group, resources, ttl_ms. All after
-// tags may be missing.
+// Fields: task, tags, priority, owner, group, resources, ttl_ms, selector,
+// prefer, not_workers, exclusive, policy, spread_by. All after tags may be
+// missing.
 type Schedule struct {
 	Task      []byte // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
 	Tags      []byte // raw msgpack array of strings, checked by the decoder; empty means none
@@ -56,6 +57,13 @@ type Schedule struct {
 	Group     []byte
 	Resources []byte // raw msgpack map from name to amount, checked by the decoder; empty for none
 	TTLMS     uint32 // 0: the scheduler's start TTL; else at most MaxTTL
+
+	Selector   []byte // expression over the worker's tags beside Tags, at most MaxSelector bytes; see package selector
+	Prefer     []byte // expression: workers for which it holds are chosen first, if any fits
+	NotWorkers []byte // raw msgpack array of at most MaxNotWorkers worker ids that must not be chosen, checked by the decoder
+	Exclusive  bool   // take a whole idle worker
+	Policy     []byte // id of a placement policy; empty for least-loaded
+	SpreadBy   []byte // tag key over whose values the policy spread spreads, at most MaxTag bytes
 
 	// Key replaces the task id as the key of idempotency. It is not on the
 	// wire: the HTTP gateway sets it from the header Idempotency-Key.
@@ -77,11 +85,14 @@ type Placed struct {
 	Incarnation uint64 // of the worker the lease was granted to; Begin names it
 	TTLMS       uint32 // how long the lease lives without a renewal
 	Flags       uint8
+	Devices     uint64 // the GPU devices that the lease takes: bit i stands for the worker's device i
 }
 
-// Batch is N tasks in one frame, each judged for itself.
+// Batch is N tasks in one frame, each judged for itself unless AllOrNone.
 type Batch struct {
-	Tasks []Schedule
+	Tasks     []Schedule
+	AllOrNone bool // a gang: all are placed in one decision, or none
+	Distinct  bool // of a gang: no two on one worker
 }
 
 // BatchResult is the answer for one task of a batch: a placement, or a code.
@@ -126,7 +137,7 @@ type Released struct {
 
 // Register announces a worker and everything it holds. Fields: worker,
 // address, incarnation, seq, tags, slots, external, resources, epoch,
-// instance, leases.
+// instance, leases, devices. Devices may be missing.
 type Register struct {
 	Worker      string
 	Address     string
@@ -138,6 +149,14 @@ type Register struct {
 	Resources   map[string]int64
 	Promised    Grantor
 	Leases      []Record
+	Devices     []Device // its GPUs, at most MaxDevices; leases name them by their place here
+}
+
+// Device is one GPU of a worker.
+type Device struct {
+	Model  string // text of at most MaxModel bytes, may be empty
+	Memory int64  // MiB, at most MaxAmount; 0 if it is not known: then no share of it can be taken
+	UUID   string // id of at most MaxID bytes, may be empty
 }
 
 // Registered answers Register. The agent promises the grantor and says so

@@ -27,6 +27,19 @@ type WorkerInfo struct {
 	CordonReason string
 	CordonBy     string
 	CordonMS     uint64
+
+	Used    map[string]int64 // what leases take of Resources, and of gpu and gpu_mem over all devices
+	Devices []DeviceInfo
+}
+
+// DeviceInfo describes one GPU of a worker.
+type DeviceInfo struct {
+	Model  string
+	Memory int64 // MiB
+	UUID   string
+	Used   int64 // MiB that shares take; all of Memory if a lease takes the whole device
+	Leases uint32
+	Whole  bool // one lease takes the whole device
 }
 
 // Workers answers ListWorkers. Next is the After of the next page, "" at the
@@ -52,6 +65,10 @@ type LeaseInfo struct {
 	State    State
 	AgeMS    uint64 // milliseconds since the grant or adoption
 	Worker   string // the id of its worker
+
+	Resources map[string]int64
+	Devices   uint64 // as in Placed
+	Exclusive bool
 }
 
 // Worker answers GetWorker; at most MaxPage leases are listed.

@@ -31,6 +31,9 @@ var (
 		CodeSlowConsumer:       "slow_consumer",
 		CodeInternal:           "internal",
 		CodeTimeout:            "timeout",
+		CodeSearchLimit:        "search_limit",
+		CodeAllOrNone:          "all_or_none",
+		CodeResourceLimit:      "resource_limit",
 	}
 	stateNames = [...]string{
 		StateNone:      "none",
