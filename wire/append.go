@@ -107,6 +107,10 @@ func AppendTags(dst []byte, tags []string) []byte {
 	return dst
 }
 
+// AppendWorkers appends worker ids as a msgpack array of strings, the form of
+// Schedule.NotWorkers. It appends nothing for no ids, and checks no limits.
+func AppendWorkers(dst []byte, ids []string) []byte { return AppendTags(dst, ids) }
+
 // AppendResources appends resources as a msgpack map in order of the names,
 // the form of Schedule.Resources. It appends nothing for an empty map, and
 // checks no limits.

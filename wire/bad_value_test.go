@@ -12,7 +12,7 @@ import (
 // task packs a schedule request with one field replaced.
 func task(t *testing.T, index int, value any) []byte {
 	t.Helper()
-	values := []any{KindSchedule, 1, "task-001", []string{"gpu"}, 0, "", "", map[string]int{}, 0}
+	values := []any{KindSchedule, 1, "task-001", []string{"gpu"}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", ""}
 	values[2+index] = value
 	return pack(t, values...)
 }
@@ -20,7 +20,7 @@ func task(t *testing.T, index int, value any) []byte {
 // registration packs a register message with one field replaced.
 func registration(t *testing.T, index int, value any) []byte {
 	t.Helper()
-	values := []any{KindRegister, 1, "w", "h:1", 9, 1, []string{}, 4, 0, map[string]int{}, 0, 0, []any{}}
+	values := []any{KindRegister, 1, "w", "h:1", 9, 1, []string{}, 4, 0, map[string]int{}, 0, 0, []any{}, []any{}}
 	values[2+index] = value
 	return pack(t, values...)
 }
@@ -55,9 +55,7 @@ func TestMissingFieldIsNamed(t *testing.T) {
 	for _, s := range samples() {
 		kind := s.message.Kind()
 		names := fieldNames(kind)
-		if kind == KindSchedule {
-			names = names[:scheduleRequired]
-		}
+		names = names[:requiredFields(kind)]
 		values, ok := oracleValues(Append(nil, 1, s.message)[lengthSize:])
 		require.True(t, ok)
 		for n := range names {
@@ -68,6 +66,21 @@ func TestMissingFieldIsNamed(t *testing.T) {
 		}
 		require.GreaterOrEqual(t, len(values), 2+len(names))
 	}
+}
+
+// requiredFields returns how many fields of a kind must be there.
+func requiredFields(k Kind) int {
+	m := newCold(uint64(k))
+	if m == nil {
+		return layouts[k].required
+	}
+	fields := m.fields()
+	for i, f := range fields {
+		if _, optional := f.coder.(trailing); optional {
+			return i
+		}
+	}
+	return len(fields)
 }
 
 // sizeOf returns the size of the first n values of b.
@@ -107,6 +120,12 @@ func TestWrongType(t *testing.T) {
 		{1, nil, false},
 		{1, nil, []string{}, "cpu", map[string]string{"cpu": "1"}, map[int]int{1: 1}, map[string]any{"cpu": nil}},
 		{"1", nil, 1.0, []int{}},
+		{1, nil, []byte("x")},
+		{1, nil, []byte("x")},
+		{1, nil, "w", []int{1}, []any{nil}, map[string]int{}},
+		{1, nil, "true"},
+		{1, nil, []string{}},
+		{1, nil, []string{}},
 	} {
 		for _, value := range wrong {
 			refuses(t, task(t, i, value), names[i], 0)

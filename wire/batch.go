@@ -40,8 +40,14 @@ func (r *reader) rest(n, known int) {
 	}
 }
 
-func readBatch(d *Decoder, _ int) Message {
+// The fields of Batch, and how many of them must be there.
+var batchFields = []string{"tasks", "all_or_none", "distinct"}
+
+const batchRequired = 1
+
+func readBatch(d *Decoder, fields int) Message {
 	r := &d.r
+	d.batch.AllOrNone, d.batch.Distinct = false, false
 	n := r.elements("tasks", 1, MaxBatch)
 	d.batch.Tasks = d.batch.Tasks[:0]
 	for i := range n {
@@ -54,16 +60,40 @@ func readBatch(d *Decoder, _ int) Message {
 		r.rest(fields, len(scheduleFields))
 	}
 	r.list = ""
+	if fields > 1 {
+		d.batch.AllOrNone = r.bool("all_or_none")
+	}
+	if fields > 2 {
+		d.batch.Distinct = r.bool("distinct")
+	}
 	return &d.batch
 }
 
 func (m *Batch) append(dst []byte, request uint64) []byte {
-	dst = appendArray(appendHead(dst, 1, KindBatch, request), len(m.Tasks))
+	fields := m.used()
+	dst = appendArray(appendHead(dst, fields, KindBatch, request), len(m.Tasks))
 	for i := range m.Tasks {
 		n := m.Tasks[i].used()
 		dst = m.Tasks[i].appendFields(appendArray(dst, n), n)
 	}
+	if fields > 1 {
+		dst = appendBool(dst, m.AllOrNone)
+	}
+	if fields > 2 {
+		dst = appendBool(dst, m.Distinct)
+	}
 	return dst
+}
+
+// used returns how many fields must be written.
+func (m *Batch) used() int {
+	switch {
+	case m.Distinct:
+		return 3
+	case m.AllOrNone:
+		return 2
+	}
+	return batchRequired
 }
 
 // A result is its code, followed by the fields of a placement if that is
@@ -95,8 +125,8 @@ func (r *reader) result(result *BatchResult, n int) {
 	known := len(refusedFields)
 	if result.Code == CodeOK {
 		known = len(resultFields)
-		r.need(n, resultFields, known)
-		r.placed(&result.Placed)
+		r.need(n, resultFields, len(refusedFields)+placedRequired)
+		r.placed(&result.Placed, n-len(refusedFields))
 	}
 	r.rest(n, known)
 }
@@ -109,7 +139,7 @@ func (m *PlacedAll) append(dst []byte, request uint64) []byte {
 			dst = appendUint(appendArray(dst, len(refusedFields)), uint64(result.Code))
 			continue
 		}
-		dst = appendUint(appendArray(dst, len(resultFields)), uint64(CodeOK))
+		dst = appendUint(appendArray(dst, len(refusedFields)+result.Placed.used()), uint64(CodeOK))
 		dst = result.Placed.appendFields(dst)
 	}
 	return dst

@@ -149,12 +149,15 @@ func TestDecoderKeepsNothing(t *testing.T) {
 // write into the frame.
 func TestSlicesDoNotReachFurther(t *testing.T) {
 	var d Decoder
-	frame := Append(nil, 1, &fullTask)[lengthSize:]
+	every := choiceTask
+	every.Owner, every.Group = fullTask.Owner, fullTask.Group
+	frame := Append(nil, 1, &every)[lengthSize:]
 	before := bytes.Clone(frame)
 	m, _, err := d.Decode(frame)
 	require.NoError(t, err)
 	s := m.(*Schedule)
-	for _, b := range [][]byte{s.Task, s.Tags, s.Owner, s.Group, s.Resources} {
+	for _, b := range [][]byte{s.Task, s.Tags, s.Owner, s.Group, s.Resources, s.Selector, s.Prefer, s.NotWorkers, s.Policy, s.SpreadBy} {
+		require.NotEmpty(t, b)
 		_ = append(b, "overwritten"...)
 	}
 	require.Equal(t, before, frame)
@@ -196,6 +199,8 @@ func TestTaskIsWrittenAsShortAsItIs(t *testing.T) {
 	var d Decoder
 	for n, s := range []Schedule{
 		{}, {Priority: -33}, {Owner: []byte("o")}, {Group: []byte("g")}, {Resources: AppendResources(nil, map[string]int64{"cpu": 1})}, {TTLMS: 1},
+		{Selector: []byte("s")}, {Prefer: []byte("p")}, {NotWorkers: AppendWorkers(nil, []string{"w"})}, {Exclusive: true},
+		{Policy: []byte("pack")}, {SpreadBy: []byte("k")},
 	} {
 		s.Task = []byte("t")
 		frame := Append(nil, 1, &s)[lengthSize:]

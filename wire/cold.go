@@ -48,11 +48,38 @@ func (d *Decoder) readFields(fields []field, n int) {
 			return
 		}
 		if i == n {
+			if _, optional := f.coder.(trailing); optional {
+				return
+			}
 			d.r.fail(f.name, 0, "is missing")
 			return
 		}
 		f.read(d, f.name)
 	}
+}
+
+// trailing codes a field that may be missing, as may all fields behind it.
+type trailing struct {
+	coder
+	zero bool // it says nothing, and is left out if the fields behind it are
+}
+
+// optional returns f as a field that may be missing. zero says whether it says
+// nothing when it is written.
+func optional(f field, zero bool) field {
+	return field{f.name, trailing{f.coder, zero}}
+}
+
+// used returns the fields that must be written.
+func used(fields []field) []field {
+	for len(fields) > 0 {
+		last, ok := fields[len(fields)-1].coder.(trailing)
+		if !ok || !last.zero {
+			break
+		}
+		fields = fields[:len(fields)-1]
+	}
+	return fields
 }
 
 // appender is a byte slice that an encoder writes to.
@@ -72,7 +99,7 @@ func (a *appender) WriteByte(c byte) error {
 
 // appendCold appends a cold message.
 func appendCold(dst []byte, request uint64, m coldMessage) []byte {
-	fields := m.fields()
+	fields := used(m.fields())
 	out := appender{b: appendHead(dst, len(fields), m.Kind(), request)}
 	e := msgpack.NewEncoder(&out)
 	e.UseCompactInts(true)

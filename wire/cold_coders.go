@@ -157,6 +157,17 @@ func resources(value *map[string]int64) field {
 	return field{"resources", numbers[int64]{func(r *reader, name string) { r.resources(name) }, value}}
 }
 
+// amounts is a field with what was summed up of resources, which may be more
+// than a single amount.
+func amounts(name string, value *map[string]int64) field {
+	return field{name, numbers[int64]{(*reader).amounts, value}}
+}
+
+// memory is a field with MiB.
+func memory(name string, value *int64, most uint64) field {
+	return field{name, leaf{func(r *reader, name string) { r.uint(name, most) }, value}}
+}
+
 // counts is a field with named counts of the scheduler.
 func counts(name string, value *map[string]uint64) field {
 	return field{name, numbers[uint64]{(*reader).counts, value}}
@@ -194,11 +205,22 @@ func (l records) write(e *msgpack.Encoder) error {
 type rows[T any] struct {
 	value  *[]T
 	fields func(*T) []field
+	most   int
+}
+
+// page is the field with the rows of a page.
+func page[T any](value *[]T, fields func(*T) []field) field {
+	return field{"rows", rows[T]{value, fields, MaxPage}}
+}
+
+// devices is the field of that name.
+func devices[T any](value *[]T, fields func(*T) []field) field {
+	return field{"devices", rows[T]{value, fields, MaxDevices}}
 }
 
 func (l rows[T]) read(d *Decoder, name string) {
 	r := &d.r
-	n := r.elements(name, 0, MaxPage)
+	n := r.elements(name, 0, l.most)
 	for i := range n {
 		r.index = i
 		*l.value = append(*l.value, *new(T))
@@ -246,7 +268,7 @@ func (w row[T]) readPart(d *Decoder) {
 }
 
 func (w row[T]) write(e *msgpack.Encoder) error {
-	fields := w.fields(w.value)
+	fields := used(w.fields(w.value))
 	if err := e.EncodeArrayLen(len(fields)); err != nil {
 		return err
 	}

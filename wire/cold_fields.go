@@ -83,6 +83,15 @@ func (m *Register) fields() []field {
 		number32("epoch", &m.Promised.Epoch),
 		number32("instance", &m.Promised.Instance),
 		{"leases", records{&m.Leases}},
+		optional(devices(&m.Devices, (*Device).fields), len(m.Devices) == 0),
+	}
+}
+
+func (m *Device) fields() []field {
+	return []field{
+		text("model", &m.Model, MaxModel),
+		memory("memory", &m.Memory, MaxAmount),
+		{"uuid", leaf{func(r *reader, name string) { r.optionalID(name) }, &m.UUID}},
 	}
 }
 

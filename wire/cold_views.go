@@ -1,5 +1,7 @@
 package wire
 
+import "math"
+
 func (m *ListWorkers) fields() []field {
 	return []field{
 		foreign("after", &m.After),
@@ -11,7 +13,7 @@ func (m *ListWorkers) fields() []field {
 
 func (m *Workers) fields() []field {
 	return []field{
-		{"rows", rows[WorkerInfo]{&m.Rows, (*WorkerInfo).fields}},
+		page(&m.Rows, (*WorkerInfo).fields),
 		foreign("next", &m.Next),
 	}
 }
@@ -32,6 +34,19 @@ func (m *WorkerInfo) fields() []field {
 		foreign("cordon_reason", &m.CordonReason),
 		foreign("cordon_by", &m.CordonBy),
 		number64("cordon_ms", &m.CordonMS),
+		optional(amounts("used", &m.Used), len(m.Used) == 0),
+		optional(devices(&m.Devices, (*DeviceInfo).fields), len(m.Devices) == 0),
+	}
+}
+
+func (m *DeviceInfo) fields() []field {
+	return []field{
+		text("model", &m.Model, MaxModel),
+		memory("memory", &m.Memory, MaxAmount),
+		{"uuid", leaf{func(r *reader, name string) { r.optionalID(name) }, &m.UUID}},
+		memory("used", &m.Used, math.MaxInt64),
+		number32("leases", &m.Leases),
+		boolean("whole", &m.Whole),
 	}
 }
 
@@ -42,7 +57,7 @@ func (m *GetWorker) fields() []field {
 func (m *Worker) fields() []field {
 	return []field{
 		{"info", row[WorkerInfo]{&m.Info, (*WorkerInfo).fields}},
-		{"leases", rows[LeaseInfo]{&m.Leases, (*LeaseInfo).fields}},
+		{"leases", rows[LeaseInfo]{&m.Leases, (*LeaseInfo).fields, MaxPage}},
 	}
 }
 
@@ -57,6 +72,9 @@ func (m *LeaseInfo) fields() []field {
 		number8("state", &m.State),
 		number64("age_ms", &m.AgeMS),
 		foreign("worker", &m.Worker),
+		optional(resources(&m.Resources), len(m.Resources) == 0),
+		optional(number64("devices", &m.Devices), m.Devices == 0),
+		optional(boolean("exclusive", &m.Exclusive), !m.Exclusive),
 	}
 }
 
@@ -106,7 +124,7 @@ func (m *ListLeases) fields() []field {
 
 func (m *Leases) fields() []field {
 	return []field{
-		{"rows", rows[LeaseInfo]{&m.Rows, (*LeaseInfo).fields}},
+		page(&m.Rows, (*LeaseInfo).fields),
 		number64("next", &m.Next),
 	}
 }
@@ -120,7 +138,7 @@ func (m *ListTags) fields() []field {
 
 func (m *Tags) fields() []field {
 	return []field{
-		{"rows", rows[TagInfo]{&m.Rows, (*TagInfo).fields}},
+		page(&m.Rows, (*TagInfo).fields),
 		foreign("next", &m.Next),
 	}
 }
@@ -141,7 +159,7 @@ func (m *ListEvents) fields() []field {
 
 func (m *Events) fields() []field {
 	return []field{
-		{"rows", rows[Event]{&m.Rows, (*Event).fields}},
+		page(&m.Rows, (*Event).fields),
 		number64("next", &m.Next),
 		number64("missed", &m.Missed),
 	}
@@ -170,7 +188,7 @@ func (m *ListEnded) fields() []field {
 
 func (m *EndedLeases) fields() []field {
 	return []field{
-		{"rows", rows[EndedLease]{&m.Rows, (*EndedLease).fields}},
+		page(&m.Rows, (*EndedLease).fields),
 		number64("next", &m.Next),
 	}
 }

@@ -65,7 +65,41 @@ func taskOf(t *rapid.T) Schedule {
 	s.Owner, s.Group = optionalID(t), optionalID(t)
 	s.Resources = AppendResources(nil, numbersOf(t, genAmounts))
 	s.TTLMS = rapid.Uint32Range(0, MaxTTL).Draw(t, "ttl")
+	if rapid.Bool().Draw(t, "plain") {
+		return s
+	}
+	s.Selector, s.Prefer = optionalText(t, MaxSelector), optionalText(t, MaxSelector)
+	s.NotWorkers = AppendWorkers(nil, stringsOf(t, rapid.StringN(1, 40, -1), MaxNotWorkers))
+	s.Exclusive, s.Policy, s.SpreadBy = rapid.Bool().Draw(t, "exclusive"), optionalID(t), optionalText(t, MaxTag)
 	return s
+}
+
+// optionalText draws plain text of at most most bytes, nil for none.
+func optionalText(t *rapid.T, most int) []byte {
+	if text := genTag.Draw(t, "text"); len(text) <= most && rapid.Bool().Draw(t, "there") {
+		return []byte(text)
+	}
+	return nil
+}
+
+// maskOf draws a mask of devices, often none.
+func maskOf(t *rapid.T) uint64 {
+	return rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64()).Draw(t, "devices")
+}
+
+func deviceOf(t *rapid.T) Device {
+	return Device{
+		Model:  rapid.StringMatching(`[ -~]{0,128}`).Draw(t, "model"),
+		Memory: rapid.Int64Range(0, MaxAmount).Draw(t, "memory"), UUID: string(optionalID(t)),
+	}
+}
+
+// devicesOf draws a list of devices, nil for none.
+func devicesOf[T any](t *rapid.T, g *rapid.Generator[T]) []T {
+	if list := rapid.SliceOfN(g, 0, 4).Draw(t, "devices"); len(list) > 0 {
+		return list
+	}
+	return nil
 }
 
 func placedOf(t *rapid.T) Placed {
@@ -75,6 +109,7 @@ func placedOf(t *rapid.T) Placed {
 		Incarnation: num64(t),
 		TTLMS:       num32(t),
 		Flags:       rapid.Uint8().Draw(t, "flags"),
+		Devices:     maskOf(t),
 	}
 }
 
@@ -83,6 +118,7 @@ func recordOf(t *rapid.T) Record {
 		Lease: leaseOf(t), Task: []byte(genID.Draw(t, "task")), Client: optionalID(t), Owner: optionalID(t),
 		Group: optionalID(t), Priority: genPrio.Draw(t, "priority"), Resources: AppendResources(nil, numbersOf(t, genAmounts)),
 		Outcome: rapid.SampledFrom([]Reason{ReasonNone, ReasonOK, ReasonLost}).Draw(t, "outcome"),
+		Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"),
 	}
 }
 
@@ -92,6 +128,8 @@ func rowOf(t *rapid.T) WorkerInfo {
 		State: "online", Flags: stringsOf(t, genTag, 3), Slots: num32(t), Taken: num32(t), External: num32(t),
 		Incarnation: num64(t), SeenMS: num64(t), Resources: numbersOf(t, genAmounts),
 		CordonReason: genForeign.Draw(t, "reason"), CordonBy: genForeign.Draw(t, "by"), CordonMS: num64(t),
+		Used:    numbersOf(t, rapid.MapOfN(genID, rapid.Int64Min(0), 0, MaxResources+2)),
+		Devices: devicesOf(t, rapid.Custom(deviceInfoOf)),
 	}
 }
 
@@ -121,7 +159,10 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindSchedule: func(t *rapid.T) Message { m := taskOf(t); return &m },
 	KindPlaced:   func(t *rapid.T) Message { m := placedOf(t); return &m },
 	KindBatch: func(t *rapid.T) Message {
-		return &Batch{Tasks: rapid.SliceOfN(genTask, 1, 5).Draw(t, "tasks")}
+		return &Batch{
+			Tasks:     rapid.SliceOfN(genTask, 1, 5).Draw(t, "tasks"),
+			AllOrNone: rapid.Bool().Draw(t, "gang"), Distinct: rapid.Bool().Draw(t, "distinct"),
+		}
 	},
 	KindPlacedAll: func(t *rapid.T) Message {
 		m := &PlacedAll{}
@@ -154,6 +195,7 @@ var generators = map[Kind]func(t *rapid.T) Message{
 			Seq: num32(t), Tags: stringsOf(t, genTag, MaxWorkerTags), Slots: rapid.Uint32Range(0, MaxSlots).Draw(t, "slots"),
 			External: num32(t), Resources: numbersOf(t, genAmounts), Promised: genGrantor.Draw(t, "promised"),
 		}
+		m.Devices = devicesOf(t, rapid.Custom(deviceOf))
 		m.Leases = slices.Clip(rapid.SliceOfN(genRecord, 1, 4).Draw(t, "leases"))
 		return m
 	},

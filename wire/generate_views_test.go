@@ -13,11 +13,20 @@ var (
 // pageOf draws the limit of a page.
 func pageOf(t *rapid.T) uint32 { return rapid.Uint32Range(0, MaxPage).Draw(t, "limit") }
 
+func deviceInfoOf(t *rapid.T) DeviceInfo {
+	d := deviceOf(t)
+	return DeviceInfo{
+		Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: rapid.Int64Min(0).Draw(t, "used"),
+		Leases: num32(t), Whole: rapid.Bool().Draw(t, "whole"),
+	}
+}
+
 func leaseInfoOf(t *rapid.T) LeaseInfo {
 	return LeaseInfo{
 		Lease: leaseOf(t), Task: genForeign.Draw(t, "task"), Client: genForeign.Draw(t, "client"), Owner: genForeign.Draw(t, "owner"),
 		Group: genForeign.Draw(t, "group"), Priority: genPrio.Draw(t, "priority"), State: State(rapid.Uint8().Draw(t, "state")),
 		AgeMS: num64(t), Worker: genForeign.Draw(t, "worker"),
+		Resources: numbersOf(t, genAmounts), Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"),
 	}
 }
 

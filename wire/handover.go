@@ -20,7 +20,7 @@ type Handover struct {
 }
 
 // Record returns what the worker reports of the lease while it runs. It shares
-// no memory with h.
+// no memory with h, and has nothing of what Verify refuses.
 func (h *Handover) Record() Record {
 	return Record{
 		Lease:     h.Lease,
@@ -30,7 +30,20 @@ func (h *Handover) Record() Record {
 		Group:     optionalBytes(h.Group),
 		Priority:  h.Priority,
 		Resources: AppendResources(nil, h.Resources),
+		Devices:   deviceMask(h.Devices),
+		Exclusive: h.Exclusive,
 	}
+}
+
+// deviceMask returns a mask with the bits of the given numbers. Numbers that
+// no device can have are left out.
+func deviceMask(numbers []int) (mask uint64) {
+	for _, n := range numbers {
+		if n >= 0 && n < MaxDevices {
+			mask |= 1 << n
+		}
+	}
+	return mask
 }
 
 // optionalBytes returns the bytes of s, nil for none.
@@ -54,10 +67,17 @@ func (h *Handover) Verify() error {
 	if h.Incarnation == 0 {
 		return badField("incarnation", 0, "is 0")
 	}
+	for i, n := range h.Devices {
+		if n < 0 || n >= MaxDevices {
+			return badField("devices", MaxDevices, "names a device that no worker can have")
+		}
+		if i > 0 && n <= h.Devices[i-1] {
+			return badField("devices", 0, "is not in ascending order")
+		}
+	}
 	record := h.Record()
 	r := reader{b: record.append(nil)}
-	r.array("record", unlimited)
-	r.record(&record)
+	r.record(&record, r.array("record", unlimited))
 	if r.err != nil {
 		return r.err
 	}

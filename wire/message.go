@@ -60,7 +60,7 @@ type Schedule struct {
 
 	Selector   []byte // expression over the worker's tags beside Tags, at most MaxSelector bytes; see package selector
 	Prefer     []byte // expression: workers for which it holds are chosen first, if any fits
-	NotWorkers []byte // raw msgpack array of at most MaxNotWorkers worker ids that must not be chosen, checked by the decoder
+	NotWorkers []byte // raw msgpack array of at most MaxNotWorkers worker ids that must not be chosen, checked by the decoder; see EachWorker
 	Exclusive  bool   // take a whole idle worker
 	Policy     []byte // id of a placement policy; empty for least-loaded
 	SpreadBy   []byte // tag key over whose values the policy spread spreads, at most MaxTag bytes

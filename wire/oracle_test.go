@@ -87,15 +87,15 @@ var grammar = map[Kind]string{
 	KindError:       "u16 utf8 utf8 u64 u32",
 	KindPing:        "",
 	KindPong:        "",
-	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl?",
-	KindPlaced:      "lease utf8 utf8 u64 u32 u8",
-	KindBatch:       "tasks",
+	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by?",
+	KindPlaced:      "lease utf8 utf8 u64 u32 u8 u64?",
+	KindBatch:       "tasks bool? bool?",
 	KindPlacedAll:   "results",
 	KindRenew:       "leases",
 	KindRenewed:     "statuses",
 	KindRelease:     "lease bool",
 	KindReleased:    "u16 u8",
-	KindRegister:    "id address incarnation u32 tags64 slots u32 resources u32 u32 records",
+	KindRegister:    "id address incarnation u32 tags64 slots u32 resources u32 u32 records devices?",
 	KindRegistered:  "u32 u32 u32 u32",
 	KindPromised:    "u32 u32 u32",
 	KindHeartbeat:   "u32 u32 u32",
@@ -131,9 +131,11 @@ var grammar = map[Kind]string{
 var parts = map[string]string{
 	"task":        grammar[KindSchedule],
 	"status":      "u8 u8",
-	"record":      "lease id id0 id0 id0 priority resources outcome0",
-	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64",
-	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8",
+	"record":      "lease id id0 id0 id0 priority resources outcome0 u64? bool?",
+	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64 used? device_infos?",
+	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8 resources? u64? bool?",
+	"device":      "model amount id0",
+	"device_info": "model amount id0 sum u32 bool",
 	"tag_info":    "utf8 u32",
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
@@ -155,6 +157,9 @@ var lists = map[string]struct {
 	"tasks":        {"task", 1, MaxBatch},
 	"results":      {"result", 0, MaxBatch},
 	"records":      {"record", 0, MaxWorkerLeases},
+	"not_workers":  {"worker", 0, MaxNotWorkers},
+	"devices":      {"device", 0, MaxDevices},
+	"device_infos": {"device_info", 0, MaxDevices},
 	"rows":         {"row", 0, MaxPage},
 	"lease_infos":  {"lease_info", 0, MaxPage},
 	"tag_infos":    {"tag_info", 0, MaxPage},
@@ -164,35 +169,39 @@ var lists = map[string]struct {
 
 // scalars judge values that are neither lists nor parts.
 var scalars = map[string]func(v any) bool{
-	"bool":     func(v any) bool { _, ok := v.(bool); return ok },
-	"u8":       upTo(math.MaxUint8),
-	"u16":      upTo(math.MaxUint16),
-	"u32":      upTo(math.MaxUint32),
-	"u64":      upTo(math.MaxUint64),
-	"ttl":      upTo(MaxTTL),
-	"slots":    upTo(MaxSlots),
-	"page":     upTo(MaxPage),
-	"live":     upTo(4),
-	"outcome0": upTo(4),
-	"outcome":  func(v any) bool { return v != signed(0) && upTo(4)(v) },
-	"role":     func(v any) bool { return v == signed(1) || v == signed(2) },
-	"priority": func(v any) bool { n, ok := v.(integer); return ok && abs(n) <= MaxPriority },
-	"lease":    func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 16 },
-	"digest":   func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 8 },
-	"id":       func(v any) bool { s, ok := v.(string); return ok && s != "" && oracleID(s) },
-	"id0":      func(v any) bool { s, ok := v.(string); return ok && oracleID(s) },
-	"utf8":     func(v any) bool { s, ok := v.(string); return ok && utf8.ValidString(s) },
-	"text":     shortText(MaxText),
-	"reason":   shortText(MaxReason),
-	"by":       shortText(MaxID),
-	"token":    shortText(MaxToken),
-	"address":  shortText(MaxAddress),
-	"tag":      func(v any) bool { return v != "" && shortText(MaxTag)(v) },
-	"state":    func(v any) bool { return v == "" || v == "online" || v == "suspicious" || v == "offline" },
-	"resources": mapOf(func(v any) bool {
-		s, ok := v.(string)
-		return ok && s != "" && oracleID(s)
-	}, upTo(MaxAmount), MaxResources),
+	"bool":        func(v any) bool { _, ok := v.(bool); return ok },
+	"u8":          upTo(math.MaxUint8),
+	"u16":         upTo(math.MaxUint16),
+	"u32":         upTo(math.MaxUint32),
+	"u64":         upTo(math.MaxUint64),
+	"ttl":         upTo(MaxTTL),
+	"slots":       upTo(MaxSlots),
+	"page":        upTo(MaxPage),
+	"live":        upTo(4),
+	"outcome0":    upTo(4),
+	"outcome":     func(v any) bool { return v != signed(0) && upTo(4)(v) },
+	"role":        func(v any) bool { return v == signed(1) || v == signed(2) },
+	"priority":    func(v any) bool { n, ok := v.(integer); return ok && abs(n) <= MaxPriority },
+	"lease":       func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 16 },
+	"digest":      func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 8 },
+	"id":          func(v any) bool { s, ok := v.(string); return ok && s != "" && oracleID(s) },
+	"id0":         func(v any) bool { s, ok := v.(string); return ok && oracleID(s) },
+	"utf8":        func(v any) bool { s, ok := v.(string); return ok && utf8.ValidString(s) },
+	"worker":      func(v any) bool { s, ok := v.(string); return ok && s != "" && utf8.ValidString(s) },
+	"amount":      upTo(MaxAmount),
+	"sum":         upTo(math.MaxInt64),
+	"selector":    shortText(MaxSelector),
+	"model":       shortText(MaxModel),
+	"text":        shortText(MaxText),
+	"reason":      shortText(MaxReason),
+	"by":          shortText(MaxID),
+	"token":       shortText(MaxToken),
+	"address":     shortText(MaxAddress),
+	"spread_by":   shortText(MaxTag),
+	"tag":         func(v any) bool { return v != "" && shortText(MaxTag)(v) },
+	"state":       func(v any) bool { return v == "" || v == "online" || v == "suspicious" || v == "offline" },
+	"resources":   mapOf(resourceName, upTo(MaxAmount), MaxResources),
+	"used":        mapOf(resourceName, upTo(math.MaxInt64), MaxCounts),
 	"counts":      mapOf(shortText(MaxText), upTo(math.MaxUint64), MaxCounts),
 	"incarnation": func(v any) bool { return v != signed(0) && upTo(math.MaxUint64)(v) },
 }
@@ -251,6 +260,11 @@ func oracleID(s string) bool {
 	return len(s) <= MaxID && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return !strings.ContainsRune(allowed, r)
 	})
+}
+
+func resourceName(v any) bool {
+	s, ok := v.(string)
+	return ok && s != "" && oracleID(s)
 }
 
 func shortText(most int) func(v any) bool {
@@ -352,6 +366,10 @@ func isZero(v any) bool {
 		return v == ""
 	case integer:
 		return v.bits == 0
+	case bool:
+		return !v
+	case []any:
+		return len(v) == 0
 	case pairs:
 		return len(v) == 0
 	}

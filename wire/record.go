@@ -1,9 +1,17 @@
 package wire
 
-var recordFields = []string{"lease", "task", "client", "owner", "group", "priority", "resources", "outcome"}
+import "math"
 
-// record reads the fields of a record.
-func (r *reader) record(rec *Record) {
+// The fields of a record, and how many of them must be there.
+var recordFields = []string{"lease", "task", "client", "owner", "group", "priority", "resources", "outcome", "devices", "exclusive"}
+
+const (
+	recordRequired = 8
+	leastRecord    = 1 + 2 + LeaseIDSize + 2 + 6 // bytes of the shortest record: heads, lease, task, six empty values
+)
+
+// record reads the n fields of a record.
+func (r *reader) record(rec *Record, n int) {
 	*rec = Record{
 		Lease:     r.lease("lease"),
 		Task:      r.id("task"),
@@ -14,31 +22,60 @@ func (r *reader) record(rec *Record) {
 		Resources: r.resources("resources"),
 		Outcome:   r.outcome("outcome", true),
 	}
+	if n > 8 {
+		rec.Devices = r.uint("devices", math.MaxUint64)
+	}
+	if n > 9 {
+		rec.Exclusive = r.bool("exclusive")
+	}
+}
+
+// used returns how many fields must be written.
+func (m *Record) used() int {
+	switch {
+	case m.Exclusive:
+		return 10
+	case m.Devices != 0:
+		return 9
+	}
+	return recordRequired
 }
 
 // append appends a record as an array of its fields.
 func (m *Record) append(dst []byte) []byte {
-	dst = appendLease(appendArray(dst, len(recordFields)), m.Lease)
+	n := m.used()
+	dst = appendLease(appendArray(dst, n), m.Lease)
 	dst = appendStr(dst, m.Task)
 	dst = appendStr(dst, m.Client)
 	dst = appendStr(dst, m.Owner)
 	dst = appendStr(dst, m.Group)
 	dst = appendInt(dst, int64(m.Priority))
 	dst = appendRaw(dst, m.Resources, codeFixMap)
-	return appendUint(dst, uint64(m.Outcome))
+	dst = appendUint(dst, uint64(m.Outcome))
+	if n > 8 {
+		dst = appendUint(dst, m.Devices)
+	}
+	if n > 9 {
+		dst = appendBool(dst, m.Exclusive)
+	}
+	return dst
 }
 
 // records reads a list of at most MaxWorkerLeases records.
 func (r *reader) records(field string) []Record {
 	n := r.elements(field, 0, MaxWorkerLeases)
-	var list []Record
+	if n == 0 {
+		r.list = ""
+		return nil
+	}
+	list := make([]Record, 0, min(n, 1+(len(r.b)-r.pos)/leastRecord))
 	for i := range n {
-		fields := r.part(i, recordFields, len(recordFields))
+		fields := r.part(i, recordFields, recordRequired)
 		if r.err != nil {
 			return nil
 		}
 		list = append(list, Record{})
-		r.record(&list[i])
+		r.record(&list[i], fields)
 		r.rest(fields, len(recordFields))
 	}
 	r.list = ""

@@ -64,13 +64,48 @@ var (
 		Resources: AppendResources(nil, map[string]int64{"cpu": 2000, "mem": MaxAmount}),
 		TTLMS:     MaxTTL,
 	}
-	bareTask = Schedule{Task: []byte("task-001")}
+	bareTask   = Schedule{Task: []byte("task-001")}
+	choiceTask = Schedule{
+		Task:       []byte("train-7"),
+		Tags:       AppendTags(nil, []string{"gpu"}),
+		Resources:  AppendResources(nil, map[string]int64{"gpu": 2, "gpu_mem": 40_000}),
+		Selector:   []byte("cuda>=12.0 && cuda<13 && !spot"),
+		Prefer:     []byte(`zone in ("a", "b")`),
+		NotWorkers: AppendWorkers(nil, []string{"worker-003", "büro rechner"}),
+		Exclusive:  true,
+		Policy:     []byte("spread"),
+		SpreadBy:   []byte("zone"),
+	}
+	devicePlaced = Placed{
+		Lease: sampleLease, Target: AppendTarget(nil, "worker-001", "10.1.2.3:9000"),
+		Incarnation: 0x8d3c52f011aa70b1, TTLMS: 10_000, Devices: 1<<63 | 1<<2,
+	}
+	deviceRecord = Record{
+		Lease: sampleLease, Task: []byte("train-7"), Resources: AppendResources(nil, map[string]int64{"gpu": 2}),
+		Devices: 0b110, Exclusive: true,
+	}
+	shareRecord = Record{
+		Lease: endedRecord.Lease, Task: []byte("t"), Resources: AppendResources(nil, map[string]int64{"gpu_mem": 8_192}), Devices: 1,
+	}
+	deviceWorker = WorkerInfo{
+		ID: "worker-003", Address: "10.1.2.5:9000", State: "online", Slots: 8, Taken: 3, Incarnation: 9, SeenMS: 300,
+		Resources: map[string]int64{"cpu": 64_000}, Used: map[string]int64{"cpu": 6_000, "gpu": 1, "gpu_mem": 90_112},
+		Devices: []DeviceInfo{
+			{Model: "NVIDIA H100 80GB HBM3", Memory: 81_559, UUID: "GPU-6f1c", Used: 81_559, Leases: 1, Whole: true},
+			{Model: "NVIDIA H100 80GB HBM3", Memory: 81_559, Used: 8_553, Leases: 2},
+			{},
+		},
+	}
+	deviceInfo = LeaseInfo{
+		Lease: sampleLease, Task: "train-7", State: StateBegun, AgeMS: 61_000, Worker: "worker-003",
+		Resources: map[string]int64{"gpu": 2}, Devices: 0b110, Exclusive: true,
+	}
 )
 
 // samples returns the messages of the golden vectors. A sample is never
 // changed: a vector must be read for ever.
 func samples() []sample {
-	return append(clientSamples(), append(workerSamples(), append(viewSamples(), listSamples()...)...)...)
+	return append(clientSamples(), append(workerSamples(), append(viewSamples(), append(listSamples(), deviceSamples()...)...)...)...)
 }
 
 func clientSamples() []sample {
@@ -158,5 +193,25 @@ func listSamples() []sample {
 			Number: 4_999, Lease: sampleLease, Task: "job-17/part-3", Client: "render-farm", Owner: "ana", Worker: "worker-001",
 			Reason: ReasonFailed, By: "worker", AgeMS: 1_500, HeldMS: 61_000,
 		}}, Next: 4_999}},
+	}
+}
+
+// deviceSamples are messages with the fields that came with selectors, devices
+// and gangs.
+func deviceSamples() []sample {
+	return []sample{
+		{"schedule with a choice", 16, &choiceTask},
+		{"placed on devices", 16, &devicePlaced},
+		{"batch of a gang", 17, &Batch{Tasks: []Schedule{bareTask, choiceTask}, AllOrNone: true, Distinct: true}},
+		{"placed_all on devices", 17, &PlacedAll{Results: []BatchResult{{Placed: devicePlaced}, {Code: CodeAllOrNone}, {Placed: samplePlaced}}}},
+		{"register with devices", 2, &Register{
+			Worker: "worker-003", Address: "10.1.2.5:9000", Incarnation: 9, Seq: 1, Slots: 8, Resources: map[string]int64{"cpu": 64_000},
+			Leases:  []Record{deviceRecord, shareRecord, endedRecord},
+			Devices: []Device{{Model: "NVIDIA H100 80GB HBM3", Memory: 81_559, UUID: "GPU-6f1c"}, {Memory: MaxAmount}, {}},
+		}},
+		{"begun on devices", 0, &Begun{Handle: 5, Seq: 3, Record: deviceRecord}},
+		{"workers with devices", 18, &Workers{Rows: []WorkerInfo{deviceWorker, bareWorker}}},
+		{"worker with devices", 19, &Worker{Info: deviceWorker, Leases: []LeaseInfo{deviceInfo, sampleInfo}}},
+		{"leases on devices", 20, &Leases{Rows: []LeaseInfo{deviceInfo}}},
 	}
 }

@@ -2,12 +2,22 @@ package wire
 
 import "math"
 
-// The fields of Schedule, and how many of them must be there.
-var scheduleFields = []string{"task", "tags", "priority", "owner", "group", "resources", "ttl_ms"}
+// The fields of Schedule; how many of them must be there; and how many there
+// were before those that say more of the choice.
+var scheduleFields = []string{
+	"task", "tags", "priority", "owner", "group", "resources", "ttl_ms",
+	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by",
+}
 
-const scheduleRequired = 2
+const (
+	scheduleRequired = 2
+	schedulePlain    = 7
+)
 
-var placedFields = []string{"lease", "worker", "address", "incarnation", "ttl_ms", "flags"}
+// The fields of Placed, and how many of them must be there.
+var placedFields = []string{"lease", "worker", "address", "incarnation", "ttl_ms", "flags", "devices"}
+
+const placedRequired = 6
 
 func readSchedule(d *Decoder, n int) Message {
 	d.r.schedule(&d.schedule, n)
@@ -20,6 +30,7 @@ func (r *reader) schedule(s *Schedule, n int) {
 	s.Tags = r.tags("tags", MaxTaskTags)
 	if n < len(scheduleFields) {
 		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
+		s.Selector, s.Prefer, s.NotWorkers, s.Exclusive, s.Policy, s.SpreadBy = nil, nil, nil, false, nil, nil
 	}
 	if n > 2 {
 		s.Priority = int32(r.int("priority", MaxPriority))
@@ -36,6 +47,29 @@ func (r *reader) schedule(s *Schedule, n int) {
 	if n > 6 {
 		s.TTLMS = uint32(r.uint("ttl_ms", MaxTTL))
 	}
+	if n > schedulePlain {
+		r.choice(s, n)
+	}
+}
+
+// choice reads those of the n fields of a task that say more of the choice.
+func (r *reader) choice(s *Schedule, n int) {
+	s.Selector = r.text("selector", MaxSelector)
+	if n > 8 {
+		s.Prefer = r.text("prefer", MaxSelector)
+	}
+	if n > 9 {
+		s.NotWorkers = r.workers("not_workers", MaxNotWorkers)
+	}
+	if n > 10 {
+		s.Exclusive = r.bool("exclusive")
+	}
+	if n > 11 {
+		s.Policy = r.optionalID("policy")
+	}
+	if n > 12 {
+		s.SpreadBy = r.text("spread_by", MaxTag)
+	}
 }
 
 func (m *Schedule) append(dst []byte, request uint64) []byte {
@@ -47,6 +81,18 @@ func (m *Schedule) append(dst []byte, request uint64) []byte {
 // while they are zero.
 func (m *Schedule) used() int {
 	switch {
+	case len(m.SpreadBy) != 0:
+		return 13
+	case len(m.Policy) != 0:
+		return 12
+	case m.Exclusive:
+		return 11
+	case len(m.NotWorkers) != 0:
+		return 10
+	case len(m.Prefer) != 0:
+		return 9
+	case len(m.Selector) != 0:
+		return 8
 	case m.TTLMS != 0:
 		return 7
 	case len(m.Resources) != 0:
@@ -80,22 +126,50 @@ func (m *Schedule) appendFields(dst []byte, n int) []byte {
 	if n > 6 {
 		dst = appendUint(dst, uint64(m.TTLMS))
 	}
+	if n > schedulePlain {
+		dst = m.appendChoice(dst, n)
+	}
 	return dst
 }
 
-func readPlaced(d *Decoder, _ int) Message {
-	d.r.placed(&d.placed)
+// appendChoice appends those of the first n fields of a task that say more of
+// the choice.
+func (m *Schedule) appendChoice(dst []byte, n int) []byte {
+	dst = appendStr(dst, m.Selector)
+	if n > 8 {
+		dst = appendStr(dst, m.Prefer)
+	}
+	if n > 9 {
+		dst = appendRaw(dst, m.NotWorkers, codeFixArray)
+	}
+	if n > 10 {
+		dst = appendBool(dst, m.Exclusive)
+	}
+	if n > 11 {
+		dst = appendStr(dst, m.Policy)
+	}
+	if n > 12 {
+		dst = appendStr(dst, m.SpreadBy)
+	}
+	return dst
+}
+
+func readPlaced(d *Decoder, n int) Message {
+	d.r.placed(&d.placed, n)
 	return &d.placed
 }
 
-// placed reads the fields of a placement.
-func (r *reader) placed(p *Placed) {
+// placed reads the n fields of a placement.
+func (r *reader) placed(p *Placed, n int) {
 	*p = Placed{
 		Lease:       r.lease("lease"),
 		Target:      r.target(),
 		Incarnation: r.uint("incarnation", math.MaxUint64),
 		TTLMS:       r.uint32("ttl_ms"),
 		Flags:       uint8(r.uint("flags", math.MaxUint8)),
+	}
+	if n > placedRequired {
+		p.Devices = r.uint("devices", math.MaxUint64)
 	}
 }
 
@@ -112,9 +186,18 @@ func (r *reader) target() []byte {
 }
 
 func (m *Placed) append(dst []byte, request uint64) []byte {
-	return m.appendFields(appendHead(dst, len(placedFields), KindPlaced, request))
+	return m.appendFields(appendHead(dst, m.used(), KindPlaced, request))
 }
 
+// used returns how many fields must be written.
+func (m *Placed) used() int {
+	if m.Devices != 0 {
+		return len(placedFields)
+	}
+	return placedRequired
+}
+
+// appendFields appends the fields that used counts.
 func (m *Placed) appendFields(dst []byte) []byte {
 	dst = appendLease(dst, m.Lease)
 	if len(m.Target) == 0 {
@@ -123,5 +206,9 @@ func (m *Placed) appendFields(dst []byte) []byte {
 	dst = append(dst, m.Target...)
 	dst = appendUint(dst, m.Incarnation)
 	dst = appendUint(dst, uint64(m.TTLMS))
-	return appendUint(dst, uint64(m.Flags))
+	dst = appendUint(dst, uint64(m.Flags))
+	if m.Devices != 0 {
+		dst = appendUint(dst, m.Devices)
+	}
+	return dst
 }

@@ -228,6 +228,37 @@ func (r *reader) workerState(field string) {
 	r.fail(field, 0, "is not online, suspicious, offline or empty")
 }
 
+// workers reads an array of at most most worker ids, as HTTP ones may be, and
+// returns its bytes, nil for none.
+func (r *reader) workers(field string, most int) []byte {
+	from := r.pos
+	n := r.array(field, most)
+	if n == 0 {
+		return nil
+	}
+	for range n {
+		if len(r.foreign(field)) == 0 {
+			r.fail(field, 0, "holds an empty id")
+			return nil
+		}
+	}
+	return r.b[from:r.pos:r.pos]
+}
+
+// amounts reads a map from names of resources to sums. No name may come twice.
+func (r *reader) amounts(field string) {
+	n := r.dict(field, MaxCounts)
+	names := make(map[string]bool, n)
+	for range n {
+		key := string(r.id(field))
+		r.uint(field, math.MaxInt64)
+		if r.err == nil && names[key] {
+			r.fail(field, 0, "names "+key+" twice")
+		}
+		names[key] = true
+	}
+}
+
 // counts reads a map from names to counts. No name may come twice.
 func (r *reader) counts(field string) {
 	n := r.dict(field, MaxCounts)
@@ -257,6 +288,11 @@ func EachTag(raw []byte, visit func(tag []byte) bool) {
 		}
 	}
 }
+
+// EachWorker calls visit for each id of raw, a msgpack array of strings as in
+// Schedule.NotWorkers, until visit returns false. An empty raw holds none; at
+// the first byte that is not as expected it stops.
+func EachWorker(raw []byte, visit func(id []byte) bool) { EachTag(raw, visit) }
 
 // EachResource calls visit for each name and amount of raw, a msgpack map as
 // in Schedule.Resources, until visit returns false. An empty raw holds none;

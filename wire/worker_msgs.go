@@ -41,8 +41,8 @@ func readBegun(d *Decoder, _ int) Message {
 	d.begun.Handle = r.uint32("handle")
 	d.begun.Seq = r.uint32("seq")
 	r.list = "record"
-	n := r.part(alone, recordFields, len(recordFields))
-	r.record(&d.begun.Record)
+	n := r.part(alone, recordFields, recordRequired)
+	r.record(&d.begun.Record, n)
 	if r.err == nil && n > len(recordFields) {
 		r.skip(n-len(recordFields), 2)
 	}

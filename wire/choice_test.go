@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The fields that came with selectors, devices and gangs keep their limits.
+func TestChoiceOutOfRange(t *testing.T) {
+	long := strings.Repeat("x", MaxSelector+1)
+	for i, field := range map[int]string{7: "selector", 8: "prefer"} {
+		refuses(t, task(t, i, long), field, MaxSelector)
+		refuses(t, task(t, i, "a\nb"), field, 0)
+		refuses(t, task(t, i, "\xff"), field, 0)
+		accepts(t, task(t, i, long[1:]))
+	}
+	refuses(t, task(t, 9, many(MaxNotWorkers+1, "w")), "not_workers", MaxNotWorkers)
+	refuses(t, task(t, 9, []string{"w", ""}), "not_workers", 0)
+	refuses(t, task(t, 9, []string{"\xff"}), "not_workers", 0)
+	accepts(t, task(t, 9, many(MaxNotWorkers, "büro rechner")))
+	for name, id := range badIDs {
+		t.Run(name, func(t *testing.T) { refuses(t, task(t, 11, id), "policy", 0) })
+	}
+	refuses(t, task(t, 11, long), "policy", MaxID)
+	refuses(t, task(t, 12, strings.Repeat("x", MaxTag+1)), "spread_by", MaxTag)
+	refuses(t, task(t, 12, "\x1b"), "spread_by", 0)
+	accepts(t, task(t, 12, strings.Repeat("x", MaxTag)))
+}
+
+func TestGangFlags(t *testing.T) {
+	tasks := []any{[]any{"t", []string{}}}
+	require.Equal(t, &Batch{Tasks: []Schedule{{Task: []byte("t")}}, AllOrNone: true}, accepts(t, pack(t, KindBatch, 1, tasks, true)))
+	require.True(t, accepts(t, pack(t, KindBatch, 1, tasks, false, true)).(*Batch).Distinct, "it means nothing, and is no error")
+	refuses(t, pack(t, KindBatch, 1, tasks, 1), "all_or_none", 0)
+	refuses(t, pack(t, KindBatch, 1, tasks, true, nil), "distinct", 0)
+}
+
+func TestDevicesOutOfRange(t *testing.T) {
+	devices := func(fields ...any) []byte { return registration(t, 11, []any{[]any{"", 1, ""}, fields}) }
+	refuses(t, devices(strings.Repeat("x", MaxModel+1), 1, ""), "devices[1].model", MaxModel)
+	refuses(t, devices("a\tb", 1, ""), "devices[1].model", 0)
+	refuses(t, devices("", MaxAmount+1, ""), "devices[1].memory", MaxAmount)
+	refuses(t, devices("", -1, ""), "devices[1].memory", 0)
+	refuses(t, devices("", 1.5, ""), "devices[1].memory", 0)
+	refuses(t, devices("", 1, "a b"), "devices[1].uuid", 0)
+	refuses(t, devices("", 1, strings.Repeat("x", MaxID+1)), "devices[1].uuid", MaxID)
+	refuses(t, devices("", 1), "devices[1].uuid", 0)
+	refuses(t, registration(t, 11, 5), "devices", 0)
+	device := []any{"H100", 81_559, "GPU-1", "new"}
+	list := make([]any, MaxDevices+1)
+	for i := range list {
+		list[i] = device
+	}
+	refuses(t, registration(t, 11, list), "devices", MaxDevices)
+	require.Len(t, accepts(t, registration(t, 11, list[1:])).(*Register).Devices, MaxDevices)
+
+	lease := sampleLease.Bytes()
+	record := func(devices, exclusive any) []byte {
+		return pack(t, KindBegun, 1, 1, 1, []any{lease[:], "t", "", "", "", 0, map[string]int{}, 0, devices, exclusive})
+	}
+	refuses(t, record(-1, false), "record.devices", 0)
+	refuses(t, record(0, 1), "record.exclusive", 0)
+	require.EqualValues(t, uint64(math.MaxUint64), accepts(t, record(uint64(math.MaxUint64), true)).(*Begun).Record.Devices)
+	refuses(t, pack(t, KindPlaced, 1, lease[:], "w", "a", 1, 1, 0, -1), "devices", 0)
+}
+
+// Sums of what leases take may be more than one amount, and of more names than
+// one lease may have.
+func TestUsedAmounts(t *testing.T) {
+	row := func(used any, devices ...any) []byte {
+		info := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, used, devices}
+		return pack(t, KindWorkers, 1, []any{info}, "")
+	}
+	sum := int64(math.MaxInt64)
+	info := accepts(t, row(map[string]int64{"cpu": sum}, []any{"", 1, "", sum, 9, true})).(*Workers).Rows[0]
+	require.Equal(t, map[string]int64{"cpu": sum}, info.Used)
+	require.Equal(t, []DeviceInfo{{Memory: 1, Used: sum, Leases: 9, Whole: true}}, info.Devices)
+	refuses(t, row(map[string]any{"cpu": uint64(1 << 63)}), "rows[0].used", math.MaxInt64)
+	refuses(t, row(map[string]int{"a b": 1}), "rows[0].used", 0)
+	refuses(t, row(rawBytes(0x82, 0xa1, 'c', 1, 0xa1, 'c', 1)), "rows[0].used", 0)
+}
+
+// A decoder that read every field holds none of them when the next frame
+// leaves them out, wherever it ends.
+func TestDecoderForgetsWhatIsLeftOut(t *testing.T) {
+	var d Decoder
+	full := Append(nil, 1, &choiceTask)[lengthSize:]
+	for n := scheduleRequired; n <= len(scheduleFields); n++ {
+		_, _, err := d.Decode(full)
+		require.NoError(t, err)
+		short := append([]byte{codeFixArray | byte(2+n)}, full[1:1+sizeOf(t, full[1:], 2+n)]...)
+		m, _, err := d.Decode(short)
+		require.NoError(t, err)
+		require.Equal(t, accepts(t, short), m, "%d fields", n)
+	}
+	for _, pair := range [][2]Message{
+		{&devicePlaced, &samplePlaced},
+		{&Begun{Record: deviceRecord}, &Begun{Record: sampleRecord}},
+		{&Batch{Tasks: []Schedule{choiceTask}, AllOrNone: true, Distinct: true}, &Batch{Tasks: []Schedule{bareTask}}},
+		{&PlacedAll{Results: []BatchResult{{Placed: devicePlaced}}}, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}}}},
+	} {
+		for _, m := range pair {
+			got, _, err := d.Decode(Append(nil, 1, m)[lengthSize:])
+			require.NoError(t, err)
+			require.Equal(t, m, got)
+		}
+	}
+}
+
+func TestEachWorker(t *testing.T) {
+	var ids []string
+	visit := func(id []byte) bool { ids = append(ids, string(id)); return len(ids) < 2 }
+	EachWorker(AppendWorkers(nil, []string{"w1", "büro 2", "w3"}), visit)
+	require.Equal(t, []string{"w1", "büro 2"}, ids)
+	require.Empty(t, AppendWorkers(nil, nil))
+	EachWorker(nil, func([]byte) bool { t.Error("none"); return true })
+}
+
+func TestHandoverWithDevices(t *testing.T) {
+	h := &Handover{Lease: sampleLease, Worker: "w", Incarnation: 1, Task: "train-7", Resources: map[string]int64{"gpu": 2}, Devices: []int{1, 2}, Exclusive: true}
+	text, err := json.Marshal(h)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"devices":[1,2],"exclusive":true`)
+	require.NoError(t, h.Verify())
+	require.Equal(t, deviceRecord, h.Record())
+	for _, devices := range [][]int{{-1}, {MaxDevices}, {1, 1}, {2, 1}, {0, 1 << 40}} {
+		h.Devices = devices
+		var bad *Error
+		require.ErrorAs(t, h.Verify(), &bad, devices)
+		require.Equal(t, "devices", bad.Field)
+	}
+	h.Devices = []int{0, MaxDevices - 1}
+	require.NoError(t, h.Verify())
+	require.Equal(t, uint64(1<<63|1), h.Record().Devices)
+}
