@@ -27,17 +27,19 @@ var rooms = map[string]struct {
 	pure   bool // no goroutines and no channels
 }{
 	"wire":         {banned: []string{"net", "os", "time", "sync", "log"}, pure: true},
-	"index":        {banned: core, pure: true},
-	"sched":        {ours: []string{"wire", "index"}, banned: core, pure: true},
-	"agent/ledger": {ours: []string{"wire"}, banned: core, pure: true},
-	"sim":          {ours: []string{"sched", "wire", "index", "agent/ledger", "sim"}, banned: []string{"net", "sync"}, pure: true},
-	"server":       {ours: []string{"wire", "sched", "server"}},
-	"client":       {ours: []string{"wire"}},
-	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger"}},
-	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger"}},
-	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest"}},
-	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench"}},
-	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim"}},
+	"selector":     {banned: core, pure: true},
+	"resource":     {banned: core, pure: true},
+	"index":        {ours: []string{"selector"}, banned: core, pure: true},
+	"sched":        {ours: []string{"wire", "index", "selector", "resource"}, banned: core, pure: true},
+	"agent/ledger": {ours: []string{"wire", "resource"}, banned: core, pure: true},
+	"sim":          {ours: []string{"sched", "wire", "index", "agent/ledger", "sim", "selector", "resource"}, banned: []string{"net", "sync"}, pure: true},
+	"server":       {ours: []string{"wire", "sched", "server", "selector", "resource"}},
+	"client":       {ours: []string{"wire", "selector", "resource"}},
+	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
+	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger", "resource"}},
+	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
+	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
+	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource"}},
 }
 
 // core lists what the deterministic core must not see.
