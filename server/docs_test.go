@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,5 +32,25 @@ func TestTheDocumentNamesEveryPathAndMetric(t *testing.T) {
 			name = "closed_..."
 		}
 		require.Contains(t, text, "`"+name+"`")
+	}
+}
+
+var curlLine = regexp.MustCompile(`(?m)^curl -X POST http://localhost:8080(\S+) -d '(.*)'$`)
+
+// The commands of the document do what it says.
+func TestTheDocumentedCurls(t *testing.T) {
+	raw, err := os.ReadFile("../docs/api.md")
+	require.NoError(t, err)
+	curls := curlLine.FindAllStringSubmatch(string(raw), -1)
+	require.GreaterOrEqual(t, len(curls), 6)
+	for _, c := range curls {
+		t.Run(c[2], func(t *testing.T) {
+			f := start(t)
+			f.equipped(gpus("w1", "gpu", "cuda=12.4", "zone=a"))
+			f.equipped(gpus("w2", "gpu", "cuda=12.4", "zone=b"))
+			a := f.call("POST", c[1], c[2])
+			require.Equal(t, 200, a.status, a.body)
+			require.NotContains(t, a.body, "error")
+		})
 	}
 }

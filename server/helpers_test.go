@@ -215,14 +215,29 @@ type agent struct {
 
 func (f *fixture) agent(id string, slots uint32, tags ...string) *agent {
 	f.t.Helper()
-	p := f.dial(id)
-	m := p.ask(2, &wire.Register{Worker: id, Address: id + ":1", Incarnation: 7, Seq: 1, Tags: tags, Slots: slots})
-	r, ok := m.(*wire.Registered)
-	require.Truef(f.t, ok, "%T %+v", m, m)
+	return f.equipped(wire.Register{Worker: id, Tags: tags, Slots: slots})
+}
+
+// equipped is agent for a worker with resources and devices.
+func (f *fixture) equipped(m wire.Register) *agent {
+	f.t.Helper()
+	m.Address, m.Incarnation, m.Seq = m.Worker+":1", 7, 1
+	p := f.dial(m.Worker)
+	answer := p.ask(2, &m)
+	r, ok := answer.(*wire.Registered)
+	require.Truef(f.t, ok, "%T %+v", answer, answer)
 	a := &agent{peer: p, handle: r.Handle, seq: 1}
 	p.send(0, &wire.Promised{Handle: r.Handle, Grantor: r.Grantor})
 	a.alive()
 	return a
+}
+
+// gpus is a worker with two devices of 40 and 80 GiB.
+func gpus(id string, tags ...string) wire.Register {
+	return wire.Register{
+		Worker: id, Slots: 8, Tags: tags, Resources: map[string]int64{"cpu": 8_000, "mem": 65_536},
+		Devices: []wire.Device{{Model: "A100", Memory: 40_960, UUID: "GPU-0"}, {Model: "H100", Memory: 81_920, UUID: "GPU-1"}},
+	}
 }
 
 func task(id string, tags ...string) *wire.Schedule {

@@ -3,13 +3,18 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // batchRequest is the body of POST /api/v1/schedule/batch.
 type batchRequest struct {
-	Tasks []batchTask `json:"tasks"`
+	Tasks     []batchTask `json:"tasks"`
+	AllOrNone bool        `json:"all_or_none"`
+	Distinct  bool        `json:"distinct"`
 }
 
 // batchTask is one task of a batch. A header cannot name a key for each, so
@@ -42,23 +47,58 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, fmt.Sprintf("tasks may hold %d at most", wire.MaxBatch))
 		return
 	}
-	var ask wire.Batch
-	for i := range q.Tasks {
-		if t := &q.Tasks[i]; t.fault() == "" {
-			ask.Tasks = append(ask.Tasks, t.message(nil, t.Key))
-		}
-	}
-	var results []wire.BatchResult
-	if len(ask.Tasks) > 0 {
-		all, ok := g.srv.core.do(&c.exchange, &ask).(*wire.PlacedAll)
-		if !ok {
-			jsonError(w, http.StatusInternalServerError, "the scheduler gave no answer", wire.CodeInternal.String())
-			return
-		}
-		results = all.Results
+	results, e := g.placeBatch(c, &q)
+	if e != nil {
+		refuse(w, e)
+		return
 	}
 	c.buf = appendResults(c.buf[:0], q.Tasks, results)
 	writeJSON(w, http.StatusOK, c.buf)
+}
+
+// placeBatch asks the core for the tasks without a fault, and returns their
+// results. An error refuses the batch as a whole: nothing was placed. A gang
+// with a faulty task is placed nowhere, without a look at the workers.
+func (g *gateway) placeBatch(c *call, q *batchRequest) ([]wire.BatchResult, *wire.Error) {
+	ask := wire.Batch{AllOrNone: q.AllOrNone, Distinct: q.Distinct}
+	var places []int // of the tasks of ask in q
+	for i := range q.Tasks {
+		t := &q.Tasks[i]
+		if e := t.fieldFault(); e != nil {
+			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
+			return nil, e
+		}
+		if t.fault() == "" {
+			ask.Tasks = append(ask.Tasks, t.message(nil, t.Key))
+			places = append(places, i)
+		}
+	}
+	if len(ask.Tasks) == 0 {
+		return nil, nil
+	}
+	if q.AllOrNone && len(ask.Tasks) < len(q.Tasks) {
+		return slices.Repeat([]wire.BatchResult{{Code: wire.CodeAllOrNone}}, len(ask.Tasks)), nil
+	}
+	switch m := g.srv.core.do(&c.exchange, &ask).(type) {
+	case *wire.PlacedAll:
+		return m.Results, nil
+	case *wire.Error:
+		e := *m
+		e.Field = replaced(e.Field, places)
+		return nil, &e
+	}
+	return nil, &wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"}
+}
+
+// replaced returns a field such as tasks[3].selector with the place that its
+// task had before others were left out.
+func replaced(field string, places []int) string {
+	number, rest, ok := strings.Cut(strings.TrimPrefix(field, "tasks["), "]")
+	i, err := strconv.Atoi(number)
+	if !ok || err != nil || i < 0 || i >= len(places) {
+		return field
+	}
+	return fmt.Sprintf("tasks[%d]%s", places[i], rest)
 }
 
 // appendResults appends the answer to a batch: one result for each task, in
@@ -99,6 +139,10 @@ func sentenceOf(code wire.Code) string {
 		return "the idempotency_key is in use with other content"
 	case wire.CodeBadRequest:
 		return "idempotency_key is too long"
+	case wire.CodeAllOrNone:
+		return "another task found no place"
+	case wire.CodeSearchLimit:
+		return "the search for a worker with room was given up"
 	case wire.CodeLeaseLimit:
 		return "too many leases are alive"
 	}

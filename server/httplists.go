@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -25,6 +26,10 @@ type leaseRow struct {
 	Priority int32        `json:"priority"`
 	State    string       `json:"state"`
 	Since    string       `json:"since"`
+
+	Resources map[string]int64 `json:"resources,omitempty"`
+	Devices   []int            `json:"devices,omitempty"`
+	Exclusive bool             `json:"exclusive,omitempty"`
 }
 
 func (g *gateway) leaseRows(leases []wire.LeaseInfo) []leaseRow {
@@ -32,7 +37,8 @@ func (g *gateway) leaseRows(leases []wire.LeaseInfo) []leaseRow {
 	for i := range leases {
 		l := &leases[i]
 		rows[i] = leaseRow{Lease: l.Lease, Task: l.Task, Worker: l.Worker, Client: l.Client, Owner: l.Owner,
-			Group: l.Group, Priority: l.Priority, State: l.State.String(), Since: g.ago(l.AgeMS)}
+			Group: l.Group, Priority: l.Priority, State: l.State.String(), Since: g.ago(l.AgeMS),
+			Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive}
 	}
 	return rows
 }

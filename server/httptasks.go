@@ -11,16 +11,26 @@ import (
 // scheduleRequest is the body of POST /api/v1/schedule. All but task_id may be
 // missing.
 type scheduleRequest struct {
-	TaskID       string           `json:"task_id"`
-	RequiredTags []string         `json:"required_tags"`
-	Owner        string           `json:"owner"`
-	Group        string           `json:"group"`
-	Priority     int64            `json:"priority"`
-	Resources    map[string]int64 `json:"resources"`
-	TTLMS        int64            `json:"ttl_ms"`
+	TaskID       string   `json:"task_id"`
+	RequiredTags []string `json:"required_tags"`
+	Owner        string   `json:"owner"`
+	Group        string   `json:"group"`
+	Priority     int64    `json:"priority"`
+	Resources    amounts  `json:"resources"`
+	TTLMS        int64    `json:"ttl_ms"`
+	choice
 }
 
-// fault returns what is wrong with the request, or "".
+// fieldFault returns what is wrong with one of the fields that came later, or
+// nil. These are always answered with JSON that names the field.
+func (q *scheduleRequest) fieldFault() *wire.Error {
+	if q.Resources.fault != nil {
+		return q.Resources.fault
+	}
+	return q.choice.fault()
+}
+
+// fault returns what is wrong with any of the older fields, or "".
 func (q *scheduleRequest) fault() string {
 	switch {
 	case q.Priority < -wire.MaxPriority || q.Priority > wire.MaxPriority:
@@ -31,10 +41,10 @@ func (q *scheduleRequest) fault() string {
 		return "owner is not an id"
 	case q.Group != "" && !wire.ValidID(q.Group):
 		return "group is not an id"
-	case len(q.Resources) > wire.MaxResources:
+	case len(q.Resources.list) > wire.MaxResources:
 		return fmt.Sprintf("resources may name %d at most", wire.MaxResources)
 	}
-	for name, amount := range q.Resources {
+	for name, amount := range q.Resources.list {
 		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
 			return fmt.Sprintf("resources must be names with amounts in 0..%d", int64(wire.MaxAmount))
 		}
@@ -55,9 +65,10 @@ func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
 	if len(q.RequiredTags) > 0 {
 		m.Tags = wire.AppendTags(raw, q.RequiredTags)
 	}
-	if len(q.Resources) > 0 {
-		m.Resources = wire.AppendResources(nil, q.Resources)
+	if len(q.Resources.list) > 0 {
+		m.Resources = wire.AppendResources(nil, q.Resources.list)
 	}
+	q.choice.fill(&m)
 	return m
 }
 
@@ -74,6 +85,10 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 	}
 	if what := q.fault(); what != "" {
 		invalid(w, r, what)
+		return
+	}
+	if e := q.fieldFault(); e != nil {
+		refuse(w, e)
 		return
 	}
 	ask := q.message(c.tags[:0], r.Header.Get("Idempotency-Key"))
@@ -107,7 +122,11 @@ func appendPlaced(b []byte, q *scheduleRequest, p *wire.Placed) []byte {
 		b = appendString(append(b, `,"group":`...), q.Group)
 	}
 	b = strconv.AppendInt(append(b, `,"priority":`...), q.Priority, 10)
-	b = appendResources(b, q.Resources)
+	b = appendResources(b, q.Resources.list)
+	b = appendDevices(b, p.Devices)
+	if q.Exclusive {
+		b = append(b, `,"exclusive":true`...)
+	}
 	b = strconv.AppendUint(append(b, `,"ttl_ms":`...), uint64(p.TTLMS), 10)
 	for _, f := range placedFlags {
 		if p.Flags&f.bit != 0 {
@@ -164,7 +183,20 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	case wire.CodeInternal:
 		status = http.StatusInternalServerError
 	}
-	jsonError(w, status, sentence, e.Code.String())
+	var b []byte
+	b = appendString(append(b, `{"error":`...), sentence)
+	b = appendString(append(b, `,"reason":`...), e.Code.String())
+	if e.Code == wire.CodeBadRequest && e.Field != "" {
+		b = appendString(append(b, `,"field":`...), e.Field)
+	}
+	if e.Code == wire.CodeBadRequest && e.Limit != 0 {
+		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)
+	}
+	if e.RetryAfterMS != 0 {
+		w.Header().Set("Retry-After", strconv.FormatUint((uint64(e.RetryAfterMS)+999)/1000, 10))
+		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(e.RetryAfterMS), 10)
+	}
+	writeJSON(w, status, append(b, "}\n"...))
 }
 
 // leaseRequest is the body of POST /api/v1/renew and /api/v1/release.

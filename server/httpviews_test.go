@@ -306,7 +306,7 @@ func TestHTTPOneWorker(t *testing.T) {
 	a.Worker.LastSeen, a.Leases[0].Since = "", ""
 	require.Equal(t, workerAnswer{
 		Worker: workerRow{ID: "w1", Address: "w1:1", Tags: []string{"gpu"}, State: "online", Flags: []string{}, Slots: 3,
-			Leased: 1, Resources: map[string]int64{}, Incarnation: 7},
+			Leased: 1, Resources: map[string]int64{}, Used: map[string]int64{}, Devices: []deviceRow{}, Incarnation: 7},
 		Leases: []leaseRow{{Lease: p.Lease, Task: "t1", Worker: "w1", Client: "c1", State: "granted"}},
 	}, a)
 	got := f.call("GET", "/api/v1/workers/nobody", "")

@@ -50,9 +50,21 @@ type workerRow struct {
 	Leased      uint32           `json:"leased"`
 	External    uint32           `json:"external"`
 	Resources   map[string]int64 `json:"resources"`
+	Used        map[string]int64 `json:"used"`
+	Devices     []deviceRow      `json:"devices"`
 	Incarnation uint64           `json:"incarnation,string"`
 	LastSeen    string           `json:"last_seen"`
 	Cordon      *cordonRow       `json:"cordon,omitempty"`
+}
+
+// deviceRow is one GPU of a worker; its number is its place in the list.
+type deviceRow struct {
+	Model  string `json:"model"`
+	Memory int64  `json:"memory"` // MiB
+	UUID   string `json:"uuid"`
+	Used   int64  `json:"used"` // MiB
+	Leases uint32 `json:"leases"`
+	Whole  bool   `json:"whole"`
 }
 
 // cordonRow says why a worker gets nothing new.
@@ -88,10 +100,17 @@ func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
 	row := workerRow{
 		ID: info.ID, Address: info.Address, Tags: info.Tags, State: info.State, Flags: info.Flags,
 		Slots: info.Slots, Leased: info.Taken, External: info.External, Resources: info.Resources,
+		Used: info.Used, Devices: make([]deviceRow, len(info.Devices)),
 		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS),
+	}
+	for i, d := range info.Devices {
+		row.Devices[i] = deviceRow(d)
 	}
 	if row.Tags == nil {
 		row.Tags = []string{}
+	}
+	if row.Used == nil {
+		row.Used = map[string]int64{}
 	}
 	for _, flag := range info.Flags {
 		if flag == "cordoned" {

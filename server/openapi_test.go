@@ -86,7 +86,12 @@ func TestOpenAPIHasEveryEndpointAndNoOther(t *testing.T) {
 // storied is a server where every list has something to show.
 func storied(t *testing.T) *fixture {
 	f := start(t)
-	a := f.agent("w2", 3, "gpu")
+	spare := gpus("w3", "gpu", "zone=a", "cuda=12.4")
+	f.equipped(spare)
+	held := gpus("w2", "gpu")
+	held.Slots = 3
+	a := f.equipped(held)
+	f.post("/api/v1/workers/w3/cordon", "")
 	c := f.dial("c1")
 	c.ask(1, &wire.Release{Lease: placed(t, c.ask(1, task("t1"))).Lease})
 	p := placed(t, c.ask(1, task("t2")))
@@ -94,6 +99,8 @@ func storied(t *testing.T) *fixture {
 	p = placed(t, c.ask(1, task("t3")))
 	require.IsType(t, &wire.Released{}, c.ask(1, &wire.Release{Lease: p.Lease, Handed: true}))
 	f.beat("w1", 30, 4, "gpu")
+	require.IsType(t, &wire.Placed{}, c.ask(1, &wire.Schedule{Task: []byte("t4"), Resources: wire.AppendResources(nil, map[string]int64{"gpu": 1})}))
+	f.post("/api/v1/workers/w3/uncordon", "")
 	f.post("/api/v1/workers/w2/cordon", `{"reason":"r","by":"b"}`)
 	return f
 }

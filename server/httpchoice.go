@@ -1,0 +1,127 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// amounts are resources in a body: names to amounts of the protocol, or to
+// texts with units, which are rounded up.
+type amounts struct {
+	list  map[string]int64
+	fault *wire.Error // the first text that is no amount, by name
+}
+
+// UnmarshalJSON implements json.Unmarshaler. A text that is no amount is kept
+// as a fault, so that the answer can name it.
+func (a *amounts) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil || len(raw) == 0 {
+		return err
+	}
+	a.list, a.fault = make(map[string]int64, len(raw)), nil
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		amount, fault, err := amountOf(name, raw[name])
+		if err != nil {
+			return err
+		}
+		if a.list[name] = amount; a.fault == nil {
+			a.fault = fault
+		}
+	}
+	return nil
+}
+
+// amountOf reads one amount. An error says that it is neither an integer nor a
+// text, a fault that the text is no amount.
+func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error, err error) {
+	if len(raw) == 0 || raw[0] != '"' {
+		return amount, nil, json.Unmarshal(raw, &amount)
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return 0, nil, err
+	}
+	amount, err = resource.Parse(name, text, resource.Up)
+	if err == nil {
+		return amount, nil, nil
+	}
+	fault = &wire.Error{Code: wire.CodeBadRequest, Field: "resources", Message: err.Error()}
+	var e *resource.Error
+	if errors.As(err, &e) {
+		fault.Limit = uint64(e.Limit)
+	}
+	return 0, fault, nil
+}
+
+// choice holds the keys of a task that say more of where it may run. All may be
+// missing.
+type choice struct {
+	Selector   string   `json:"selector"`
+	Prefer     string   `json:"prefer"`
+	NotWorkers []string `json:"not_workers"`
+	Exclusive  bool     `json:"exclusive"`
+	Policy     string   `json:"policy"`
+	SpreadBy   string   `json:"spread_by"`
+}
+
+// fault returns what is wrong with the choice, or nil. Whether a selector can
+// be read and a policy is known, the core says.
+func (q *choice) fault() *wire.Error {
+	for _, f := range []struct {
+		name, value string
+		most        int
+	}{{"selector", q.Selector, wire.MaxSelector}, {"prefer", q.Prefer, wire.MaxSelector}, {"spread_by", q.SpreadBy, wire.MaxTag}} {
+		switch {
+		case len(f.value) > f.most:
+			return badField(f.name, "has too many bytes", f.most)
+		case strings.ContainsFunc(f.value, unicode.IsControl):
+			return badField(f.name, "holds control characters", 0)
+		}
+	}
+	switch {
+	case len(q.NotWorkers) > wire.MaxNotWorkers:
+		return badField("not_workers", "holds too many values", wire.MaxNotWorkers)
+	case slices.Contains(q.NotWorkers, ""):
+		return badField("not_workers", "holds an empty id", 0)
+	case q.Policy != "" && !wire.ValidID(q.Policy):
+		return badField("policy", "is not an id", 0)
+	}
+	return nil
+}
+
+// badField says what is wrong with a field, and the limit that it broke or 0.
+func badField(field, what string, limit int) *wire.Error {
+	return &wire.Error{Code: wire.CodeBadRequest, Field: field, Message: field + " " + what, Limit: uint64(limit)}
+}
+
+// fill sets the choice in what the core is asked.
+func (q *choice) fill(m *wire.Schedule) {
+	m.Selector, m.Prefer = []byte(q.Selector), []byte(q.Prefer)
+	m.NotWorkers = wire.AppendWorkers(nil, q.NotWorkers)
+	m.Exclusive, m.Policy, m.SpreadBy = q.Exclusive, []byte(q.Policy), []byte(q.SpreadBy)
+}
+
+// appendDevices appends the devices of a mask as a key of an object, unless it
+// is empty.
+func appendDevices(b []byte, mask uint64) []byte {
+	if mask == 0 {
+		return b
+	}
+	b = append(b, `,"devices":[`...)
+	for i, n := range resource.Bits(mask) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	return append(b, ']')
+}
