@@ -72,12 +72,15 @@ func (x *Index) checkProfiles() error {
 			continue
 		}
 		count++
-		if p.number != uint32(i) || x.bySet[p.set] != p || x.layout.profiles[p.slot] != p {
+		if p.number != uint32(i) || x.bySet[p.id] != p || x.layout.profiles[p.slot] != p {
 			return fmt.Errorf("profile %d is not where it is looked for", i)
 		}
 		if p.members == 0 || p.members != members[i] || len(p.heap) != eligible[i] {
 			return fmt.Errorf("profile %d counts %d workers of %d, and in its heap %d of %d",
 				i, p.members, members[i], len(p.heap), eligible[i])
+		}
+		if err := p.checkRooms(); err != nil {
+			return err
 		}
 		for c := 1; c < len(p.heap); c++ {
 			if p.heap[c].key < p.heap[(c-1)/2].key {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -64,10 +65,10 @@ func (l *layout) checkOrder() error {
 			bound, first = low, false
 			for _, p := range l.profiles[b*blockSlots : (b+1)*blockSlots] {
 				if p != nil {
-					if p.set < low {
+					if p.id < low {
 						return fmt.Errorf("block %d holds a set below its low", b)
 					}
-					highest = max(highest, p.set)
+					highest = max(highest, p.id)
 				}
 			}
 		}
@@ -126,7 +127,8 @@ func (x *Index) checkMatches() error {
 		var slots []uint32
 		for slot, set := range sets {
 			lacks := func(name string) bool { return !set[name] }
-			if set != nil && !slices.ContainsFunc(r.tags, lacks) {
+			if set != nil && !slices.ContainsFunc(r.tags, lacks) && x.layout.profiles[slot].dims&r.dims == r.dims &&
+				(r.where == nil || r.where.Match(slices.Collect(maps.Keys(set)))) {
 				slots = append(slots, uint32(slot))
 			}
 		}
@@ -138,8 +140,10 @@ func (x *Index) checkMatches() error {
 		if want.listFew(); !slices.Equal(r.few, want.few) {
 			return fmt.Errorf("requirement %q lists few slots %v, not %v", r.tags, r.few, want.few)
 		}
-		if r.winner != noSlot && !slices.Contains(slots, r.winner) {
-			return fmt.Errorf("requirement %q: the winner in slot %d does not match", r.tags, r.winner)
+		for _, slot := range [...]uint32{r.winner, r.found} {
+			if slot != noSlot && !slices.Contains(slots, slot) {
+				return fmt.Errorf("requirement %q: the winner in slot %d does not match", r.tags, slot)
+			}
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func TestCheckFindsEachKindOfDamage(t *testing.T) {
 		{"entry without a worker", func(x *Index, p *profile, r *Requirement) { p.heap = append(p.heap, p.heap[3]) }, "in its heap"},
 		{"two entries of one worker", func(x *Index, p *profile, r *Requirement) { p.heap[3] = p.heap[4] }, "does not stand"},
 		{"miscounted workers", func(x *Index, p *profile, r *Requirement) { p.members++ }, "counts"},
-		{"profile without its set", func(x *Index, p *profile, r *Requirement) { delete(x.bySet, p.set) }, "looked for"},
+		{"profile without its set", func(x *Index, p *profile, r *Requirement) { delete(x.bySet, p.id) }, "looked for"},
 		{"profile count", func(x *Index, p *profile, r *Requirement) { x.profileCount++ }, "counted as"},
 		{"tag without a worker", func(x *Index, p *profile, r *Requirement) {
 			x.tags.tags[p.set.at(0)].workers.Remove(uint32(p.heap[0].worker))

@@ -33,6 +33,7 @@ type Index struct {
 	bySet    map[tagset]*profile
 	tags     tagTable
 	known    *roaring.Bitmap // all workers
+	alive    *roaring.Bitmap // the numbers of all profiles
 	layout   layout
 	cache    cache
 
@@ -45,6 +46,7 @@ type Index struct {
 	numbers  []uint32
 	setBytes []byte
 	slots    []uint32
+	finder   finder
 }
 
 // A record is what the index knows of a worker: 16 bytes. The place in a forgotten one is not absent,
@@ -66,8 +68,9 @@ func New(c Config) *Index {
 	}
 	return &Index{
 		bySet:      make(map[tagset]*profile),
-		tags:       tagTable{byName: make(map[string]uint32)},
+		tags:       tagTable{byName: make(map[string]uint32), byKey: make(map[string][]uint32)},
 		known:      roaring.New(),
+		alive:      roaring.New(),
 		maxTags:    c.MaxTags,
 		stampLimit: lastStamp,
 		cache: cache{
@@ -80,10 +83,11 @@ func New(c Config) *Index {
 }
 
 // Put adds a worker, ineligible and with load Full, or changes the tags of a known one, which keeps
-// its load, its give stamp and whether it is eligible. Duplicate tags count once. The error is a
-// *TagLimitError when there would be more than MaxTags distinct tags; then nothing changes. Put
-// panics if w is not below MaxWorkers.
-func (x *Index) Put(w Worker, tags []string) error {
+// its load, its give stamp and whether it is eligible. Duplicate tags count once. dims is the mask of
+// the dimensions in which the worker has room, none if it is left out; a change of tags or dimensions
+// makes the room 0 in each. The error is a *TagLimitError when there would be more than MaxTags
+// distinct tags; then nothing changes. Put panics if w is not below MaxWorkers.
+func (x *Index) Put(w Worker, tags []string, dims ...uint64) error {
 	if w >= MaxWorkers {
 		panic(fmt.Sprintf("index: worker %d is not below %d", w, MaxWorkers))
 	}
@@ -94,10 +98,15 @@ func (x *Index) Put(w Worker, tags []string) error {
 		}
 		x.number(tags)
 	}
+	size, mask := len(x.setBytes), uint64(0)
+	for _, d := range dims {
+		mask |= d
+	}
+	x.setBytes = appendDims(x.setBytes, mask)
 	p := x.bySet[tagset(x.setBytes)]
 	switch {
 	case p == nil:
-		p = x.newProfile(tagset(x.setBytes))
+		p = x.newProfile(tagset(x.setBytes), size, mask)
 	case p == old:
 		return nil
 	}
@@ -121,40 +130,60 @@ func (x *Index) Remove(w Worker) {
 }
 
 // SetLoad changes the load of a worker and keeps its give stamp. A load above Full counts as Full.
-// It panics if the worker is unknown.
-func (x *Index) SetLoad(w Worker, load uint32) {
+// room is what is free in each of its dimensions, in the order of their numbers; what is left out is
+// 0. It panics if the worker is unknown.
+func (x *Index) SetLoad(w Worker, load uint32, room ...int64) {
 	m := &x.workers[w]
 	load = min(load, Full)
-	if m.load == load && m.profile != 0 {
+	if m.load == load && m.profile != 0 && len(room) == 0 {
 		return
 	}
 	m.load = load
-	x.rekey(w, m)
+	x.rekey(w, m, room)
 }
 
-// Give changes the load of a worker and makes it the most recently given of all. It panics if the
-// worker is unknown.
-func (x *Index) Give(w Worker, load uint32) {
+// Give changes the load and room of a worker, as SetLoad does, and makes it the most recently given
+// of all. It panics if the worker is unknown.
+func (x *Index) Give(w Worker, load uint32, room ...int64) {
 	if x.stamp == x.stampLimit {
 		x.renumber()
 	}
 	x.stamp++
 	m := &x.workers[w]
 	m.load, m.stamp = min(load, Full), x.stamp
-	x.rekey(w, m)
+	x.rekey(w, m, room)
 }
 
-// SetEligible says whether Least may choose the worker. It panics if the worker is unknown.
-func (x *Index) SetEligible(w Worker, ok bool) {
+// Stamp returns the give stamp of a known worker, for Ungive.
+func (x *Index) Stamp(w Worker) uint32 { return x.workers[w].stamp }
+
+// Reserve makes sure that the stamps read from now on stay good for the next n calls of Give.
+func (x *Index) Reserve(n uint32) {
+	if x.stampLimit-x.stamp < n {
+		x.renumber()
+	}
+}
+
+// Ungive undoes a Give: it changes the load and room of a worker and puts it back to the stamp that
+// it had before. It panics if the worker is unknown.
+func (x *Index) Ungive(w Worker, load, stamp uint32, room ...int64) {
+	m := &x.workers[w]
+	m.load, m.stamp = min(load, Full), stamp
+	x.rekey(w, m, room)
+}
+
+// SetEligible says whether the worker may be chosen. room is as in SetLoad; the index forgets it
+// while the worker is ineligible. It panics if the worker is unknown.
+func (x *Index) SetEligible(w Worker, ok bool, room ...int64) {
 	m := &x.workers[w]
 	p := x.profiles[m.profile-1]
 	switch {
 	case ok == (m.place != absent):
 		return
 	case ok:
-		p.heap.add(entry{makeKey(m.load, m.stamp, w), w}, x.workers)
+		p.add(entry{makeKey(m.load, m.stamp, w), w}, x.workers, room)
 	default:
-		p.heap.remove(int(m.place), x.workers)
+		p.remove(int(m.place), x.workers)
 	}
 	x.layout.setTop(p.slot, p.heap.top())
 }
@@ -188,13 +217,13 @@ func (x *Index) profileOf(w Worker) *profile {
 
 // rekey brings the key of an eligible worker up to date with its record, and the minima above the
 // heap if the worker was or becomes the first of it.
-func (x *Index) rekey(w Worker, m *record) {
+func (x *Index) rekey(w Worker, m *record, room []int64) {
 	place := m.place
 	if place == absent {
 		return
 	}
 	p := x.profiles[m.profile-1]
-	p.heap.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, x.workers)
+	p.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, x.workers, room)
 	if place == 0 || m.place == 0 {
 		x.layout.setTop(p.slot, p.heap.top())
 	}
@@ -214,7 +243,7 @@ func (x *Index) renumber() {
 	for i, w := range stamped {
 		m := &x.workers[w]
 		m.stamp = uint32(i) + 1
-		x.rekey(w, m)
+		x.rekey(w, m, x.Room(w))
 	}
 	x.stamp = uint32(len(stamped))
 }

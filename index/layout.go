@@ -13,10 +13,13 @@ const (
 	allUsed     = 1<<blockSlots - 1
 )
 
-// A profile is a distinct set of tags and the workers that have it.
+// A profile is a distinct set of tags and dimensions, and the workers that have it.
 type profile struct {
 	heap    heap
+	rooms   rooms
+	id      tagset // the set with the dimensions behind it; what orders the layout
 	set     tagset
+	dims    uint64
 	members int    // workers, eligible or not
 	number  uint32 // in the bitmaps of the tags and in Index.profiles
 	slot    uint32 // in the layout
@@ -54,15 +57,15 @@ type group struct {
 // insert finds a slot for a new profile.
 func (l *layout) insert(p *profile) {
 	if len(l.order) == 0 {
-		l.newBlock(l.newGroup(0), 0, p.set)
+		l.newBlock(l.newGroup(0), 0, p.id)
 	}
 	for {
-		i, j := l.find(p.set)
+		i, j := l.find(p.id)
 		g := l.order[i]
 		b := l.blockAt(g, j)
 		switch {
 		case l.blocks[b].used != allUsed:
-			l.blocks[b].low = min(l.blocks[b].low, p.set)
+			l.blocks[b].low = min(l.blocks[b].low, p.id)
 			l.place(p, b)
 			return
 		case len(l.groups[g].order) < groupBlocks:
@@ -153,13 +156,13 @@ func (l *layout) splitBlock(g uint32, j int) {
 	b := l.blockAt(g, j)
 	all := slices.Clone(l.profiles[b*blockSlots : (b+1)*blockSlots])
 	slices.SortFunc(all, func(p, q *profile) int {
-		if p.set < q.set {
+		if p.id < q.id {
 			return -1
 		}
 		return 1
 	})
 	upper := all[blockSlots/2:]
-	l.move(upper, l.newBlock(g, j+1, upper[0].set))
+	l.move(upper, l.newBlock(g, j+1, upper[0].id))
 }
 
 // splitGroup moves the upper half of the blocks of the i-th group into a new one behind it.

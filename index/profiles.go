@@ -62,8 +62,10 @@ func (x *Index) freedBy(old *profile, tags []string) int {
 }
 
 // newProfile makes a profile without workers. One of them must join before anything else happens.
-func (x *Index) newProfile(set tagset) *profile {
-	p := &profile{set: set, number: uint32(len(x.profiles))}
+// id begins with the set, size bytes of it.
+func (x *Index) newProfile(id tagset, size int, dims uint64) *profile {
+	p := &profile{id: id, set: id[:size], dims: dims, number: uint32(len(x.profiles))}
+	p.rooms.stride = strideOf(dims)
 	if last := len(x.freeNums) - 1; last >= 0 {
 		p.number, x.freeNums = x.freeNums[last], x.freeNums[:last]
 		x.profiles[p.number] = p
@@ -71,8 +73,9 @@ func (x *Index) newProfile(set tagset) *profile {
 		x.profiles = append(x.profiles, p)
 	}
 	x.profileCount++
-	x.bySet[set] = p
-	set.eachNotIn("", func(n uint32) { x.tags.tags[n].profiles.Add(p.number) })
+	x.bySet[id] = p
+	x.alive.Add(p.number)
+	p.set.eachNotIn("", func(n uint32) { x.tags.tags[n].profiles.Add(p.number) })
 	x.layout.insert(p)
 	return p
 }
@@ -80,7 +83,8 @@ func (x *Index) newProfile(set tagset) *profile {
 // dropProfile frees a profile without workers, and the tags that no other has.
 func (x *Index) dropProfile(p *profile) {
 	x.layout.remove(p)
-	delete(x.bySet, p.set)
+	delete(x.bySet, p.id)
+	x.alive.Remove(p.number)
 	x.profiles[p.number] = nil
 	x.freeNums = append(x.freeNums, p.number)
 	x.profileCount--

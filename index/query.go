@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/dtask/dtask-scheduler/selector"
 )
 
 // Lookup returns the requirement cached under a caller's key, nil if there is none. It does not
@@ -21,14 +23,23 @@ func (x *Index) Lookup(key []byte) *Requirement {
 // requirement, whatever the key, the order and the duplicates. It may end the validity of
 // requirements returned before. A requirement whose key is longer than MaxKey is not cached.
 func (x *Index) Intern(key []byte, tags []string) *Requirement {
-	names := x.canonical(tags)
-	if len(key) > MaxKey {
-		return newRequirement(names)
+	return x.InternSpec(key, Spec{Tags: tags})
+}
+
+// InternSpec is Intern for requirements that ask for more than tags. Equal specs share one
+// requirement, and a spec with tags alone shares it with Intern.
+func (x *Index) InternSpec(key []byte, s Spec) *Requirement {
+	s.Tags = x.canonical(s.Tags)
+	if s.Where != nil && s.Where.Op == selector.True {
+		s.Where = nil
 	}
-	x.setBytes = appendCanonical(x.setBytes[:0], names)
+	x.setBytes = appendCanonical(x.setBytes[:0], s)
+	if len(key) > MaxKey {
+		return newRequirement(s, x.setBytes)
+	}
 	r := x.cache.byTags[string(x.setBytes)]
 	if r == nil {
-		r = newRequirement(names)
+		r = newRequirement(s, x.setBytes)
 		x.cache.add(r)
 	}
 	x.cache.touch(r)
@@ -68,19 +79,37 @@ func (x *Index) AnyMatch(r *Requirement) bool {
 	return len(r.groups) > 0
 }
 
-// Matching returns all known workers, eligible or not, that have all the tags. The bitmap is the
-// caller's.
+// Matching returns all known workers, eligible or not, that have what the requirement asks. The
+// bitmap is the caller's.
 func (x *Index) Matching(r *Requirement) *roaring.Bitmap {
-	if len(r.tags) == 0 {
-		return x.known.Clone()
+	all := x.known
+	if len(r.tags) > 0 {
+		bitmaps := make([]*roaring.Bitmap, len(r.tags))
+		for i, name := range r.tags {
+			if bitmaps[i] = x.TagWorkers(name); bitmaps[i] == nil {
+				return roaring.New()
+			}
+		}
+		all = intersect(bitmaps)
 	}
-	bitmaps := make([]*roaring.Bitmap, len(r.tags))
-	for i, name := range r.tags {
-		if bitmaps[i] = x.TagWorkers(name); bitmaps[i] == nil {
-			return roaring.New()
+	if r.where != nil {
+		x.refresh(r)
+		matching := r.leaves.eval(r.where, all, func(n uint32) *roaring.Bitmap { return x.tags.tags[n].workers })
+		matching.And(all)
+		all = matching
+	} else if len(r.tags) == 0 {
+		all = all.Clone()
+	}
+	if r.dims == 0 {
+		return all
+	}
+	offering := roaring.New()
+	for it := all.Iterator(); it.HasNext(); {
+		if w := it.Next(); x.profileOf(Worker(w)).dims&r.dims == r.dims {
+			offering.Add(w)
 		}
 	}
-	return intersect(bitmaps)
+	return offering
 }
 
 // TagWorkers returns the known workers that have a tag, nil if none has. The caller must not change

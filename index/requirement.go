@@ -6,6 +6,10 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/dtask/dtask-scheduler/selector"
 )
 
 // fewSlots is the number of matching profiles up to which Least looks at all of them instead of
@@ -15,8 +19,14 @@ const fewSlots = 128
 // noSlot stands for no slot of the layout.
 const noSlot = math.MaxUint32
 
-// A Requirement is a set of tags that was asked for, with the profiles that have all of them. It
-// belongs to the Index that made it and is valid until the next Intern there.
+// Spec is what a requirement asks of a worker.
+type Spec struct {
+	Tags  []string       // all of them, as exact strings
+	Where *selector.Expr // an expression over the tags; nil for none
+	Dims  uint64         // the mask of dimensions that it must have
+}
+
+// A Requirement is a Spec that was asked for, with the profiles that have what it asks. It belongs to the Index that made it and is valid until the next Intern there.
 type Requirement struct {
 	// What Least reads, one cache line.
 	seen   uint64   // changes of the layout that matches includes
@@ -31,6 +41,11 @@ type Requirement struct {
 	tags      []string // sorted, distinct
 	canonical string   // the same as one string, the key in the cache
 	hash      uint64
+
+	where  *selector.Expr // nil for none
+	leaves leaves         // of where
+	dims   uint64
+	found  uint32 // the slot in which Find was successful last, noSlot when the matches changed since
 
 	set        tagset // the tags by number, when all of them are alive
 	feasible   bool   // all tags are alive
@@ -55,22 +70,30 @@ func (r *Requirement) Tags() []string { return r.tags }
 // machine.
 func (r *Requirement) Hash() uint64 { return r.hash }
 
-// newRequirement returns the requirement for tags that are sorted and distinct.
-func newRequirement(tags []string) *Requirement {
-	r := &Requirement{tags: make([]string, len(tags))}
-	for i, name := range tags {
+// newRequirement returns the requirement for a spec, whose tags are sorted and distinct and whose
+// canonical form is given.
+func newRequirement(s Spec, canonical []byte) *Requirement {
+	r := &Requirement{tags: make([]string, len(s.Tags)), where: s.Where, dims: s.Dims, canonical: string(canonical)}
+	for i, name := range s.Tags {
 		r.tags[i] = strings.Clone(name)
 	}
-	r.canonical = string(appendCanonical(nil, tags))
 	r.hash = hash64(r.canonical)
 	return r
 }
 
-// appendCanonical appends each tag with its length before it, so that no two lists look alike.
-func appendCanonical(dst []byte, tags []string) []byte {
-	for _, name := range tags {
+// appendCanonical appends each tag with its length before it, so that no two lists look alike, and
+// behind them the dimensions and the expression if there are any. No length begins with the two
+// bytes that stand between.
+func appendCanonical(dst []byte, s Spec) []byte {
+	for _, name := range s.Tags {
 		dst = binary.AppendUvarint(dst, uint64(len(name)))
 		dst = append(dst, name...)
+	}
+	if s.Dims != 0 || s.Where != nil {
+		dst = binary.BigEndian.AppendUint64(append(dst, 0x80, 0), s.Dims)
+		if s.Where != nil {
+			dst = append(dst, s.Where.String()...)
+		}
 	}
 	return dst
 }
@@ -88,7 +111,8 @@ func hash64(s string) uint64 {
 
 // matchesProfile reports whether a profile, nil for none, has all the tags.
 func (r *Requirement) matchesProfile(p *profile) bool {
-	return p != nil && r.feasible && p.set.contains(r.set)
+	return p != nil && r.feasible && p.dims&r.dims == r.dims && p.set.contains(r.set) &&
+		(r.where == nil || r.leaves.holds(r.where, p.set))
 }
 
 // mark notes whether the profile in a slot matches.
@@ -144,7 +168,7 @@ func (x *Index) bring(r *Requirement) {
 
 // listFew notes the slots of the matches if they are few.
 func (r *Requirement) listFew() {
-	r.winner, r.few = noSlot, r.few[:0]
+	r.winner, r.found, r.few = noSlot, noSlot, r.few[:0]
 	if r.count > fewSlots {
 		return
 	}
@@ -176,6 +200,10 @@ func (x *Index) resolve(r *Requirement) {
 	if string(r.set) != string(x.setBytes) {
 		r.set = tagset(x.setBytes)
 	}
+	if r.where != nil {
+		r.leaves = leaves{}
+		x.resolveWhere(r.where, r.leaves)
+	}
 }
 
 // build finds the matches by intersecting the bitmaps of profiles.
@@ -185,21 +213,37 @@ func (x *Index) build(r *Requirement) {
 		return
 	}
 	slots := x.slots[:0]
-	if r.set == "" {
+	if r.set == "" && r.where == nil {
 		for slot, p := range x.layout.profiles {
-			if p != nil {
+			if p != nil && p.dims&r.dims == r.dims {
 				slots = append(slots, uint32(slot))
 			}
 		}
 	} else {
-		it := x.profilesWith(r.set).Iterator()
-		for it.HasNext() {
-			slots = append(slots, x.profiles[it.Next()].slot)
+		for it := x.candidates(r).Iterator(); it.HasNext(); {
+			if p := x.profiles[it.Next()]; p.dims&r.dims == r.dims {
+				slots = append(slots, p.slot)
+			}
 		}
 		slices.Sort(slots)
 	}
 	x.slots = slots
 	r.fill(slots)
+}
+
+// candidates returns the profiles that have the tags, and for which the expression holds, of a
+// requirement that has one of the two.
+func (x *Index) candidates(r *Requirement) *roaring.Bitmap {
+	all := x.alive
+	if r.set != "" {
+		all = x.profilesWith(r.set)
+	}
+	if r.where == nil {
+		return all
+	}
+	result := r.leaves.eval(r.where, all, func(n uint32) *roaring.Bitmap { return x.tags.tags[n].profiles })
+	result.And(all)
+	return result
 }
 
 // drop forgets the matches.

@@ -37,7 +37,8 @@ type tag struct {
 // A tagTable numbers the living tags. Numbers are reused.
 type tagTable struct {
 	byName  map[string]uint32
-	tags    []tag // by number
+	byKey   map[string][]uint32 // tags with a value, by what stands before the first =
+	tags    []tag               // by number
 	free    []uint32
 	changes uint64 // counts births and deaths, so that a requirement knows when to resolve its tags again
 
@@ -62,6 +63,9 @@ func (t *tagTable) create(name string) uint32 {
 	name = strings.Clone(name)
 	t.tags[n] = tag{name: name, workers: roaring.New(), profiles: roaring.New()}
 	t.byName[name] = n
+	if key, _, ok := strings.Cut(name, "="); ok {
+		t.byKey[key] = append(t.byKey[key], n)
+	}
 	t.changes++
 	return n
 }
@@ -71,10 +75,27 @@ func (t *tagTable) dropIfUnused(n uint32) {
 	if !t.tags[n].profiles.IsEmpty() {
 		return
 	}
-	delete(t.byName, t.tags[n].name)
+	name := t.tags[n].name
+	delete(t.byName, name)
+	if key, _, ok := strings.Cut(name, "="); ok {
+		t.dropKey(key, n)
+	}
 	t.tags[n] = tag{}
 	t.free = append(t.free, n)
 	t.changes++
+}
+
+// dropKey takes a tag out of those of its key.
+func (t *tagTable) dropKey(key string, n uint32) {
+	numbers := t.byKey[key]
+	i := slices.Index(numbers, n)
+	last := len(numbers) - 1
+	numbers[i] = numbers[last]
+	if last == 0 {
+		delete(t.byKey, key)
+		return
+	}
+	t.byKey[key] = shorten(numbers, last)
 }
 
 // inOrder returns the names of the living tags in order. The list is kept until a tag comes or goes.

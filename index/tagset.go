@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -23,6 +24,15 @@ func appendSet(dst []byte, numbers []uint32) []byte {
 		}
 	}
 	return dst
+}
+
+// appendDims appends a mask of dimensions to a set, so that it differs from every set and from the
+// same with other dimensions. No tag has the number that it begins with.
+func appendDims(dst []byte, dims uint64) []byte {
+	if dims == 0 {
+		return dst
+	}
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(dst, math.MaxUint32), dims)
 }
 
 // len returns how many tags the set has.

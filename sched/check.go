@@ -11,7 +11,7 @@ import (
 // first violation. It visits everything. The numbers are those of the list of
 // invariants in docs/architecture.md.
 func (s *State) Check() error {
-	for _, test := range []func() error{s.checkWorkers, s.checkLeases, s.checkKeys, s.checkTotals, s.index.Check} {
+	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.index.Check} {
 		if err := test(); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (s *State) checkTotals() error {
 			}
 			if w.presence == online {
 				c.slots += int64(w.slots)
-				c.used += int64(w.taken) + int64(w.external)
+				c.used += int64(w.takenSlots()) + int64(w.external)
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func (s *State) Report(now Time, r *Report, out *Outbox) error {
 		s.heard(n, now)
 		return nil
 	}
-	if err := s.dress(n, r.Address, r.Tags, string(wire.AppendResources(nil, nil))); err != nil {
+	if err := s.dress(n, r.Address, r.Tags, "", nil); err != nil {
 		if !known {
 			s.forget(n)
 		}

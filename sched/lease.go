@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 
@@ -23,7 +24,7 @@ const (
 // lease is one placement. See wire.State for its life.
 type lease struct {
 	id         wire.LeaseID // of a free slot: its last id, ended
-	body       []byte       // task, owner, group, key, resources, one behind the other
+	body       []byte       // task, owner, group, key, devices, one behind the other
 	content    uint64       // hash of what the request asked for, to tell a repeat from a conflict
 	granted    Time         // or adopted
 	worker     int32
@@ -32,6 +33,7 @@ type lease struct {
 	ttl        uint32
 	priority   int32
 	keyHash    uint32
+	demand     uint32
 	taskLen    uint8
 	ownerLen   uint8
 	groupLen   uint8
@@ -46,6 +48,9 @@ const (
 	leaseOrphan  = 1 << 1 // of this instance, ended here before its worker proved that it runs: its end is not counted again
 	leaseListed  = 1 << 2 // named by the registration that is being applied
 	leaseAdopted = 1 << 3 // granted elsewhere or before: its id does not name its slot
+
+	leaseExclusive = 1 << 4 // takes the whole worker
+	leaseDevices   = 1 << 5 // takes devices: their mask stands at the end of body
 )
 
 func (l *lease) live() bool { return l.state != wire.StateNone && l.state != wire.StateEnded }
@@ -64,14 +69,27 @@ func (l *lease) key() []byte {
 	return l.body[int(l.taskLen)+int(l.ownerLen)+int(l.groupLen):][:l.keyLen]
 }
 
-// write stores the texts of a lease in its own memory, which is used again.
-func (l *lease) write(task, owner, group, key, resources []byte) {
+// devices returns the devices that the lease takes, as in wire.Placed.
+func (l *lease) devices() uint64 {
+	if l.flags&leaseDevices == 0 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(l.body[len(l.body)-8:])
+}
+
+// write stores the texts and devices of a lease in its own memory, which is
+// used again. Its flags must be set before.
+func (l *lease) write(task, owner, group, key []byte, devices uint64) {
 	task, owner, group = clip(task), clip(owner), clip(group)
 	b := append(l.body[:0], task...)
 	b = append(b, owner...)
 	b = append(b, group...)
 	b = append(b, key...)
-	l.body = append(b, resources...)
+	if devices != 0 {
+		l.flags |= leaseDevices
+		b = binary.LittleEndian.AppendUint64(b, devices)
+	}
+	l.body = b
 	l.taskLen, l.ownerLen, l.groupLen, l.keyLen = uint8(len(task)), uint8(len(owner)), uint8(len(group)), uint8(len(key))
 }
 
@@ -225,6 +243,17 @@ func (t *leaseTable) take() int32 {
 	t.slots.grow(t.slots.n + 1)
 	t.slots.at(slot).id = wire.LeaseID{Counter: uint64(slot)}
 	return slot
+}
+
+// putBack frees a slot that was taken for nothing: it is the next to be used.
+func (t *leaseTable) putBack(slot int32) {
+	t.give(slot)
+	last := (t.head + t.nfree - 1) % len(t.free)
+	t.head = (t.head - 1 + len(t.free)) % len(t.free)
+	// A full ring wraps around: its last place is the one before its head.
+	if last != t.head {
+		t.free[t.head] = slot
+	}
 }
 
 // give frees a slot; its lease stays readable until the slot is used again.

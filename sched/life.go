@@ -9,13 +9,18 @@ import (
 // the room on its worker, happens here.
 
 // grant makes a lease on a worker that has room, and takes the room.
-func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, content uint64) int32 {
+func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand uint32, devices, content uint64) int32 {
 	slot := s.leases.take()
 	l := s.leases.slots.at(slot)
 	l.id = s.leases.next(slot, s.Grantor())
-	l.write(m.Task, m.Owner, m.Group, m.Key, m.Resources)
-	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
 	l.reason, l.flags = wire.ReasonNone, 0
+	if m.Exclusive {
+		l.flags = leaseExclusive
+	}
+	l.write(m.Task, m.Owner, m.Group, m.Key, devices)
+	l.demand = demand
+	s.demands.hold(demand)
+	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
 	s.clients.holdAgain(client)
 
 	w := s.workers.at(n)
@@ -29,7 +34,7 @@ func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, content
 	}
 	s.expiry.set(slot, now+Time(l.ttl))
 	s.attach(slot)
-	s.index.Give(index.Worker(n), w.load())
+	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
 	s.count.granted++
 	return slot
 }
@@ -46,7 +51,7 @@ func (s *State) attach(slot int32) {
 	}
 	w.tail = slot + 1
 	s.tally(w, -1)
-	w.taken++
+	s.occupy(w, l, 1)
 	s.tally(w, 1)
 	s.count.states[l.state]++
 }
@@ -66,10 +71,9 @@ func (s *State) detach(slot int32) {
 		w.tail = l.prev
 	}
 	s.tally(w, -1)
-	w.taken--
+	s.occupy(w, l, -1)
 	s.tally(w, 1)
 	s.count.states[l.state]--
-	s.index.SetLoad(index.Worker(l.worker), w.load())
 }
 
 // setState moves a live lease on.
@@ -116,6 +120,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	s.expiry.remove(slot)
 	s.dropKey(slot)
 	s.detach(slot)
+	s.tell(l.worker)
 	if l.state == wire.StateBegun {
 		s.workers.at(l.worker).digest ^= l.id.Digest()
 	}
@@ -128,8 +133,25 @@ func (s *State) end(slot int32, reason wire.Reason) {
 		s.leases.leave(slot)
 		reason = wire.ReasonNone // how that one ended is forgotten
 	}
-	l.state, l.reason, l.flags = wire.StateEnded, reason, 0
+	s.demands.drop(l.demand)
+	l.state, l.reason, l.flags, l.demand = wire.StateEnded, reason, 0, noDemand
 	s.leases.give(slot)
+}
+
+// undo takes a grant back that nobody was told of, as if it had never been
+// made: stamp is the worker's give stamp from before it.
+func (s *State) undo(slot int32, stamp uint32) {
+	l := s.leases.slots.at(slot)
+	w := s.workers.at(l.worker)
+	s.expiry.remove(slot)
+	s.dropKey(slot)
+	s.detach(slot)
+	s.index.Ungive(index.Worker(l.worker), w.load(), stamp, s.room(w)...)
+	s.clients.drop(l.client)
+	s.demands.drop(l.demand)
+	l.state, l.reason, l.flags, l.demand = wire.StateEnded, wire.ReasonReleased, 0, noDemand
+	s.leases.putBack(slot)
+	s.count.granted--
 }
 
 // adopt believes a worker's report that the task of a lease runs. A lease that
@@ -143,14 +165,19 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	slot := s.leases.take()
 	s.leases.enter(slot, r.Lease, rival)
 	l := s.leases.slots.at(slot)
-	l.write(r.Task, r.Owner, r.Group, nil, r.Resources)
-	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
 	l.reason, l.flags = wire.ReasonNone, leaseAdopted
+	if r.Exclusive {
+		l.flags |= leaseExclusive
+	}
+	l.write(r.Task, r.Owner, r.Group, nil, r.Devices)
+	l.demand = s.demands.find(r.Resources)
+	s.demands.hold(l.demand)
+	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
 	s.workers.at(n).digest ^= l.id.Digest()
 	s.attach(slot)
-	s.index.SetLoad(index.Worker(n), s.workers.at(n).load())
+	s.tell(n)
 	s.count.adopted++
 	if rival || r.Lease.Instance == s.cfg.Instance {
 		// It ended here already, or lives elsewhere. It takes room until its

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -56,13 +57,14 @@ func hasAll(have, want []string) bool {
 func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	info := wire.WorkerInfo{
 		ID: w.id, Address: w.address(), Tags: w.kit.tags, State: w.presence.String(),
-		Slots: w.slots, Taken: w.taken, External: w.external, Incarnation: w.incarnation,
+		Slots: w.slots, Taken: w.takenSlots(), External: w.external, Incarnation: w.incarnation,
 		SeenMS: age(now, w.seen), Resources: map[string]int64{}, Flags: []string{},
 	}
 	wire.EachResource([]byte(w.kit.resources), func(name []byte, amount int64) bool {
 		info.Resources[string(name)] = amount
 		return true
 	})
+	s.informUsed(w, &info)
 	if w.http != nil {
 		info.Flags = append(info.Flags, "http")
 	} else if !w.promised {
@@ -76,6 +78,31 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
 	return info
+}
+
+// informUsed describes what the leases of a worker take.
+func (s *State) informUsed(w *worker, info *wire.WorkerInfo) {
+	info.Used, info.Devices = map[string]int64{}, []wire.DeviceInfo{}
+	for i, o := range w.kit.plain {
+		n := w.held.amounts[i]
+		if w.exclusive > 0 {
+			n = max(n, o.capacity)
+		}
+		info.Used[s.dims.names[o.dim]] = n
+	}
+	if len(w.kit.devices) > 0 {
+		info.Used[resource.GPU] = 0
+	}
+	for i, d := range w.kit.devices {
+		g := &w.held.devices[i]
+		row := wire.DeviceInfo{Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0}
+		if row.Whole {
+			row.Used = d.Memory
+			info.Used[resource.GPU]++
+		}
+		info.Used[resource.GPUMem] += row.Used
+		info.Devices = append(info.Devices, row)
+	}
 }
 
 // rowBytes is more than a row takes beside its texts.
@@ -103,7 +130,10 @@ func (p *pager) add(size int) { p.rows, p.size = p.rows+1, p.size+size }
 func fit(info *wire.WorkerInfo) int {
 	size := rowBytes + len(info.ID) + len(info.Address)
 	for name := range info.Resources {
-		size += len(name) + 16
+		size += 2 * (len(name) + 16)
+	}
+	for _, d := range info.Devices {
+		size += len(d.Model) + len(d.UUID) + 32
 	}
 	tags := 0
 	for _, t := range info.Tags {
@@ -114,12 +144,6 @@ func fit(info *wire.WorkerInfo) int {
 		info.Flags = append(info.Flags, "tags_omitted")
 	}
 	return size + tags
-}
-
-// overcommitted reports whether a worker holds more than it has room for: it
-// shrank, or runs more outside leases than it has room left.
-func (w *worker) overcommitted() bool {
-	return uint64(w.taken)+uint64(w.external) > uint64(w.slots)
 }
 
 // getWorker answers with one worker and its leases.
@@ -143,7 +167,15 @@ var noSuchWorker = &wire.Error{Code: wire.CodeNotFound, Field: "worker", Message
 
 // informLease describes a live lease.
 func (s *State) informLease(l *lease) wire.LeaseInfo {
+	resources := map[string]int64{}
+	for _, a := range s.demands.at(l.demand).amounts {
+		resources[a.name] = a.amount
+	}
+	if m := s.demands.at(l.demand).memory; m > 0 {
+		resources[resource.GPUMem] = m
+	}
 	return wire.LeaseInfo{
+		Resources: resources, Devices: l.devices(), Exclusive: l.flags&leaseExclusive != 0,
 		Lease: l.id, Task: string(l.task()), Client: s.clients.list[l.client].id,
 		Owner: string(l.owner()), Group: string(l.group()), Priority: l.priority,
 		State: l.state, AgeMS: age(s.now, l.granted), Worker: s.workers.at(l.worker).id,
@@ -209,7 +241,7 @@ func (s *State) stats() *wire.Stats {
 		Begun: uint32(c.states[wire.StateBegun]), Assumed: uint32(c.states[wire.StateAssumed]),
 		Counters: map[string]uint64{
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
-			"unavailable": c.unavailable, "infeasible": c.infeasible,
+			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited,
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},

@@ -3,6 +3,7 @@ package sched
 import (
 	"math"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -30,7 +31,7 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 			return
 		}
 	}
-	if err := s.dress(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources))); err != nil {
+	if err := s.dress(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources)), m.Devices); err != nil {
 		if !known {
 			s.forget(n)
 		}
@@ -78,11 +79,19 @@ func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
 	case s.leases.live+len(m.Leases) > s.cfg.MaxLeases:
 		return &wire.Error{Code: wire.CodeLeaseLimit, Field: "leases", Limit: uint64(s.cfg.MaxLeases),
 			Message: "too many leases are alive"}
+	case hasName(m.Resources, resource.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, resource.GPU):
+		return &wire.Error{Code: wire.CodeBadRequest, Field: "resources",
+			Message: "gpu and gpu_mem are counted by device: a worker lists its devices instead"}
 	case m.Promised.Epoch == math.MaxUint32 && m.Promised.Instance != s.cfg.Instance:
 		return &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: math.MaxUint32 - 1,
 			Message: "no epoch can follow the promised one"}
 	}
 	return nil
+}
+
+func hasName(resources map[string]int64, name string) bool {
+	_, ok := resources[name]
+	return ok
 }
 
 // riseAbove makes this scheduler's epoch larger than any that a worker

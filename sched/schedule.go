@@ -8,64 +8,79 @@ import (
 // maxKey bounds an Idempotency-Key, in bytes.
 const maxKey = 255
 
+// searchRetry is after how many milliseconds a search that was given up is
+// worth a repeat.
+const searchRetry = 1000
+
 // The refusals that need no details. They are shared and never changed.
 var refusals = map[wire.Code]*wire.Error{
 	wire.CodeUnavailable: {Code: wire.CodeUnavailable, Message: "no available worker matching requirements"},
 	wire.CodeInfeasible:  {Code: wire.CodeInfeasible, Message: "no known worker has what the task requires"},
 	wire.CodeConflict:    {Code: wire.CodeConflict, Field: "task", Message: "the task id is in use with other content"},
+	wire.CodeSearchLimit: {Code: wire.CodeSearchLimit, Message: "the search for a worker with room was given up", Limit: index.VisitBudget, RetryAfterMS: searchRetry},
 	wire.CodeLeaseLimit:  {Code: wire.CodeLeaseLimit, Message: "too many leases are alive"},
 	wire.CodeBadRequest:  {Code: wire.CodeBadRequest, Field: "key", Limit: maxKey, Message: "the idempotency key is too long"},
 }
 
 func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) {
 	it := out.next(from, request, wire.KindPlaced)
-	if code := s.place(now, sess, m, &it.Placed); code != wire.CodeOK {
-		it.Kind, it.Other = wire.KindError, refusals[code]
+	if err := s.place(now, sess, m, nil, &it.Placed); err != nil {
+		it.Kind, it.Other = wire.KindError, err
 	}
-}
-
-func (s *State) batch(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
-	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
-	for i := range m.Tasks {
-		r := &all.Results[i]
-		r.Code = s.place(now, sess, &m.Tasks[i], &r.Placed)
-	}
-	out.put(from, request, all)
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing
-// and taking are one step.
-func (s *State) place(now Time, sess *session, m *wire.Schedule, p *wire.Placed) wire.Code {
-	client, key := sess.client, m.Task
-	if len(m.Key) > 0 {
-		client, key = httpClient, m.Key
-	}
+// and taking are one step. b is nil for a task that comes alone.
+func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
 	if len(m.Key) > maxKey {
-		return wire.CodeBadRequest
+		return refusals[wire.CodeBadRequest]
 	}
-	req := s.requirement(m.Tags)
-	content := contentOf(req, m)
-	var hash uint32
-	if client != noClient {
-		hash = keyHash(s.clients.list[client].hash, key)
-		if slot, ok := s.findKey(client, hash, key); ok {
-			return s.repeat(now, slot, content, p)
-		}
+	req, err := s.read(m, b)
+	if err != nil {
+		return err
+	}
+	content := s.asking.content
+	slot, held, hash := s.held(sess, m)
+	if held {
+		return refusals[s.repeat(now, slot, content, p)]
 	}
 	if s.leases.live >= s.cfg.MaxLeases {
-		return wire.CodeLeaseLimit
+		return refusals[wire.CodeLeaseLimit]
 	}
-	n, code := s.choose(now, req)
+	n, devices, code := s.choose(now, m, req)
 	if code != wire.CodeOK {
-		return code
+		return refusals[code]
 	}
-	slot := s.grant(now, n, client, m, content)
+	stamp := s.index.Stamp(index.Worker(n))
+	client, _ := clientOf(sess, m)
+	slot = s.grant(now, n, client, m, s.asking.demand, devices, content)
 	if client != noClient {
 		s.leases.slots.at(slot).keyHash = hash
 		s.addKey(slot)
 	}
+	b.add(s, slot, stamp)
 	s.describe(slot, p)
-	return wire.CodeOK
+	return nil
+}
+
+// clientOf returns the scope and the key by which a request is idempotent.
+func clientOf(sess *session, m *wire.Schedule) (int32, []byte) {
+	if len(m.Key) > 0 {
+		return httpClient, m.Key
+	}
+	return sess.client, m.Task
+}
+
+// held returns the slot of the lease that the task of a request holds already,
+// and the hash of its key.
+func (s *State) held(sess *session, m *wire.Schedule) (slot int32, ok bool, hash uint32) {
+	client, key := clientOf(sess, m)
+	if client == noClient {
+		return 0, false, 0
+	}
+	hash = keyHash(s.clients.list[client].hash, key)
+	slot, ok = s.findKey(client, hash, key)
+	return slot, ok, hash
 }
 
 // repeat answers a task that holds a lease already. Its client speaks, so a
@@ -92,84 +107,10 @@ func (s *State) repeat(now Time, slot int32, content uint64, p *wire.Placed) wir
 func (s *State) describe(slot int32, p *wire.Placed) {
 	l := s.leases.slots.at(slot)
 	w := s.workers.at(l.worker)
-	*p = wire.Placed{Lease: l.id, Target: w.target, Incarnation: w.incarnation, TTLMS: l.ttl}
+	*p = wire.Placed{Lease: l.id, Target: w.target, Incarnation: w.incarnation, TTLMS: l.ttl, Devices: l.devices()}
 	if l.state == wire.StateAssumed {
 		p.Flags = wire.PlacedBestEffort
 	}
-}
-
-// choose returns the least loaded worker that has the tags and room. A worker
-// whose silence nobody noticed yet is not given anything.
-func (s *State) choose(now Time, req *index.Requirement) (int32, wire.Code) {
-	for {
-		n, ok := s.index.Least(req)
-		if !ok {
-			break
-		}
-		w := s.workers.at(int32(n))
-		if now < w.seen+s.quiet(w) {
-			return int32(n), wire.CodeOK
-		}
-		s.setPresence(int32(n), suspicious)
-		s.timers.set(int32(n), w.seen+s.goneAfter(w))
-	}
-	if !s.feasible(req) {
-		s.count.infeasible++
-		return 0, wire.CodeInfeasible
-	}
-	s.count.unavailable++
-	return 0, wire.CodeUnavailable
-}
-
-// feasible reports whether a known worker, busy or silent as it may be, has
-// the tags and runs tasks at all.
-func (s *State) feasible(req *index.Requirement) bool {
-	if s.count.slotless == 0 {
-		return s.index.AnyMatch(req)
-	}
-	for it := s.index.Matching(req).Iterator(); it.HasNext(); {
-		if s.workers.at(int32(it.Next())).slots > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// noTags is the raw form of an empty list of tags.
-var noTags = []byte{0x90}
-
-// requirement returns the index's form of a raw list of tags. The same bytes
-// find it again without being decoded.
-func (s *State) requirement(raw []byte) *index.Requirement {
-	if len(raw) == 0 {
-		raw = noTags
-	}
-	if r := s.index.Lookup(raw); r != nil {
-		return r
-	}
-	var tags []string
-	wire.EachTag(raw, func(tag []byte) bool {
-		tags = append(tags, string(tag))
-		return true
-	})
-	return s.index.Intern(raw, tags)
-}
-
-// contentOf hashes what a task asks for, in whatever encoding and order. It is
-// never 0, which stands for content that is not known.
-func contentOf(req *index.Requirement, m *wire.Schedule) uint64 {
-	h := mix(req.Hash()^uint64(uint32(m.Priority)), hashK1)
-	h = hashBytes(h, m.Owner)
-	h = hashBytes(h, m.Group)
-	if len(m.Resources) > 0 {
-		var sum uint64
-		wire.EachResource(m.Resources, func(name []byte, amount int64) bool {
-			sum += hashBytes(uint64(amount), name)
-			return true
-		})
-		h = mix(h^sum, hashK2)
-	}
-	return h | 1
 }
 
 // keep gives a granted lease another TTL.

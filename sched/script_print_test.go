@@ -2,8 +2,11 @@ package sched
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -73,6 +76,9 @@ func (c *script) placed(m *wire.Placed, task string) string {
 			text += " " + flag
 		}
 	}
+	if m.Devices != 0 {
+		text += fmt.Sprintf(" devices=%v", resource.Bits(m.Devices))
+	}
 	return text
 }
 
@@ -120,6 +126,18 @@ func infoText(w *wire.WorkerInfo) string {
 	text := fmt.Sprintf("%s %s %d+%d/%d", w.ID, w.State, w.Taken, w.External, w.Slots)
 	if len(w.Tags) > 0 {
 		text += " tags=" + strings.Join(w.Tags, ",")
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Used)) {
+		total := w.Resources[name]
+		for _, d := range w.Devices {
+			switch name {
+			case resource.GPU:
+				total++
+			case resource.GPUMem:
+				total += d.Memory
+			}
+		}
+		text += fmt.Sprintf(" %s=%d/%d", name, w.Used[name], total)
 	}
 	text = strings.TrimSpace(text + " " + strings.Join(w.Flags, " "))
 	if w.CordonBy != "" {

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,7 @@ func (c *script) clientMessage(verb string, words []string, args map[string]stri
 	case "place":
 		return c.task(words[1], args)
 	case "batch":
-		b := &wire.Batch{}
+		b := &wire.Batch{AllOrNone: args["gang"] != "", Distinct: args["gang"] == "distinct"}
 		for _, id := range words[1:] {
 			b.Tasks = append(b.Tasks, *c.task(id, args))
 		}
@@ -60,8 +61,21 @@ func (c *script) clientMessage(verb string, words []string, args map[string]stri
 func (c *script) task(id string, args map[string]string) *wire.Schedule {
 	m := &wire.Schedule{Task: []byte(id), Tags: wire.AppendTags(nil, list(args["tags"])), Owner: []byte(args["owner"]),
 		Group: []byte(args["group"]), Priority: int32(c.num(args, "priority", 0)), TTLMS: uint32(c.num(args, "ttl", 0))}
-	if args["cpu"] != "" {
-		m.Resources = wire.AppendResources(nil, map[string]int64{"cpu": c.num(args, "cpu", 0)})
+	m.Resources = wire.AppendResources(nil, c.amounts(args["takes"]))
+	m.Selector, m.Prefer = []byte(args["selector"]), []byte(args["prefer"])
+	m.Policy, m.SpreadBy, m.Exclusive = []byte(args["policy"]), []byte(args["by"]), args["exclusive"] != ""
+	m.NotWorkers = wire.AppendWorkers(nil, list(args["not"]))
+	return m
+}
+
+// amounts reads name:amount,name:amount.
+func (c *script) amounts(text string) map[string]int64 {
+	m := map[string]int64{}
+	for _, part := range list(text) {
+		name, n, _ := strings.Cut(part, ":")
+		v, err := strconv.ParseInt(n, 10, 64)
+		require.NoError(c.t, err)
+		m[name] = v
 	}
 	return m
 }
@@ -117,6 +131,12 @@ func (c *script) seq(worker, at string, args map[string]string) uint32 {
 func (c *script) registration(worker, at string, args map[string]string) *wire.Register {
 	m := &wire.Register{Worker: worker, Address: worker + ":9000", Incarnation: c.incs[at], Seq: c.seq(worker, at, args),
 		Tags: list(args["tags"]), Slots: uint32(c.num(args, "slots", 4)), External: uint32(c.num(args, "external", 0))}
+	m.Resources = c.amounts(args["has"])
+	for _, memory := range list(args["devices"]) {
+		v, err := strconv.ParseInt(memory, 10, 64)
+		require.NoError(c.t, err)
+		m.Devices = append(m.Devices, wire.Device{Memory: v})
+	}
 	if p := args["promised"]; p != "" {
 		_, err := fmt.Sscanf(p, "%d/%d", &m.Promised.Epoch, &m.Promised.Instance)
 		require.NoError(c.t, err)
@@ -139,5 +159,6 @@ func (c *script) record(name string, args map[string]string) wire.Record {
 	if task == "" {
 		task = "task-of-" + strings.ReplaceAll(name, "/", ".")
 	}
-	return wire.Record{Lease: id, Task: []byte(task), Client: []byte(args["client"])}
+	return wire.Record{Lease: id, Task: []byte(task), Client: []byte(args["client"]), Exclusive: args["exclusive"] != "",
+		Resources: wire.AppendResources(nil, c.amounts(args["takes"])), Devices: uint64(c.num(args, "mask", 0))}
 }

@@ -11,6 +11,7 @@ package sched
 
 import (
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -31,16 +32,24 @@ type State struct {
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
 	order       order
 	kits        kitTable
+	dims        dimTable
 	index       *index.Index
 	timers      wheel // of workers: their next silence
 
-	leases leaseTable
-	keys   keyTable
-	expiry wheel // of leases that have not begun
+	leases   leaseTable
+	demands  demandTable
+	verdicts map[verdict]bool
+	asking   asking
+	keys     keyTable
+	expiry   wheel // of leases that have not begun
 
 	events  ring[event]
 	history ring[ended]
 	count   counters
+
+	roomBuf   []int64 // scratch, as all below
+	deviceBuf []resource.Device
+	keyBuf    []byte
 }
 
 // counters are totals that Stats reports.
@@ -52,7 +61,7 @@ type counters struct {
 	ends        [wire.ReasonBelieved + 1]uint64
 
 	granted, repeated, adopted, revokes uint64
-	unavailable, infeasible             uint64
+	unavailable, infeasible, limited    uint64
 	heartbeats, stale, superseded       uint64
 	removed                             uint64
 	beats, beatsStale, beatsUnknown     uint64
@@ -73,6 +82,8 @@ func New(cfg Config) (*State, error) {
 		kits:     kitTable{},
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
+	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
+	s.asking.fits = s.fits
 	s.events.size, s.history.size = eventMemory, endedMemory
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
 	return s, nil

@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"slices"
+
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -36,9 +38,11 @@ type worker struct {
 	seq         uint32  // last report of this incarnation
 	beatSeq     uint32  // last datagram of this incarnation
 	slots       uint32
-	external    uint32 // tasks outside any lease; for HTTP the reported number
-	taken       uint32 // slots taken by leases
-	head, tail  int32  // its leases, oldest first; slot + 1
+	external    uint32   // tasks outside any lease; for HTTP the reported number
+	held        *holding // nil: its leases take slots alone, and it offers nothing else
+	taken       uint32   // leases
+	exclusive   int32    // of these, the ones that take the whole worker
+	head, tail  int32    // its leases, oldest first; slot + 1
 	presence    presence
 	known       bool
 	promised    bool  // on the present connection
@@ -46,24 +50,10 @@ type worker struct {
 	differs     uint8 // datagrams in a row whose digest differed
 }
 
-// kit is what a worker offers beside its slots. Workers that offer the same
-// share one.
-type kit struct {
-	key       string
-	tags      []string // as sent
-	resources string   // raw msgpack map, sorted
-	refs      int
-}
-
 // address returns the worker's address.
 func (w *worker) address() string {
 	_, a := wire.ReadTarget(w.target)
 	return a
-}
-
-// load is the worker's load for the index: the dominant share.
-func (w *worker) load() uint32 {
-	return index.Load(uint64(w.taken)+uint64(w.external), uint64(w.slots))
 }
 
 // quiet is the silence after which w is suspicious.
@@ -105,22 +95,57 @@ func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
 	return n, nil
 }
 
-// dress gives a worker its address, tags and resources. Nothing changes on an
-// error.
-func (s *State) dress(n int32, address string, tags []string, resources string) *wire.Error {
+// dress gives a worker its address, tags, resources and devices. Nothing
+// changes on an error.
+func (s *State) dress(n int32, address string, tags []string, resources string, devices []wire.Device) *wire.Error {
 	w := s.workers.at(n)
-	if w.kit == nil || w.kit.resources != resources || !sameStrings(w.kit.tags, tags) {
-		if err := s.index.Put(index.Worker(n), tags); err != nil {
+	if w.kit == nil || w.kit.resources != resources || !slices.Equal(w.kit.tags, tags) || !slices.Equal(w.kit.devices, devices) {
+		k := s.holdKit(tags, resources, devices)
+		if k == nil {
+			return &wire.Error{Code: wire.CodeResourceLimit, Message: "the fleet has too many distinct resource names",
+				Field: "resources", Limit: dimCount - dimFirst}
+		}
+		if err := s.index.Put(index.Worker(n), tags, k.dims); err != nil {
+			s.dropKit(k)
 			return &wire.Error{Code: wire.CodeTagLimit, Message: err.Error(), Field: "tags", Limit: uint64(s.cfg.MaxTags)}
 		}
-		old := w.kit
-		w.kit = s.kits.hold(tags, resources)
-		s.kits.drop(old)
+		s.change(n, k)
 	}
 	if w.target == nil || w.address() != address {
 		w.target = wire.AppendTarget(nil, w.id, address)
 	}
 	return nil
+}
+
+// change gives a worker another kit, which is held for it.
+func (s *State) change(n int32, k *kit) {
+	w := s.workers.at(n)
+	old := w.kit
+	s.tally(w, -1)
+	s.enable(w, -1)
+	w.kit = k
+	s.enable(w, 1)
+	s.recount(w)
+	s.tally(w, 1)
+	s.dropKit(old)
+	s.tell(n)
+}
+
+// enable counts a worker with slots for its kit. When a kit gets its first
+// such worker or loses its last, what is infeasible may change.
+func (s *State) enable(w *worker, by int) {
+	if w.kit == nil || w.slots == 0 {
+		return
+	}
+	if w.kit.able += by; w.kit.able == 0 || w.kit.able == by {
+		clear(s.verdicts)
+	}
+}
+
+// tell brings the index up to date with what a worker's leases take.
+func (s *State) tell(n int32) {
+	w := s.workers.at(n)
+	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
 }
 
 // forget undoes newWorker.
@@ -141,7 +166,8 @@ func (s *State) remove(n int32) {
 		s.end(w.head-1, wire.ReasonLost)
 	}
 	s.index.Remove(index.Worker(n))
-	s.kits.drop(w.kit)
+	s.enable(w, -1)
+	s.dropKit(w.kit)
 	s.forget(n)
 	s.count.removed++
 }
@@ -154,9 +180,14 @@ func (s *State) measure(n int32, slots, external uint32) {
 		return
 	}
 	s.tally(w, -1)
+	if w.slots == 0 || slots == 0 {
+		s.enable(w, -1)
+		w.slots = slots
+		s.enable(w, 1)
+	}
 	w.slots, w.external = slots, external
 	s.tally(w, 1)
-	s.index.SetLoad(index.Worker(n), w.load())
+	s.tell(n)
 }
 
 // tally adds a worker to the totals of the fleet, or with -1 takes it out.
@@ -167,8 +198,16 @@ func (s *State) tally(w *worker, by int) {
 	}
 	if w.presence == online {
 		s.count.slots += int64(by) * int64(w.slots)
-		s.count.used += int64(by) * (int64(w.taken) + int64(w.external))
+		s.count.used += int64(by) * (int64(w.takenSlots()) + int64(w.external))
 	}
+}
+
+// takenSlots is how many slots the leases of a worker take.
+func (w *worker) takenSlots() uint32 {
+	if w.exclusive > 0 {
+		return max(w.taken, w.slots)
+	}
+	return w.taken
 }
 
 // settle tells the index whether a worker may get anything.
@@ -177,7 +216,7 @@ func (s *State) settle(n int32) {
 	ok := w.presence == online && (w.promised || w.http != nil) && w.cordon == nil
 	if ok != w.eligible {
 		w.eligible = ok
-		s.index.SetEligible(index.Worker(n), ok)
+		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)
 	}
 }
 
@@ -235,41 +274,4 @@ func (s *State) silence(n int32, now Time) {
 		}
 	}
 	s.timers.set(n, w.seen+s.patience(w))
-}
-
-func sameStrings(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// kitTable shares kits between workers.
-type kitTable map[string]*kit
-
-// hold returns the kit of these tags and resources and counts a holder.
-func (t kitTable) hold(tags []string, resources string) *kit {
-	key := string(wire.AppendTags(nil, tags)) + resources
-	k := t[key]
-	if k == nil {
-		k = &kit{key: key, tags: append([]string(nil), tags...), resources: resources}
-		t[key] = k
-	}
-	k.refs++
-	return k
-}
-
-// drop counts one holder less; nil is allowed.
-func (t kitTable) drop(k *kit) {
-	if k == nil {
-		return
-	}
-	if k.refs--; k.refs == 0 {
-		delete(t, k.key)
-	}
 }

@@ -1,0 +1,303 @@
+package sched
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/selector"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// asking is the request that is being placed. It is read once and reused, so
+// that a request allocates nothing.
+type asking struct {
+	demand    uint32
+	exclusive bool
+	content   uint64         // hash of what is asked for
+	plain     bool           // tags and a selector alone: the index needs no query
+	not       []int32        // workers that are ruled out
+	taken     map[int32]bool // by the other tasks of a distinct gang, ruled out too
+	query     index.Query
+	fits      func(index.Worker) bool // State.fits
+}
+
+// read checks what a request asks for beside its tags, notes it in s.asking,
+// and returns its requirement.
+func (s *State) read(m *wire.Schedule, b *set) (*index.Requirement, *wire.Error) {
+	a := &s.asking
+	a.demand, a.exclusive, a.taken = s.demands.find(m.Resources), m.Exclusive, nil
+	if b != nil {
+		a.taken = b.workers
+	}
+	a.not = a.not[:0]
+	if len(m.NotWorkers) > 0 {
+		wire.EachWorker(m.NotWorkers, func(id []byte) bool {
+			if n, ok := s.byID[string(id)]; ok {
+				a.not = append(a.not, n)
+			}
+			return true
+		})
+	}
+	a.query = index.Query{Idle: a.exclusive}
+	a.plain = a.demand == noDemand && len(a.not) == 0 && a.taken == nil && !a.exclusive && len(m.Policy) == 0
+	if !a.plain {
+		if err := s.readQuery(m, b); err != nil {
+			return nil, err
+		}
+	}
+	if len(m.SpreadBy) > 0 && a.query.Spread == nil {
+		return nil, badField("spread_by", "goes with the policy spread alone")
+	}
+	req := s.tagged(m.Tags)
+	a.content = s.contentOf(m, req)
+	if len(m.Prefer) > 0 {
+		if _, err := s.requirement(m, true); err != nil {
+			return nil, err
+		}
+	} else if len(m.Selector) == 0 && a.demand == noDemand {
+		return req, nil
+	}
+	return s.requirement(m, false)
+}
+
+// readQuery fills in the query of a request that is not plain.
+func (s *State) readQuery(m *wire.Schedule, b *set) *wire.Error {
+	a := &s.asking
+	if a.demand != noDemand {
+		d := s.demands.at(a.demand)
+		if d.gpus > wire.MaxDevices {
+			return &wire.Error{Code: wire.CodeBadRequest, Field: "resources", Limit: wire.MaxDevices,
+				Message: "the task asks for more GPU devices than a worker can have"}
+		}
+		s.resolve(d)
+		a.query.Needs = d.needs
+	}
+	d := s.demands.at(a.demand)
+	if len(a.not) > 0 || a.taken != nil || a.exclusive || d.gpus > 0 && d.memory > 0 {
+		a.query.Fits = a.fits
+	}
+	choose, ok := policies[string(m.Policy)]
+	if !ok {
+		return badField("policy", "is none of "+policyNames())
+	}
+	return choose(s, m, b, &a.query)
+}
+
+func badField(field, what string) *wire.Error {
+	return &wire.Error{Code: wire.CodeBadRequest, Field: field, Message: field + " " + what}
+}
+
+// fits is what the room that the index knows of cannot say of a worker: whether
+// it is ruled out, and whether whole devices of a certain size are free.
+func (s *State) fits(w index.Worker) bool {
+	a, n := &s.asking, int32(w)
+	if slices.Contains(a.not, n) || a.taken[n] {
+		return false
+	}
+	if a.exclusive && s.workers.at(n).http != nil {
+		return false
+	}
+	d := s.demands.at(a.demand)
+	if d.gpus == 0 || d.memory == 0 {
+		return true // the index's dimensions say all of it
+	}
+	_, ok := s.pick(s.workers.at(n), d, a.exclusive)
+	return ok
+}
+
+// choose returns the worker for the request in s.asking, and the devices that
+// the task takes there.
+func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int32, uint64, wire.Code) {
+	d := s.demands.at(s.asking.demand)
+	if !d.known && s.asking.demand != noDemand {
+		s.count.infeasible++
+		return 0, 0, wire.CodeInfeasible
+	}
+	n, outcome := int32(0), index.None
+	if len(m.Prefer) > 0 {
+		if preferred, err := s.requirement(m, true); err == nil {
+			n, outcome = s.find(now, preferred)
+		}
+		req, _ = s.requirement(m, false)
+	}
+	if outcome != index.Found {
+		n, outcome = s.find(now, req)
+	}
+	switch {
+	case outcome == index.Found:
+		devices, ok := s.pick(s.workers.at(n), d, s.asking.exclusive)
+		if !ok {
+			panic("sched: the index found devices that are not free")
+		}
+		return n, devices, wire.CodeOK
+	case outcome == index.Limited:
+		s.count.limited++
+		return 0, 0, wire.CodeSearchLimit
+	case !s.feasible(req):
+		s.count.infeasible++
+		return 0, 0, wire.CodeInfeasible
+	}
+	s.count.unavailable++
+	return 0, 0, wire.CodeUnavailable
+}
+
+// find asks the index. A worker whose silence nobody noticed yet is not given
+// anything.
+func (s *State) find(now Time, req *index.Requirement) (int32, index.Outcome) {
+	for {
+		var n index.Worker
+		outcome := index.None
+		if s.asking.plain {
+			if w, ok := s.index.Least(req); ok {
+				n, outcome = w, index.Found
+			}
+		} else {
+			n, outcome = s.index.Find(req, &s.asking.query)
+		}
+		if outcome != index.Found {
+			return 0, outcome
+		}
+		w := s.workers.at(int32(n))
+		if now < w.seen+s.quiet(w) {
+			return int32(n), outcome
+		}
+		s.setPresence(int32(n), suspicious)
+		s.timers.set(int32(n), w.seen+s.goneAfter(w))
+	}
+}
+
+// verdict names a question that feasible has answered.
+type verdict struct {
+	req       *index.Requirement
+	demand    uint64 // its serial
+	exclusive bool
+}
+
+// verdictsKept bounds the answers that are remembered.
+const verdictsKept = 4096
+
+// feasible reports whether a known worker, busy or silent as it may be, could
+// take the request in s.asking. The answer is kept until a kit comes or goes.
+func (s *State) feasible(req *index.Requirement) bool {
+	a := &s.asking
+	switch {
+	case a.demand == noDemand && !a.exclusive && len(a.not) == 0 && s.count.slotless == 0:
+		return s.index.AnyMatch(req)
+	case len(a.not) > 0:
+		return s.anyAble(req)
+	}
+	v := verdict{req, s.demands.at(a.demand).serial, a.exclusive}
+	able, known := s.verdicts[v]
+	if !known {
+		if len(s.verdicts) >= verdictsKept {
+			clear(s.verdicts)
+		}
+		able = s.anyAble(req)
+		s.verdicts[v] = able
+	}
+	return able
+}
+
+// anyAble looks for a worker that could take the request if it were idle.
+func (s *State) anyAble(req *index.Requirement) bool {
+	a, d := &s.asking, s.demands.at(s.asking.demand)
+	for it := s.index.Matching(req).Iterator(); it.HasNext(); {
+		n := int32(it.Next())
+		w := s.workers.at(n)
+		if w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && (!a.exclusive || w.http == nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// noTags is the raw form of an empty list of tags.
+var noTags = []byte{0x90}
+
+// requirement returns the index's form of what a request asks of a worker's
+// tags and dimensions. The same bytes find it again without being decoded. It
+// is valid until the next call.
+func (s *State) requirement(m *wire.Schedule, prefer bool) (*index.Requirement, *wire.Error) {
+	mask := s.demands.at(s.asking.demand).mask
+	if len(m.Selector) == 0 && !prefer && mask == 0 {
+		return s.tagged(m.Tags), nil
+	}
+	key := append(s.keyBuf[:0], m.Tags...)
+	key = binary.LittleEndian.AppendUint64(key, mask)
+	key = binary.AppendUvarint(key, uint64(len(m.Selector)))
+	key = append(key, m.Selector...)
+	if prefer {
+		key = append(key, m.Prefer...)
+	}
+	s.keyBuf = key
+	if r := s.index.Lookup(key); r != nil {
+		return r, nil
+	}
+	where, err := parse("selector", m.Selector)
+	if err != nil {
+		return nil, err
+	}
+	if prefer {
+		preferred, err := parse("prefer", m.Prefer)
+		if err != nil {
+			return nil, err
+		}
+		where = selector.All(where, preferred)
+	}
+	return s.index.InternSpec(key, index.Spec{Tags: tagsOf(m.Tags), Where: where, Dims: mask}), nil
+}
+
+// parse reads an expression.
+func parse(field string, text []byte) (*selector.Expr, *wire.Error) {
+	e, err := selector.Parse(string(text))
+	if err == nil {
+		return e, nil
+	}
+	bad := badField(field, err.Error())
+	if at, ok := err.(*selector.Error); ok {
+		bad.Limit = uint64(at.Limit)
+	}
+	return nil, bad
+}
+
+// tagged returns the index's form of a raw list of tags alone.
+func (s *State) tagged(raw []byte) *index.Requirement {
+	if len(raw) == 0 {
+		raw = noTags
+	}
+	if r := s.index.Lookup(raw); r != nil {
+		return r
+	}
+	return s.index.Intern(raw, tagsOf(raw))
+}
+
+func tagsOf(raw []byte) []string {
+	var tags []string
+	wire.EachTag(raw, func(tag []byte) bool {
+		tags = append(tags, string(tag))
+		return true
+	})
+	return tags
+}
+
+// contentOf hashes what a task asks for, its tags and resources in whatever
+// encoding and order. It is never 0, which stands for content that is not
+// known.
+func (s *State) contentOf(m *wire.Schedule, tagged *index.Requirement) uint64 {
+	h := mix(tagged.Hash()^uint64(uint32(m.Priority)), hashK1)
+	h = hashBytes(h, m.Owner)
+	h = hashBytes(h, m.Group)
+	if s.asking.demand != noDemand {
+		h = mix(h^s.demands.at(s.asking.demand).hash, hashK2)
+	}
+	if m.Exclusive {
+		h = mix(h, hashK0)
+	}
+	for i, text := range [...][]byte{m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy} {
+		if len(text) > 0 {
+			h = hashBytes(h+uint64(i), text)
+		}
+	}
+	return h | 1
+}

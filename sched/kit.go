@@ -1,0 +1,135 @@
+package sched
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// kit is what a worker offers beside its slots. Workers that offer the same
+// share one.
+type kit struct {
+	key       string
+	tags      []string // as sent
+	resources string   // raw msgpack map, sorted; empty for a worker that speaks HTTP
+	devices   []wire.Device
+	dims      uint64 // the dimensions in which the index is told of room
+	plainDims uint64 // those of plain
+	plain     []offer
+	memory    int64 // of all devices, MiB; one whose memory is not known counts 1
+	refs      int
+	able      int // workers that have slots
+}
+
+// offer is how much there is of one dimension that is not counted by device.
+type offer struct {
+	dim      uint8
+	capacity int64
+}
+
+// kitTable shares kits between workers.
+type kitTable map[string]*kit
+
+// hold returns the kit of a worker's offer and counts a holder; nil if the
+// fleet has too many distinct resource names.
+func (s *State) holdKit(tags []string, resources string, devices []wire.Device) *kit {
+	key := kitKey(tags, resources, devices)
+	k := s.kits[key]
+	if k == nil {
+		k = &kit{key: key, tags: slices.Clone(tags), resources: resources, devices: slices.Clone(devices)}
+		if !s.number(k) {
+			return nil
+		}
+		s.kits[key] = k
+	}
+	k.refs++
+	return k
+}
+
+// kitKey joins everything that makes a kit.
+func kitKey(tags []string, resources string, devices []wire.Device) string {
+	b := append(wire.AppendTags(nil, tags), resources...)
+	for _, d := range devices {
+		b = binary.AppendUvarint(b, uint64(d.Memory))
+		for _, text := range [...]string{d.Model, d.UUID} {
+			b = binary.AppendUvarint(b, uint64(len(text)))
+			b = append(b, text...)
+		}
+	}
+	return string(b)
+}
+
+// number gives the resources of a new kit the numbers of their dimensions;
+// false if there are not enough.
+func (s *State) number(k *kit) bool {
+	ok := true
+	wire.EachResource([]byte(k.resources), func(name []byte, n int64) bool {
+		var dim uint8
+		if dim, ok = s.dims.hold(string(name)); ok {
+			k.plain = append(k.plain, offer{dim, n})
+			k.plainDims |= 1 << dim
+		}
+		return ok
+	})
+	if !ok {
+		s.unnumber(k)
+		return false
+	}
+	slices.SortFunc(k.plain, func(a, b offer) int { return int(a.dim) - int(b.dim) })
+	k.dims = k.plainDims
+	if len(k.devices) > 0 {
+		k.dims |= deviceDims
+	}
+	for _, d := range k.devices {
+		k.memory += weight(d.Memory)
+	}
+	return true
+}
+
+// weight is what a whole device counts in the load.
+func weight(memory int64) int64 { return max(memory, 1) }
+
+func (s *State) unnumber(k *kit) {
+	for _, o := range k.plain {
+		s.dims.drop(o.dim)
+	}
+}
+
+// dropKit counts one holder less; nil is allowed.
+func (s *State) dropKit(k *kit) {
+	if k == nil {
+		return
+	}
+	if k.refs--; k.refs == 0 {
+		s.unnumber(k)
+		delete(s.kits, k.key)
+	}
+}
+
+// canTake reports whether a worker with this kit could take a demand, were it
+// idle.
+func (k *kit) canTake(d *demand) bool {
+	for i, a := range d.amounts {
+		dim := d.dims[i]
+		switch {
+		case a.name == resource.GPU && len(k.devices) > 0:
+			continue
+		case dim == noDim || k.plainDims&(1<<dim) == 0:
+			return false
+		case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:
+			return false
+		}
+	}
+	if len(k.devices) == 0 {
+		return d.memory == 0
+	}
+	fit := int64(0)
+	for _, dev := range k.devices {
+		if dev.Memory >= d.memory {
+			fit++
+		}
+	}
+	return fit >= d.gpus && (d.memory == 0 || fit > 0)
+}

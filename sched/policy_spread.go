@@ -1,0 +1,29 @@
+package sched
+
+import (
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+func init() { policies["spread"] = spread }
+
+// spread chooses among the workers whose value of a tag key has got the fewest
+// tasks of the batch so far, and of these the least loaded. Workers without
+// the key share a value.
+func spread(s *State, m *wire.Schedule, b *set, q *index.Query) *wire.Error {
+	switch {
+	case b == nil:
+		return badField("policy", "spread needs a batch: there is nothing to spread one task over")
+	case len(m.SpreadBy) == 0:
+		return badField("spread_by", "is missing: the policy spread needs a tag key")
+	}
+	q.Spread = b.spreads[string(m.SpreadBy)]
+	if q.Spread == nil {
+		q.Spread = s.index.NewSpread(string(m.SpreadBy))
+		if b.spreads == nil {
+			b.spreads = map[string]*index.Spread{}
+		}
+		b.spreads[string(m.SpreadBy)] = q.Spread
+	}
+	return nil
+}
