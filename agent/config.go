@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 	Slots uint32
 	// Resources are amounts by name; an http:// scheduler is not told.
 	Resources map[string]int64
+	// Devices are the worker's GPUs; leases name them by their place here. A
+	// worker that lists them must not count gpu in Resources.
+	Devices []wire.Device
 
 	// Heartbeat is how often the worker reports; 0 leaves it to a dtask://
 	// scheduler, which is never asked less often than it wishes, and means 3 s
@@ -126,6 +130,10 @@ func (c *Config) verifyNative() error {
 		return &FieldError{"Token", fmt.Sprintf("is over %d bytes", wire.MaxToken)}
 	case len(c.Tags) > wire.MaxWorkerTags:
 		return &FieldError{"Tags", fmt.Sprintf("are more than %d", wire.MaxWorkerTags)}
+	case len(c.Devices) > wire.MaxDevices:
+		return &FieldError{"Devices", fmt.Sprintf("are more than %d", wire.MaxDevices)}
+	case len(c.Devices) > 0 && c.Resources[resource.GPU] > 0, c.Resources[resource.GPUMem] > 0:
+		return &FieldError{"Resources", "count gpu or gpu_mem, which are counted by device: list Devices"}
 	case len(c.Resources) > wire.MaxResources:
 		return &FieldError{"Resources", fmt.Sprintf("are more than %d", wire.MaxResources)}
 	}

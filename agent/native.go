@@ -44,7 +44,7 @@ func newNative(a *Agent, addrs []string) (*native, error) {
 	n := &native{agent: a, addrs: addrs, lastError: "not connected yet"}
 	n.ledger = ledger.New(ledger.Config{
 		Worker: c.Worker, Address: c.Address, Tags: c.Tags, Slots: c.Slots,
-		Resources: c.Resources, Incarnation: newIncarnation(),
+		Resources: c.Resources, Devices: c.Devices, Incarnation: newIncarnation(),
 	})
 	if c.StateDir == "" {
 		return n, nil

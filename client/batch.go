@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -48,7 +49,64 @@ func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error
 	return results, nil
 }
 
-// batch is one call of ScheduleAll.
+// ScheduleGang asks for places for 1 to 1,024 tasks, all or none, in one
+// decision of the scheduler; with distinct no two are on the same worker. If
+// one finds no place, the error is that of the first such task and no lease is
+// held; tasks that held a lease before keep it. The tasks are placed in their
+// order: put those that need most first.
+func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) ([]*Lease, error) {
+	if len(tasks) == 0 || len(tasks) > wire.MaxBatch {
+		return nil, badLimit("tasks", wire.MaxBatch, fmt.Sprintf("a gang of %d tasks is not 1 to %d", len(tasks), wire.MaxBatch))
+	}
+	for i := range tasks {
+		if err := tasks[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	b := batch{client: c, tasks: slices.Clone(tasks), results: make([]Result, len(tasks))}
+	b.request.AllOrNone, b.request.Distinct = true, distinct
+	if at := b.collect(0); at < len(tasks) || len(b.picked) < len(tasks) {
+		return nil, c.gangTooLarge(b.results)
+	}
+	if err := b.send(ctx); err != nil {
+		return nil, err
+	}
+	return gangOf(c, b.results)
+}
+
+// gangTooLarge says why not every task of a gang can be asked for.
+func (c *Client) gangTooLarge(results []Result) error {
+	for _, r := range results {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return badLimit("tasks", batchBytes, "the gang does not fit into one frame")
+}
+
+// gangOf turns the results of a gang into its leases, or the reason that there
+// are none.
+func gangOf(c *Client, results []Result) ([]*Lease, error) {
+	leases := make([]*Lease, len(results))
+	var failed error
+	for i, r := range results {
+		leases[i] = r.Lease
+		if r.Err != nil && (failed == nil || errors.Is(failed, ErrAllOrNone)) {
+			failed = r.Err
+		}
+	}
+	if failed == nil {
+		return leases, nil
+	}
+	for _, l := range leases {
+		if l != nil && !l.flags.Repeat() {
+			c.giveBack(l)
+		}
+	}
+	return nil, failed
+}
+
+// batch is one call of ScheduleAll or ScheduleGang.
 type batch struct {
 	client  *Client
 	tasks   []Task
@@ -72,7 +130,7 @@ func (b *batch) collect(at int) int {
 			continue
 		}
 		var m wire.Schedule
-		size += len(t.pack(&m, nil)) + taskOverhead
+		size += len(t.pack(&m, nil)) + t.choiceBytes() + taskOverhead
 		if size > batchBytes {
 			break
 		}
@@ -227,6 +285,10 @@ func wordsFor(c wire.Code) string {
 		return "no known worker has what it needs"
 	case wire.CodeConflict:
 		return "its id is in use with other content"
+	case wire.CodeAllOrNone:
+		return "another task of its gang found no place"
+	case wire.CodeSearchLimit:
+		return "the search for a worker with room was given up"
 	case wire.CodeLeaseLimit:
 		return "the scheduler holds as many leases as it may"
 	}

@@ -79,7 +79,7 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 	at := b.targetLocked(m.Target)
 	l = &Lease{
 		book: b, id: m.Lease, task: *t, worker: at.worker, address: at.address,
-		incarnation: m.Incarnation, flags: Flags(m.Flags),
+		incarnation: m.Incarnation, flags: Flags(m.Flags), devices: m.Devices,
 	}
 	switch {
 	case b.closed:

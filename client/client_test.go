@@ -113,7 +113,7 @@ func TestEveryCodeHasASentinel(t *testing.T) {
 		ErrBadFrame, ErrFrameTooLarge, ErrBadRequest, ErrUnknownKind, ErrProtocol, ErrUnsupportedVersion,
 		ErrUnavailable, ErrInfeasible, ErrConflict, ErrNotFound, ErrAlreadyEnded, ErrBegun, ErrAskedBack,
 		ErrSuperseded, ErrTagLimit, ErrWorkerLimit, ErrLeaseLimit, ErrBusy, ErrDraining, ErrNotRegistered,
-		ErrUnauthorized, ErrSlowConsumer, ErrInternal, ErrTimeout,
+		ErrUnauthorized, ErrSlowConsumer, ErrInternal, ErrTimeout, ErrSearchLimit, ErrAllOrNone, ErrResourceLimit,
 	}
 	for code := wire.CodeOK + 1; ; code++ {
 		name := code.String()

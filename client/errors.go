@@ -28,6 +28,9 @@ var (
 	ErrSuperseded         error = sentinel(wire.CodeSuperseded)         // a newer incarnation of the worker is registered
 	ErrTagLimit           error = sentinel(wire.CodeTagLimit)           // the fleet has too many distinct tags
 	ErrWorkerLimit        error = sentinel(wire.CodeWorkerLimit)        // the fleet has too many workers
+	ErrSearchLimit        error = sentinel(wire.CodeSearchLimit)        // the search for a worker with room was given up: ask again
+	ErrAllOrNone          error = sentinel(wire.CodeAllOrNone)          // another task of the gang found no place
+	ErrResourceLimit      error = sentinel(wire.CodeResourceLimit)      // the fleet has too many distinct resource names
 	ErrLeaseLimit         error = sentinel(wire.CodeLeaseLimit)         // too many leases live at once
 	ErrBusy               error = sentinel(wire.CodeBusy)               // the scheduler is at a limit; try again later
 	ErrDraining           error = sentinel(wire.CodeDraining)           // the scheduler is stopping

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -46,6 +47,7 @@ type Lease struct {
 	address     string
 	incarnation uint64
 	flags       Flags
+	devices     uint64
 	beginBy     time.Time // the end of the ttl, or of StartWithin
 
 	// What follows is guarded by book.mu.
@@ -75,6 +77,15 @@ func (l *Lease) Worker() string { return l.worker }
 // Address returns where the worker takes tasks, as the worker announced it.
 func (l *Lease) Address() string { return l.address }
 
+// Devices returns the worker's GPU devices that the lease takes, by their
+// numbers there, nil for none.
+func (l *Lease) Devices() []int {
+	if l.devices == 0 {
+		return nil
+	}
+	return resource.Bits(l.devices)
+}
+
 // Flags returns what the scheduler said about the placement.
 func (l *Lease) Flags() Flags { return l.flags }
 
@@ -100,6 +111,7 @@ func (l *Lease) Hand() (wire.Handover, error) {
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: l.task.ID, Client: l.book.client, Owner: l.task.Owner, Group: l.task.Group,
 		Priority: l.task.Priority, Resources: l.task.Resources,
+		Devices: l.Devices(), Exclusive: l.task.Exclusive,
 	}, nil
 }
 

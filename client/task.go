@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -25,8 +26,27 @@ type Task struct {
 	Owner, Group string
 	// Priority lies in [-1,000,000, 1,000,000]; higher goes first.
 	Priority int32
-	// Resources are amounts that the task takes from the worker, at most 8.
+	// Resources are amounts that the task takes from the worker, at most 8: cpu
+	// in millicores, mem in MiB, gpu in whole devices, gpu_mem in MiB of one
+	// device or of each whole one, any other name as the worker counts it. 0 asks
+	// for nothing.
 	Resources map[string]int64
+
+	// Selector is an expression over the worker's tags that must hold beside
+	// Tags, at most 4,096 bytes: gpu && cuda>=12 && !spot (docs/selectors.md).
+	Selector string
+	// Prefer is an expression; workers for which it holds are chosen first, if
+	// any of them fits.
+	Prefer string
+	// NotWorkers are ids of workers that must not be chosen, at most 16: those
+	// that a retry avoids.
+	NotWorkers []string
+	// Exclusive takes a whole idle worker.
+	Exclusive bool
+	// Policy says which of the workers that fit is chosen; "" is LeastLoaded.
+	Policy Policy
+	// SpreadBy is the tag key over whose values Spread spreads a batch.
+	SpreadBy string
 
 	// TTL asks for a lease that lives this long, at most 24 hours, without
 	// renewals: for programs that exit at once. 0: the client renews it.
@@ -56,7 +76,43 @@ func (t *Task) check() error {
 	case t.TTL < 0 || t.TTL.Milliseconds() > wire.MaxTTL:
 		return badLimit("ttl_ms", wire.MaxTTL, fmt.Sprintf("the ttl %v is not in [0, 24h]", t.TTL))
 	}
+	if err := t.checkChoice(); err != nil {
+		return err
+	}
 	return t.checkResources()
+}
+
+// Policy says which of the workers that fit is chosen.
+type Policy string
+
+// The policies.
+const (
+	LeastLoaded Policy = "least-loaded" // the one with the most room left, exactly
+	Pack        Policy = "pack"         // the fullest: leaves machines empty for large tasks
+	Spread      Policy = "spread"       // evenly over the values of SpreadBy, within one batch
+)
+
+// checkChoice checks what a task says about the choice of its worker.
+func (t *Task) checkChoice() error {
+	for _, e := range [...]struct{ field, text string }{{"selector", t.Selector}, {"prefer", t.Prefer}} {
+		if _, err := selector.Parse(e.text); err != nil {
+			limit := err.(*selector.Error).Limit
+			return badLimit(e.field, uint64(limit), fmt.Sprintf("the %s %.150q: %v", e.field, e.text, err))
+		}
+	}
+	switch {
+	case len(t.NotWorkers) > wire.MaxNotWorkers:
+		return badLimit("not_workers", wire.MaxNotWorkers, fmt.Sprintf("%d workers are more than %d", len(t.NotWorkers), wire.MaxNotWorkers))
+	case slices.ContainsFunc(t.NotWorkers, func(id string) bool { return !wire.ValidID(id) }):
+		return badLimit("not_workers", wire.MaxID, "one of the workers is not an id")
+	case t.Policy != "" && !wire.ValidID(string(t.Policy)):
+		return badField("policy", fmt.Sprintf("the policy %.150q is not %s, %s or %s", t.Policy, LeastLoaded, Pack, Spread))
+	case t.SpreadBy != "" && !validTag(t.SpreadBy):
+		return badLimit("spread_by", wire.MaxTag, "the tag key is not UTF-8 without control characters, or too long")
+	case t.Resources["gpu"] > wire.MaxDevices:
+		return badLimit("resources", wire.MaxDevices, fmt.Sprintf("%d GPU devices are more than a worker can have", t.Resources["gpu"]))
+	}
+	return nil
 }
 
 func (t *Task) checkResources() error {
@@ -109,7 +165,34 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 		scratch = wire.AppendResources(scratch, t.Resources)
 		m.Resources = cut()
 	}
+	t.packChoice(m)
 	m.Priority = t.Priority
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
+}
+
+// packChoice writes what only some tasks say; it may allocate.
+func (t *Task) packChoice(m *wire.Schedule) {
+	m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy = nil, nil, nil, nil, nil
+	m.Exclusive = t.Exclusive
+	for _, part := range [...]struct {
+		to   *[]byte
+		text string
+	}{{&m.Selector, t.Selector}, {&m.Prefer, t.Prefer}, {&m.Policy, string(t.Policy)}, {&m.SpreadBy, t.SpreadBy}} {
+		if part.text != "" {
+			*part.to = []byte(part.text)
+		}
+	}
+	if len(t.NotWorkers) > 0 {
+		m.NotWorkers = wire.AppendWorkers(nil, t.NotWorkers)
+	}
+}
+
+// choiceBytes is at least what packChoice adds to a request.
+func (t *Task) choiceBytes() int {
+	n := len(t.Selector) + len(t.Prefer) + len(t.Policy) + len(t.SpreadBy)
+	for _, id := range t.NotWorkers {
+		n += len(id) + 3
+	}
+	return n
 }

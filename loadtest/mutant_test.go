@@ -27,7 +27,7 @@ var mutants = []struct {
 	{"a heartbeat overwrites the count", []edit{
 		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external, w.taken = slots, external, external\n"},
 		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && w.taken == 0 {\n"},
-		{"sched/life.go", "\tw.taken--\n", "\tw.taken -= min(w.taken, 1)\n"},
+		{"sched/room.go", "\tw.taken += uint32(by)\n", "\tif by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"},
 	}},
 	{"a timer frees room by itself", []edit{
 		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\ts.end(slot, wire.ReasonReleased)\n"},

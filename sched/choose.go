@@ -182,9 +182,9 @@ const verdictsKept = 4096
 func (s *State) feasible(req *index.Requirement) bool {
 	a := &s.asking
 	switch {
-	case a.demand == noDemand && !a.exclusive && len(a.not) == 0 && s.count.slotless == 0:
+	case a.demand == noDemand && !a.exclusive && len(a.not) == 0 && len(a.taken) == 0 && s.count.slotless == 0:
 		return s.index.AnyMatch(req)
-	case len(a.not) > 0:
+	case len(a.not) > 0 || len(a.taken) > 0:
 		return s.anyAble(req)
 	}
 	v := verdict{req, s.demands.at(a.demand).serial, a.exclusive}
@@ -205,7 +205,7 @@ func (s *State) anyAble(req *index.Requirement) bool {
 	for it := s.index.Matching(req).Iterator(); it.HasNext(); {
 		n := int32(it.Next())
 		w := s.workers.at(n)
-		if w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && (!a.exclusive || w.http == nil) {
+		if w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && !a.taken[n] && (!a.exclusive || w.http == nil) {
 			return true
 		}
 	}

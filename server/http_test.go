@@ -148,7 +148,7 @@ func TestHTTPListIsPagedAndFiltered(t *testing.T) {
 
 func TestHTTPScheduleCanBeHandedOver(t *testing.T) {
 	f := start(t)
-	f.agent("w1", 1)
+	f.equipped(wire.Register{Worker: "w1", Slots: 1, Resources: map[string]int64{"cpu": 2, "mem": 5}})
 	a := f.call("POST", "/api/v1/schedule",
 		`{"task_id":"t1","owner":"me","group":"g","priority":-3,"resources":{"cpu":2,"mem":5},"ttl_ms":60000}`)
 	require.Equal(t, 200, a.status, a.body)

@@ -105,7 +105,7 @@ func TestInputIsScribbledOver(t *testing.T) {
 		}
 	}
 	require.NoError(t, f.Start())
-	a := f.agent("w1", 8, "gpu", "a tag with blanks (and more)")
+	a := f.equipped(wire.Register{Worker: "w1", Slots: 8, Tags: []string{"gpu", "a tag with blanks (and more)"}, Resources: map[string]int64{"cpu": 30}})
 	c := f.dial("client-one")
 	s := task("task-one", "gpu", "a tag with blanks (and more)")
 	s.Owner, s.Group, s.Priority = []byte("owner-one"), []byte("group-one"), 5

@@ -14,7 +14,7 @@ var (
 	ErrOldIncarnation = errors.New("ledger: the lease was granted to another incarnation of this worker")
 	ErrOtherInstance  = errors.New("ledger: the lease was granted by a scheduler that this worker does not obey")
 	ErrEnded          = errors.New("ledger: the lease has ended, or was refused or revoked")
-	ErrFull           = errors.New("ledger: all slots of this worker are taken")
+	ErrFull           = errors.New("ledger: the slots or resources of this worker are taken")
 	ErrOtherCaller    = errors.New("ledger: the lease was begun by another caller")
 	ErrMemoryFull     = errors.New("ledger: this worker cannot list or remember more leases")
 	ErrNotRunning     = errors.New("ledger: the lease does not run here")
@@ -45,7 +45,7 @@ func (l *Ledger) Begin(h *wire.Handover, caller string) (*wire.Begun, error) {
 	if l.MemoryFull() || !l.fits(&e.record) {
 		return nil, ErrMemoryFull
 	}
-	if uint64(l.running)+uint64(l.external) >= uint64(l.cfg.Slots) {
+	if uint64(l.running)+uint64(l.external) >= uint64(l.cfg.Slots) || !l.hasRoom(&e.record) {
 		l.refuse(e)
 		return nil, ErrFull
 	}

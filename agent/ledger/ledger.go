@@ -50,6 +50,7 @@ type Config struct {
 	Tags            []string
 	Slots           uint32           // tasks that run at once
 	Resources       map[string]int64 // amounts by name
+	Devices         []wire.Device    // its GPUs
 	Incarnation     uint64           // random, never 0
 	Memory          int              // leases remembered until MemoryFull; 0 means DefaultMemory
 }

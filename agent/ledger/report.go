@@ -24,6 +24,7 @@ func (l *Ledger) Register() *wire.Register {
 		Slots:       l.cfg.Slots,
 		External:    l.external,
 		Resources:   l.cfg.Resources,
+		Devices:     l.cfg.Devices,
 		Promised:    l.promised,
 	}
 	if len(l.leases) > 0 {

@@ -56,7 +56,7 @@ func TestAgainstTheRealScheduler(t *testing.T) {
 
 	beat := httpapi.Heartbeat{Worker: "w/1 ä", Address: "h:1", Tags: []string{"gpu"}, MaxTasks: 1, Metrics: &httpapi.Metrics{CPU: 0.5}}
 	require.NoError(t, c.Heartbeat(ctx, beat))
-	task := httpapi.Task{ID: "t1", Tags: []string{"gpu"}, Key: "once", Owner: "ann", Resources: map[string]int64{"cpu": 1}}
+	task := httpapi.Task{ID: "t1", Tags: []string{"gpu"}, Key: "once", Owner: "ann"}
 	p, err := c.Schedule(ctx, task)
 	require.NoError(t, err)
 	require.Equal(t, []any{"w/1 ä", "h:1", true, false}, []any{p.Worker, p.Address, p.BestEffort, p.Repeat})

@@ -316,7 +316,7 @@ func patienceOf(args []string) time.Duration {
 // words cuts a command line at blanks outside quotation marks.
 func words(line string) []string {
 	var list []string
-	for i, part := range strings.Split(line, `"`) {
+	for i, part := range strings.Split(strings.ReplaceAll(line, "'", `"`), `"`) {
 		if i%2 == 1 {
 			list = append(list, part)
 			continue

@@ -19,18 +19,22 @@ import (
 func (a *app) schedule() *cli.Command {
 	return &cli.Command{
 		Name:      "schedule",
-		Usage:     "ask for a place for a task that needs the given tags",
-		ArgsUsage: "[TAG...]",
+		Usage:     "ask for a place for a task that needs the given tags and resources",
+		ArgsUsage: "[TAG|SELECTOR...]",
 		Description: "Prints the lease and the worker to hand the task to. The lease lives for --ttl; the\n" +
 			"worker keeps it from its begin on. With -o json each line is the handover that the\n" +
 			"worker's begin takes. The same --task again is the same lease while it lives.\n\n" +
+			"An argument that is an expression, such as 'gpu && cuda>=12 && !spot', is a selector; all\n" +
+			"tags and selectors must hold (docs/selectors.md). Sizes are written 40Gi or 500M, CPUs 2 or\n" +
+			"1500m. --gpu-mem alone is a share of one device, with --gpus the least memory of each.\n\n" +
 			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
 			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
-			"take any it is 3.\n\n" +
+			"take any it is 3. With --gang all get a place or none, at most 1,024.\n\n" +
 			"Examples:\n" +
 			"  dtask schedule gpu cuda-12.0 --task train-7\n" +
-			"  dtask schedule gpu --count 8 -o json",
-		Flags: []cli.Flag{
+			"  dtask schedule gpu --count 8 -o json\n" +
+			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
+		Flags: append(choiceFlags(),
 			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
 			&cli.StringFlag{Name: "client", Usage: "`ID` of the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: cli.EnvVars("DTASK_CLIENT")},
 			&cli.StringFlag{Name: "owner", Usage: "`NAME` of who the task belongs to"},
@@ -38,7 +42,7 @@ func (a *app) schedule() *cli.Command {
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
 			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
 			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
-		},
+		),
 		ShellComplete: a.completeTags,
 		Action:        a.runSchedule,
 	}
@@ -59,12 +63,15 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	if len(tasks) == 1 {
+	if len(tasks) == 1 && !cmd.Bool("gang") && tasks[0].Policy != client.Spread {
 		l, err := c.Schedule(ctx, tasks[0])
 		if err != nil {
 			return a.infeasible(ctx, c, tasks[0].Tags, err)
 		}
 		return a.printResults(tasks, []client.Result{{Lease: l}})
+	}
+	if cmd.Bool("gang") {
+		return a.runGang(ctx, c, tasks, cmd.Bool("distinct"))
 	}
 	results, failed := c.ScheduleAll(ctx, tasks)
 	if err := a.printResults(tasks, results); err != nil {
@@ -119,12 +126,15 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	if id == "" {
 		id = "t-" + strings.ToLower(rand.Text()[:12])
 	}
+	like, err := choiceOf(cmd)
+	if err != nil {
+		return nil, err
+	}
 	tasks := make([]client.Task, count)
 	for i := range tasks {
-		tasks[i] = client.Task{
-			ID: id, Tags: cmd.Args().Slice(), Owner: cmd.String("owner"), Group: cmd.String("group"),
-			Priority: cmd.Int32("priority"), TTL: ttl,
-		}
+		tasks[i] = like
+		tasks[i].ID, tasks[i].Owner, tasks[i].Group = id, cmd.String("owner"), cmd.String("group")
+		tasks[i].Priority, tasks[i].TTL = cmd.Int32("priority"), ttl
 		if count > 1 {
 			tasks[i].ID = fmt.Sprintf("%s-%d", id, i+1)
 		}
@@ -181,6 +191,14 @@ func reasonOf(err error) string {
 
 // note says what is unusual about a lease.
 func note(l *client.Lease) string {
+	text := flagNote(l)
+	if d := l.Devices(); d != nil {
+		text = strings.TrimSpace(fmt.Sprintf("devices %s %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(d), " ", ","), "[]"), text))
+	}
+	return text
+}
+
+func flagNote(l *client.Lease) string {
 	switch f := l.Flags(); {
 	case f.Begun():
 		return "runs already"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -28,6 +29,7 @@ type options struct {
 	sidecar                   string
 	resources                 resources
 	gpus                      int
+	devices                   string
 	detect                    bool
 	detectTags                bool
 	detectResources           bool
@@ -74,6 +76,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.sidecar, "sidecar", "", "`address` where programs of this machine begin and end tasks: 127.0.0.1:9700, or unix:/path")
 	f.Var(o.resources, "resources", "`amounts` such as cpu=4000,mem=16000, over the detected ones; cpu=off leaves one out (dtask:// only)")
 	f.IntVar(&o.gpus, "gpus", -1, "number of GPUs; -1 looks at CUDA_VISIBLE_DEVICES, then nvidia-smi")
+	f.StringVar(&o.devices, "devices", "", "`list` of GPUs as MODEL:MEMORY[@UUID], such as A100:40Gi,A100:40Gi; then tasks may take shares of their memory (dtask:// only)")
 	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
 	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
 	f.BoolVar(&o.detectResources, "detect-resources", true, "announce the detected resources (dtask:// only)")
@@ -109,6 +112,10 @@ func (o *options) verify(f *flag.FlagSet) error {
 		return fmt.Errorf("--max-tasks %d is over %d", o.maxTasks, wire.MaxSlots)
 	}
 	c := o.announced()
+	var err error
+	if c.Devices, err = agent.ParseDevices(o.devices); err != nil {
+		return err
+	}
 	return c.Verify()
 }
 
@@ -138,6 +145,10 @@ func (o *options) config(ctx context.Context) agent.Config {
 		d.Resources = map[string]int64{}
 	}
 	c.Resources = d.AddResources(o.resources)
+	c.Devices, _ = agent.ParseDevices(o.devices) // Verify has read it
+	if len(c.Devices) > 0 {
+		delete(c.Resources, resource.GPU) // counted by device
+	}
 	if o.detectTags {
 		c.Tags = d.AddTags(c.Tags)
 	}
