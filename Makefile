@@ -43,6 +43,10 @@ lint: ## gofmt, go vet, staticcheck
 sim: ## the simulator for 60 s (SIM_FLAGS='-for 1h' for longer)
 	$(GO) run ./sim/simulate $(or $(SIM_FLAGS),-for 60s)
 
+.PHONY: mutants
+mutants: ## plant faults, one by one, and print which test found each and how fast
+	CGO_ENABLED=0 $(GO) test ./sim -count 1 -v -run '^(TestMutants|TestPlantedFaults)$$'
+
 .PHONY: loadtest
 loadtest: ## the judged load test with 5,000 workers (LOADTEST_FLAGS='-faults')
 	$(GO) run ./cmd/loadtest $(LOADTEST_FLAGS)

@@ -35,11 +35,12 @@ func TestFindAgainstAScan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := New(Config{CacheSize: 3})
 		workers := map[Worker]*plainWorker{}
+		alike := rapid.Bool().Draw(t, "alike") // one deep heap instead of many small ones
 		for range rapid.IntRange(20, 120).Draw(t, "steps") {
 			w := Worker(rapid.IntRange(0, 11).Draw(t, "worker"))
 			n := workers[w]
 			if n == nil || rapid.IntRange(0, 9).Draw(t, "dress") == 0 {
-				n = dress(t, x, w, n)
+				n = dress(t, x, w, n, alike)
 				workers[w] = n
 			}
 			for d := range n.room {
@@ -54,6 +55,7 @@ func TestFindAgainstAScan(t *testing.T) {
 				stamp, before := x.Stamp(w), x.LoadOf(w)
 				x.Give(w, load, n.free()...)
 				x.Ungive(w, before, stamp, n.free()...)
+				require.Equal(t, []uint32{stamp, before}, []uint32{x.Stamp(w), x.LoadOf(w)})
 			case 2:
 				x.Give(w, load, n.free()...)
 			default:
@@ -66,9 +68,14 @@ func TestFindAgainstAScan(t *testing.T) {
 }
 
 // dress gives a worker tags and dimensions. What it had free is forgotten.
-func dress(t *rapid.T, x *Index, w Worker, n *plainWorker) *plainWorker {
+func dress(t *rapid.T, x *Index, w Worker, n *plainWorker, alike bool) *plainWorker {
 	if n == nil {
 		n = &plainWorker{}
+	}
+	if alike {
+		n.dims = 7
+		require.NoError(t, x.Put(w, nil, n.dims))
+		return n
 	}
 	tags := []string{"gpu", "spot", "zone=a", "zone=b", "cuda=12.9", "cuda=12.10", "cuda=13"}
 	n.tags = rapid.SliceOfNDistinct(rapid.SampledFrom(tags), 0, 4, rapid.ID).Draw(t, "tags")
@@ -77,7 +84,7 @@ func dress(t *rapid.T, x *Index, w Worker, n *plainWorker) *plainWorker {
 	return n
 }
 
-var finds = []string{"", "gpu", "!spot", "cuda>12.9 && !spot", "zone in (a, b) || gpu", "zone!=a", "!(gpu && cuda<13)"}
+var finds = []string{"", "gpu", "!spot", "cuda>12.9 && !spot", "zone in (a, b) || gpu", "zone!=a", "!(gpu && cuda<13)", "!gpu && !spot"}
 
 // search draws a query and compares the answer with a scan.
 func search(t *rapid.T, x *Index, workers map[Worker]*plainWorker) {

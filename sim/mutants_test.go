@@ -200,7 +200,7 @@ var mutants = []mutant{
 		`s.count.beatsUnknown++
 		if MUTANT && !ok {
 			n, _ = s.newWorker(now, string(m.Worker))
-			_ = s.dress(n, "", nil, "")
+			_ = s.dress(n, "", nil, "", nil)
 		}`,
 		"TestNothingIsCreatedByADatagram", false},
 	{"beat-unknown", "sched/beat.go",

@@ -24,8 +24,8 @@ func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package several times")
 	}
-	for n, group := range groups(t) {
-		binary := build(t, n, group)
+	for n, group := range groups(t, mutants) {
+		binary := build(t, n, group, ".")
 		passed := map[string]bool{}
 		for _, m := range group {
 			if !passed[m.test] {
@@ -48,7 +48,7 @@ func TestMutants(t *testing.T) {
 
 // groups cuts the mutants into builds: two that change the same text cannot be
 // in one.
-func groups(t *testing.T) [][]mutant {
+func groups(t *testing.T, mutants []mutant) [][]mutant {
 	t.Helper()
 	var out [][]mutant
 	for _, m := range mutants {
@@ -86,8 +86,8 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// build compiles the tests of this package with the mutants of one group.
-func build(t *testing.T, n int, group []mutant) (binary string) {
+// build compiles the tests of a package with the mutants of one group.
+func build(t *testing.T, n int, group []mutant, pkg string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	files := map[string]string{} // by path from the root
@@ -113,7 +113,7 @@ func build(t *testing.T, n int, group []mutant) (binary string) {
 	list := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(list, overlay, 0o600))
 	binary = filepath.Join(dir, "sim.test")
-	out, err := exec.Command("go", "test", "-c", "-o", binary, "-overlay", list, ".").CombinedOutput()
+	out, err := exec.Command("go", "test", "-c", "-o", binary, "-overlay", list, pkg).CombinedOutput()
 	require.NoError(t, err, "build %d of the mutants:\n%s", n, out)
 	return binary
 }
