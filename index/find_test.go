@@ -222,7 +222,7 @@ func benchmarkFind(b *testing.B, workers int, need func(i int) [2]int64, ask [2]
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{5_000, 50_000, 1_000_000} {
 		roomy := func(i int) [2]int64 { return [2]int64{int64(i % 7), int64(i % 5)} }
-		b.Run(fmt.Sprintf("typical/%d", n), func(b *testing.B) { benchmarkFind(b, n, roomy, [2]int64{2, 1}, false) })
+		b.Run(fmt.Sprintf("scattered/%d", n), func(b *testing.B) { benchmarkFind(b, n, roomy, [2]int64{2, 1}, false) })
 		b.Run(fmt.Sprintf("pack/%d", n), func(b *testing.B) { benchmarkFind(b, n, roomy, [2]int64{2, 1}, true) })
 		b.Run(fmt.Sprintf("nothing/%d", n), func(b *testing.B) { benchmarkFind(b, n, roomy, [2]int64{9, 9}, false) })
 		b.Run(fmt.Sprintf("hundredth/%d", n), func(b *testing.B) {
@@ -236,10 +236,15 @@ func BenchmarkFind(b *testing.B) {
 
 // BenchmarkNewSelector is a selector never seen before, with its first search.
 func BenchmarkNewSelector(b *testing.B) {
+	b.Run("shared", func(b *testing.B) { benchmarkNewSelector(b, 48) })
+	b.Run("own", func(b *testing.B) { benchmarkNewSelector(b, 5_000) })
+}
+
+func benchmarkNewSelector(b *testing.B, models int) {
 	x := New(Config{})
 	for i := range 5_000 {
 		w := Worker(i)
-		_ = x.Put(w, []string{"gpu", fmt.Sprintf("hw=%d", i%48), fmt.Sprintf("zone=%d", i/48%12), fmt.Sprintf("cuda=12.%d", i%13)}, 3)
+		_ = x.Put(w, []string{"gpu", fmt.Sprintf("hw=%d", i%models), fmt.Sprintf("zone=%d", i/48%12), fmt.Sprintf("cuda=12.%d", i%models%13)}, 3)
 		x.SetLoad(w, Full/2)
 		x.SetEligible(w, true, 1, 1)
 	}

@@ -12,7 +12,10 @@ import (
 
 // fleet returns a scheduler with n promised workers of 16 slots, spread over
 // 48 tag sets, one agent session and one client session.
-func fleet(tb testing.TB, n int) *State {
+func fleet(tb testing.TB, n int) *State { return fleetOf(tb, n, nil, nil) }
+
+// fleetOf is fleet with resources and devices.
+func fleetOf(tb testing.TB, n int, resources map[string]int64, devices []wire.Device) *State {
 	cfg := DefaultConfig()
 	cfg.Instance = 7
 	s, err := New(cfg)
@@ -24,6 +27,7 @@ func fleet(tb testing.TB, n int) *State {
 			s.Apply(0, Session(2+i/maxLinks), 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)
 		}
 		s.Apply(0, Session(2+i/maxLinks), 1, &wire.Register{
+			Resources: resources, Devices: devices,
 			Worker: fmt.Sprintf("worker-%06d", i), Address: fmt.Sprintf("10.0.%d.%d:9000", i/250, i%250), Incarnation: 1, Seq: 1,
 			Tags: []string{"linux", fmt.Sprintf("model-%d", i%48), fmt.Sprintf("zone-%d", i%4)}, Slots: 16,
 		}, &out)
@@ -184,4 +188,57 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkResources compares the whole life of a task that takes its slot
+// alone with that of tasks that take amounts and shares of devices too. Half of
+// the room is taken before.
+func BenchmarkResources(b *testing.B) {
+	gpus := []wire.Device{{Memory: 40960}, {Memory: 40960}, {Memory: 81920}, {Memory: 81920}}
+	has := map[string]int64{"cpu": 32_000, "mem": 131_072}
+	var takes [][]byte
+	for _, m := range []map[string]int64{
+		{"cpu": 2_000, "mem": 8_192}, {"cpu": 500, "mem": 1_024}, {"cpu": 4_000, "mem": 16_384}, {"cpu": 1_000, "gpu_mem": 10_240},
+	} {
+		takes = append(takes, wire.AppendResources(nil, m))
+	}
+	for _, n := range []int{5_000, 50_000} {
+		for _, kind := range []string{"slots", "resources"} {
+			b.Run(fmt.Sprintf("%s/workers=%d", kind, n), func(b *testing.B) {
+				c := newCycle(fleetOf(b, n, has, gpus))
+				next := func() {
+					if kind == "resources" {
+						c.schedule.Resources = takes[c.n%len(takes)]
+					}
+				}
+				for range 4 * n {
+					next()
+					c.place(b)
+				}
+				for b.Loop() {
+					next()
+					p := c.place(b)
+					c.s.Apply(0, 1, 1, &wire.Release{Lease: p.Lease}, &c.out)
+					c.out.Reset()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkNothingFits asks a fleet in which each worker lacks one of two
+// amounts, so that no part of it can be passed over.
+func BenchmarkNothingFits(b *testing.B) {
+	s := fleetOf(b, 5_000, map[string]int64{"cpu": 2, "mem": 2}, nil)
+	c := newCycle(s)
+	c.tags = [][]byte{wire.AppendTags(nil, nil)}
+	for i := range 10_000 {
+		c.schedule.Resources = wire.AppendResources(nil, map[string]int64{[]string{"cpu", "mem"}[i%2]: 1})
+		c.place(b)
+	}
+	c.schedule.Resources, c.schedule.Task = wire.AppendResources(nil, map[string]int64{"cpu": 2, "mem": 2}), []byte("large")
+	for b.Loop() {
+		c.s.Apply(0, 1, 1, &c.schedule, &c.out)
+		c.out.Reset()
+	}
 }

@@ -29,7 +29,7 @@ func (s *State) checkRoom() error {
 
 // checkHeld counts the leases of one worker.
 func (s *State) checkHeld(w *worker) error {
-	sums, exclusive := map[string]int64{}, int32(0)
+	sums, exclusive := map[string]int64{}, uint16(0)
 	shares := make([]int64, wire.MaxDevices)
 	wholes := make([]int, wire.MaxDevices)
 	for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {

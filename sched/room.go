@@ -31,7 +31,7 @@ func newHolding(k *kit) *holding {
 func (s *State) occupy(w *worker, l *lease, by int) {
 	w.taken += uint32(by)
 	if l.flags&leaseExclusive != 0 {
-		w.exclusive += int32(by)
+		w.exclusive += uint16(by)
 	}
 	if l.demand == noDemand && l.flags&leaseDevices == 0 {
 		return

@@ -25,7 +25,8 @@ const supersededMemory = 4
 // worker is a machine that runs tasks.
 type worker struct {
 	id          string
-	target      []byte // id and address as Placed carries them; replaced, never changed
+	target      []byte   // id and address as Placed carries them; replaced, never changed
+	held        *holding // nil: its leases take slots alone, and it offers nothing else
 	kit         *kit
 	incarnation uint64 // 0: speaks HTTP
 	superseded  *[supersededMemory]uint64
@@ -38,16 +39,15 @@ type worker struct {
 	seq         uint32  // last report of this incarnation
 	beatSeq     uint32  // last datagram of this incarnation
 	slots       uint32
-	external    uint32   // tasks outside any lease; for HTTP the reported number
-	held        *holding // nil: its leases take slots alone, and it offers nothing else
-	taken       uint32   // leases
-	exclusive   int32    // of these, the ones that take the whole worker
-	head, tail  int32    // its leases, oldest first; slot + 1
+	external    uint32 // tasks outside any lease; for HTTP the reported number
+	taken       uint32 // leases
+	head, tail  int32  // its leases, oldest first; slot + 1
 	presence    presence
 	known       bool
-	promised    bool  // on the present connection
-	eligible    bool  // what the index was told
-	differs     uint8 // datagrams in a row whose digest differed
+	promised    bool   // on the present connection
+	eligible    bool   // what the index was told
+	differs     uint8  // datagrams in a row whose digest differed
+	exclusive   uint16 // leases that take the whole worker
 }
 
 // address returns the worker's address.
