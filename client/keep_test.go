@@ -130,7 +130,7 @@ func TestAConnectionThatDoesNotLastKeepsTheBackoff(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(10 * time.Minute)
 		require.NoError(t, c.Close())
-		synctest.Wait()
+		time.Sleep(time.Second) // the last of the peers may be asleep
 		require.Less(t, dials, 600, "one in 2.5 s on average, after the first few")
 	})
 }
