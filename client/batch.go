@@ -53,7 +53,8 @@ func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error
 // decision of the scheduler; with distinct no two are on the same worker. If
 // one finds no place, the error is that of the first such task and no lease is
 // held; tasks that held a lease before keep it. The tasks are placed in their
-// order: put those that need most first.
+// order: put those that need most first. The error is that of the context if it
+// ends first; leases that still come are released.
 func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) ([]*Lease, error) {
 	if len(tasks) == 0 || len(tasks) > wire.MaxBatch {
 		return nil, badLimit("tasks", wire.MaxBatch, fmt.Sprintf("a gang of %d tasks is not 1 to %d", len(tasks), wire.MaxBatch))
@@ -68,10 +69,23 @@ func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) 
 	if at := b.collect(0); at < len(tasks) || len(b.picked) < len(tasks) {
 		return nil, c.gangTooLarge(b.results)
 	}
-	if err := b.send(ctx); err != nil {
-		return nil, err
+	err := b.send(ctx)
+	if err == nil {
+		err = reason(b.results)
 	}
-	return gangOf(c, b.results)
+	leases := make([]*Lease, len(tasks))
+	for i, r := range b.results {
+		leases[i] = r.Lease
+	}
+	if err == nil {
+		return leases, nil
+	}
+	for _, l := range b.fresh {
+		if !l.flags.Repeat() {
+			c.giveBack(l)
+		}
+	}
+	return nil, err
 }
 
 // gangTooLarge says why not every task of a gang can be asked for.
@@ -84,26 +98,15 @@ func (c *Client) gangTooLarge(results []Result) error {
 	return badLimit("tasks", batchBytes, "the gang does not fit into one frame")
 }
 
-// gangOf turns the results of a gang into its leases, or the reason that there
-// are none.
-func gangOf(c *Client, results []Result) ([]*Lease, error) {
-	leases := make([]*Lease, len(results))
-	var failed error
-	for i, r := range results {
-		leases[i] = r.Lease
+// reason returns why a gang was not placed: the error of the first task that
+// did not fail for the sake of another one; nil if none failed.
+func reason(results []Result) (failed error) {
+	for _, r := range results {
 		if r.Err != nil && (failed == nil || errors.Is(failed, ErrAllOrNone)) {
 			failed = r.Err
 		}
 	}
-	if failed == nil {
-		return leases, nil
-	}
-	for _, l := range leases {
-		if l != nil && !l.flags.Repeat() {
-			c.giveBack(l)
-		}
-	}
-	return nil, failed
+	return failed
 }
 
 // batch is one call of ScheduleAll or ScheduleGang.
@@ -111,7 +114,8 @@ type batch struct {
 	client  *Client
 	tasks   []Task
 	results []Result
-	picked  []int // the tasks of the present frame
+	picked  []int    // the tasks of the present frame
+	fresh   []*Lease // what a gang was granted
 	request wire.Batch
 }
 
@@ -144,13 +148,23 @@ func (b *batch) collect(at int) int {
 // earlier lease has just been released.
 func (b *batch) send(ctx context.Context) error {
 	for len(b.picked) > 0 {
+		conn, err := b.client.connected(ctx)
+		if err != nil {
+			return err
+		}
+		if b.leaveOut(conn); len(b.picked) == 0 {
+			return nil
+		}
 		call := &placingAll{client: b.client, tasks: b.tasks, picked: b.picked, results: make([]Result, len(b.picked)), ready: make(chan struct{})}
-		err := call.once(ctx, &b.request)
+		err = call.once(ctx, conn, &b.request)
 		if b.client.again(err) {
 			continue
 		}
 		if err != nil && !call.refused {
 			return b.client.final("schedule", err)
+		}
+		if b.request.AllOrNone {
+			b.fresh = append(b.fresh, call.fresh...)
 		}
 		if err := b.sort(ctx, call.results); err != nil {
 			return err
@@ -159,12 +173,31 @@ func (b *batch) send(ctx context.Context) error {
 	return nil
 }
 
-// sort writes the answers down and keeps the tasks that must be asked again.
-func (b *batch) sort(ctx context.Context, answers []Result) error {
+// leaveOut takes the tasks out of the frame that the scheduler of this
+// connection is too old for.
+func (b *batch) leaveOut(conn *Conn) {
 	kept := 0
+	for i, at := range b.picked {
+		err := conn.knows(&b.tasks[at])
+		if err == nil && b.request.AllOrNone {
+			err = conn.knowsField("all_or_none", "selector")
+		}
+		if err != nil {
+			b.results[at].Err = err
+			continue
+		}
+		b.picked[kept], b.request.Tasks[kept] = at, b.request.Tasks[i]
+		kept++
+	}
+	b.picked, b.request.Tasks = b.picked[:kept], b.request.Tasks[:kept]
+}
+
+// sort writes the answers down and keeps the tasks that must be asked again. A
+// gang is asked for as a whole: what of it has a place keeps it.
+func (b *batch) sort(ctx context.Context, answers []Result) error {
+	var again []int // of the frame
 	var failed error
 	for i, r := range answers {
-		at := b.picked[i]
 		if r.Err == nil {
 			r.Lease, r.Err = b.client.usable(ctx, r.Lease)
 			if r.Err != nil && r.Err == ctx.Err() {
@@ -172,13 +205,18 @@ func (b *batch) sort(ctx context.Context, answers []Result) error {
 			}
 		}
 		if r == (Result{}) {
-			b.picked[kept], b.request.Tasks[kept] = at, b.request.Tasks[i]
-			kept++
+			again = append(again, i)
 			continue
 		}
-		b.results[at] = r
+		b.results[b.picked[i]] = r
 	}
-	b.picked, b.request.Tasks = b.picked[:kept], b.request.Tasks[:kept]
+	if b.request.AllOrNone && len(again) > 0 {
+		return failed
+	}
+	for kept, i := range again {
+		b.picked[kept], b.request.Tasks[kept] = b.picked[i], b.request.Tasks[i]
+	}
+	b.picked, b.request.Tasks = b.picked[:len(again)], b.request.Tasks[:len(again)]
 	return failed
 }
 
@@ -196,13 +234,10 @@ type placingAll struct {
 }
 
 // once sends the frame and waits for its answer.
-func (p *placingAll) once(ctx context.Context, m *wire.Batch) error {
-	conn, err := p.client.connected(ctx)
-	if err != nil {
-		return err
-	}
+func (p *placingAll) once(ctx context.Context, conn *Conn, m *wire.Batch) error {
 	p.picked = slices.Clone(p.picked) // the caller's is used again
-	if err = conn.Start(ctx, m, p.answer); err == nil {
+	err := conn.Start(ctx, m, p.answer)
+	if err == nil {
 		select {
 		case <-p.ready:
 			err = p.err

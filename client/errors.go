@@ -64,10 +64,25 @@ type sentinel wire.Code
 
 func (s sentinel) Error() string { return "dtask: " + wire.Code(s).String() }
 
-// refusal is the scheduler's answer that a request failed.
+// TooOldError says that the scheduler is older than a field of a task and would
+// silently ignore it, such as a selector. Nothing was sent; an update of the
+// scheduler helps.
+type TooOldError struct {
+	Field  string // as the protocol names it, such as selector or all_or_none
+	Server string // the scheduler's version
+}
+
+// Error names the field and the scheduler's version.
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("dtask: %s: the scheduler is too old to know this field and would ignore it; its version is %.100q", e.Field, e.Server)
+}
+
+// refusal is the scheduler's answer that a request failed, or this side's, which
+// saves asking.
 type refusal struct {
-	what string // what was asked for, such as "schedule t1"
-	err  *wire.Error
+	what  string // what was asked for, such as "schedule t1"
+	err   *wire.Error
+	cause error // of a refusal of this side: more than err can say, or nil
 }
 
 // refused wraps an answer of the scheduler.
@@ -81,8 +96,14 @@ func (r *refusal) Is(target error) bool {
 	return ok && wire.Code(s) == r.err.Code
 }
 
-// Unwrap lets errors.As find the *wire.Error.
-func (r *refusal) Unwrap() error { return r.err }
+// Unwrap lets errors.As find the *wire.Error, and the *selector.Error of an
+// expression.
+func (r *refusal) Unwrap() []error {
+	if r.cause != nil {
+		return []error{r.err, r.cause}
+	}
+	return []error{r.err}
+}
 
 // explain names the request in an error: one of the scheduler becomes a
 // refusal, any other is kept as it is.

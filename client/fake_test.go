@@ -21,6 +21,7 @@ type fake struct {
 	t        *testing.T
 	listener net.Listener
 	startTTL time.Duration
+	old      bool // knows no selectors, devices and gangs
 
 	mu       sync.Mutex // Guards what follows.
 	conns    map[net.Conn]bool
@@ -123,7 +124,11 @@ func (f *fake) answer(p *peer, m wire.Message) wire.Message {
 	case *wire.Hello:
 		p.client = m.Client
 		f.hellos = append(f.hellos, m.Client)
-		return &wire.HelloOK{Version: wire.Version, Server: "fake", Grantor: wire.Grantor{Epoch: 1, Instance: 7}, StartTTLMS: uint32(f.startTTL.Milliseconds())}
+		hello := &wire.HelloOK{Version: wire.Version, Server: "fake", Grantor: wire.Grantor{Epoch: 1, Instance: 7}, StartTTLMS: uint32(f.startTTL.Milliseconds())}
+		if !f.old {
+			hello.Limits = map[string]uint64{"selector": wire.MaxSelector, "not_workers": wire.MaxNotWorkers, "devices": wire.MaxDevices}
+		}
+		return hello
 	case *wire.Ping:
 		return &wire.Pong{}
 	case *wire.Schedule:

@@ -28,14 +28,15 @@ var errShunned = refused("schedule", &wire.Error{
 })
 
 // Schedule asks for a place for a task and returns a lease on the least loaded
-// worker that has its tags. It is repeated on the next connection if this one
-// ends, until the context ends. If the context ends while the answer is on its
-// way, the lease that it brings is released. A task whose lease this client
-// holds gets the same *Lease again.
+// worker that has its tags and room for it, or the one that its Policy says. It
+// is repeated on the next connection if this one ends, until the context ends.
+// If the context ends while the answer is on its way, the lease that it brings
+// is released. A task whose lease this client holds gets the same *Lease again.
 //
 // ErrUnavailable means that the workers which could take the task are busy,
 // ErrInfeasible that no worker ever could, ErrConflict that the task id is in
-// use with other content.
+// use with other content, a *TooOldError that the scheduler does not know what
+// the task asks for.
 //
 // It costs one allocation, the Lease, and many goroutines share each write.
 func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
@@ -99,6 +100,9 @@ func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error
 	k.state.Store(callWaiting)
 	conn, err := k.client.connected(ctx)
 	if err != nil {
+		return nil, false, err
+	}
+	if err = conn.knows(&k.task); err != nil {
 		return nil, false, err
 	}
 	if err = conn.Start(ctx, &k.request, k.done); err == nil {

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/dtask/dtask-scheduler/selector"
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -38,14 +38,15 @@ type Task struct {
 	// Prefer is an expression; workers for which it holds are chosen first, if
 	// any of them fits.
 	Prefer string
-	// NotWorkers are ids of workers that must not be chosen, at most 16: those
-	// that a retry avoids.
+	// NotWorkers are ids of workers that must not be chosen, at most 16 of 1 to
+	// 1,024 bytes: those that a retry avoids.
 	NotWorkers []string
 	// Exclusive takes a whole idle worker.
 	Exclusive bool
 	// Policy says which of the workers that fit is chosen; "" is LeastLoaded.
 	Policy Policy
-	// SpreadBy is the tag key over whose values Spread spreads a batch.
+	// SpreadBy is the tag key over whose values Spread spreads the tasks of one
+	// ScheduleAll or ScheduleGang, at most 256 bytes; it goes with Spread alone.
 	SpreadBy string
 
 	// TTL asks for a lease that lives this long, at most 24 hours, without
@@ -82,46 +83,18 @@ func (t *Task) check() error {
 	return t.checkResources()
 }
 
-// Policy says which of the workers that fit is chosen.
-type Policy string
-
-// The policies.
-const (
-	LeastLoaded Policy = "least-loaded" // the one with the most room left, exactly
-	Pack        Policy = "pack"         // the fullest: leaves machines empty for large tasks
-	Spread      Policy = "spread"       // evenly over the values of SpreadBy, within one batch
-)
-
-// checkChoice checks what a task says about the choice of its worker.
-func (t *Task) checkChoice() error {
-	for _, e := range [...]struct{ field, text string }{{"selector", t.Selector}, {"prefer", t.Prefer}} {
-		if _, err := selector.Parse(e.text); err != nil {
-			limit := err.(*selector.Error).Limit
-			return badLimit(e.field, uint64(limit), fmt.Sprintf("the %s %.150q: %v", e.field, e.text, err))
-		}
-	}
-	switch {
-	case len(t.NotWorkers) > wire.MaxNotWorkers:
-		return badLimit("not_workers", wire.MaxNotWorkers, fmt.Sprintf("%d workers are more than %d", len(t.NotWorkers), wire.MaxNotWorkers))
-	case slices.ContainsFunc(t.NotWorkers, func(id string) bool { return !wire.ValidID(id) }):
-		return badLimit("not_workers", wire.MaxID, "one of the workers is not an id")
-	case t.Policy != "" && !wire.ValidID(string(t.Policy)):
-		return badField("policy", fmt.Sprintf("the policy %.150q is not %s, %s or %s", t.Policy, LeastLoaded, Pack, Spread))
-	case t.SpreadBy != "" && !validTag(t.SpreadBy):
-		return badLimit("spread_by", wire.MaxTag, "the tag key is not UTF-8 without control characters, or too long")
-	case t.Resources["gpu"] > wire.MaxDevices:
-		return badLimit("resources", wire.MaxDevices, fmt.Sprintf("%d GPU devices are more than a worker can have", t.Resources["gpu"]))
-	}
-	return nil
-}
-
 func (t *Task) checkResources() error {
 	if len(t.Resources) > wire.MaxResources {
-		return badLimit("resources", wire.MaxResources, fmt.Sprintf("%d resources are more than %d", len(t.Resources), wire.MaxResources))
+		return badLimit("resources", wire.MaxResources, fmt.Sprintf("resources: %d names are more than %d", len(t.Resources), wire.MaxResources))
 	}
 	for name, amount := range t.Resources {
-		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
-			return badLimit("resources", wire.MaxAmount, fmt.Sprintf("the resource %.150q with amount %d needs a name like an id and an amount in [0, 2^40]", name, amount))
+		switch {
+		case !wire.ValidID(name):
+			return badLimit("resources", wire.MaxID, fmt.Sprintf("resources: the name %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", name, wire.MaxID))
+		case amount < 0 || amount > wire.MaxAmount:
+			return badLimit("resources", wire.MaxAmount, fmt.Sprintf("resources: %d of %s is not in [0, %d]", amount, name, int64(wire.MaxAmount)))
+		case name == resource.GPU && amount > wire.MaxDevices:
+			return badLimit("resources", wire.MaxDevices, fmt.Sprintf("resources: %d GPU devices are more than the %d that a worker can have", amount, wire.MaxDevices))
 		}
 	}
 	return nil
@@ -169,30 +142,4 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 	m.Priority = t.Priority
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
-}
-
-// packChoice writes what only some tasks say; it may allocate.
-func (t *Task) packChoice(m *wire.Schedule) {
-	m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy = nil, nil, nil, nil, nil
-	m.Exclusive = t.Exclusive
-	for _, part := range [...]struct {
-		to   *[]byte
-		text string
-	}{{&m.Selector, t.Selector}, {&m.Prefer, t.Prefer}, {&m.Policy, string(t.Policy)}, {&m.SpreadBy, t.SpreadBy}} {
-		if part.text != "" {
-			*part.to = []byte(part.text)
-		}
-	}
-	if len(t.NotWorkers) > 0 {
-		m.NotWorkers = wire.AppendWorkers(nil, t.NotWorkers)
-	}
-}
-
-// choiceBytes is at least what packChoice adds to a request.
-func (t *Task) choiceBytes() int {
-	n := len(t.Selector) + len(t.Prefer) + len(t.Policy) + len(t.SpreadBy)
-	for _, id := range t.NotWorkers {
-		n += len(id) + 3
-	}
-	return n
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Error says what is wrong with an expression, and where.
@@ -106,12 +108,13 @@ func (p *parser) next() {
 			return
 		}
 	}
-	p.tok = rest[:1]
-	p.fail("%q has no meaning here; quote what is not made of A-Z a-z 0-9 . _ : @ / + -", rest[:1])
+	_, n := utf8.DecodeRuneInString(rest)
+	p.tok = rest[:n]
+	p.fail("%q has no meaning here; quote what is not made of A-Z a-z 0-9 . _ : @ / + -", rest[:n])
 }
 
 // quoted reads a word in quotation marks; a backslash takes the next byte as it
-// is.
+// is. No tag holds control characters, and no message of the protocol.
 func (p *parser) quoted(rest string) {
 	var word strings.Builder
 	for i := 1; i < len(rest); i++ {
@@ -119,6 +122,9 @@ func (p *parser) quoted(rest string) {
 		case rest[i] == rest[0]:
 			p.tok, p.word, p.isW = rest[:i+1], word.String(), true
 			p.pos += i + 1
+			if !utf8.ValidString(p.word) || strings.ContainsFunc(p.word, unicode.IsControl) {
+				p.fail("what is quoted must be UTF-8 without control characters")
+			}
 			return
 		case rest[i] == '\\' && i+1 < len(rest):
 			i++

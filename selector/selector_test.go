@@ -79,6 +79,14 @@ func TestErrorsNameTheColumn(t *testing.T) {
 		`""`:           "column 1: a tag cannot be empty",
 		"a =":          "column 4: a value is missing before the end",
 		"(a":           "column 3: ) is missing before the end",
+		"gpu ä":        `column 5: "ä" has no meaning here; quote what is not made of A-Z a-z 0-9 . _ : @ / + -`,
+		"a='b\nc'":     "column 3: what is quoted must be UTF-8 without control characters",
+		"'\xff'":       "column 1: what is quoted must be UTF-8 without control characters",
+		"a <":          "column 4: a value is missing before the end",
+		"a in ()":      `column 7: a value is missing before ")"`,
+		"a in (b,)":    `column 9: a value is missing before ")"`,
+		"!":            "column 2: a tag, ! or ( is missing before the end",
+		"a) || b":      `column 2: && or || is missing before ")"`,
 	} {
 		_, err := Parse(text)
 		require.EqualError(t, err, want, text)
