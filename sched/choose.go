@@ -102,7 +102,7 @@ func (s *State) fits(w index.Worker) bool {
 	if d.gpus == 0 || d.memory == 0 {
 		return true // the index's dimensions say all of it
 	}
-	_, ok := s.pick(s.workers.at(n), d, a.exclusive)
+	_, ok := s.pick(s.workers.at(n), d, false)
 	return ok
 }
 

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/sched"
@@ -22,8 +22,7 @@ type agent struct {
 	ends    map[uint64]wire.LeaseID // under way, by request
 	request uint64
 
-	tags     []string
-	slots    uint32
+	kit
 	external uint32
 	shared   bool // other programs run on the machine: its external load moves
 	memory   int
@@ -48,7 +47,7 @@ type agent struct {
 	most      int               // how many tasks may run: the slots, or what ran before a cut
 	cut       bool              // slots were cut, and the scheduler did not know or they were taken
 	announced bool              // the scheduler has read the present slots
-	said      []string          // tags of the last registration that was answered
+	said      kit               // of the last registration that was answered
 	heard     sched.Time        // when the scheduler read something of it
 	beats     map[uint64]uint32 // the largest beat that the scheduler read, by incarnation; never walked
 	promised  *link             // on which the scheduler has read its last promise
@@ -56,7 +55,7 @@ type agent struct {
 
 // newAgent makes an agent that is not connected yet.
 func (w *World) newAgent(worker string, slots uint32, tags ...string) *agent {
-	a := &agent{w: w, worker: worker, tags: tags, slots: slots, memory: ledger.DefaultMemory}
+	a := &agent{w: w, worker: worker, kit: kit{tags: tags, slots: slots}, memory: ledger.DefaultMemory}
 	a.address = fmt.Sprintf("%s:%d", worker, 9000+len(w.agents))
 	w.agents = append(w.agents, a)
 	a.forgetBeats()
@@ -69,9 +68,17 @@ func (a *agent) newBook() {
 	a.ends = map[uint64]wire.LeaseID{}
 	a.book = ledger.New(ledger.Config{
 		Worker: a.worker, Address: a.address, Tags: a.tags, Slots: a.slots,
-		Incarnation: a.w.random64(), Memory: a.memory,
+		Incarnation: a.w.random64(), Memory: a.memory, Resources: a.resources, Devices: a.devices,
 	})
 	a.book.SetExternal(a.external)
+}
+
+// offer says what a new process has beside tags and slots. The tasks of the
+// one before go on.
+func (a *agent) offer(resources map[string]int64, devices []wire.Device) {
+	a.cut = a.cut || len(a.open) > 0
+	a.resources, a.devices = resources, devices
+	a.renewBook(true)
 }
 
 // agentAt returns the agent of an address, nil if there is none.
@@ -282,7 +289,7 @@ func (a *agent) full(l *lease) {
 	l.sworn = a.book.Incarnation()
 	a.w.counts[FaultRefusedFull]++
 	if !a.loose() {
-		a.w.fail("A: %s with %d slots has no room for %v", a.name(), a.slots, l.id)
+		a.w.fail("A: %s with %d slots, %v and %v has no room for %v, which takes %+v", a.name(), a.slots, a.resources, a.devices, l.id, l.takes)
 	}
 	if m := a.book.Refused(); m != nil {
 		a.send(m)
@@ -325,14 +332,12 @@ func (a *agent) end(l *lease, outcome wire.Reason) {
 }
 
 // announce changes what the worker says of itself, by a new registration.
-func (a *agent) announce(tags []string, slots uint32) {
-	if slots < a.slots {
-		a.cut = true
-	}
-	a.announced = a.announced && slots == a.slots
-	a.most = max(a.most, int(slots))
-	a.tags, a.slots = tags, slots
-	a.book.Announce(tags, slots, nil)
+func (a *agent) announce(k kit) {
+	a.cut = a.cut || k.slots < a.slots || !maps.Equal(k.resources, a.resources)
+	a.announced = a.announced && k.slots == a.slots && maps.Equal(k.resources, a.resources)
+	a.most = max(a.most, int(k.slots))
+	a.kit = k
+	a.book.Announce(k.tags, k.slots, k.resources)
 	a.w.quit(a.link)
 }
 
@@ -342,8 +347,20 @@ func (a *agent) stop(keep bool) {
 	a.down = true
 	a.life++
 	a.w.quit(a.link)
-	old := a.book
 	a.lying = false
+	a.renewBook(keep)
+	if !keep {
+		for _, l := range a.open {
+			l.running = false
+		}
+	}
+	a.announced = false
+	a.w.truth.touch(a)
+}
+
+// renewBook starts the ledger of a new process, perhaps with what ran before.
+func (a *agent) renewBook(keep bool) {
+	old := a.book
 	a.newBook()
 	if keep {
 		for r, caller := range old.All() {
@@ -351,13 +368,7 @@ func (a *agent) stop(keep bool) {
 				a.w.fail("restore: %v", err)
 			}
 		}
-	} else {
-		for _, l := range a.open {
-			l.running = false
-		}
 	}
-	a.announced = false
-	a.w.truth.touch(a)
 }
 
 // start begins a new process on the machine.
@@ -367,12 +378,21 @@ func (a *agent) start() {
 	a.connect()
 }
 
-// hasTags reports whether the worker has all of some tags.
-func (a *agent) hasTags(tags []string) bool {
-	for _, t := range tags {
-		if !slices.Contains(a.tags, t) {
-			return false
+// taken counts what the running tasks take.
+func (a *agent) taken() *tally {
+	t := a.kit.tally()
+	for _, l := range a.open {
+		if l.running {
+			t.add(&l.takes)
 		}
 	}
-	return true
+	return t
+}
+
+// hasRoom reports whether one more task would have room.
+func (a *agent) hasRoom(t *task) bool {
+	q := asked{tags: t.tags, resources: t.needs.resources}
+	taken := a.taken()
+	_, ok := taken.place(q.resources, false)
+	return ok && q.wants(a.worker, &a.kit) && taken.load(a.external) < loadUnit
 }

@@ -24,6 +24,8 @@ type task struct {
 	client   *client // nil for one of the HTTP gateway
 	id       string
 	tags     []string
+	needs    needs
+	group    *group // nil for a task that comes alone
 	owner    string
 	priority int32
 	ttl      uint32
@@ -71,9 +73,9 @@ func (c *client) connect() {
 	c.link.calls = map[uint64]call{}
 	c.w.sendUp(c.link, c.next(), &wire.Hello{MinVersion: wire.MinVersion, MaxVersion: wire.Version, Role: wire.RoleClient, Client: c.id})
 	for _, t := range c.tasks {
-		if t.phase == phaseAsking {
+		if t.phase == phaseAsking && (t.group == nil || t == t.group.tasks[0]) {
 			c.w.counts[FaultRetry]++
-			c.schedule(t)
+			c.askFor(t)
 		}
 	}
 }
@@ -91,26 +93,35 @@ func (c *client) newTask(tags ...string) *task {
 	return t
 }
 
+// askFor asks for a place of a task, or of all tasks of its batch.
+func (c *client) askFor(t *task) {
+	if t.group != nil {
+		c.batch(t.group)
+		return
+	}
+	c.schedule(t)
+}
+
 // schedule asks for a place.
 func (c *client) schedule(t *task) {
 	request := c.next()
 	c.link.calls[request] = call{tasks: []*task{t}}
-	c.w.sendUp(c.link, request, t.message())
+	c.w.sendUp(c.link, request, t.message(c.w))
 }
 
 // batch asks for places of several tasks at once.
-func (c *client) batch(tasks []*task) {
-	m := &wire.Batch{}
-	for _, t := range tasks {
-		m.Tasks = append(m.Tasks, *t.message())
+func (c *client) batch(g *group) {
+	m := &wire.Batch{AllOrNone: g.gang, Distinct: g.distinct}
+	for _, t := range g.tasks {
+		m.Tasks = append(m.Tasks, *t.message(c.w))
 	}
 	request := c.next()
-	c.link.calls[request] = call{tasks: tasks}
+	c.link.calls[request] = call{tasks: g.tasks}
 	c.w.sendUp(c.link, request, m)
 }
 
 // message returns the request for a place.
-func (t *task) message() *wire.Schedule {
+func (t *task) message(w *World) *wire.Schedule {
 	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl}
 	if len(t.tags) > 0 {
 		m.Tags = wire.AppendTags(nil, t.tags)
@@ -118,6 +129,7 @@ func (t *task) message() *wire.Schedule {
 	if t.owner != "" {
 		m.Owner = []byte(t.owner)
 	}
+	t.needs.ask(w, m)
 	return m
 }
 
@@ -142,8 +154,10 @@ func (c *client) receive(l *link, request uint64, m wire.Message) {
 	case *wire.Renewed:
 		c.renewed(asked.renewed, m)
 	case *wire.Error:
-		if len(asked.tasks) == 1 {
-			c.refused(asked.tasks[0], m.Code)
+		if len(asked.tasks) == 1 || m.Code == wire.CodeBadRequest {
+			for _, t := range asked.tasks {
+				c.refused(t, m.Code)
+			}
 			return
 		}
 		c.w.fail("the client %s is told: %v", c.id, m)
@@ -172,6 +186,7 @@ func (t *task) take(w *World, l *lease, flags uint8) {
 	l.target = wire.Handover{
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: t.id, Client: t.caller(), Owner: t.owner, Priority: t.priority,
+		Resources: l.takes.resources, Devices: bitsOf(l.takes.devices), Exclusive: l.takes.exclusive,
 	}
 	if flags&wire.PlacedBegun != 0 {
 		t.handed = true
@@ -265,7 +280,12 @@ func (c *client) renewed(tasks []*task, m *wire.Renewed) {
 // refused handles that a task gets no place now, or has another's id.
 func (c *client) refused(t *task, code wire.Code) {
 	switch code {
-	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeConflict:
+	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeConflict, wire.CodeAllOrNone:
+		t.drop(c.w)
+	case wire.CodeBadRequest:
+		if !t.broken() {
+			c.w.fail("the client %s is told: %v", c.id, code)
+		}
 		t.drop(c.w)
 	default:
 		c.w.fail("the client %s is told: %v", c.id, code)

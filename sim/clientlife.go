@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -39,14 +41,43 @@ func (c *client) work() {
 		tasks = append(tasks, t)
 		w.after(w.between(5_000, 30_000), func() { t.giveUpAsking(w) })
 	}
+	if len(tasks) > 1 {
+		w.join(tasks)
+	}
 	switch {
 	case c.link == nil:
 	case len(tasks) > 1:
-		c.batch(tasks)
+		c.batch(tasks[0].group)
 	default:
 		c.schedule(tasks[0])
 		c.again(tasks[0])
 	}
+}
+
+// join makes a batch of tasks, perhaps a gang, whose tasks mostly need the
+// same, or one that is spread.
+func (w *World) join(tasks []*task) {
+	g := &group{tasks: tasks, gang: w.manners.needy > 0 && w.chance(1, 2)}
+	g.distinct = g.gang && w.chance(1, 2)
+	alike, spread := g.gang && w.chance(3, 4), w.manners.needy > 0 && w.chance(1, 3)
+	for _, t := range tasks {
+		t.group = g
+		if alike {
+			t.tags, t.needs = tasks[0].tags, tasks[0].needs
+		}
+		if spread {
+			t.needs.policy, t.needs.spread = "spread", []string{"zone", "cuda", "planet"}[w.rng.IntN(3)]
+		}
+	}
+}
+
+// broken reports whether a request for the task, or one of its batch, must be
+// refused.
+func (t *task) broken() bool {
+	if t.group == nil {
+		return t.needs.broken != ""
+	}
+	return slices.ContainsFunc(t.group.tasks, func(o *task) bool { return o.needs.broken != "" })
 }
 
 // again asks sometimes for the same task once more, or for another task with
@@ -59,7 +90,7 @@ func (c *client) again(t *task) {
 		c.schedule(t)
 	case 1:
 		w.counts[FaultConflict]++
-		c.schedule(&task{client: c, id: t.id, tags: t.tags, priority: t.priority + 1, phase: phaseDone})
+		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, phase: phaseDone})
 	}
 }
 
@@ -83,6 +114,7 @@ func (w *World) dress(t *task) {
 	if w.chance(1, 10) {
 		t.ttl = uint32(w.between(1000, 15_000))
 	}
+	w.need(t)
 }
 
 // forgetDone drops tasks that are over.

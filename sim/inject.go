@@ -23,7 +23,8 @@ func (w *World) trouble() {
 func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
-		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair:
+		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair,
+		FaultResources, FaultDevices:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
 	case FaultCordon:
@@ -66,11 +67,11 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 	case FaultRestartList, FaultRestartNoList:
 		a.restart(f == FaultRestartList)
 	case FaultTags:
-		a.announce(w.someTags(), a.slots)
+		a.announce(kit{w.someTags(), a.slots, a.resources, a.devices})
 	case FaultGrow:
-		a.announce(a.tags, a.slots+uint32(w.between(1, 2)))
+		a.announce(kit{a.tags, a.slots + uint32(w.between(1, 2)), a.resources, a.devices})
 	case FaultShrink:
-		a.announce(a.tags, uint32(w.rng.IntN(int(a.slots)+1)))
+		a.announce(kit{a.tags, uint32(w.rng.IntN(int(a.slots) + 1)), a.resources, a.devices})
 	case FaultLies:
 		a.tellLies()
 	case FaultSilence:
@@ -89,6 +90,12 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		return a.datagrams
 	case FaultRepair:
 		a.repair()
+	case FaultResources:
+		a.announce(kit{a.tags, a.slots, w.otherAmounts(a.resources), a.devices})
+	case FaultDevices:
+		a.restart(true)
+		a.offer(a.resources, w.someDevices())
+		return w.manners.needy > 0
 	}
 	return true
 }
@@ -131,6 +138,14 @@ func (w *World) someTags() []string {
 		if w.chance(2, 3) && (tag != "rare" || w.chance(1, 3)) {
 			tags = append(tags, tag)
 		}
+	}
+	for _, z := range zones {
+		if w.chance(1, 3) {
+			tags = append(tags, "zone="+z)
+		}
+	}
+	if w.chance(1, 2) {
+		tags = append(tags, "cuda="+versions[w.rng.IntN(len(versions))])
 	}
 	return tags
 }
@@ -185,6 +200,7 @@ func (w *World) rival(a *agent) {
 		return
 	}
 	b := w.newAgent(a.worker, a.slots, a.tags...)
+	b.offer(a.resources, a.devices)
 	b.rival, b.datagrams = true, w.chance(1, 2)
 	w.say("%s: has the id of %s", b.name(), a.name())
 	b.live()
@@ -218,7 +234,7 @@ func (a *agent) lie() {
 	case 0:
 		a.send(&wire.Heartbeat{Handle: handle, Seq: seq, External: w.rng.Uint32()})
 	case 1:
-		a.send(&wire.Begun{Handle: handle, Seq: seq, Record: wire.Record{Lease: id, Task: []byte("lie"), Client: []byte("c0")}})
+		a.send(&wire.Begun{Handle: handle, Seq: seq, Record: w.lyingRecord(id, "lie", "c0")})
 	case 2:
 		w.sendUp(a.link, a.next(), &wire.End{Handle: handle, Seq: seq, Lease: id, Outcome: wire.Reason(w.between(1, 4))})
 	case 3:
@@ -230,7 +246,7 @@ func (a *agent) lie() {
 		m.Seq = seq
 		for i := range w.between(1, 5) {
 			id.Counter += uint64(i) // perhaps one that will be given next
-			m.Leases = append(m.Leases, wire.Record{Lease: id, Task: fmt.Append(nil, "lie", i)})
+			m.Leases = append(m.Leases, w.lyingRecord(id, fmt.Sprint("lie", i), ""))
 		}
 		a.send(m)
 	case 6:
@@ -239,4 +255,16 @@ func (a *agent) lie() {
 		ids := w.workerIDs() // in the name of another, whose incarnation it cannot know
 		w.cast(a, &wire.Beat{Worker: []byte(ids[w.rng.IntN(len(ids))]), Incarnation: w.random64(), Seq: seq})
 	}
+}
+
+// lyingRecord is a record of a lease with whatever it might take.
+func (w *World) lyingRecord(id wire.LeaseID, task, client string) wire.Record {
+	r := wire.Record{Lease: id, Task: []byte(task), Exclusive: w.manners.needy > 0 && w.chance(1, 5)}
+	if client != "" {
+		r.Client = []byte(client)
+	}
+	if w.chance(w.manners.needy, 20) {
+		r.Resources, r.Devices = wire.AppendResources(nil, w.someAmounts()), uint64(w.rng.IntN(16))
+	}
+	return r
 }

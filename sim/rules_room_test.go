@@ -198,7 +198,7 @@ func TestARetryGetsTheSameLease(t *testing.T) {
 	c1.newTask().id = first.id
 	other := c1.tasks[len(c1.tasks)-1]
 	other.priority = 7
-	m := other.message()
+	m := other.message(s.World)
 	p := &asker{}
 	l := s.dial(p)
 	s.sendUp(l, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: c1.id})

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"io"
+	"maps"
+	"runtime/debug"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -37,12 +39,22 @@ func Run(seed uint64, trace io.Writer) (Result, error) {
 	w.trace.out = trace
 	w.auto = true
 	w.build()
-	err := w.phases()
+	err := w.survive()
 	r := Result{Events: w.events, Granted: w.truth.granted, Begun: w.truth.begun, Virtual: int64(w.now), Hash: w.trace.hash, Faults: w.counts}
 	if err != nil {
 		err = fmt.Errorf("seed %d, at %d ms: %w", seed, w.now, err)
 	}
 	return r, err
+}
+
+// survive runs the phases; a panic is a violation like any other.
+func (w *World) survive() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return w.phases()
 }
 
 // build draws the world.
@@ -53,6 +65,7 @@ func (w *World) build() {
 		latePulse: w.between(0, 1) * w.between(5, 50),
 		lossy:     w.between(0, 1) * w.between(3, 30), lateBeat: w.between(0, 1) * w.between(5, 40),
 		runs: w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
+		needy: max(w.between(-3, 10), 0),
 	}
 	if w.chance(1, 4) {
 		w.manners.latency = w.between(50, 400) // so that more is under way at once
@@ -70,6 +83,7 @@ func (w *World) build() {
 			tags, slots = allTags, w.between(3, 6) // so that something can always be placed
 		}
 		a := w.newAgent(fmt.Sprintf("w%d", i), uint32(slots), tags...)
+		a.offer(w.someKit())
 		a.shared, a.datagrams = w.chance(1, 5), w.chance(1, 2)
 		if w.chance(1, 6) {
 			a.memory = w.between(5, 40)
@@ -162,7 +176,8 @@ func (w *World) judgeHealed() {
 			return
 		}
 		info := &row.Info
-		over := a.book.Running()+int(a.external) > int(a.slots)
+		running := a.taken()
+		over := running.over(a.external)
 		for _, f := range info.Flags {
 			if f != "overcommitted" || !over {
 				w.fail("I28: %s is flagged %s", a.worker, f)
@@ -171,8 +186,10 @@ func (w *World) judgeHealed() {
 		switch {
 		case info.State != "online":
 			w.fail("I28: %s lives and is %s", a.worker, info.State)
-		case int(info.Taken) != a.book.Running():
+		case int(info.Taken) != a.book.Running() && running.exclusive == 0:
 			w.fail("I28: %s runs %d tasks, %d slots are taken", a.worker, a.book.Running(), info.Taken)
+		case !maps.Equal(info.Used, running.used()):
+			w.fail("I28: of %s %v is taken, %v is listed", a.worker, running.used(), info.Used)
 		case info.Slots != a.slots:
 			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.slots, info.Slots)
 		}
@@ -189,26 +206,30 @@ func (w *World) judgeHealed() {
 	w.judgeFeasible()
 }
 
-// judgeFeasible asks for a place with each tag, and with none.
+// judgeFeasible asks for a place with each tag, and with none, and for some
+// of each resource.
 func (w *World) judgeFeasible() {
-	wants := [][]string{nil}
+	tasks := []*task{{}}
 	for _, tag := range allTags {
-		wants = append(wants, []string{tag})
+		tasks = append(tasks, &task{tags: []string{tag}})
 	}
-	for i, tags := range wants {
-		t := &task{id: fmt.Sprintf("last%d", i), tags: tags}
+	for _, r := range []map[string]int64{{"cpu": 1500}, {"mem": 3000}, {gpu: 1}, {gpuMem: 5000}, {gpu: 2, gpuMem: 16384}} {
+		tasks = append(tasks, &task{needs: needs{resources: r}})
+	}
+	for i, t := range tasks {
+		t.id = fmt.Sprintf("last%d", i)
 		room := false
 		for _, a := range w.agents {
-			room = room || !a.rival && !a.down && a.hasTags(tags) && a.book.Running()+int(a.external) < int(a.slots)
+			room = room || !a.rival && !a.down && a.hasRoom(t)
 		}
-		w.gateway.call(t, t.message())
+		w.gateway.call(t, t.message(w))
 		switch {
 		case w.err != nil:
 			return
 		case room && t.lease == nil:
-			w.fail("I28: there is room for %v and no place is given", tags)
+			w.fail("I28: there is room for %v %v and no place is given", t.tags, t.needs.resources)
 		case t.lease != nil && t.lease.agent != nil && !room:
-			w.fail("I28: there is no room for %v and %s is given", tags, t.lease.worker)
+			w.fail("I28: there is no room for %v %v and %s is given", t.tags, t.needs.resources, t.lease.worker)
 		case t.lease != nil:
 			t.release(w)
 		}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -14,6 +16,7 @@ type lease struct {
 	address     string
 	agent       *agent // nil for a worker that speaks HTTP
 	incarnation uint64
+	takes       share
 	target      wire.Handover
 
 	answers []*answer // grants under way
@@ -67,11 +70,7 @@ func (w *World) judgeGrant(l *lease, t *task) {
 	if a == nil {
 		return
 	}
-	for _, tag := range t.tags {
-		if !slices.Contains(a.said, tag) {
-			w.fail("I5: %v wants %s, %s has %v", l.id, tag, a.name(), a.said)
-		}
-	}
+	w.judgeKit(l, t)
 	if silence := w.now - a.heard; silence >= max(w.host.cfg.Suspicious, w.host.cfg.Heartbeat*33/10) {
 		w.fail("I4: %v was granted on %s, which has been silent for %d ms", l.id, a.name(), silence)
 	}
@@ -80,13 +79,53 @@ func (w *World) judgeGrant(l *lease, t *task) {
 	}
 }
 
+// judgeKit judges that the worker of a fresh grant has what the task asks for,
+// and that the devices are as many and as large (I5).
+func (w *World) judgeKit(l *lease, t *task) {
+	a, n := l.agent, &t.needs
+	q := asked{tags: t.tags, resources: n.resources, selector: n.selector, not: n.notWorkers}
+	if !q.wants(l.worker, &a.said) {
+		w.fail("I5: %v wants %v, %+v, %s has %+v", l.id, t.tags, t.needs, a.name(), a.said)
+	}
+	devices, want := len(a.said.devices), 0
+	switch {
+	case n.exclusive:
+		want = devices
+	case devices > 0 && n.resources[gpu] > 0:
+		want = int(n.resources[gpu])
+	case n.resources[gpuMem] > 0:
+		want = 1
+	}
+	if mask := l.takes.devices; bits.OnesCount64(mask) != want || bits.Len64(mask) > devices {
+		w.fail("I5: %v takes the devices %b, it wants %d of %d", l.id, mask, want, devices)
+		return
+	}
+	for _, i := range bitsOf(l.takes.devices) {
+		if !n.exclusive && a.said.devices[i].Memory < n.resources[gpuMem] {
+			w.fail("I5: %v wants %d MiB, the device %d of %s has %d", l.id, n.resources[gpuMem], i, a.name(), a.said.devices[i].Memory)
+		}
+	}
+}
+
+// bitsOf lists the numbers of the devices of a mask.
+func bitsOf(mask uint64) (numbers []int) {
+	for i := range 64 {
+		if mask>>i&1 != 0 {
+			numbers = append(numbers, i)
+		}
+	}
+	return numbers
+}
+
 // question is what the answers to one message must be judged by.
 type question struct {
 	renewed []*lease // leases of a renewal, nil for unknown ones
 	release *lease
 
-	register *agent // of a registration, and its tags
-	tags     []string
+	register *agent // of a registration, and what it offers
+	kit      kit
+
+	gang, distinct bool // of a batch
 
 	cordon wire.Cordon
 }
@@ -127,8 +166,8 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		if !isAgent {
 			return q
 		}
-		q.register, q.tags = a, slices.Clone(m.Tags)
-		if l.peerOpen && m.Incarnation == a.book.Incarnation() && m.Slots == a.slots {
+		q.register, q.kit = a, kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
+		if l.peerOpen && m.Incarnation == a.book.Incarnation() && a.kit.same(&q.kit) {
 			a.announced = true
 			t.touch(a)
 		}
@@ -138,6 +177,8 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		}
 	case *wire.Cordon:
 		q.cordon = *m
+	case *wire.Batch:
+		q.gang, q.distinct = m.AllOrNone, m.Distinct
 	}
 	return q
 }
@@ -152,10 +193,10 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 		}
 		w.fail("a lease for %d tasks", len(tasks))
 	case *wire.PlacedAll:
-		return t.placedAll(w, tasks, m)
+		return t.placedAll(w, q, tasks, m)
 	case *wire.Registered:
 		if q.register != nil {
-			q.register.said = q.tags
+			q.register.said = q.kit
 		}
 	case *wire.Renewed:
 		t.renewed(w, q, m)
@@ -172,7 +213,7 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 }
 
 // placedAll is told of the answer to a batch.
-func (t *truth) placedAll(w *World, tasks []*task, m *wire.PlacedAll) (out []*answer) {
+func (t *truth) placedAll(w *World, q question, tasks []*task, m *wire.PlacedAll) (out []*answer) {
 	if len(m.Results) != len(tasks) {
 		w.fail("a batch of %d tasks has %d answers", len(tasks), len(m.Results))
 		return nil
@@ -180,6 +221,15 @@ func (t *truth) placedAll(w *World, tasks []*task, m *wire.PlacedAll) (out []*an
 	for i := range m.Results {
 		if r := &m.Results[i]; r.Code == wire.CodeOK {
 			out = append(out, &answer{t.placed(w, tasks[i], &r.Placed), tasks[i]})
+		}
+	}
+	if q.gang && len(out) > 0 && len(out) < len(tasks) {
+		w.fail("I7: of a gang of %d tasks %d are placed", len(tasks), len(out))
+	}
+	for i, a := range out {
+		fresh := m.Results[i].Placed.Flags&wire.PlacedRepeat == 0
+		if q.distinct && fresh && slices.ContainsFunc(out, func(b *answer) bool { return b != a && b.lease.worker == a.lease.worker }) {
+			w.fail("I5: two tasks of a distinct gang are placed on %s", a.lease.worker)
 		}
 	}
 	return out
@@ -194,7 +244,7 @@ func (t *truth) placed(w *World, task *task, m *wire.Placed) *lease {
 			w.fail("C: the lease %v ended and is granted again", m.Lease)
 		}
 		if l == nil {
-			l = t.adopt(w, m)
+			l = t.adopt(w, task, m)
 		}
 		t.reopen(l)
 		return l
@@ -207,16 +257,17 @@ func (t *truth) placed(w *World, task *task, m *wire.Placed) *lease {
 		w.fail("I9: the lease %v does not bear this instance", m.Lease)
 	}
 	t.granted++
-	l = t.adopt(w, m)
+	l = t.adopt(w, task, m)
 	l.keptUntil = w.now + l.ttl
 	w.judgeGrant(l, task)
 	return l
 }
 
 // adopt makes the record of a lease from a grant.
-func (t *truth) adopt(w *World, m *wire.Placed) *lease {
+func (t *truth) adopt(w *World, task *task, m *wire.Placed) *lease {
 	worker, address := wire.ReadTarget(m.Target)
 	l := &lease{id: m.Lease, worker: worker, address: address, incarnation: m.Incarnation, agent: w.agentAt(address)}
+	l.takes = share{task.needs.resources, m.Devices, task.needs.exclusive}
 	l.ttl = sched.Time(m.TTLMS)
 	t.byID[m.Lease] = l
 	t.list = append(t.list, l)
@@ -291,12 +342,13 @@ func (t *truth) judge(w *World) {
 	t.touched = t.touched[:0]
 }
 
-// outstanding counts the leases on an agent that run or may begin, even if
-// nobody holds them now: a client that lost the answer may ask again.
-func (t *truth) outstanding(a *agent) (n int) {
+// outstanding counts what the leases take on an agent that run or may begin,
+// even if nobody holds them now: a client that lost the answer may ask again.
+func (t *truth) outstanding(a *agent) *tally {
+	n := a.kit.tally()
 	for _, l := range t.list {
 		if l.agent == a && (l.running || l.incarnation == a.book.Incarnation() && l.sworn != l.incarnation && (!l.over || l.wanted())) {
-			n++
+			n.add(&l.takes)
 		}
 	}
 	return n
@@ -304,15 +356,16 @@ func (t *truth) outstanding(a *agent) (n int) {
 
 // judgeAgent counts what runs on an agent and what may still begin there.
 func (t *truth) judgeAgent(w *World, a *agent) {
-	running, able := 0, 0
+	running, able := a.kit.tally(), a.kit.tally()
 	var ids []wire.LeaseID
 	kept := a.open[:0]
 	for _, l := range a.open {
 		switch {
 		case l.running:
-			running++
+			running.add(&l.takes)
+			able.add(&l.takes)
 		case a.mayBegin(l):
-			able++
+			able.add(&l.takes)
 			ids = append(ids, l.id)
 		case !a.mayEver(l):
 			l.open = false
@@ -322,17 +375,17 @@ func (t *truth) judgeAgent(w *World, a *agent) {
 	}
 	clear(a.open[len(kept):])
 	a.open = kept
-	if running != a.book.Running() {
-		w.fail("agent %s runs %d tasks, its ledger says %d", a.name(), running, a.book.Running())
+	if running.leases != a.book.Running() {
+		w.fail("agent %s runs %d tasks, its ledger says %d", a.name(), running.leases, a.book.Running())
 	}
-	if running > int(a.slots) && running > a.most {
-		w.fail("A: %d tasks run on %s, which has %d slots", running, a.name(), a.slots)
+	if running.leases > int(a.slots) && running.leases > a.most {
+		w.fail("A: %d tasks run on %s, which has %d slots", running.leases, a.name(), a.slots)
 	}
-	a.most = max(running, int(a.slots))
-	if a.cut && a.announced && t.outstanding(a) <= int(a.slots) {
+	a.most = max(running.leases, int(a.slots))
+	if a.cut && a.announced && !t.outstanding(a).over(0) {
 		a.cut = false
 	}
-	if running+able > int(a.slots) && !a.loose() {
-		w.fail("B: on %s with %d slots %d tasks run and %d leases may still begin: %v", a.name(), a.slots, running, able, ids)
+	if able.over(0) && !a.cut && !a.lying {
+		w.fail("B: on %s with %d slots, %v and %v %d tasks run and %d leases may still begin: %v, together %+v", a.name(), a.slots, a.resources, a.devices, running.leases, len(ids), ids, able)
 	}
 }

@@ -47,8 +47,7 @@ type twinLink struct {
 type twinWorker struct {
 	number      int
 	id, address string
-	tags        []string
-	slots       uint32
+	kit
 	external    uint32
 	http        bool
 	incarnation uint64
@@ -76,6 +75,7 @@ type twinLease struct {
 	owner    string
 	group    string
 	priority int32
+	takes    share
 	granted  sched.Time // or adopted
 	state    wire.State
 	ttl      sched.Time
@@ -102,6 +102,7 @@ type said struct {
 	fresh       bool // the lease is new: its id is not predicted
 	incarnation uint64
 	number      uint32 // handle, or TTL
+	devices     uint64
 	grantor     wire.Grantor
 	changed     bool // of a cordon
 }
@@ -138,12 +139,10 @@ func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
 	t.believe()
 	switch m := m.(type) {
 	case *wire.Schedule:
-		t.say(t.schedule(s, said{to: from, request: request}, m))
+		answer, _ := t.schedule(s, said{to: from, request: request}, m, nil, false)
+		t.say(answer)
 	case *wire.Batch:
-		t.say(said{to: from, request: request, kind: wire.KindPlacedAll})
-		for i := range m.Tasks {
-			t.say(t.schedule(s, said{to: from, request: request}, &m.Tasks[i]))
-		}
+		t.batch(s, said{to: from, request: request}, m)
 	case *wire.Renew:
 		t.renew(said{to: from, request: request, kind: wire.KindRenewed}, m)
 	case *wire.Release:
@@ -371,5 +370,5 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 
 func (s *said) placed(m *wire.Placed) {
 	s.worker, _ = wire.ReadTarget(m.Target)
-	s.lease, s.incarnation, s.number, s.flags = m.Lease, m.Incarnation, m.TTLMS, m.Flags
+	s.lease, s.incarnation, s.number, s.flags, s.devices = m.Lease, m.Incarnation, m.TTLMS, m.Flags, m.Devices
 }

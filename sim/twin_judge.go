@@ -83,9 +83,9 @@ func (t *twin) judgeWorker(w *twinWorker) {
 // sketch is everything that is listed of a worker.
 func sketch(m *wire.Worker) string {
 	i := &m.Info
-	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS)
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices)
 	for _, l := range m.Leases {
-		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State)
+		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State, l.Resources, l.Devices, l.Exclusive)
 	}
 	return s
 }
@@ -104,13 +104,33 @@ func (t *twin) sketch(w *twinWorker) string {
 	} else {
 		c = &twinCordon{}
 	}
-	leases := t.of(w)
-	if uint64(len(leases))+uint64(w.external) > uint64(w.slots) {
+	leases, n := t.of(w), t.tally(w)
+	if n.over(w.external) {
 		flags = append(flags, "overcommitted")
+		if uint64(len(leases))+uint64(w.external) <= uint64(w.slots) {
+			t.w.counts[FaultOverDevices]++
+		}
 	}
-	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, len(leases), w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since)
+	taken := len(leases)
+	if n.exclusive > 0 {
+		taken = max(taken, int(w.slots))
+	}
+	devices := []wire.DeviceInfo{}
+	for i := range w.devices {
+		devices = append(devices, n.device(i))
+	}
+	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, taken, w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since,
+		w.offered(), n.used(), devices)
 	for _, l := range leases {
-		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state)
+		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state, l.takes.resources, l.takes.devices, l.takes.exclusive)
 	}
 	return s
+}
+
+// offered is what is listed of the amounts that a worker has.
+func (w *twinWorker) offered() map[string]int64 {
+	if w.resources == nil {
+		return map[string]int64{}
+	}
+	return w.resources
 }

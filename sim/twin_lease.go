@@ -1,10 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -12,52 +10,10 @@ import (
 // milliseconds, unless the worker reports it before.
 const httpTTL = 11_000
 
-// schedule predicts the answer to a request for a place.
-func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule) said {
-	client, key := s.client, string(m.Task)
-	if len(m.Key) > 0 {
-		client, key = "(http)", string(m.Key)
-	}
-	if client == "" {
-		key = ""
-	}
-	var tags []string
-	wire.EachTag(m.Tags, func(tag []byte) bool {
-		tags = append(tags, string(tag))
-		return true
-	})
-	slices.Sort(tags)
-	content := fmt.Sprintf("%q %d %q %q", slices.Compact(slices.Clone(tags)), m.Priority, m.Owner, m.Group)
-	if l := t.keyed(client, key); l != nil {
-		return t.repeat(l, to, content)
-	}
-	w, code := t.choose(tags)
-	if w == nil {
-		to.kind, to.code = wire.KindError, code
-		return to
-	}
-	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
-		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now}
-	if l.ttl == 0 {
-		l.ttl = t.cfg.StartTTL
-	}
-	l.deadline = t.w.now + l.ttl
-	l.first, l.load = w.given == 0, t.load(w)
-	t.gives++
-	w.given = t.gives
-	to.fresh = true
-	if w.http {
-		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
-	}
-	t.leases = append(t.leases, l)
-	t.touch(w)
-	return t.place(l, to)
-}
-
 // place describes a lease.
 func (t *twin) place(l *twinLease, to said) said {
 	to.kind, to.worker, to.lease = wire.KindPlaced, l.worker.id, l.id
-	to.incarnation, to.number = l.worker.incarnation, uint32(l.ttl)
+	to.incarnation, to.number, to.devices = l.worker.incarnation, uint32(l.ttl), l.takes.devices
 	return to
 }
 
@@ -184,7 +140,8 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 		return
 	}
 	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
-		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.now}
+		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.now,
+		takes: share{readResources(r.Resources), r.Devices, r.Exclusive}}
 	l.rival = t.alive(r.Lease) != nil
 	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -70,7 +70,7 @@ func (t *twin) reported(r *sched.Report) {
 	if w == nil {
 		w = t.add(r.Worker)
 	}
-	w.http, w.tags, w.slots = true, r.Tags, r.Slots
+	w.http, w.kit = true, kit{tags: r.Tags, slots: r.Slots}
 	t.heard(w)
 }
 
@@ -102,7 +102,8 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	if w.differs = 0; !same {
 		w.beat = 0
 	}
-	w.address, w.tags, w.slots, w.external = m.Address, slices.Clone(m.Tags), m.Slots, m.External
+	w.address, w.external = m.Address, m.External
+	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	t.reconcile(w, m, !same)
 	if w.session != from {
@@ -231,55 +232,4 @@ func (t *twin) believe() {
 			}
 		}
 	}
-}
-
-// loadUnit is the load of a full worker.
-const loadUnit = 1 << 31
-
-// load is the dominant share of a worker, as a fraction of loadUnit.
-func (t *twin) load(w *twinWorker) uint64 {
-	taken := uint64(len(t.of(w))) + uint64(w.external)
-	if taken >= uint64(w.slots) {
-		return loadUnit
-	}
-	return taken * loadUnit / uint64(w.slots)
-}
-
-// choose returns the least loaded worker that has the tags, may get anything
-// and has room; of equals the one never given anything with the lowest number,
-// else the one least recently given.
-func (t *twin) choose(tags []string) (*twinWorker, wire.Code) {
-	var best *twinWorker
-	code := wire.CodeInfeasible
-	for {
-		best = nil
-		for _, w := range t.workers {
-			if w == nil || !w.has(tags) {
-				continue
-			}
-			if w.slots > 0 {
-				code = wire.CodeUnavailable
-			}
-			if w.presence != presenceOnline || !w.http && !w.promised || t.load(w) == loadUnit || t.cordons[w.id] != nil {
-				continue
-			}
-			if best == nil || cmp.Or(cmp.Compare(t.load(w), t.load(best)), cmp.Compare(w.given, best.given)) < 0 {
-				best = w
-			}
-		}
-		if best == nil || t.w.now < best.seen+t.patience(best) {
-			return best, code
-		}
-		t.setPresence(best, presenceSuspicious) // nobody had noticed its silence yet
-		t.touch(best)
-	}
-}
-
-func (w *twinWorker) has(tags []string) bool {
-	for _, tag := range tags {
-		if !slices.Contains(w.tags, tag) {
-			return false
-		}
-	}
-	return true
 }

@@ -146,7 +146,7 @@ func (g *gateway) receive(_ *link, request uint64, m wire.Message) {
 	case *wire.Placed:
 		g.current.placed(g.w, m)
 	case *wire.Error:
-		if m.Code != wire.CodeUnavailable && m.Code != wire.CodeInfeasible {
+		if m.Code != wire.CodeUnavailable && m.Code != wire.CodeInfeasible && !(m.Code == wire.CodeBadRequest && g.current.broken()) {
 			g.w.fail("http is told: %v", m)
 		}
 		g.current.drop(g.w)
@@ -166,7 +166,7 @@ func (g *gateway) work() {
 	g.count++
 	t := &task{id: fmt.Sprintf("h%d", g.count)}
 	w.dress(t)
-	m := t.message()
+	m := t.message(w)
 	if w.chance(1, 3) {
 		m.Key = []byte(fmt.Sprintf("key%d", g.count))
 	}

@@ -28,12 +28,13 @@ type World struct {
 	gateway  *gateway
 	operator *operator
 
-	truth   truth
-	twin    *twin // nil in a script
-	manners manners
-	plan    plan
-	counts  Faults
-	healing bool // no further faults, nothing new is asked for
+	truth    truth
+	twin     *twin // nil in a script
+	manners  manners
+	plan     plan
+	counts   Faults
+	formulas map[string]*formula // that were ever asked for, by their texts; never walked
+	healing  bool                // no further faults, nothing new is asked for
 
 	dec   wire.Decoder
 	pool  [][]byte
@@ -53,6 +54,7 @@ type manners struct {
 	runs        int // mean milliseconds of a task
 	rest        int // mean milliseconds from one task of a client to the next
 	tasksAtOnce int // of one client
+	needy       int // of ten tasks so many ask for more than tags
 }
 
 // Longest times of the simulation, in milliseconds.
@@ -66,6 +68,7 @@ func newWorld(seed uint64) *World {
 	w.trace.hash = hashStart
 	w.truth.byID = map[wire.LeaseID]*lease{}
 	w.truth.cordoned = map[string]bool{}
+	w.formulas = map[string]*formula{}
 	return w
 }
 

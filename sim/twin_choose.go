@@ -1,0 +1,240 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// twinBatch is what the twin knows of a batch while it places it.
+type twinBatch struct {
+	taken   []*twinWorker             // a distinct gang: they have one of its tasks
+	spreads map[string]map[string]int // by tag key: tasks by value
+}
+
+// tally counts what the leases of a worker take.
+func (t *twin) tally(w *twinWorker) *tally {
+	n := w.kit.tally()
+	for _, l := range t.leases {
+		if l.worker == w {
+			n.add(&l.takes)
+		}
+	}
+	return n
+}
+
+// load is the dominant share of a worker.
+func (t *twin) load(w *twinWorker) uint64 { return t.tally(w).load(w.external) }
+
+// choose returns the worker that a request gets, and the devices there.
+func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
+	code := wire.CodeInfeasible
+	for _, w := range t.workers {
+		if w != nil && q.wants(w.id, &w.kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http) {
+			code = wire.CodeUnavailable
+		}
+	}
+	var best *twinWorker
+	if q.prefer != nil {
+		if best = t.search(q, b, true); best == nil && code == wire.CodeUnavailable {
+			t.w.counts[FaultNotPreferred]++
+		}
+	}
+	if best == nil {
+		best = t.search(q, b, false)
+	}
+	if best == nil {
+		return nil, 0, code
+	}
+	mask, _ := t.tally(best).place(q.resources, q.exclusive)
+	return best, mask, wire.CodeOK
+}
+
+// search returns the best worker that a request can have now.
+func (t *twin) search(q *asked, b *twinBatch, prefer bool) *twinWorker {
+	for {
+		var best *twinWorker
+		for _, w := range t.workers {
+			if w == nil || prefer && !q.prefer.holds(w.tags) || !t.canHave(q, b, w) {
+				continue
+			}
+			if best == nil || t.order(q, b, w, best) < 0 {
+				best = w
+			}
+		}
+		if best == nil || t.w.now < best.seen+t.patience(best) {
+			return best
+		}
+		t.setPresence(best, presenceSuspicious) // nobody had noticed its silence yet
+		t.touch(best)
+	}
+}
+
+// canHave reports whether a request could get a worker now.
+func (t *twin) canHave(q *asked, b *twinBatch, w *twinWorker) bool {
+	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
+		return false
+	}
+	n := t.tally(w)
+	_, ok := n.place(q.resources, q.exclusive)
+	load := n.load(w.external)
+	return ok && load < loadUnit && !(q.exclusive && (load > 0 || w.http))
+}
+
+// order says which of two workers goes first. The one never given anything with
+// the lowest number goes before the one least recently given; pack turns all of
+// it round.
+func (t *twin) order(q *asked, b *twinBatch, v, w *twinWorker) int {
+	spread := 0
+	if q.policy == "spread" {
+		counts := b.spreads[q.spread]
+		spread = cmp.Compare(counts[v.value(q.spread)], counts[w.value(q.spread)])
+	}
+	least := cmp.Or(cmp.Compare(t.load(v), t.load(w)), cmp.Compare(v.given, w.given), cmp.Compare(v.number, w.number))
+	if q.policy == "pack" {
+		least = -least
+	}
+	return cmp.Or(spread, least)
+}
+
+// value is the worker's value of a tag key: the first of several, "" of none.
+func (w *twinWorker) value(key string) string {
+	var values []string
+	for _, tag := range w.tags {
+		if v, ok := strings.CutPrefix(tag, key+"="); ok {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return slices.Min(values)
+}
+
+// note counts a task that was placed.
+func (b *twinBatch) note(q *asked, w *twinWorker, distinct bool) {
+	if distinct {
+		b.taken = append(b.taken, w)
+	}
+	if q.policy == "spread" {
+		if b.spreads[q.spread] == nil {
+			b.spreads[q.spread] = map[string]int{}
+		}
+		b.spreads[q.spread][w.value(q.spread)]++
+	}
+}
+
+// batch predicts the answer to a batch.
+func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
+	b := &twinBatch{spreads: map[string]map[string]int{}}
+	for i := range m.Tasks {
+		if q := t.w.readAsked(&m.Tasks[i], true); q.bad {
+			to.kind, to.code = wire.KindError, wire.CodeBadRequest
+			t.say(to)
+			return
+		}
+		if l := t.keyed(t.keyOf(s, &m.Tasks[i])); l != nil && m.AllOrNone && m.Distinct {
+			b.taken = append(b.taken, l.worker)
+		}
+	}
+	answers := make([]said, len(m.Tasks))
+	given := make([]int, len(m.Tasks)) // when the workers were given something before
+	for i := range m.Tasks {
+		fresh := len(t.leases)
+		answers[i], given[i] = t.schedule(s, to, &m.Tasks[i], b, m.AllOrNone && m.Distinct)
+		if len(t.leases) == fresh {
+			given[i] = -1
+		}
+		if m.AllOrNone && answers[i].kind == wire.KindError {
+			t.disband(answers, given, i)
+			break
+		}
+	}
+	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
+	for _, a := range answers {
+		t.say(a)
+	}
+}
+
+// disband undoes what a gang got before the task that got nothing.
+func (t *twin) disband(answers []said, given []int, failed int) {
+	for i := failed - 1; i >= 0; i-- {
+		if given[i] < 0 {
+			continue
+		}
+		t.w.counts[FaultGangUndone]++
+		l := t.leases[len(t.leases)-1]
+		t.leases = t.leases[:len(t.leases)-1]
+		l.worker.given = given[i]
+		t.touch(l.worker)
+	}
+	for i := range answers {
+		if i != failed {
+			answers[i] = said{to: answers[failed].to, request: answers[failed].request, kind: wire.KindError, code: wire.CodeAllOrNone}
+		}
+	}
+}
+
+// keyOf returns the scope and the key of a request; "" is no key.
+func (t *twin) keyOf(s *twinSession, m *wire.Schedule) (client, key string) {
+	switch {
+	case len(m.Key) > 0:
+		return "(http)", string(m.Key)
+	case s.client == "":
+		return "", ""
+	}
+	return s.client, string(m.Task)
+}
+
+// schedule predicts the answer to a request for a place. It returns when the
+// chosen worker was given something before, too.
+func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch, distinct bool) (answer said, given int) {
+	q := t.w.readAsked(m, b != nil)
+	if q.bad {
+		to.kind, to.code = wire.KindError, wire.CodeBadRequest
+		return to, 0
+	}
+	if b == nil {
+		b = &twinBatch{}
+	}
+	client, key := t.keyOf(s, m)
+	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.tags, m.Priority, m.Owner, m.Group, q.resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread)
+	if l := t.keyed(client, key); l != nil {
+		return t.repeat(l, to, content), 0
+	}
+	w, mask, code := t.choose(&q, b)
+	if w == nil {
+		to.kind, to.code = wire.KindError, code
+		return to, 0
+	}
+	if given = w.given; q.exclusive {
+		t.w.counts[FaultExclusive]++
+	}
+	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
+		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now, takes: share{q.resources, mask, q.exclusive}}
+	t.grant(l, &to)
+	b.note(&q, w, distinct)
+	return t.place(l, to), given
+}
+
+// grant gives a new lease its room.
+func (t *twin) grant(l *twinLease, to *said) {
+	w := l.worker
+	if l.ttl == 0 {
+		l.ttl = t.cfg.StartTTL
+	}
+	l.deadline = t.w.now + l.ttl
+	l.first, l.load = w.given == 0, t.load(w)
+	t.gives++
+	w.given = t.gives
+	to.fresh = true
+	if w.http {
+		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
+	}
+	t.leases = append(t.leases, l)
+	t.touch(w)
+}
