@@ -96,7 +96,32 @@ func (f leaves) eval(e *selector.Expr, all *roaring.Bitmap, of func(n uint32) *r
 		for _, n := range f[e] {
 			bitmaps = append(bitmaps, of(n))
 		}
-		return roaring.FastOr(bitmaps...)
+		return union(bitmaps)
 	}
 	return all.Clone()
+}
+
+// union returns what is in any of some bitmaps. Many that each hold little are
+// joined in a plain array of bits, because the library merges them one by one.
+func union(bitmaps []*roaring.Bitmap) *roaring.Bitmap {
+	if len(bitmaps) <= 2 {
+		return roaring.FastOr(bitmaps...)
+	}
+	last := uint32(0)
+	for _, b := range bitmaps {
+		if !b.IsEmpty() {
+			last = max(last, b.Maximum())
+		}
+	}
+	bits := make([]uint64, last/64+1)
+	var some [256]uint32
+	for _, b := range bitmaps {
+		it := b.ManyIterator()
+		for n := it.NextMany(some[:]); n > 0; n = it.NextMany(some[:]) {
+			for _, v := range some[:n] {
+				bits[v/64] |= 1 << (v % 64)
+			}
+		}
+	}
+	return roaring.FromDense(bits, false)
 }
