@@ -25,6 +25,12 @@ type path struct {
 }
 
 func newPath(tb testing.TB, workers int) *path {
+	return newPathOf(tb, workers, func(int, *wire.Register) {})
+}
+
+// newPathOf is newPath with workers that offer more; more completes the
+// registration of each.
+func newPathOf(tb testing.TB, workers int, more func(i int, m *wire.Register)) *path {
 	cfg := sched.DefaultConfig()
 	cfg.Instance = 1
 	state, err := sched.New(cfg)
@@ -36,10 +42,12 @@ func newPath(tb testing.TB, workers int) *path {
 		if i%4000 == 0 {
 			p.serve(tb, session, wire.Append(nil, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}))
 		}
-		p.serve(tb, session, wire.Append(nil, 1, &wire.Register{
+		m := &wire.Register{
 			Worker: fmt.Sprintf("worker-%06d", i), Address: "10.0.0.1:9000", Incarnation: 1, Seq: 1,
 			Tags: []string{"linux", fmt.Sprintf("model-%d", i%48), fmt.Sprintf("zone-%d", i%12)}, Slots: 16,
-		}))
+		}
+		more(i, m)
+		p.serve(tb, session, wire.Append(nil, 1, m))
 		p.serve(tb, session, wire.Append(nil, 0, &wire.Promised{Handle: uint32(i % 4000), Grantor: state.Grantor()}))
 	}
 	return p
@@ -79,10 +87,16 @@ type requests struct {
 }
 
 func newRequests(tb testing.TB) *requests {
+	return newRequestsFor(tb, func(int, *wire.Schedule) {})
+}
+
+// newRequestsFor is newRequests for tasks that need more; more completes each.
+func newRequestsFor(tb testing.TB, more func(i int, m *wire.Schedule)) *requests {
 	r := &requests{}
 	for i := range 50 {
-		tags := wire.AppendTags(nil, []string{"linux", fmt.Sprintf("model-%d", i%48)})
-		f := wire.Append(nil, 7, &wire.Schedule{Task: []byte("task-00000000"), Tags: tags})
+		m := &wire.Schedule{Task: []byte("task-00000000"), Tags: wire.AppendTags(nil, []string{"linux", fmt.Sprintf("model-%d", i%48)})}
+		more(i, m)
+		f := wire.Append(nil, 7, m)
 		r.schedule = append(r.schedule, f)
 		r.task = append(r.task, offset(tb, f, []byte("00000000")))
 	}
