@@ -60,7 +60,7 @@ func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) 
 		return nil, badLimit("tasks", wire.MaxBatch, fmt.Sprintf("a gang of %d tasks is not 1 to %d", len(tasks), wire.MaxBatch))
 	}
 	for i := range tasks {
-		if err := tasks[i].check(); err != nil {
+		if err := tasks[i].Check(); err != nil {
 			return nil, err
 		}
 	}
@@ -126,7 +126,7 @@ func (b *batch) collect(at int) int {
 	b.picked, b.request.Tasks = b.picked[:0], b.request.Tasks[:0]
 	for size := 0; at < len(b.tasks) && len(b.picked) < wire.MaxBatch; at++ {
 		t := &b.tasks[at]
-		if b.results[at].Err = t.check(); b.results[at].Err != nil {
+		if b.results[at].Err = t.Check(); b.results[at].Err != nil {
 			continue
 		}
 		if b.client.book.full() {

@@ -40,7 +40,7 @@ var errShunned = refused("schedule", &wire.Error{
 //
 // It costs one allocation, the Lease, and many goroutines share each write.
 func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
-	if err := t.check(); err != nil {
+	if err := t.Check(); err != nil {
 		return nil, err
 	}
 	if c.book.full() {

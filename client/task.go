@@ -58,9 +58,10 @@ type Task struct {
 	StartWithin time.Duration
 }
 
-// check finds what would make the scheduler refuse a whole batch. It names the
-// field.
-func (t *Task) check() error {
+// Check returns what Schedule and its like refuse before they ask: an
+// ErrBadRequest whose *wire.Error names the field and the limit, for an
+// expression with a *selector.Error that names the column.
+func (t *Task) Check() error {
 	switch {
 	case !wire.ValidID(t.ID):
 		return badField("task", fmt.Sprintf("the task id %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", t.ID, wire.MaxID))

@@ -43,9 +43,9 @@ const mebi = 1 << 20
 
 // Parse reads an amount of one dimension. cpu is written in CPUs ("2", "0.5")
 // or in millicores ("1500m") and returned in millicores. Every other amount is
-// a plain integer, returned as it is, or a number of bytes with one of the
-// suffixes Ki Mi Gi Ti Pi and k K M G T P, returned in MiB. The result lies in
-// 0..MaxAmount; the error is an *Error.
+// a plain integer, returned as it is, or, but for gpu, a number of bytes with
+// one of the suffixes Ki Mi Gi Ti Pi and k K M G T P, returned in MiB. The
+// result lies in 0..MaxAmount; the error is an *Error.
 func Parse(name, text string, round Round) (int64, error) {
 	bad := func(message string) (int64, error) { return 0, &Error{Name: name, Text: text, Message: message} }
 	number := strings.TrimSpace(text)
@@ -70,6 +70,8 @@ func Parse(name, text string, round Round) (int64, error) {
 	case name == CPU && suffix == "m":
 	case name == CPU:
 		return bad("has an unknown unit; cpu is written as 2, 0.5 or 1500m")
+	case name == GPU && suffix != "":
+		return bad("has a unit; gpu counts whole devices")
 	case sized:
 		value.Mul(value, big.NewRat(bytes, mebi))
 	case suffix != "":

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,12 @@ func TestBadAmounts(t *testing.T) {
 		{"mem", "1e9", `mem: "1e9" is not a number`},
 		{"mem", "1.2.3", `mem: "1.2.3" is not a number`},
 		{"mem", "1025Pi", `mem: "1025Pi" is more than 1099511627776`},
+		{"gpu", "2Gi", `gpu: "2Gi" has a unit; gpu counts whole devices`},
+		{"gpu", "0.5", `gpu: "0.5" is not a whole number`},
+		{"cpu", strings.Repeat("9", 33), `cpu: "` + strings.Repeat("9", 33) + `" is not a number`},
+		{"mem", "Gi", `mem: "Gi" is not an amount`},
+		{"mem", "16 Gi", `mem: "16 Gi" is not a number`},
+		{"mem", "+1", `mem: "+1" is not a number`},
 		{"gpu", "99999999999999999999", `gpu: "99999999999999999999" is more than 1099511627776`},
 	} {
 		_, err := Parse(c.name, c.text, Up)

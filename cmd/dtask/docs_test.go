@@ -34,6 +34,7 @@ var printed = map[string]struct {
 	"dtask worker cordon":   {"an object on a line of its own for each worker", change{}},
 	"dtask worker uncordon": {"an object on a line of its own for each worker", change{}},
 	"dtask lease list":      {"a list of objects", leaseRow{}},
+	"dtask lease show":      {"an object", leaseRow{}},
 	"dtask lease history":   {"a list of objects", endedRow{}},
 	"dtask tags":            {"a list of objects", tagRow{}},
 	"dtask stats":           {"an object", statsRow{}},
@@ -213,7 +214,7 @@ func (p *page) keys(t reflect.Type) {
 	for f := range fields(t) {
 		if f.Anonymous {
 			if doc := f.Type.Name(); doc == "Handover" {
-				p.linef("| `lease_id`, `worker_id`, `address`, `incarnation`, `task_id`, `client`, `owner`, `group`, `priority`, `resources` | | the handover, which the worker's begin takes as it is |")
+				p.linef("| `lease_id`, `worker_id`, `address`, `incarnation`, `task_id`, `client`, `owner`, `group`, `priority`, `resources`, `devices`, `exclusive` | | the handover, which the worker's begin takes as it is |")
 				continue
 			}
 			p.keys(f.Type)

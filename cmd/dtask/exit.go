@@ -53,11 +53,16 @@ func unreachable(addrs []string, err error) error {
 // describe gives an error of the client its exit code and hint.
 func describe(err error) *failure {
 	var f *failure
+	var old *client.TooOldError
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &old):
+		return &failure{err, exitError, "update the scheduler, or leave that out; `dtask ping` shows its version"}
 	case errors.Is(err, client.ErrInfeasible):
 		return &failure{err, exitInfeasible, "see which tags there are with `dtask tags`"}
+	case errors.Is(err, client.ErrSearchLimit):
+		return &failure{err, exitUnavailable, "try again in a moment, or name more tags, so that fewer workers match"}
 	case errors.Is(err, client.ErrUnavailable):
 		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask worker list`"}
 	case errors.Is(err, client.ErrBadRequest):

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,7 +22,7 @@ func (a *app) lease() *cli.Command {
 		Description: "Examples:\n" +
 			"  dtask lease list\n" +
 			"  dtask lease history --task train-7",
-		Commands: []*cli.Command{a.leaseList(), a.leaseHistory()},
+		Commands: []*cli.Command{a.leaseList(), a.leaseShow(), a.leaseHistory()},
 	}
 }
 
@@ -88,10 +88,60 @@ func (a *app) tableOfLeases(list []wire.LeaseInfo) {
 	var rows [][]string
 	for i := range list {
 		l := &list[i]
-		rows = append(rows, []string{l.Lease.String(), l.Task, l.State.String(), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS))})
+		rows = append(rows, []string{
+			l.Lease.String(), l.Task, l.State.String(), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS)),
+			dash(numbers(resource.Bits(l.Devices))), dash(takes(l)),
+		})
 	}
-	a.out.table([]string{"LEASE", "TASK", "STATE", "WORKER", "OWNER", "GROUP", "AGE"}, rows)
+	a.out.table([]string{"LEASE", "TASK", "STATE", "WORKER", "OWNER", "GROUP", "AGE", "DEVICES", "TAKES"}, rows)
 	a.out.linef("%s", count(len(list), "lease"))
+}
+
+func (a *app) leaseShow() *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "show one live lease, and what it takes of its worker",
+		ArgsUsage: "LEASE",
+		Description: "Looks through the live leases until it finds this one; `dtask lease history` has those that\n" +
+			"ended.\n\n" +
+			"Examples:\n" +
+			"  dtask lease show 1-5f3a9c01-1000001\n" +
+			"  dtask lease show 1-5f3a9c01-1000001 -o json",
+		Flags: watchFlags(),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() != 1 {
+				return usage("lease show takes the id of one lease", "dtask lease list")
+			}
+			id, err := wire.ParseLeaseID(cmd.Args().First())
+			if err != nil {
+				return usage(cmd.Args().First()+" is not a lease id", "dtask lease list")
+			}
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showLease(ctx, c, id) })
+		},
+	}
+}
+
+func (a *app) showLease(ctx context.Context, c *client.Client, id wire.LeaseID) error {
+	for l, err := range c.Leases(ctx, client.LeaseFilter{}) {
+		switch {
+		case err != nil:
+			return err
+		case l.Lease != id:
+			continue
+		case a.out.quiet:
+			a.out.linef("%v", id)
+		case a.out.json:
+			return a.out.object(leaseRowOf(&l, time.Now()))
+		default:
+			a.out.pairs([][2]string{
+				{"LEASE", id.String()}, {"TASK", l.Task}, {"STATE", l.State.String()}, {"WORKER", l.Worker}, {"CLIENT", dash(l.Client)},
+				{"OWNER", dash(l.Owner)}, {"GROUP", dash(l.Group)}, {"PRIORITY", fmt.Sprint(l.Priority)}, {"AGE", age(millis(l.AgeMS))},
+				{"DEVICES", dash(numbers(resource.Bits(l.Devices)))}, {"TAKES", dash(takes(&l))},
+			})
+		}
+		return nil
+	}
+	return &failure{fmt.Errorf("no live lease %v", id), exitError, "see whether it has ended with `dtask lease history`"}
 }
 
 // dash stands for an empty cell.
@@ -155,14 +205,4 @@ func (a *app) showHistory(ctx context.Context, c *client.Client, f client.EndedF
 		a.out.linef("%s", count(len(list), "ended lease"))
 	}
 	return nil
-}
-
-// amounts writes resources in order of their names.
-func amounts(resources map[string]int64) string {
-	var parts []string
-	wire.EachResource(wire.AppendResources(nil, resources), func(name []byte, amount int64) bool {
-		parts = append(parts, fmt.Sprintf("%s=%d", name, amount))
-		return true
-	})
-	return strings.Join(parts, " ")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -19,9 +20,21 @@ type workerRow struct {
 	Slots     uint32           `json:"max_tasks" doc:"how many tasks it runs at once"`
 	Leased    uint32           `json:"leased" doc:"slots taken by leases"`
 	External  uint32           `json:"external" doc:"tasks outside any lease"`
-	Resources map[string]int64 `json:"resources,omitempty" doc:"amounts by name"`
+	Resources map[string]int64 `json:"resources,omitempty" doc:"amounts that it offers, by name, in the units of the protocol: cpu in millicores, mem in MiB"`
+	Used      map[string]int64 `json:"used,omitempty" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
+	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
 	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there"`
+}
+
+// deviceRow is one GPU of a worker.
+type deviceRow struct {
+	Model  string `json:"model"`
+	Memory int64  `json:"memory"` // MiB
+	UUID   string `json:"uuid"`
+	Used   int64  `json:"used"` // MiB
+	Leases uint32 `json:"leases"`
+	Whole  bool   `json:"whole"`
 }
 
 // cordonRow says why a worker is out of service.
@@ -48,6 +61,10 @@ type leaseRow struct {
 	State    string       `json:"state" doc:"granted, asked_back, begun or assumed"`
 	Worker   string       `json:"worker_id" doc:"where it is"`
 	Granted  time.Time    `json:"granted" doc:"when it was granted, or taken over from its worker"`
+
+	Resources map[string]int64 `json:"resources,omitempty" doc:"what it takes beside its slot, in the units of the protocol"`
+	Devices   []int            `json:"devices,omitempty" doc:"the numbers of the worker's GPUs that it takes"`
+	Exclusive bool             `json:"exclusive,omitempty" doc:"it takes the whole worker"`
 }
 
 // endedRow describes a lease that ended.
@@ -140,7 +157,11 @@ func millis(ms uint64) time.Duration { return time.Duration(ms) * time.Milliseco
 func workerRowOf(w *wire.WorkerInfo, now time.Time) workerRow {
 	r := workerRow{
 		ID: w.ID, Address: w.Address, Tags: append([]string{}, w.Tags...), State: w.State, Flags: w.Flags,
-		Slots: w.Slots, Leased: w.Taken, External: w.External, Resources: w.Resources, LastSeen: before(now, w.SeenMS),
+		Slots: w.Slots, Leased: w.Taken, External: w.External, LastSeen: before(now, w.SeenMS),
+		Resources: w.Resources, Used: w.Used,
+	}
+	for _, d := range w.Devices {
+		r.Devices = append(r.Devices, deviceRow(d))
 	}
 	if isCordoned(w) {
 		r.Cordon = &cordonRow{w.CordonReason, w.CordonBy, before(now, w.CordonMS)}
@@ -152,6 +173,7 @@ func leaseRowOf(l *wire.LeaseInfo, now time.Time) leaseRow {
 	return leaseRow{
 		Lease: l.Lease, Task: l.Task, Client: l.Client, Owner: l.Owner, Group: l.Group, Priority: l.Priority,
 		State: l.State.String(), Worker: l.Worker, Granted: before(now, l.AgeMS),
+		Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive,
 	}
 }
 

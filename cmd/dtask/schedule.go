@@ -66,7 +66,7 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	if len(tasks) == 1 && !cmd.Bool("gang") && tasks[0].Policy != client.Spread {
 		l, err := c.Schedule(ctx, tasks[0])
 		if err != nil {
-			return a.infeasible(ctx, c, tasks[0].Tags, err)
+			return a.infeasible(ctx, c, &tasks[0], err)
 		}
 		return a.printResults(tasks, []client.Result{{Lease: l}})
 	}
@@ -103,7 +103,7 @@ func (a *app) judge(ctx context.Context, c *client.Client, tasks []client.Task, 
 	case failed != nil && without == len(tasks):
 		return failed
 	case infeasible == len(tasks):
-		return a.infeasible(ctx, c, tasks[0].Tags, first)
+		return a.infeasible(ctx, c, &tasks[0], first)
 	}
 	f := describe(first)
 	code := f.code
@@ -118,7 +118,11 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	count, ttl := cmd.Int("count"), cmd.Duration("ttl")
 	switch {
 	case count < 1 || count > maxCount:
-		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule --help")
+		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule gpu --count 8")
+	case cmd.Bool("gang") && count > wire.MaxBatch:
+		return nil, usage(fmt.Sprintf("--count %d is more than the %d tasks of a --gang", count, wire.MaxBatch), "dtask schedule gpu --count 8 --gang")
+	case cmd.Bool("distinct") && !cmd.Bool("gang"):
+		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --count 4 --gang --distinct")
 	case ttl < time.Millisecond:
 		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --ttl 1m")
 	}
@@ -139,7 +143,7 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 			tasks[i].ID = fmt.Sprintf("%s-%d", id, i+1)
 		}
 	}
-	return tasks, nil
+	return tasks, checkTask(&tasks[count-1]) // all are alike; the last has the longest id
 }
 
 // printResults writes what became of each task, in order.
@@ -193,7 +197,7 @@ func reasonOf(err error) string {
 func note(l *client.Lease) string {
 	text := flagNote(l)
 	if d := l.Devices(); d != nil {
-		text = strings.TrimSpace(fmt.Sprintf("devices %s %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(d), " ", ","), "[]"), text))
+		text = strings.TrimSpace(fmt.Sprintf("devices %s %s", numbers(d), text))
 	}
 	return text
 }

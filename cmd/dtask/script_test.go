@@ -17,6 +17,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/server"
 )
 
@@ -29,10 +30,13 @@ func TestMain(m *testing.M) {
 //
 //	scheduler              start one and let DTASK_ADDR name it
 //	worker ID SLOTS TAG... start an agent and wait until it may get tasks
+//	machine ID SLOTS DEVICES RESOURCES TAG...
+//	                       the same for a worker with GPUs and resources, such as A100:40Gi,A100:40Gi and cpu=16,mem=64Gi
 //	begun TASK TAG...      place a task, begin it, and write its lease id to TASK
 //	settled                wait until the workers have answered for every lease that was asked back
 //	lease NAME FILE        set a variable to the id in a file
-//	exits CODE COMMAND...  run a command that ends with this exit code
+//	exits CODE COMMAND...  run a command that ends with this exit code; @terms and
+//	                       its like stand for selectors that are too long to write
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -45,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"scheduler": startScheduler, "worker": startAgent, "exits": exits, "begun": begun, "lease": setLease,
+			"scheduler": startScheduler, "worker": startAgent, "machine": startMachine, "exits": exits, "begun": begun, "lease": setLease,
 			"settled": settled,
 		},
 	})
@@ -87,20 +91,35 @@ func startAgent(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: worker ID SLOTS TAG...")
 	}
-	slots, err := strconv.ParseUint(args[1], 10, 32)
+	start(ts, args[0], args[1], agent.Config{Tags: args[2:]})
+}
+
+func startMachine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: machine ID SLOTS DEVICES RESOURCES TAG...")
+	}
+	devices, err := agent.ParseDevices(args[2])
 	ts.Check(err)
-	a, err := agent.Start(context.Background(), agent.Config{
-		Scheduler: "dtask://" + ts.Getenv("DTASK_ADDR"), Worker: args[0], Address: args[0] + ".example:7000",
-		Tags: args[2:], Slots: uint32(slots), TasksDieWithAgent: true,
-	})
+	resources, err := resource.ParseList(args[3], resource.Down)
 	ts.Check(err)
-	agents.Store(ts.Getenv("WORK")+" "+args[0], a)
+	start(ts, args[0], args[1], agent.Config{Devices: devices, Resources: resources, Tags: args[4:]})
+}
+
+// start starts an agent and waits until it may get tasks.
+func start(ts *testscript.TestScript, id, slots string, cfg agent.Config) {
+	n, err := strconv.ParseUint(slots, 10, 32)
+	ts.Check(err)
+	cfg.Scheduler, cfg.Worker, cfg.Address = "dtask://"+ts.Getenv("DTASK_ADDR"), id, id+".example:7000"
+	cfg.Slots, cfg.TasksDieWithAgent = uint32(n), true
+	a, err := agent.Start(context.Background(), cfg)
+	ts.Check(err)
+	agents.Store(ts.Getenv("WORK")+" "+id, a)
 	ts.Defer(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		_ = a.Stop(ctx)
 	})
-	ts.Check(waitEligible(ts.Getenv("DTASK_ADDR"), args[0]))
+	ts.Check(waitEligible(ts.Getenv("DTASK_ADDR"), id))
 }
 
 // agents are the agents of all scripts, by working folder and worker.
@@ -183,6 +202,12 @@ func waitEligible(addr, id string) error {
 	}
 }
 
+// longSelectors are too long for a script.
+var longSelectors = map[string]string{
+	"@terms": strings.Repeat("a || ", 128) + "a", "@half": strings.Repeat("a || ", 64) + "a",
+	"@long": strings.Repeat("a || ", 2000) + "a", "@deep": strings.Repeat("(", 1000),
+}
+
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND...")
@@ -191,6 +216,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	got := 0
 	var failed *exec.ExitError
+	for i, arg := range args {
+		if long, ok := longSelectors[arg]; ok {
+			args[i] = long
+		}
+	}
 	switch err := ts.Exec(args[1], args[2:]...); {
 	case errors.As(err, &failed):
 		got = failed.ExitCode()

@@ -13,7 +13,7 @@ import (
 
 // infeasible says more about a task that no known worker can take: which of its
 // tags nobody has, and what was probably meant. err is the scheduler's answer.
-func (a *app) infeasible(ctx context.Context, c *client.Client, tags []string, err error) error {
+func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Task, err error) error {
 	if !errors.Is(err, client.ErrInfeasible) {
 		return err
 	}
@@ -24,6 +24,7 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, tags []string, e
 		}
 		known = append(known, t.Tag)
 	}
+	tags := task.Tags
 	var unknown []string
 	meant := slices.Clone(tags)
 	guessed := true
@@ -35,8 +36,13 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, tags []string, e
 		meant[i] = nearest(tag, without(known, meant))
 		guessed = guessed && meant[i] != ""
 	}
+	for i := range meant {
+		meant[i] = asArgument(meant[i])
+	}
 	f := &failure{err: err, code: exitInfeasible}
 	switch {
+	case len(known) > 0 && len(unknown) == 0 && asksMore(task):
+		f.hint = "see what each worker offers with `dtask worker list` and `dtask worker show WORKER`"
 	case len(known) == 0, len(unknown) == 0 && len(tags) < 2:
 		f.hint = "see who is there with `dtask worker list`"
 	case len(unknown) == 0:
@@ -50,6 +56,11 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, tags []string, e
 		f.hint = "see which tags there are with `dtask tags`"
 	}
 	return f
+}
+
+// asksMore reports whether a task asks for more than tags.
+func asksMore(t *client.Task) bool {
+	return t.Selector != "" || len(t.Resources) > 0 || t.Exclusive || len(t.NotWorkers) > 0
 }
 
 // without returns the words that are not among others.

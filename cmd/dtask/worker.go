@@ -88,10 +88,10 @@ func (a *app) tableOfWorkers(list []wire.WorkerInfo) {
 			used, slots = used+busy, slots+uint64(w.Slots)
 		}
 		rows = append(rows, []string{
-			w.ID, a.state(w), fmt.Sprintf("%d/%d", busy, w.Slots), w.Address, age(millis(w.SeenMS)), strings.Join(w.Tags, " "),
+			w.ID, a.state(w), fmt.Sprintf("%d/%d", busy, w.Slots), gpusOf(w), w.Address, age(millis(w.SeenMS)), strings.Join(w.Tags, " "),
 		})
 	}
-	a.out.table([]string{"WORKER", "STATE", "USED", "ADDRESS", "SEEN", "TAGS"}, rows)
+	a.out.table([]string{"WORKER", "STATE", "USED", "GPUS", "ADDRESS", "SEEN", "TAGS"}, rows)
 	a.out.linef("%s, %d of %d online slots used", count(len(list), "worker"), used, slots)
 }
 
@@ -124,7 +124,7 @@ func isCordoned(w *wire.WorkerInfo) bool { return slices.Contains(w.Flags, "cord
 func (a *app) workerShow() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "show one worker with its leases",
+		Usage:     "show one worker with its leases, what it offers and what they take",
 		ArgsUsage: "WORKER",
 		Description: "Examples:\n" +
 			"  dtask worker show worker-001\n" +
@@ -159,6 +159,8 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 		return a.out.object(d)
 	}
 	a.out.pairs(a.factsOf(&w.Info))
+	a.tableOfRoom(&w.Info)
+	a.tableOfDevices(&w.Info, w.Leases)
 	a.out.linef("")
 	a.tableOfLeases(w.Leases)
 	return nil
@@ -180,9 +182,6 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 			why = "no reason given"
 		}
 		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(millis(w.CordonMS)), w.CordonBy, why)})
-	}
-	if len(w.Resources) > 0 {
-		facts = append(facts, [2]string{"RESOURCES", amounts(w.Resources)})
 	}
 	return facts
 }

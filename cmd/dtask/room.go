@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// This file shows what workers offer and leases take, for people: -o json has
+// the units of the protocol.
+
+// capacityOf returns what a worker offers in all, devices among it.
+func capacityOf(w *wire.WorkerInfo) map[string]int64 {
+	all := map[string]int64{}
+	maps.Copy(all, w.Resources)
+	if len(w.Devices) > 0 {
+		all[resource.GPU] = int64(len(w.Devices))
+	}
+	for _, d := range w.Devices {
+		all[resource.GPUMem] += d.Memory
+	}
+	return all
+}
+
+// tableOfRoom shows each dimension of a worker.
+func (a *app) tableOfRoom(w *wire.WorkerInfo) {
+	all := capacityOf(w)
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range slices.Sorted(maps.Keys(w.Used)) {
+		if _, offered := all[name]; !offered {
+			names = append(names, name) // leases of a time when it was
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, name := range names {
+		used, free := w.Used[name], all[name]-w.Used[name]
+		left := resource.Format(name, max(free, 0))
+		if free < 0 {
+			left = a.out.in(red, "-"+resource.Format(name, -free))
+		}
+		rows = append(rows, []string{name, resource.Format(name, used), left, resource.Format(name, all[name])})
+	}
+	a.out.linef("")
+	a.out.table([]string{"RESOURCE", "USED", "FREE", "CAPACITY"}, rows)
+}
+
+// maxHolders is how many tasks are named for each device.
+const maxHolders = 4
+
+// tableOfDevices shows each GPU of a worker, and which tasks have some of it.
+func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
+	if len(w.Devices) == 0 {
+		return
+	}
+	holders := make([][]string, len(w.Devices))
+	for i := range leases {
+		for _, n := range resource.Bits(leases[i].Devices) {
+			if n < len(holders) {
+				holders[n] = append(holders[n], leases[i].Task)
+			}
+		}
+	}
+	var rows [][]string
+	for i, d := range w.Devices {
+		used := resource.Format(resource.GPUMem, d.Used)
+		if d.Whole {
+			used = "whole"
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(i), dash(d.Model), used, resource.Format(resource.GPUMem, d.Memory), dash(d.UUID), dash(few(holders[i])),
+		})
+	}
+	a.out.linef("")
+	a.out.table([]string{"DEVICE", "MODEL", "USED", "MEMORY", "UUID", "TASKS"}, rows)
+}
+
+// few names the first of a list, and how many there are more.
+func few(list []string) string {
+	if more := len(list) - maxHolders; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxHolders], " "), more)
+	}
+	return strings.Join(list, " ")
+}
+
+// gpusOf says how many of a worker's GPUs are in use, "-" if it has none.
+func gpusOf(w *wire.WorkerInfo) string {
+	if len(w.Devices) == 0 {
+		if n := w.Resources[resource.GPU]; n > 0 {
+			return fmt.Sprintf("%d/%d", w.Used[resource.GPU], n)
+		}
+		return "-"
+	}
+	busy := 0
+	for _, d := range w.Devices {
+		if d.Leases > 0 {
+			busy++
+		}
+	}
+	return fmt.Sprintf("%d/%d", busy, len(w.Devices))
+}
+
+// takes says what a lease takes beside its slot, "" for nothing.
+func takes(l *wire.LeaseInfo) string {
+	var parts []string
+	if l.Exclusive {
+		parts = append(parts, "exclusive")
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Resources)) {
+		parts = append(parts, name+"="+resource.Format(name, l.Resources[name]))
+	}
+	return strings.Join(parts, " ")
+}
+
+// numbers writes the numbers of devices, "" for none.
+func numbers(devices []int) string {
+	parts := make([]string, len(devices))
+	for i, n := range devices {
+		parts[i] = fmt.Sprint(n)
+	}
+	return strings.Join(parts, ",")
+}
