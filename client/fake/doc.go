@@ -8,6 +8,9 @@
 //	c := s.Dial()
 //	lease, err := c.Schedule(ctx, client.Task{ID: "t1", Tags: []string{"gpu"}})
 //
+// AddWorkerWith adds a worker with resources and GPUs; selectors, policies and
+// gangs work as they do in the real scheduler.
+//
 // Its clock stands still: nothing expires by itself. Advance lets time pass at
 // once. Workers report all the while unless they are silent; clients renew in
 // real time, so to the scheduler they were silent while time was advanced, and

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -23,19 +24,37 @@ type Worker struct {
 	began    map[wire.LeaseID]wire.Handover // what runs
 }
 
+// WorkerOptions say what a worker has; the zero value has nothing.
+type WorkerOptions struct {
+	Slots     int              // how many tasks it runs at once
+	Tags      []string         // such as gpu or zone=a
+	Address   string           // where it takes tasks; "" means its id with ":7000"
+	Resources map[string]int64 // cpu in millicores, mem in MiB, any other name as you like
+	Devices   []wire.Device    // its GPUs; leases name them by their place here
+}
+
 // AddWorker registers a worker with this many slots; when it returns, tasks may
 // be placed there. Its address is its id with ":7000". An id that is in use, or
 // what the protocol does not allow, fails the test.
 func (s *Scheduler) AddWorker(id string, slots int, tags ...string) *Worker {
+	return s.AddWorkerWith(id, WorkerOptions{Slots: slots, Tags: tags})
+}
+
+// AddWorkerWith is AddWorker for a worker with resources and GPUs.
+func (s *Scheduler) AddWorkerWith(id string, o WorkerOptions) *Worker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.workers[id] != nil {
 		s.fatalf("the worker %s is there already", id)
 		return nil
 	}
+	if o.Address == "" {
+		o.Address = id + ":7000"
+	}
 	w := &Worker{scheduler: s, id: id, began: map[wire.LeaseID]wire.Handover{}}
 	w.ledger = ledger.New(ledger.Config{
-		Worker: id, Address: id + ":7000", Tags: tags, Slots: uint32(max(slots, 0)), Incarnation: incarnation(),
+		Worker: id, Address: o.Address, Tags: slices.Clone(o.Tags), Slots: uint32(max(o.Slots, 0)), Incarnation: incarnation(),
+		Resources: maps.Clone(o.Resources), Devices: slices.Clone(o.Devices),
 	})
 	s.workers[id] = w
 	s.order = append(s.order, w)

@@ -17,8 +17,15 @@ type Task struct {
 	Owner     string           `json:"owner,omitempty"`
 	Group     string           `json:"group,omitempty"`
 	Priority  int32            `json:"priority,omitempty"`
-	Resources map[string]int64 `json:"resources,omitempty"`
-	TTLMS     int64            `json:"ttl_ms,omitempty"` // how long the placement is kept without Renew; 0 means 10 s
+	Resources map[string]int64 `json:"resources,omitempty"` // what it takes: cpu in millicores, mem in MiB, gpu in devices, gpu_mem in MiB of one
+	TTLMS     int64            `json:"ttl_ms,omitempty"`    // how long the placement is kept without Renew; 0 means 10 s
+
+	Selector   string   `json:"selector,omitempty"`    // an expression that must hold for the worker's tags, such as gpu && cuda>=12
+	Prefer     string   `json:"prefer,omitempty"`      // an expression: workers for which it holds come first
+	NotWorkers []string `json:"not_workers,omitempty"` // at most 16 ids of workers that must not be chosen
+	Exclusive  bool     `json:"exclusive,omitempty"`   // take a whole idle worker
+	Policy     string   `json:"policy,omitempty"`      // least-loaded, pack, or in a batch spread; "" is least-loaded
+	SpreadBy   string   `json:"spread_by,omitempty"`   // the tag key over whose values spread spreads a batch
 
 	// Key makes the request one that may be repeated: while the first placement
 	// lives, the same key is answered with it. At most 255 bytes.
@@ -38,8 +45,25 @@ type Placement struct {
 
 func (p *Placement) complete() bool { return p.Worker != "" }
 
+// newer names a field of the task that the older scheduler ignores, "" for none.
+func (t *Task) newer() string {
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{
+		{"selector", t.Selector != ""}, {"prefer", t.Prefer != ""}, {"not_workers", len(t.NotWorkers) > 0}, {"exclusive", t.Exclusive},
+		{"policy", t.Policy != "" && t.Policy != "least-loaded"}, {"resources", len(t.Resources) > 0},
+	} {
+		if f.set {
+			return f.name
+		}
+	}
+	return ""
+}
+
 // Schedule asks for a place for a task. ErrUnavailable and ErrInfeasible say
-// that there is none.
+// that there is none. ErrTooOld says that the older scheduler answered, which
+// knows tags alone, and gave a place to a task that asks for more.
 //
 // It takes room, so it is repeated only if no connection was made, or if
 // Task.Key is set: then also after a broken connection, a timeout of one attempt,
@@ -49,6 +73,9 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Placement, error) {
 	var p Placement
 	if err := c.do(ctx, k, &p); err != nil {
 		return nil, err
+	}
+	if field := t.newer(); field != "" && p.Lease.IsZero() {
+		return nil, fmt.Errorf("%w: it ignored %s and chose %.150q", ErrTooOld, field, p.Worker)
 	}
 	return &p, nil
 }

@@ -22,8 +22,8 @@ const (
 	DefaultAttempts = 3
 	// DefaultTimeout bounds one attempt.
 	DefaultTimeout = 10 * time.Second
-	// MaxAnswer bounds the body of an answer, in bytes; a list of workers may
-	// be MaxList long.
+	// MaxAnswer bounds the body of an answer, in bytes; lists, and the results of
+	// many tasks, may be MaxList long.
 	MaxAnswer = 1 << 20
 	MaxList   = 256 << 20
 	// maxText bounds what a StatusError keeps of an answer, in bytes.

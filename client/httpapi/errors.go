@@ -17,6 +17,9 @@ var (
 	ErrNotFound    = errors.New("httpapi: no such lease or worker")
 	ErrConflict    = errors.New("httpapi: in use with other content")
 	ErrBegun       = errors.New("httpapi: the task runs: its worker alone ends the lease")
+	ErrAllOrNone   = errors.New("httpapi: another task of the gang found no place")
+	ErrSearchLimit = errors.New("httpapi: the search for a worker with room was given up: ask again")
+	ErrTooOld      = errors.New("httpapi: the scheduler is too old for what the task asks for")
 	ErrTooLarge    = errors.New("the answer is longer than the limit")
 )
 
@@ -28,6 +31,8 @@ type StatusError struct {
 	Text         string        // the body as it came, at most 4 KiB of it
 	Message      string        // "error" of a JSON body, else ""
 	Reason       string        // "reason" of a JSON body, such as unavailable; else ""
+	Field        string        // "field" of a JSON body: the field at fault, such as selector or tasks[3].selector; else ""
+	Limit        uint64        // "limit" of a JSON body: the limit that was broken; else 0
 	RetryAfter   time.Duration // what the server asked for; 0 if nothing
 }
 
@@ -38,10 +43,12 @@ func newStatusError(k *call, resp *http.Response, text []byte) *StatusError {
 		RetryAfter: retryAfter(resp.Header),
 	}
 	var body struct {
-		Error, Reason string
+		Error, Reason, Field string
+		Limit                uint64
 	}
-	if json.Unmarshal(text, &body) == nil {
-		e.Message, e.Reason = body.Error, body.Reason
+	var mismatch *json.UnmarshalTypeError // the other keys were read
+	if err := json.Unmarshal(text, &body); err == nil || errors.As(err, &mismatch) {
+		e.Message, e.Reason, e.Field, e.Limit = body.Error, body.Reason, body.Field, body.Limit
 	}
 	return e
 }
@@ -68,6 +75,10 @@ func (e *StatusError) Is(target error) bool {
 		return e.Status == http.StatusServiceUnavailable && (e.Reason == "unavailable" || e.Reason == "" && e.Message != "")
 	case ErrInfeasible:
 		return e.Reason == "infeasible"
+	case ErrAllOrNone:
+		return e.Reason == "all_or_none"
+	case ErrSearchLimit:
+		return e.Reason == "search_limit"
 	case ErrNotFound:
 		return e.Status == http.StatusNotFound
 	case ErrBegun:

@@ -37,13 +37,17 @@ func newClient(t *testing.T, base string, o *httpapi.Options) *httpapi.Client {
 
 // realScheduler returns a client of a real scheduler, whose URL ends with a slash.
 func realScheduler(t *testing.T) *httpapi.Client {
+	return newClient(t, "http://"+startScheduler(t).HTTPAddr()+"/", nil)
+}
+
+func startScheduler(t *testing.T) *server.Server {
 	cfg := server.DefaultConfig()
 	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "127.0.0.1:0", slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	require.NoError(t, err)
 	require.NoError(t, s.Start())
 	t.Cleanup(s.Kill)
-	return newClient(t, "http://"+s.HTTPAddr()+"/", nil)
+	return s
 }
 
 func TestAgainstTheRealScheduler(t *testing.T) {
