@@ -11,6 +11,8 @@ import (
 
 	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/client/fake"
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -111,13 +113,13 @@ func Example_refusals() {
 	case errors.Is(err, client.ErrUnavailable):
 		fmt.Println("busy: try again in a while")
 	case errors.Is(err, client.ErrInfeasible):
-		fmt.Println("nobody has these tags: trying again is of no use")
+		fmt.Println("nobody has what it needs: trying again is of no use")
 	case errors.As(err, &refusal):
 		fmt.Println(refusal.Code, refusal.Field, refusal.Message)
 	default:
 		fmt.Println(err) // the context's, or client.ErrClosed
 	}
-	// Output: nobody has these tags: trying again is of no use
+	// Output: nobody has what it needs: trying again is of no use
 }
 
 // Many tasks in one frame.
@@ -142,6 +144,77 @@ func Example_batch() {
 	// a on w1
 	// b on w1
 	// c has no place: true
+}
+
+// machines returns a scheduler with two workers that have GPUs, and a client.
+func machines() (*fake.Scheduler, *client.Client) {
+	s, err := fake.Start(fake.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, id := range []string{"w1", "w2"} {
+		s.AddWorkerWith(id, fake.WorkerOptions{
+			Slots: 8, Tags: []string{"gpu", "cuda=12.4"}, Resources: map[string]int64{"cpu": 16_000, "mem": 64 << 10},
+			Devices: []wire.Device{{Model: "A100", Memory: 40 << 10}, {Model: "A100", Memory: 40 << 10}},
+		})
+	}
+	return s, s.Dial()
+}
+
+// A task that needs more than tags.
+func Example_needs() {
+	s, c := machines()
+	defer s.Close()
+	ctx := context.Background()
+
+	needs, err := resource.ParseList("cpu=4,mem=16Gi,gpu=1,gpu_mem=20Gi", resource.Up)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lease, err := c.Schedule(ctx, client.Task{
+		ID: "train-7", Selector: "gpu && cuda>=12 && !spot", Prefer: "zone=a", NotWorkers: []string{"w1"}, Resources: needs,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(lease.Worker(), lease.Devices()) // the handover names the devices, too
+	// Output: w2 [0]
+}
+
+// All or none.
+func Example_gang() {
+	s, c := machines()
+	defer s.Close()
+	ctx := context.Background()
+
+	gang := make([]client.Task, 4)
+	for i := range gang {
+		gang[i] = client.Task{ID: fmt.Sprintf("train-8/%d", i), Resources: map[string]int64{resource.GPU: 1}}
+	}
+	leases, err := c.ScheduleGang(ctx, gang, false) // true: no two on one worker
+	if err != nil {
+		log.Fatal(err) // of the first task that found no place; no lease is held
+	}
+	for _, l := range leases {
+		fmt.Println(l.Task().ID, "on", l.Worker(), l.Devices())
+	}
+	// Output:
+	// train-8/0 on w1 [0]
+	// train-8/1 on w2 [0]
+	// train-8/2 on w1 [1]
+	// train-8/3 on w2 [1]
+}
+
+// What is found out before anybody is asked.
+func Example_mistakes() {
+	task := client.Task{ID: "train-9", Selector: "gpu && cuda>="}
+
+	err := task.Check() // Schedule and its like begin with it
+	var wrong *selector.Error
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Column, wrong.Message)
+	}
+	// Output: 14 a value is missing before the end
 }
 
 // What operators ask and do.
