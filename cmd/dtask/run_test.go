@@ -159,3 +159,39 @@ func TestTheTokenIsSent(t *testing.T) {
 	require.Equal(t, "secret", (<-hello).Token)
 	require.Contains(t, stderr.String(), "next: put the token into DTASK_TOKEN")
 }
+
+// oldScheduler answers hello as a scheduler does that knows no selectors.
+func oldScheduler(t *testing.T) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = nc.Read(make([]byte, wire.MaxFrameBeforeHello)) // hello is one small write
+			_, _ = nc.Write(wire.Append(nil, 1, &wire.HelloOK{Version: wire.Version, Server: "v0.1", Grantor: wire.Grantor{Epoch: 1, Instance: 1}}))
+			go func() {
+				defer nc.Close()
+				_, _ = nc.Read(make([]byte, 1)) // until the client goes
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestAnOldSchedulerIsNotAskedForMore(t *testing.T) {
+	addr := oldScheduler(t)
+	for field, args := range map[string][]string{
+		"selector": {"gpu && cuda>=12"}, "resources": {"gpu", "--gpus", "1"}, "all_or_none": {"gpu", "--count", "2", "--gang"}, "exclusive": {"--exclusive"},
+	} {
+		var out, stderr strings.Builder
+		code := run(t.Context(), append([]string{"dtask", "--addr", addr, "schedule"}, args...), &out, &stderr)
+		require.Equal(t, exitError, code, stderr.String())
+		require.Empty(t, out.String())
+		require.Contains(t, stderr.String(), field+`: the scheduler is too old to know this field and would ignore it; its version is "v0.1"`)
+		require.Contains(t, stderr.String(), "\nnext: update the scheduler, or leave that out;")
+	}
+}
