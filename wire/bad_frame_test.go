@@ -149,7 +149,7 @@ func TestHeadWithoutKindOrRequest(t *testing.T) {
 // An unknown kind is told from a broken frame, and keeps its request id.
 func TestUnknownKind(t *testing.T) {
 	var d Decoder
-	for _, kind := range []uint64{0, 23, 63, 85, 255, 256, math.MaxUint64} {
+	for _, kind := range []uint64{0, 25, 63, 88, 255, 256, math.MaxUint64} {
 		_, request, err := d.Decode(pack(t, kind, 77, "x", map[string]any{"a": []int{1}}))
 		var refused *Error
 		require.ErrorAs(t, err, &refused)
@@ -177,7 +177,7 @@ func TestTrailingFieldsAreIgnored(t *testing.T) {
 			continue
 		}
 		frame := appendArray(nil, len(values)+2)
-		frame = append(frame, Append(nil, s.request, s.message)[lengthSize+1:]...)
+		frame = append(frame, Append(nil, s.request, s.message)[lengthSize+len(appendArray(nil, len(values))):]...)
 		frame = append(frame, pack(t, "new", map[string]any{"k": []any{1.5, nil}})[1:]...)
 		require.Equal(t, s.message, accepts(t, frame), s.name)
 
@@ -189,7 +189,7 @@ func TestTrailingFieldsAreIgnored(t *testing.T) {
 // What a newer peer adds behind the known fields of a part is ignored, too.
 func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	lease := sampleLease.Bytes()
-	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", "new", []int{1, 2}}
+	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, "new", []int{1, 2}}
 	batch := accepts(t, pack(t, KindBatch, 1, []any{task})).(*Batch)
 	require.Equal(t, []Schedule{{Task: []byte("t")}}, batch.Tasks)
 

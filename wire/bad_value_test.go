@@ -60,7 +60,7 @@ func TestMissingFieldIsNamed(t *testing.T) {
 		require.True(t, ok)
 		for n := range names {
 			frame := appendArray(nil, 2+n)
-			full := Append(nil, 1, s.message)[lengthSize+1:]
+			full := Append(nil, 1, s.message)[lengthSize+len(appendArray(nil, len(values))):]
 			frame = append(frame, full[:sizeOf(t, full, 2+n)]...)
 			refuses(t, frame, names[n], 0)
 		}

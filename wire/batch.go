@@ -134,13 +134,16 @@ func (r *reader) result(result *BatchResult, n int) {
 func (m *PlacedAll) append(dst []byte, request uint64) []byte {
 	dst = appendArray(appendHead(dst, 1, KindPlacedAll, request), len(m.Results))
 	for i := range m.Results {
-		result := &m.Results[i]
-		if result.Code != CodeOK {
-			dst = appendUint(appendArray(dst, len(refusedFields)), uint64(result.Code))
-			continue
-		}
-		dst = appendUint(appendArray(dst, len(refusedFields)+result.Placed.used()), uint64(CodeOK))
-		dst = result.Placed.appendFields(dst)
+		dst = m.Results[i].append(dst)
 	}
 	return dst
+}
+
+// append appends one result as an array of its own.
+func (m *BatchResult) append(dst []byte) []byte {
+	if m.Code != CodeOK {
+		return appendUint(appendArray(dst, len(refusedFields)), uint64(m.Code))
+	}
+	dst = appendUint(appendArray(dst, len(refusedFields)+m.Placed.used()), uint64(CodeOK))
+	return m.Placed.appendFields(dst)
 }

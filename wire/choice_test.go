@@ -89,7 +89,7 @@ func TestUsedAmounts(t *testing.T) {
 func TestDecoderForgetsWhatIsLeftOut(t *testing.T) {
 	var d Decoder
 	full := Append(nil, 1, &choiceTask)[lengthSize:]
-	for n := scheduleRequired; n <= len(scheduleFields); n++ {
+	for n := scheduleRequired; n <= choiceTask.used(); n++ {
 		_, _, err := d.Decode(full)
 		require.NoError(t, err)
 		short := append([]byte{codeFixArray | byte(2+n)}, full[1:1+sizeOf(t, full[1:], 2+n)]...)

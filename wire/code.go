@@ -34,6 +34,10 @@ const (
 	CodeSearchLimit        Code = 25 // the search for a worker with room was given up; the task may fit
 	CodeAllOrNone          Code = 26 // another task of the gang found no place
 	CodeResourceLimit      Code = 27 // the fleet has too many distinct resource names
+	CodeWaiting            Code = 28 // of a task of a batch: it waits for room, Settled answers it later
+	CodeQueueFull          Code = 29 // too many tasks wait, of all or of one owner
+	CodeCancelled          Code = 30 // the task waited and was cancelled
+	CodeOwnerLimit         Code = 31 // the owner has as many tasks as one owner may have
 )
 
 // State is where a lease stands.

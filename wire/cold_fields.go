@@ -26,6 +26,10 @@ var coldKinds = [...]func() coldMessage{
 	KindEvents:      func() coldMessage { return new(Events) },
 	KindListEnded:   func() coldMessage { return new(ListEnded) },
 	KindEndedLeases: func() coldMessage { return new(EndedLeases) },
+	KindCancel:      func() coldMessage { return new(Cancel) },
+	KindCancelled:   func() coldMessage { return new(Cancelled) },
+	KindListQueue:   func() coldMessage { return new(ListQueue) },
+	KindQueue:       func() coldMessage { return new(Queue) },
 }
 
 // newCold returns an empty message of a cold kind, or nil if there is none of

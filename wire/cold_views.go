@@ -36,6 +36,7 @@ func (m *WorkerInfo) fields() []field {
 		number64("cordon_ms", &m.CordonMS),
 		optional(amounts("used", &m.Used), len(m.Used) == 0),
 		optional(devices(&m.Devices, (*DeviceInfo).fields), len(m.Devices) == 0),
+		optional(foreign("held_by", &m.HeldBy), m.HeldBy == ""),
 	}
 }
 

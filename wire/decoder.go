@@ -17,6 +17,7 @@ type Decoder struct {
 	placed    Placed
 	batch     Batch
 	placedAll PlacedAll
+	settled   Settled
 	renew     Renew
 	renewed   Renewed
 	release   Release

@@ -41,6 +41,6 @@ func Append(dst []byte, request uint64, m Message) []byte {
 // appendHead appends what every message starts with, for a message of the
 // given number of fields.
 func appendHead(dst []byte, fields int, k Kind, request uint64) []byte {
-	dst = append(dst, codeFixArray|byte(2+fields), byte(k))
+	dst = append(appendArray(dst, 2+fields), byte(k))
 	return appendUint(dst, request)
 }

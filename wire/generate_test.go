@@ -71,6 +71,7 @@ func taskOf(t *rapid.T) Schedule {
 	s.Selector, s.Prefer = optionalText(t, MaxSelector), optionalText(t, MaxSelector)
 	s.NotWorkers = AppendWorkers(nil, stringsOf(t, rapid.StringN(1, 40, -1), MaxNotWorkers))
 	s.Exclusive, s.Policy, s.SpreadBy = rapid.Bool().Draw(t, "exclusive"), optionalID(t), optionalText(t, MaxTag)
+	s.WaitMS = rapid.Uint32Range(0, MaxWait).Draw(t, "wait")
 	return s
 }
 
@@ -167,11 +168,7 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindPlacedAll: func(t *rapid.T) Message {
 		m := &PlacedAll{}
 		for range rapid.IntRange(1, 5).Draw(t, "results") {
-			if rapid.Bool().Draw(t, "placed") {
-				m.Results = append(m.Results, BatchResult{Placed: genPlaced.Draw(t, "placed")})
-			} else {
-				m.Results = append(m.Results, BatchResult{Code: Code(rapid.Uint16Min(1).Draw(t, "code"))})
-			}
+			m.Results = append(m.Results, resultOf(t))
 		}
 		return m
 	},
@@ -254,4 +251,35 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindEndedLeases: func(t *rapid.T) Message {
 		return &EndedLeases{rapid.SliceOfN(genEnded, 1, 3).Draw(t, "rows"), num64(t)}
 	},
+	KindSettled: func(t *rapid.T) Message {
+		return &Settled{rapid.Uint32Range(0, MaxBatch).Draw(t, "index"), resultOf(t)}
+	},
+	KindCancel: func(t *rapid.T) Message {
+		f := func(name string) string { return genForeign.Draw(t, name) }
+		return &Cancel{f("task"), f("client"), f("owner"), f("group"), num64(t)}
+	},
+	KindCancelled: func(t *rapid.T) Message { return &Cancelled{num32(t), num64(t)} },
+	KindListQueue: func(t *rapid.T) Message {
+		f := func(name string) string { return genForeign.Draw(t, name) }
+		return &ListQueue{num64(t), pageOf(t), f("task"), f("client"), f("owner"), f("group")}
+	},
+	KindQueue: func(t *rapid.T) Message {
+		return &Queue{rapid.SliceOfN(rapid.Custom(waiterOf), 1, 3).Draw(t, "rows"), num64(t), num64(t), num64(t)}
+	},
+}
+
+func waiterOf(t *rapid.T) WaiterInfo {
+	f := func(name string) string { return genForeign.Draw(t, name) }
+	return WaiterInfo{
+		Task: f("task"), Client: f("client"), Owner: f("owner"), Group: f("group"), Priority: genPrio.Draw(t, "priority"),
+		Tasks: rapid.Uint32Range(1, MaxBatch).Draw(t, "tasks"), AgeMS: num64(t), LeftMS: num64(t), Position: num64(t),
+		Placed: num64(t), Bypassed: num32(t), Holds: rapid.SliceOfN(genForeign, 1, 3).Draw(t, "holds"),
+	}
+}
+
+func resultOf(t *rapid.T) BatchResult {
+	if rapid.Bool().Draw(t, "placed") {
+		return BatchResult{Placed: genPlaced.Draw(t, "placed")}
+	}
+	return BatchResult{Code: Code(rapid.Uint16Min(1).Draw(t, "code"))}
 }

@@ -29,6 +29,8 @@ const (
 	KindListTags    Kind = 20
 	KindListEvents  Kind = 21
 	KindListEnded   Kind = 22
+	KindCancel      Kind = 23
+	KindListQueue   Kind = 24
 )
 
 // What the scheduler sends.
@@ -54,6 +56,9 @@ const (
 	KindTags        Kind = 82
 	KindEvents      Kind = 83
 	KindEndedLeases Kind = 84
+	KindSettled     Kind = 85
+	KindCancelled   Kind = 86
+	KindQueue       Kind = 87
 )
 
 // FirstAnswer is the lowest kind that only the scheduler may send.

@@ -2,13 +2,14 @@ package wire
 
 // layouts holds the layout of each hot kind at its number. The fields' names
 // are those of docs/protocol.md and of errors.
-var layouts = [KindEndedLeases + 1]layout{
+var layouts = [KindQueue + 1]layout{
 	KindPing:      {read: func(d *Decoder, _ int) Message { return &d.ping }},
 	KindPong:      {read: func(d *Decoder, _ int) Message { return &d.pong }},
 	KindSchedule:  {fields: scheduleFields, required: scheduleRequired, read: readSchedule},
 	KindPlaced:    {fields: placedFields, required: placedRequired, read: readPlaced},
 	KindBatch:     {fields: batchFields, required: batchRequired, read: readBatch},
 	KindPlacedAll: {fields: []string{"results"}, required: 1, read: readPlacedAll},
+	KindSettled:   {fields: []string{"index", "result"}, required: 2, read: readSettled},
 	KindRenew:     {fields: []string{"leases"}, required: 1, read: readRenew},
 	KindRenewed:   {fields: []string{"leases"}, required: 1, read: readRenewed},
 	KindRelease:   {fields: []string{"lease", "handed"}, required: 2, read: readRelease},

@@ -28,6 +28,7 @@ const (
 	MaxSlots            = 1<<31 - 1
 	MaxAmount           = 1 << 40             // largest amount of one resource
 	MaxTTL              = 24 * 60 * 60 * 1000 // milliseconds that a lease may be kept without renewals
+	MaxWait             = 24 * 60 * 60 * 1000 // milliseconds that a task may wait for room
 	MaxPriority         = 1_000_000           // priorities lie in [-MaxPriority, MaxPriority]
 )
 

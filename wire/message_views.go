@@ -30,6 +30,7 @@ type WorkerInfo struct {
 
 	Used    map[string]int64 // what leases take of Resources, and of gpu and gpu_mem over all devices
 	Devices []DeviceInfo
+	HeldBy  string // the task that waits for this worker to have room, and its client before a slash
 }
 
 // DeviceInfo describes one GPU of a worker.

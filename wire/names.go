@@ -34,6 +34,10 @@ var (
 		CodeSearchLimit:        "search_limit",
 		CodeAllOrNone:          "all_or_none",
 		CodeResourceLimit:      "resource_limit",
+		CodeWaiting:            "waiting",
+		CodeQueueFull:          "queue_full",
+		CodeCancelled:          "cancelled",
+		CodeOwnerLimit:         "owner_limit",
 	}
 	stateNames = [...]string{
 		StateNone:      "none",
@@ -80,6 +84,8 @@ var (
 		KindListTags:    "list_tags",
 		KindListEvents:  "list_events",
 		KindListEnded:   "list_ended",
+		KindCancel:      "cancel",
+		KindListQueue:   "list_queue",
 		KindHelloOK:     "hello_ok",
 		KindError:       "error",
 		KindPong:        "pong",
@@ -101,6 +107,9 @@ var (
 		KindTags:        "tags",
 		KindEvents:      "events",
 		KindEndedLeases: "ended_leases",
+		KindSettled:     "settled",
+		KindCancelled:   "cancelled",
+		KindQueue:       "queue",
 	}
 )
 

@@ -87,7 +87,7 @@ var grammar = map[Kind]string{
 	KindError:       "u16 utf8 utf8 u64 u32",
 	KindPing:        "",
 	KindPong:        "",
-	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by?",
+	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by? wait?",
 	KindPlaced:      "lease utf8 utf8 u64 u32 u8 u64?",
 	KindBatch:       "tasks bool? bool?",
 	KindPlacedAll:   "results",
@@ -125,6 +125,11 @@ var grammar = map[Kind]string{
 	KindEvents:      "events u64 u64",
 	KindListEnded:   "u64 page utf8 utf8",
 	KindEndedLeases: "ended_leases u64",
+	KindSettled:     "index result",
+	KindCancel:      "utf8 utf8 utf8 utf8 u64",
+	KindCancelled:   "u32 u64",
+	KindListQueue:   "u64 page utf8 utf8 utf8 utf8",
+	KindQueue:       "waiters u64 u64 u64",
 }
 
 // parts are the arrays of fields inside of messages.
@@ -132,7 +137,7 @@ var parts = map[string]string{
 	"task":        grammar[KindSchedule],
 	"status":      "u8 u8",
 	"record":      "lease id id0 id0 id0 priority resources outcome0 u64? bool?",
-	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64 used? device_infos?",
+	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64 used? device_infos? utf8?",
 	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8 resources? u64? bool?",
 	"device":      "model amount id0",
 	"device_info": "model amount id0 sum u32 bool",
@@ -140,6 +145,7 @@ var parts = map[string]string{
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
 	"refused":     "u16",
+	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names",
 	"result":      "u16 " + grammar[KindPlaced],
 }
 
@@ -165,6 +171,7 @@ var lists = map[string]struct {
 	"tag_infos":    {"tag_info", 0, MaxPage},
 	"events":       {"event", 0, MaxPage},
 	"ended_leases": {"ended_lease", 0, MaxPage},
+	"waiters":      {"waiter", 0, MaxPage},
 }
 
 // scalars judge values that are neither lists nor parts.
@@ -178,6 +185,8 @@ var scalars = map[string]func(v any) bool{
 	"slots":       upTo(MaxSlots),
 	"page":        upTo(MaxPage),
 	"live":        upTo(4),
+	"index":       upTo(MaxBatch),
+	"wait":        upTo(MaxWait),
 	"outcome0":    upTo(4),
 	"outcome":     func(v any) bool { return v != signed(0) && upTo(4)(v) },
 	"role":        func(v any) bool { return v == signed(1) || v == signed(2) },

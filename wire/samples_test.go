@@ -105,7 +105,7 @@ var (
 // samples returns the messages of the golden vectors. A sample is never
 // changed: a vector must be read for ever.
 func samples() []sample {
-	return append(clientSamples(), append(workerSamples(), append(viewSamples(), append(listSamples(), deviceSamples()...)...)...)...)
+	return append(clientSamples(), append(workerSamples(), append(viewSamples(), append(listSamples(), append(deviceSamples(), queueSamples()...)...)...)...)...)
 }
 
 func clientSamples() []sample {
@@ -213,5 +213,29 @@ func deviceSamples() []sample {
 		{"workers with devices", 18, &Workers{Rows: []WorkerInfo{deviceWorker, bareWorker}}},
 		{"worker with devices", 19, &Worker{Info: deviceWorker, Leases: []LeaseInfo{deviceInfo, sampleInfo}}},
 		{"leases on devices", 20, &Leases{Rows: []LeaseInfo{deviceInfo}}},
+	}
+}
+
+// queueSamples are messages that came with the wait queue.
+func queueSamples() []sample {
+	waits := Schedule{Task: []byte("train-7"), WaitMS: 30_000}
+	held := deviceWorker
+	held.HeldBy = "render-farm/train-9"
+	return []sample{
+		{"schedule that waits", 21, &waits},
+		{"batch that waits", 22, &Batch{Tasks: []Schedule{waits, bareTask}, AllOrNone: true}},
+		{"placed_all with one that waits", 22, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeWaiting}}}},
+		{"settled", 22, &Settled{Index: 1, Result: BatchResult{Placed: devicePlaced}}},
+		{"settled without a place", 22, &Settled{Index: 1023, Result: BatchResult{Code: CodeUnavailable}}},
+		{"cancel", 23, &Cancel{Task: "train-7"}},
+		{"cancel of a group", 23, &Cancel{Client: "render-farm", Owner: "ana", Group: "job-17", After: 4_096}},
+		{"cancelled", 23, &Cancelled{Count: 3, Next: 8_192}},
+		{"list_queue", 24, &ListQueue{After: 9, Limit: 2, Task: "train-7", Client: "render-farm", Owner: "ana", Group: "job-17"}},
+		{"queue", 24, &Queue{Rows: []WaiterInfo{
+			{Task: "train-7", Client: "render-farm", Owner: "ana", Group: "job-17", Priority: -7, Tasks: 8, AgeMS: 61_000, LeftMS: 9_000,
+				Position: 3, Placed: 120, Bypassed: 64, Holds: []string{"worker-001", "büro rechner"}},
+			{Task: "t", Tasks: 1, Position: 1},
+		}, Next: 42, Waiting: 1_000_000, Groups: 100}},
+		{"worker that is held", 25, &Worker{Info: held}},
 	}
 }

@@ -6,7 +6,7 @@ import "math"
 // were before those that say more of the choice.
 var scheduleFields = []string{
 	"task", "tags", "priority", "owner", "group", "resources", "ttl_ms",
-	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by",
+	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms",
 }
 
 const (
@@ -31,6 +31,7 @@ func (r *reader) schedule(s *Schedule, n int) {
 	if n < len(scheduleFields) {
 		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
 		s.Selector, s.Prefer, s.NotWorkers, s.Exclusive, s.Policy, s.SpreadBy = nil, nil, nil, false, nil, nil
+		s.WaitMS = 0
 	}
 	if n > 2 {
 		s.Priority = int32(r.int("priority", MaxPriority))
@@ -70,6 +71,9 @@ func (r *reader) choice(s *Schedule, n int) {
 	if n > 12 {
 		s.SpreadBy = r.text("spread_by", MaxTag)
 	}
+	if n > 13 {
+		s.WaitMS = uint32(r.uint("wait_ms", MaxWait))
+	}
 }
 
 func (m *Schedule) append(dst []byte, request uint64) []byte {
@@ -81,6 +85,8 @@ func (m *Schedule) append(dst []byte, request uint64) []byte {
 // while they are zero.
 func (m *Schedule) used() int {
 	switch {
+	case m.WaitMS != 0:
+		return 14
 	case len(m.SpreadBy) != 0:
 		return 13
 	case len(m.Policy) != 0:
@@ -150,6 +156,9 @@ func (m *Schedule) appendChoice(dst []byte, n int) []byte {
 	}
 	if n > 12 {
 		dst = appendStr(dst, m.SpreadBy)
+	}
+	if n > 13 {
+		dst = appendUint(dst, uint64(m.WaitMS))
 	}
 	return dst
 }
