@@ -79,6 +79,14 @@ func (x *Index) AnyMatch(r *Requirement) bool {
 	return len(r.groups) > 0
 }
 
+// Matches reports whether a known worker, eligible or not, has what the requirement asks.
+func (x *Index) Matches(r *Requirement, w Worker) bool {
+	if r.resolvedAt != x.tags.changes || !r.built {
+		x.resolve(r)
+	}
+	return r.matchesProfile(x.profileOf(w))
+}
+
 // Matching returns all known workers, eligible or not, that have what the requirement asks. The
 // bitmap is the caller's.
 func (x *Index) Matching(r *Requirement) *roaring.Bitmap {

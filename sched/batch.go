@@ -41,9 +41,6 @@ func (b *set) add(s *State, slot int32, stamp uint32) {
 
 func (s *State) batch(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
 	b := &set{gang: m.AllOrNone}
-	if b.gang {
-		s.index.Reserve(uint32(len(m.Tasks)))
-	}
 	for i := range m.Tasks {
 		if simple(&m.Tasks[i]) {
 			continue
@@ -55,23 +52,90 @@ func (s *State) batch(now Time, sess *session, from Session, request uint64, m *
 			return
 		}
 	}
-	if m.AllOrNone && m.Distinct {
-		b.workers = s.holders(sess, m)
+	if m.AllOrNone {
+		s.gang(now, sess, from, request, m, out)
+		return
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
+	out.put(from, request, all)
 	for i := range m.Tasks {
-		r := &all.Results[i]
-		err := s.place(now, sess, &m.Tasks[i], b, &r.Placed)
-		if err == nil {
-			continue
-		}
-		r.Code = err.Code
-		if m.AllOrNone {
-			s.disband(b, all, i)
-			break
+		s.batched(now, sess, from, request, m.Tasks[i:i+1], i, b, &all.Results[i], out)
+	}
+}
+
+// batched places one task of a batch, or lets it wait.
+func (s *State) batched(now Time, sess *session, from Session, request uint64, one []wire.Schedule, i int, b *set, r *wire.BatchResult, out *Outbox) {
+	if s.queue.n > 0 {
+		if err, handled := s.again(sess, from, request, one, false, false, i, out); handled {
+			if r.Code = wire.CodeWaiting; err != nil {
+				r.Code = err.Code
+			}
+			return
 		}
 	}
+	err := s.place(now, sess, &one[0], b, &r.Placed)
+	if err != nil && one[0].WaitMS > 0 && waitsFor(err.Code) {
+		if err = s.enqueue(sess, from, request, one, false, false, i); err == nil {
+			r.Code = wire.CodeWaiting
+			return
+		}
+	}
+	if err != nil {
+		r.Code = err.Code
+	}
+}
+
+// gang places all tasks of a gang, or none, or lets it wait.
+func (s *State) gang(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
+	if s.queue.n > 0 {
+		if err, handled := s.again(sess, from, request, m.Tasks, true, m.Distinct, -1, out); handled {
+			if err != nil {
+				out.put(from, request, gangRefused(len(m.Tasks), 0, err.Code))
+			}
+			return
+		}
+	}
+	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
+	failed := s.placeGang(now, sess, m.Tasks, m.Distinct, all.Results)
+	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) {
+		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
+		if err == nil {
+			return
+		}
+		all = gangRefused(len(m.Tasks), 0, err.Code)
+	}
 	out.put(from, request, all)
+}
+
+// gangRefused is the answer to a gang of which one task is refused.
+func gangRefused(tasks, failed int, code wire.Code) *wire.PlacedAll {
+	all := &wire.PlacedAll{Results: make([]wire.BatchResult, tasks)}
+	for i := range all.Results {
+		all.Results[i].Code = wire.CodeAllOrNone
+	}
+	all.Results[failed].Code = code
+	return all
+}
+
+// placeGang places all tasks of a gang, or none: then it returns the place of
+// the one that found no room, else -1.
+func (s *State) placeGang(now Time, sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) int {
+	b := &set{gang: true}
+	s.index.Reserve(uint32(len(tasks)))
+	if distinct {
+		b.workers = s.holders(sess, tasks)
+	}
+	for i := range tasks {
+		if err := s.place(now, sess, &tasks[i], b, &results[i].Placed); err != nil {
+			results[i].Code = err.Code
+			s.disband(b, results, i)
+			return i
+		}
+	}
+	for i := range b.made {
+		s.passed(s.leases.slots.at(b.made[i].slot).worker)
+	}
+	return -1
 }
 
 // simple reports whether nothing in a task can be wrong that the decoder does
@@ -81,10 +145,10 @@ func simple(m *wire.Schedule) bool {
 }
 
 // holders returns the workers on which tasks of a batch hold leases already.
-func (s *State) holders(sess *session, m *wire.Batch) map[int32]bool {
+func (s *State) holders(sess *session, tasks []wire.Schedule) map[int32]bool {
 	workers := map[int32]bool{}
-	for i := range m.Tasks {
-		if slot, ok, _ := s.held(sess, &m.Tasks[i]); ok {
+	for i := range tasks {
+		if slot, ok, _ := s.held(sess, &tasks[i]); ok {
 			workers[s.leases.slots.at(slot).worker] = true
 		}
 	}
@@ -93,13 +157,13 @@ func (s *State) holders(sess *session, m *wire.Batch) map[int32]bool {
 
 // disband undoes what was granted to a gang whose task at place failed could
 // not be placed, the last first.
-func (s *State) disband(b *set, all *wire.PlacedAll, failed int) {
+func (s *State) disband(b *set, results []wire.BatchResult, failed int) {
 	for i := len(b.made) - 1; i >= 0; i-- {
 		s.undo(b.made[i].slot, b.made[i].stamp)
 	}
-	for i := range all.Results {
+	for i := range results {
 		if i != failed {
-			all.Results[i] = wire.BatchResult{Code: wire.CodeAllOrNone}
+			results[i] = wire.BatchResult{Code: wire.CodeAllOrNone}
 		}
 	}
 }

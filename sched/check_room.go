@@ -79,9 +79,14 @@ func (s *State) checkDemands() error {
 			refs[l.demand]++
 		}
 	}
+	for _, g := range s.queue.all {
+		for i := range g.members {
+			refs[g.members[i].demand]++
+		}
+	}
 	for n, d := range s.demands.list {
 		if d.refs != refs[n] {
-			return fmt.Errorf("%d leases have the demand %q, counted %d", refs[n], d.raw, d.refs)
+			return fmt.Errorf("%d leases and groups of waiters have the demand %q, counted %d", refs[n], d.raw, d.refs)
 		}
 		if d.refs > 0 && n != int(noDemand) && s.demands.byRaw[d.raw] != uint32(n) {
 			return fmt.Errorf("the demand %q is not found", d.raw)

@@ -43,6 +43,13 @@ type Config struct {
 	MaxWorkers int
 	// MaxLeases bounds the leases alive at once.
 	MaxLeases int
+	// MaxWaiting bounds the tasks that wait for room, those of gangs included;
+	// MaxOwnerWaiting those of one owner.
+	MaxWaiting, MaxOwnerWaiting int
+	// HoldAfterBypasses is how often, and HoldAfter how long in milliseconds, the
+	// first of all waiting tasks is passed over before room is held for it.
+	HoldAfterBypasses int
+	HoldAfter         Time
 	// MaxTags bounds the distinct tags of the fleet.
 	MaxTags int
 	// RequirementCache bounds the remembered requirements.
@@ -52,6 +59,7 @@ type Config struct {
 // Limits of Config.
 const (
 	maxWorkersLimit = 1 << 20
+	maxWaitingLimit = 1_000_000
 	maxLeasesLimit  = 1<<leaseSlotBits - leaseMemory // slots of ended leases are kept beside those of live ones
 )
 
@@ -66,8 +74,13 @@ func DefaultConfig() Config {
 		StartTTL:         10_000,
 		MaxWorkers:       maxWorkersLimit,
 		MaxLeases:        maxLeasesLimit,
+		MaxWaiting:       maxWaitingLimit,
+		MaxOwnerWaiting:  maxWaitingLimit,
 		MaxTags:          65_536,
 		RequirementCache: 4_096,
+
+		HoldAfterBypasses: 64,
+		HoldAfter:         30_000,
 	}
 }
 
@@ -88,6 +101,12 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxWorkers %d is outside 1..%d", c.MaxWorkers, maxWorkersLimit)
 	case c.MaxLeases < 1 || c.MaxLeases > maxLeasesLimit:
 		return fmt.Errorf("sched: Config.MaxLeases %d is outside 1..%d", c.MaxLeases, maxLeasesLimit)
+	case c.MaxWaiting < 0 || c.MaxWaiting > maxWaitingLimit:
+		return fmt.Errorf("sched: Config.MaxWaiting %d is outside 0..%d", c.MaxWaiting, maxWaitingLimit)
+	case c.MaxOwnerWaiting < 0 || c.MaxOwnerWaiting > maxWaitingLimit:
+		return fmt.Errorf("sched: Config.MaxOwnerWaiting %d is outside 0..%d", c.MaxOwnerWaiting, maxWaitingLimit)
+	case c.HoldAfterBypasses < 1 || c.HoldAfter < 1:
+		return fmt.Errorf("sched: Config.HoldAfterBypasses %d and HoldAfter %d ms must be positive", c.HoldAfterBypasses, c.HoldAfter)
 	}
 	return nil
 }

@@ -38,6 +38,15 @@ type httpWorker struct {
 // to a worker that speaks leases).
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
 	s.now = now
+	err := s.report(now, r)
+	s.serve(now, out)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *State) report(now Time, r *Report) *wire.Error {
 	n, known := s.byID[r.Worker]
 	if known && s.workers.at(n).http == nil {
 		if w := s.workers.at(n); w.session != 0 || w.head != 0 {

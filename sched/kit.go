@@ -21,6 +21,9 @@ type kit struct {
 	memory    int64 // of all devices, MiB; one whose memory is not known counts 1
 	refs      int
 	able      int // workers that have slots
+
+	wants   []*want // that its workers could serve, when queue.version was wantsAt
+	wantsAt uint64
 }
 
 // offer is how much there is of one dimension that is not counted by device.

@@ -16,6 +16,8 @@ func spread(s *State, m *wire.Schedule, b *set, q *index.Query) *wire.Error {
 		return badField("policy", "spread needs a batch: there is nothing to spread one task over")
 	case len(m.SpreadBy) == 0:
 		return badField("spread_by", "is missing: the policy spread needs a tag key")
+	case m.WaitMS > 0 && !b.gang:
+		return badField("wait_ms", "does not go with the policy spread, unless the batch is a gang")
 	}
 	q.Spread = b.spreads[string(m.SpreadBy)]
 	if q.Spread == nil {

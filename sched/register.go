@@ -262,6 +262,7 @@ func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
 	if ok {
 		s.note(eventRemoved, s.workers.at(n).id)
 		s.remove(n)
+		s.serve(now, out)
 	}
 	return ok
 }

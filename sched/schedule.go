@@ -23,10 +23,52 @@ var refusals = map[wire.Code]*wire.Error{
 }
 
 func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) {
+	if s.queue.n > 0 {
+		if err, handled := s.again(sess, from, request, s.alone(m), false, false, -1, out); handled {
+			if err != nil {
+				out.put(from, request, err)
+			}
+			return
+		}
+	}
 	it := out.next(from, request, wire.KindPlaced)
-	if err := s.place(now, sess, m, nil, &it.Placed); err != nil {
+	err := s.placeOver(now, sess, m, &it.Placed)
+	if err != nil && m.WaitMS > 0 && waitsFor(err.Code) {
+		out.Items = out.Items[:len(out.Items)-1]
+		if err := s.enqueue(sess, from, request, s.alone(m), false, false, -1); err != nil {
+			out.put(from, request, err)
+		}
+		return
+	}
+	if err != nil {
 		it.Kind, it.Other = wire.KindError, err
 	}
+}
+
+// alone returns a task as the list of tasks that wait together. It is valid
+// until the next call.
+func (s *State) alone(m *wire.Schedule) []wire.Schedule {
+	s.queue.task[0] = *m
+	return s.queue.task[:]
+}
+
+// waitsFor reports whether a request that is refused is worth waiting: room
+// will be told.
+func waitsFor(c wire.Code) bool { return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit }
+
+// placeOver is place for a request that does not come from the queue. What is
+// held for a waiter of a lower priority is there for it.
+func (s *State) placeOver(now Time, sess *session, m *wire.Schedule, p *wire.Placed) *wire.Error {
+	err := s.place(now, sess, m, nil, p)
+	q := &s.queue
+	if err == nil || err.Code != wire.CodeUnavailable || q.hold.slot == 0 || q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority {
+		return err
+	}
+	workers := q.hold.workers
+	s.unreserve(workers)
+	err = s.place(now, sess, m, nil, p)
+	s.reserve(workers)
+	return err
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing
@@ -59,6 +101,9 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 		s.addKey(slot)
 	}
 	b.add(s, slot, stamp)
+	if b == nil || !b.gang {
+		s.passed(n)
+	}
 	s.describe(slot, p)
 	return nil
 }

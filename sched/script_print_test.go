@@ -37,6 +37,13 @@ func (c *script) text(it *Item) string {
 			parts = append(parts, c.placed(&r.Placed, "-"))
 		}
 		return strings.Join(parts, "; ")
+	case *wire.Settled:
+		if m.Result.Code != wire.CodeOK {
+			return fmt.Sprintf("settled %d: %v", m.Index, m.Result.Code)
+		}
+		return fmt.Sprintf("settled %d: %s", m.Index, c.placed(&m.Result.Placed, "-"))
+	case *wire.Cancelled:
+		return fmt.Sprintf("cancelled %d", m.Count)
 	case *wire.Released:
 		return strings.TrimSpace(fmt.Sprintf("released: %v %v", m.Code, reasonText(m.Reason)))
 	case *wire.Renewed:

@@ -48,6 +48,12 @@ func (c *script) clientMessage(verb string, words []string, args map[string]stri
 		return b
 	case "release":
 		return &wire.Release{Lease: c.lease(words[1]), Handed: len(words) > 2 && words[2] == "handed"}
+	case "cancel":
+		m := &wire.Cancel{Client: args["client"], Owner: args["owner"], Group: args["group"]}
+		if len(words) > 1 {
+			m.Task = words[1]
+		}
+		return m
 	case "renew":
 		r := &wire.Renew{}
 		for _, l := range words[1:] {
@@ -65,6 +71,7 @@ func (c *script) task(id string, args map[string]string) *wire.Schedule {
 	m.Selector, m.Prefer = []byte(args["selector"]), []byte(args["prefer"])
 	m.Policy, m.SpreadBy, m.Exclusive = []byte(args["policy"]), []byte(args["by"]), args["exclusive"] != ""
 	m.NotWorkers = wire.AppendWorkers(nil, list(args["not"]))
+	m.WaitMS = uint32(1000 * c.num(args, "wait", 0))
 	return m
 }
 
@@ -80,8 +87,14 @@ func (c *script) amounts(text string) map[string]int64 {
 	return m
 }
 
-// lease finds a lease by its name, or by epoch/instance/counter.
+// lease finds a lease by its name, by @ and its task, or by
+// epoch/instance/counter.
 func (c *script) lease(name string) wire.LeaseID {
+	for slot := range int32(c.s.leases.slots.n) {
+		if l := c.s.leases.slots.at(slot); l.live() && "@"+string(l.task()) == name {
+			return l.id
+		}
+	}
 	if id, ok := c.ids[name]; ok {
 		return id
 	}

@@ -123,7 +123,7 @@ func (c *script) command(line string) {
 		c.beat(words[0], args)
 	case "workers", "worker", "stats":
 		c.show(verb, words, args)
-	case "leases", "tags", "events", "history":
+	case "leases", "tags", "events", "history", "queue":
 		c.showViews(verb, args)
 	default:
 		c.send(verb, words, args)

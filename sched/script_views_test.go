@@ -45,6 +45,24 @@ func (c *script) showViews(verb string, args map[string]string) {
 			fmt.Fprintf(&c.print, "%s %v task=%s on %s for %gs\n", c.leases[l.Lease], l.State, l.Task, l.Worker, float64(l.AgeMS)/1000)
 		}
 		c.printNext(p.Next)
+	case "queue":
+		p := c.s.listQueue(&wire.ListQueue{After: uint64(c.num(args, "after", 0)), Limit: limit, Task: args["task"],
+			Client: args["client"], Owner: args["owner"], Group: args["group"]})
+		fmt.Fprintf(&c.print, "%d wait in %d groups\n", p.Waiting, p.Groups)
+		for _, w := range p.Rows {
+			text := fmt.Sprintf("%s/%s owner=%s priority=%d position=%d for %gs, %gs left", w.Client, w.Task, w.Owner, w.Priority, w.Position, float64(w.AgeMS)/1000, float64(w.LeftMS)/1000)
+			if w.Tasks > 1 {
+				text += fmt.Sprintf(" tasks=%d", w.Tasks)
+			}
+			if w.Bypassed > 0 {
+				text += fmt.Sprintf(" bypassed=%d", w.Bypassed)
+			}
+			if len(w.Holds) > 0 {
+				text += fmt.Sprintf(" holds=%v", w.Holds)
+			}
+			c.print.WriteString(text + "\n")
+		}
+		c.printNext(p.Next)
 	case "tags":
 		p := c.s.listTags(&wire.ListTags{After: args["after"], Limit: limit})
 		for _, r := range p.Rows {

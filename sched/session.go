@@ -7,8 +7,9 @@ const maxLinks = 4096
 
 // session is one connection that has said hello.
 type session struct {
-	client int32
-	links  []link // by handle
+	client  int32
+	links   []link // by handle
+	waiting int32  // its waiters, the latest first; slot + 1
 }
 
 // link is one registration of a worker through a session. It is the worker's
@@ -57,6 +58,7 @@ var limits = map[string]uint64{
 	"worker_leases": wire.MaxWorkerLeases,
 	"page":          wire.MaxPage,
 	"ttl_ms":        wire.MaxTTL,
+	"wait_ms":       wire.MaxWait,
 	"priority":      wire.MaxPriority,
 }
 
@@ -81,6 +83,11 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 	}
 	s.clients.drop(sess.client)
 	delete(s.sessions, id)
+	if sess.waiting != 0 {
+		s.queue.closed = append(s.queue.closed, sess.waiting)
+		s.disperse(pulseBudget, out)
+	}
+	s.serve(now, out)
 }
 
 // connect makes this session the worker's present connection and returns its

@@ -41,6 +41,7 @@ type State struct {
 	verdicts map[verdict]bool
 	asking   asking
 	keys     keyTable
+	queue    queue
 	expiry   wheel // of leases that have not begun
 
 	events  ring[event]
@@ -64,6 +65,8 @@ type counters struct {
 	unavailable, infeasible, limited    uint64
 	heartbeats, stale, superseded       uint64
 	removed                             uint64
+	waited, holds                       uint64
+	waits                               [waitEnds]uint64 // tasks, by how their wait ended
 	beats, beatsStale, beatsUnknown     uint64
 }
 
@@ -80,6 +83,7 @@ func New(cfg Config) (*State, error) {
 		byID:     map[string]int32{},
 		cordons:  map[string]*cordon{},
 		kits:     kitTable{},
+		queue:    newQueue(),
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
@@ -130,6 +134,7 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 	default:
 		s.ask(now, sess, from, request, m, out)
 	}
+	s.serve(now, out)
 }
 
 // ask answers the questions of operators, and their few commands.
@@ -151,6 +156,10 @@ func (s *State) ask(now Time, sess *session, from Session, request uint64, m wir
 		out.put(from, request, s.listEvents(m))
 	case *wire.ListEnded:
 		out.put(from, request, s.listEnded(m))
+	case *wire.ListQueue:
+		out.put(from, request, s.listQueue(m))
+	case *wire.Cancel:
+		s.cancel(sess, from, request, m, out)
 	case *wire.Cordon:
 		s.setCordon(sess, from, request, m, out)
 	default:
@@ -169,11 +178,17 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		}
 		s.askBack(slot, out)
 	})
-	s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
+	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
+	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, wire.CodeUnavailable, waitOver, out) })
+	s.disperse(left, out)
+	s.serve(now, out)
 }
 
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	return min(s.expiry.next(), s.timers.next())
+	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed) > 0 {
+		return s.now
+	}
+	return min(s.expiry.next(), s.timers.next(), s.queue.waits.next())
 }

@@ -48,6 +48,8 @@ type worker struct {
 	eligible    bool   // what the index was told
 	differs     uint8  // datagrams in a row whose digest differed
 	exclusive   uint16 // leases that take the whole worker
+	reserved    bool   // held for a waiter
+	freed       bool   // stands in queue.freed
 }
 
 // address returns the worker's address.
@@ -146,6 +148,7 @@ func (s *State) enable(w *worker, by int) {
 func (s *State) tell(n int32) {
 	w := s.workers.at(n)
 	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
+	s.gotRoom(n)
 }
 
 // forget undoes newWorker.
@@ -162,8 +165,14 @@ func (s *State) forget(n int32) {
 // remove ends everything of a worker and forgets it.
 func (s *State) remove(n int32) {
 	w := s.workers.at(n)
+	if w.reserved {
+		s.letGo()
+	}
 	for w.head != 0 {
 		s.end(w.head-1, wire.ReasonLost)
+	}
+	if w.freed {
+		s.queue.freed = slices.DeleteFunc(s.queue.freed, func(f int32) bool { return f == n })
 	}
 	s.index.Remove(index.Worker(n))
 	s.enable(w, -1)
@@ -210,13 +219,19 @@ func (w *worker) takenSlots() uint32 {
 	return w.taken
 }
 
+// usable reports whether a worker may get anything, were it not held.
+func (w *worker) usable() bool {
+	return w.known && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil
+}
+
 // settle tells the index whether a worker may get anything.
 func (s *State) settle(n int32) {
 	w := s.workers.at(n)
-	ok := w.presence == online && (w.promised || w.http != nil) && w.cordon == nil
+	ok := w.usable() && !w.reserved
 	if ok != w.eligible {
 		w.eligible = ok
 		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)
+		s.gotRoom(n)
 	}
 }
 

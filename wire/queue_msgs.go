@@ -53,9 +53,9 @@ type WaiterInfo struct {
 	Tasks    uint32   // 1, or how many the gang has
 	AgeMS    uint64   // since it came
 	LeftMS   uint64   // until its wait is over
-	Position uint64   // among those that need the same: 1 is the next. Cancelled ones before it may still be counted
+	Position uint64   // among those of its owner and priority that need the same: 1 is the next. Cancelled ones before it may still be counted
 	Placed   uint64   // how many that need the same were placed in the last minute
-	Bypassed uint32   // how often another task got room that it could have used in part, while it was the first of all
+	Bypassed uint32   // how often another task got room on a worker that it could use, while it was the first of all
 	Holds    []string // workers that are held for it
 }
 

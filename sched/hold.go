@@ -1,0 +1,227 @@
+package sched
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/resource"
+)
+
+// holdVisits bounds the workers that are looked at to find the one that is held.
+const holdVisits = 8192
+
+// hold is room that is kept for the first waiter of all, because others took
+// what it was waiting for too often. There is one at a time.
+type hold struct {
+	slot    int32 // of the waiter, + 1; 0: nothing is held
+	workers []int32
+}
+
+// passed counts that a task got room on a worker, for the first of all who
+// could use that worker and was passed over.
+func (s *State) passed(n int32) {
+	q := &s.queue
+	if q.n == 0 {
+		return
+	}
+	slot, _ := q.head()
+	if slot+1 == q.serving {
+		return
+	}
+	w := q.at(slot)
+	if slices.Contains(s.wantsOf(n), w.line.want) {
+		w.bypassed++
+	}
+}
+
+// keepHold lets go what is held for somebody who is not the first any more, or
+// on a worker that cannot be used, and holds room for who was passed over too
+// often.
+func (s *State) keepHold(now Time) {
+	q := &s.queue
+	slot, any := q.head()
+	if q.hold.slot != 0 && (!any || q.hold.slot != slot+1 || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
+		s.letGo()
+	}
+	if !any || q.hold.slot != 0 {
+		return
+	}
+	w := q.at(slot)
+	if w.bypassed == 0 || w.bypassed < uint32(s.cfg.HoldAfterBypasses) && now-w.arrived < s.cfg.HoldAfter {
+		return
+	}
+	workers := s.nearest(w)
+	if len(workers) == 0 {
+		return
+	}
+	q.hold.slot = slot + 1
+	s.count.holds++
+	s.reserve(workers)
+}
+
+// reserve keeps workers from everybody.
+func (s *State) reserve(workers []int32) {
+	s.queue.hold.workers = workers
+	for _, n := range workers {
+		s.workers.at(n).reserved = true
+		s.settle(n)
+	}
+}
+
+// unreserve gives workers back to everybody.
+func (s *State) unreserve(workers []int32) {
+	for _, n := range workers {
+		s.workers.at(n).reserved = false
+		s.settle(n)
+	}
+}
+
+// letGo gives up what is held.
+func (s *State) letGo() {
+	workers := s.queue.hold.workers
+	s.queue.hold = hold{}
+	s.unreserve(workers)
+}
+
+// serveHolder places the waiter that room is held for, if a worker that is held
+// has got enough.
+func (s *State) serveHolder(now Time, out *Outbox) {
+	q := &s.queue
+	if q.hold.slot == 0 || !slices.ContainsFunc(q.freed, func(n int32) bool { return s.workers.at(n).reserved }) {
+		return
+	}
+	slot, workers := q.hold.slot-1, q.hold.workers
+	w := q.at(slot)
+	if w.gang == nil && !slices.ContainsFunc(workers, func(n int32) bool { return s.couldServe(n, w) }) {
+		return
+	}
+	t := w.line.turn
+	s.unreserve(workers)
+	served := s.serveHead(now, slot, out)
+	switch {
+	case q.hold.slot == slot+1:
+		s.reserve(workers)
+	case served && t.n > 0:
+		t.level.unlink(t) // its turn is over
+		t.level.push(t)
+	}
+}
+
+// couldServe reports whether a worker that is held has room for the one task
+// that it is held for.
+func (s *State) couldServe(n int32, w *waiter) bool {
+	k := s.workers.at(n)
+	return k.usable() && k.load() != index.Full && s.couldRun(k, &w.line.want.members[0])
+}
+
+// near is a worker and how much it lacks for a task.
+type near struct {
+	n         int32
+	shortfall uint32
+}
+
+// nearest returns the worker on which a task lacks least, of a gang as many as
+// it needs were they idle, by what its first task needs.
+func (s *State) nearest(w *waiter) []int32 {
+	m := &w.line.want.members[0]
+	d := s.demands.at(m.demand)
+	s.resolve(d)
+	var all []near
+	for it, left := s.index.Matching(m.req).Iterator(), holdVisits; it.HasNext() && left > 0; left-- {
+		n := int32(it.Next())
+		k := s.workers.at(n)
+		if !k.usable() || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+			continue
+		}
+		all = append(all, near{n, s.shortfall(k, m)})
+	}
+	slices.SortFunc(all, func(a, b near) int { return cmp.Or(cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n)) })
+	var out []int32
+	for left := int64(w.size()); len(out) < len(all) && left > 0; {
+		k := s.workers.at(all[len(out)].n)
+		out = append(out, all[len(out)].n)
+		if w.gang == nil || w.gang.distinct || m.ask.Exclusive {
+			left--
+		} else {
+			left -= k.kit.holds(k.slots, d)
+		}
+	}
+	return out
+}
+
+// shortfall is how much a worker lacks for a task: the largest share of it that
+// is missing of any dimension, as a load.
+func (s *State) shortfall(w *worker, m *member) uint32 {
+	d := s.demands.at(m.demand)
+	used := uint64(w.taken) + uint64(w.external)
+	if w.exclusive > 0 || w.overcommitted() {
+		return index.Full
+	}
+	if m.ask.Exclusive {
+		return index.Load(used, uint64(w.slots))
+	}
+	worst := uint32(0)
+	if used >= uint64(w.slots) {
+		worst = index.Load(used+1-uint64(w.slots), uint64(w.slots))
+	}
+	for i, a := range d.amounts {
+		if a.name == resource.GPU && len(w.kit.devices) > 0 {
+			continue
+		}
+		at := placeIn(w.kit.plainDims, d.dims[i])
+		if lack := a.amount - (w.kit.plain[at].capacity - w.held.amounts[at]); lack > 0 {
+			worst = max(worst, index.Load(uint64(lack), uint64(w.kit.plain[at].capacity)))
+		}
+	}
+	return max(worst, w.deviceShortfall(d))
+}
+
+// deviceShortfall is shortfall for devices alone.
+func (w *worker) deviceShortfall(d *demand) uint32 {
+	if len(w.kit.devices) == 0 || d.gpus == 0 && d.memory == 0 {
+		return 0
+	}
+	free, most := int64(0), int64(0)
+	for i := range w.kit.devices {
+		g, memory := &w.held.devices[i], w.kit.devices[i].Memory
+		if g.leases == 0 && memory >= d.memory {
+			free++
+		}
+		if g.wholes == 0 {
+			most = max(most, memory-g.shares)
+		}
+	}
+	switch {
+	case d.gpus > free:
+		return index.Load(uint64(d.gpus-free), uint64(len(w.kit.devices)))
+	case d.gpus == 0 && most < d.memory:
+		return index.Load(uint64(d.memory-most), uint64(d.memory))
+	}
+	return 0
+}
+
+// holds returns how many tasks with a demand an idle worker with this kit runs
+// at once, at least 1: it can take one.
+func (k *kit) holds(slots uint32, d *demand) int64 {
+	most := int64(slots)
+	for i, a := range d.amounts {
+		if a.name != resource.GPU || len(k.devices) == 0 {
+			most = min(most, k.plain[placeIn(k.plainDims, d.dims[i])].capacity/a.amount)
+		}
+	}
+	if len(k.devices) > 0 && (d.gpus > 0 || d.memory > 0) {
+		fit := int64(0)
+		for _, dev := range k.devices {
+			switch {
+			case dev.Memory < d.memory:
+			case d.gpus == 0:
+				fit += dev.Memory / d.memory
+			default:
+				fit++
+			}
+		}
+		most = min(most, fit/max(d.gpus, 1))
+	}
+	return max(most, 1)
+}

@@ -1,0 +1,240 @@
+package sched
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// queue holds the tasks that wait for room. Each stands in a line: those of one
+// priority and owner that need the same, the oldest first.
+//
+//	level (a priority) -> turn (an owner there) -> line -> waiters
+//
+// Room goes to the first level, in it to the turn that was served least lately,
+// and of its lines to the one whose head came first, as far as they fit.
+type queue struct {
+	waiters chunks[waiter]
+	free    []int32
+	n       int // waiters
+	tasks   int // the same, each task of a gang counted
+	last    uint64
+	levels  []*level         // the highest priority first
+	byKey   map[uint64]int32 // the first waiter of each hash of client and key; slot + 1
+	waits   wheel            // when waits are over
+	owners  map[string]int   // tasks that wait, by owner
+
+	wants   map[string]*want
+	all     []*want
+	version uint64 // changes with wants
+	dimsAt  uint64 // dimTable.changes for which the wants were resolved
+
+	freed  []int32 // workers that may have got room since serve looked
+	closed []int32 // waiters of closed sessions, the first of each; slot + 1
+	round  uint64  // of serve
+	hold   hold
+
+	serving int32 // the slot that is being served, + 1
+	keyBuf  []byte
+	found   []*want
+	one     [1]wire.BatchResult
+	task    [1]wire.Schedule
+}
+
+// waiter is one task that waits, or a gang.
+type waiter struct {
+	body       []byte // task, owner, group, key, one behind the other
+	gang       *gang  // nil: one task
+	line       *line
+	session    Session
+	request    uint64
+	number     uint64 // in order of arrival
+	content    uint64
+	hash       uint64 // of client and key; 0: it has none
+	arrived    Time
+	over       Time  // when its wait is over
+	next, prev int32 // in its line; slot + 1
+	later      int32 // the next of its session; slot + 1
+	earlier    int32
+	same       int32 // the next of the same hash; slot + 1
+	client     int32
+	ttl        uint32
+	index      uint32 // its place in a batch + 1; 0: it came alone
+	bypassed   uint32
+	place      uint32 // in its line, in order of arrival
+	taskLen    uint8
+	ownerLen   uint8
+	groupLen   uint8
+	keyLen     uint8 // 0: the task id is the key
+	live       bool
+}
+
+// gang is what a gang that waits asks for.
+type gang struct {
+	tasks    []wire.Schedule
+	distinct bool
+}
+
+func (w *waiter) task() []byte { return w.body[:w.taskLen] }
+
+func (w *waiter) owner() []byte { return w.body[w.taskLen:][:w.ownerLen] }
+
+func (w *waiter) group() []byte { return w.body[int(w.taskLen)+int(w.ownerLen):][:w.groupLen] }
+
+// idempotency returns the Idempotency-Key, nil if it has none.
+func (w *waiter) idempotency() []byte {
+	return w.body[int(w.taskLen)+int(w.ownerLen)+int(w.groupLen):][:w.keyLen]
+}
+
+// key returns what the waiter is idempotent by.
+func (w *waiter) key() []byte {
+	if w.keyLen == 0 {
+		return w.task()
+	}
+	return w.idempotency()
+}
+
+// size is how many tasks wait together.
+func (w *waiter) size() int {
+	if w.gang != nil {
+		return len(w.gang.tasks)
+	}
+	return 1
+}
+
+func newQueue() queue {
+	return queue{byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: map[string]int{}}
+}
+
+// at returns the waiter of a slot.
+func (q *queue) at(slot int32) *waiter { return q.waiters.at(slot) }
+
+// head returns the first waiter of all.
+func (q *queue) head() (int32, bool) {
+	if q.n == 0 {
+		return 0, false
+	}
+	return q.levels[0].first.first.head - 1, true
+}
+
+// waitHash is the hash of a client and a key, never 0.
+func (s *State) waitHash(client int32, key []byte) uint64 {
+	return hashBytes(s.clients.list[client].hash, key) | 1
+}
+
+// waitingFor returns the slot of the waiter of a client with a key.
+func (s *State) waitingFor(client int32, key []byte) (int32, bool) {
+	q := &s.queue
+	if q.n == 0 || client == noClient {
+		return 0, false
+	}
+	for e := q.byKey[s.waitHash(client, key)]; e != 0; {
+		w := q.at(e - 1)
+		if w.client == client && bytes.Equal(w.key(), key) {
+			return e - 1, true
+		}
+		e = w.same
+	}
+	return 0, false
+}
+
+// add puts a waiter, whose texts and numbers are set, at the end of its line.
+func (s *State) add(w waiter, priority int32, g *want) int32 {
+	q := &s.queue
+	var slot int32
+	if k := len(q.free); k > 0 {
+		slot, q.free = q.free[k-1], q.free[:k-1]
+	} else {
+		slot = int32(q.waiters.n)
+		q.waiters.grow(q.waiters.n + 1)
+	}
+	q.last++
+	w.number, w.live, w.arrived = q.last, true, s.now
+	w.line = q.turnOf(priority, string(w.owner())).lineOf(g)
+	p := q.at(slot)
+	*p = w
+	p.line.append(q, slot)
+	if p.hash != 0 {
+		p.same = q.byKey[p.hash]
+		q.byKey[p.hash] = slot + 1
+	}
+	sess := s.sessions[p.session]
+	if p.later = sess.waiting; p.later != 0 {
+		q.at(p.later - 1).earlier = slot + 1
+	}
+	sess.waiting = slot + 1
+	s.clients.holdAgain(p.client)
+	q.waits.set(slot, p.over)
+	q.n++
+	q.tasks += p.size()
+	q.owners[p.line.turn.owner] += p.size()
+	g.n++
+	return slot
+}
+
+// leave takes a waiter out of the queue.
+func (s *State) leave(slot int32) {
+	q := &s.queue
+	w := q.at(slot)
+	q.waits.remove(slot)
+	q.unkey(slot)
+	s.unlinkSession(slot)
+	owner := w.line.turn.owner
+	if q.owners[owner] -= w.size(); q.owners[owner] == 0 {
+		delete(q.owners, owner)
+	}
+	g := w.line.want
+	w.line.remove(q, slot)
+	q.n--
+	q.tasks -= w.size()
+	s.clients.drop(w.client)
+	if g.n--; g.n == 0 {
+		s.dropWant(g)
+	}
+	*w = waiter{}
+	q.free = append(q.free, slot)
+	if q.hold.slot == slot+1 {
+		s.letGo()
+	}
+}
+
+// unkey takes a waiter out of the table of keys.
+func (q *queue) unkey(slot int32) {
+	w := q.at(slot)
+	if w.hash == 0 {
+		return
+	}
+	at := q.byKey[w.hash]
+	if at == slot+1 {
+		if q.byKey[w.hash] = w.same; w.same == 0 {
+			delete(q.byKey, w.hash)
+		}
+		return
+	}
+	for q.at(at-1).same != slot+1 {
+		at = q.at(at - 1).same
+	}
+	q.at(at - 1).same = w.same
+}
+
+// unlinkSession takes a waiter out of the list of its session.
+func (s *State) unlinkSession(slot int32) {
+	q := &s.queue
+	w := q.at(slot)
+	if w.later != 0 {
+		q.at(w.later - 1).earlier = w.earlier
+	}
+	switch {
+	case w.earlier != 0:
+		q.at(w.earlier - 1).later = w.later
+	case s.sessions[w.session] != nil:
+		s.sessions[w.session].waiting = w.later
+	default:
+		i := slices.Index(q.closed, slot+1)
+		if q.closed[i] = w.later; w.later == 0 {
+			q.closed = slices.Delete(q.closed, i, i+1)
+		}
+	}
+	w.later, w.earlier = 0, 0
+}

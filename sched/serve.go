@@ -1,0 +1,279 @@
+package sched
+
+import (
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// serveBudget bounds the lines that one event looks at, and the waiters that it
+// places. What is left over is done by the next pulses, which are due at once.
+const serveBudget = 4096
+
+// wantsKept bounds how many wants a kit remembers that its workers could serve.
+const wantsKept = 64
+
+// gotRoom notes that a worker may have room that it had not.
+func (s *State) gotRoom(n int32) {
+	w := s.workers.at(n)
+	if s.queue.n > 0 && !w.freed && w.usable() && w.load() != index.Full {
+		w.freed = true
+		s.queue.freed = append(s.queue.freed, n)
+	}
+}
+
+// serve gives the room that has come to those who wait. Every event ends with
+// it: afterwards nobody waits for room that is there, unless it is held.
+func (s *State) serve(now Time, out *Outbox) {
+	q := &s.queue
+	for range 3 {
+		if len(q.freed) > 0 && !s.hand(now, out) {
+			return // the next pulse goes on
+		}
+		s.keepHold(now)
+		if len(q.freed) == 0 {
+			return
+		}
+	}
+}
+
+// hand goes through the waiters in their order, and gives room to those for
+// which one of the freed workers has it. It reports false if it was too much.
+func (s *State) hand(now Time, out *Outbox) bool {
+	q := &s.queue
+	s.serveHolder(now, out)
+	r := round{left: s.candidates(), budget: serveBudget}
+	for i := 0; i < len(q.levels) && r.goesOn(); {
+		l := q.levels[i]
+		s.handLevel(now, l, &r, out)
+		if i < len(q.levels) && q.levels[i] == l {
+			i++ // else it was emptied, and is gone
+		}
+	}
+	if r.budget <= 0 {
+		return false
+	}
+	for _, n := range q.freed {
+		s.workers.at(n).freed = false
+	}
+	q.freed = q.freed[:0]
+	return true
+}
+
+// round is one walk through the queue.
+type round struct {
+	left   int // wants for which there may be room
+	budget int
+}
+
+func (r *round) goesOn() bool { return r.left > 0 && r.budget > 0 }
+
+// handLevel goes round the owners of a priority. Those that it has passed have
+// nothing that fits, and never will in this walk: room only shrinks.
+func (s *State) handLevel(now Time, l *level, r *round, out *Outbox) {
+	for t := l.first; t != nil && r.goesOn(); {
+		slot := s.firstThatFits(t, r)
+		if slot == 0 {
+			t = t.next
+			continue
+		}
+		next := t.next
+		served := s.serveHead(now, slot-1, out)
+		if served && !s.anyRoom() {
+			r.left = 0
+		}
+		switch {
+		case t.n == 0:
+			t = next
+		case served:
+			l.unlink(t) // its turn is over
+			l.push(t)
+			if t = next; t == nil {
+				t = l.last // alone, or the last of the round
+			}
+		}
+	}
+}
+
+// anyRoom reports whether a freed worker may still get something.
+func (s *State) anyRoom() bool {
+	q := &s.queue
+	if len(q.freed) > 8 {
+		return true // it is not worth a look at all of them each time
+	}
+	return slices.ContainsFunc(q.freed, func(n int32) bool {
+		w := s.workers.at(n)
+		return w.eligible && w.load() != index.Full
+	})
+}
+
+// candidates marks the wants that a freed worker could serve, and returns how
+// many they are.
+func (s *State) candidates() (n int) {
+	q := &s.queue
+	q.round++
+	if q.dimsAt != s.dims.changes {
+		for _, g := range q.all {
+			s.resolveWant(g)
+		}
+		q.dimsAt = s.dims.changes
+		q.version++
+	}
+	for _, f := range q.freed {
+		if w := s.workers.at(f); !w.eligible || w.load() == index.Full {
+			continue
+		}
+		for _, g := range s.wantsOf(f) {
+			if g.round != q.round {
+				g.round, g.at = q.round, 0
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// wantsOf returns the wants that a worker could serve were it idle. They are
+// remembered with its kit.
+func (s *State) wantsOf(n int32) []*want {
+	q, k := &s.queue, s.workers.at(n).kit
+	if k.wantsAt == q.version {
+		return k.wants
+	}
+	list := q.found[:0]
+	for _, g := range q.all {
+		if slices.ContainsFunc(g.members, func(m member) bool {
+			return s.index.Matches(m.req, index.Worker(n)) && k.canTake(s.demands.at(m.demand))
+		}) {
+			list = append(list, g)
+		}
+	}
+	q.found = list
+	if len(list) <= wantsKept {
+		k.wants, k.wantsAt = append(k.wants[:0], list...), q.version
+	}
+	return list
+}
+
+// firstThatFits returns the head of the first line of a turn for which there is
+// room, as slot + 1; 0 if there is none.
+func (s *State) firstThatFits(t *turn, r *round) int32 {
+	q := &s.queue
+	for l := t.first; l != nil; l = l.next {
+		r.budget--
+		g := l.want
+		if g.round != q.round {
+			continue
+		}
+		for g.at < len(q.freed) && !s.hasRoomFor(g, q.freed[g.at]) {
+			g.at++
+		}
+		if g.at < len(q.freed) {
+			return l.head
+		}
+		g.round = 0
+		r.left--
+	}
+	return 0
+}
+
+// hasRoomFor reports whether a worker has room for one of the tasks of a want.
+func (s *State) hasRoomFor(g *want, n int32) bool {
+	w := s.workers.at(n)
+	if !w.eligible || w.load() == index.Full {
+		return false
+	}
+	return slices.ContainsFunc(g.members, func(m member) bool {
+		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(w, &m)
+	})
+}
+
+// couldRun reports whether a worker that has what a task needs has it free now.
+func (s *State) couldRun(w *worker, m *member) bool {
+	if m.ask.Exclusive && (w.taken+w.external > 0 || w.http != nil) || ruledOut(m.ask.NotWorkers, w.id) {
+		return false
+	}
+	d := s.demands.at(m.demand)
+	s.resolve(d)
+	if !w.kit.canTake(d) {
+		return false
+	}
+	for i, a := range d.amounts {
+		if a.name == resource.GPU && len(w.kit.devices) > 0 {
+			continue
+		}
+		at := placeIn(w.kit.plainDims, d.dims[i])
+		if w.kit.plain[at].capacity-w.held.amounts[at] < a.amount {
+			return false
+		}
+	}
+	_, ok := s.pick(w, d, false)
+	return ok
+}
+
+func ruledOut(raw []byte, id string) (out bool) {
+	if len(raw) > 0 {
+		wire.EachWorker(raw, func(w []byte) bool {
+			out = out || string(w) == id
+			return !out
+		})
+	}
+	return out
+}
+
+// serveHead places a waiter, the head of its line, and answers it. It reports
+// false if there was no room for it after all, or nobody to tell.
+func (s *State) serveHead(now Time, slot int32, out *Outbox) bool {
+	q := &s.queue
+	w := q.at(slot)
+	g := w.line.want
+	sess := s.sessions[w.session]
+	if sess == nil {
+		s.count.waits[waitClosed] += uint64(w.size())
+		s.leave(slot)
+		return false
+	}
+	q.serving = slot + 1
+	results, ok := s.tryWaiter(now, sess, w)
+	q.serving = 0
+	if !ok {
+		g.at++
+		return false
+	}
+	g.rate.add(now, w.size())
+	s.count.waits[waitPlaced] += uint64(w.size())
+	s.answerWaiter(slot, results, out)
+	return true
+}
+
+// tryWaiter places the task of a waiter, or all of its gang. It reports false
+// if that has to wait on.
+func (s *State) tryWaiter(now Time, sess *session, w *waiter) ([]wire.BatchResult, bool) {
+	if w.gang != nil {
+		results := make([]wire.BatchResult, len(w.gang.tasks))
+		failed := s.placeGang(now, sess, w.gang.tasks, w.gang.distinct, results)
+		return results, failed < 0 || !mayWait(results[failed].Code) && results[failed].Code != wire.CodeInfeasible
+	}
+	m := w.message()
+	r := &s.queue.one[0]
+	*r = wire.BatchResult{}
+	if err := s.place(now, sess, &m, nil, &r.Placed); err != nil {
+		r.Code = err.Code
+	}
+	return s.queue.one[:], !mayWait(r.Code) && r.Code != wire.CodeInfeasible
+}
+
+// mayWait reports whether a task that is refused may be placed later.
+func mayWait(c wire.Code) bool {
+	return c == wire.CodeUnavailable || c == wire.CodeSearchLimit || c == wire.CodeLeaseLimit
+}
+
+// message is the request of a waiter that is no gang.
+func (w *waiter) message() wire.Schedule {
+	m := w.line.want.members[0].ask
+	m.Task, m.Owner, m.Group, m.Key = w.task(), w.owner(), w.group(), w.idempotency()
+	m.Priority, m.TTLMS = w.line.turn.level.priority, w.ttl
+	return m
+}

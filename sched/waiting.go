@@ -1,0 +1,264 @@
+package sched
+
+import (
+	"strings"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// How waits end, in counters.waits.
+const (
+	waitPlaced = iota
+	waitOver
+	waitCancelled
+	waitClosed
+	waitEnds
+)
+
+// queueRetry is after how many milliseconds a full queue is worth a repeat.
+const queueRetry = 1000
+
+// enqueue lets a request wait that found no room: its tasks are one task, or a
+// gang. index is the task's place in a batch, -1 for none. Its wait is that of
+// the first task.
+func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wire.Schedule, isGang, distinct bool, index int) *wire.Error {
+	q, first := &s.queue, &tasks[0]
+	switch owned := q.owners[string(first.Owner)]; {
+	case q.tasks+len(tasks) > s.cfg.MaxWaiting:
+		return queueFull("tasks wait", s.cfg.MaxWaiting)
+	case owned+len(tasks) > s.cfg.MaxOwnerWaiting:
+		return queueFull("tasks of this owner wait", s.cfg.MaxOwnerWaiting)
+	}
+	client, key := clientOf(sess, first)
+	w := waiter{
+		session: from, request: request, client: client, ttl: first.TTLMS, index: uint32(index + 1),
+		content: s.waitContent(tasks, isGang, distinct), over: s.now + Time(first.WaitMS),
+	}
+	if client != noClient {
+		w.hash = s.waitHash(client, key)
+	}
+	w.write(first)
+	if isGang {
+		w.gang = &gang{distinct: distinct}
+		for i := range tasks {
+			w.gang.tasks = append(w.gang.tasks, cloneTask(&tasks[i]))
+		}
+	}
+	s.add(w, first.Priority, s.wantOf(tasks, isGang, distinct))
+	s.count.waited += uint64(len(tasks))
+	return nil
+}
+
+func queueFull(what string, limit int) *wire.Error {
+	return &wire.Error{Code: wire.CodeQueueFull, Field: "wait_ms", Limit: uint64(limit), RetryAfterMS: queueRetry, Message: "too many " + what}
+}
+
+// write stores the texts of a waiter.
+func (w *waiter) write(m *wire.Schedule) {
+	task, owner, group := clip(m.Task), clip(m.Owner), clip(m.Group)
+	b := make([]byte, 0, len(task)+len(owner)+len(group)+len(m.Key))
+	b = append(append(append(append(b, task...), owner...), group...), m.Key...)
+	w.body = b
+	w.taskLen, w.ownerLen, w.groupLen, w.keyLen = uint8(len(task)), uint8(len(owner)), uint8(len(group)), uint8(len(m.Key))
+}
+
+// cloneTask copies a request for a place.
+func cloneTask(m *wire.Schedule) wire.Schedule {
+	c := needsOf(m)
+	c.Task, c.Owner, c.Group, c.Key = append([]byte(nil), m.Task...), append([]byte(nil), m.Owner...), append([]byte(nil), m.Group...), append([]byte(nil), m.Key...)
+	c.Priority, c.TTLMS, c.WaitMS = m.Priority, m.TTLMS, m.WaitMS
+	return c
+}
+
+// waitContent hashes what a request asks for, to tell a repeat from a conflict.
+func (s *State) waitContent(tasks []wire.Schedule, isGang, distinct bool) uint64 {
+	h := uint64(len(tasks))
+	for i := range tasks {
+		m := &tasks[i]
+		h = mix(h^uint64(uint32(m.Priority)), hashK1)
+		for _, text := range [...][]byte{m.Task, m.Owner, m.Group} {
+			h = hashBytes(h, text)
+		}
+		s.queue.keyBuf = appendNeeds(s.queue.keyBuf[:0], m)
+		h = hashBytes(h, s.queue.keyBuf)
+	}
+	if isGang {
+		h = mix(h, hashK0)
+	}
+	if distinct {
+		h = mix(h, hashK2)
+	}
+	return h
+}
+
+// again answers a request whose task waits already. If it asks for the same it
+// takes the place over, with its own wait; the earlier request is told so.
+// handled is false if nothing of it waits.
+func (s *State) again(sess *session, from Session, request uint64, tasks []wire.Schedule, isGang, distinct bool, index int, out *Outbox) (err *wire.Error, handled bool) {
+	client, key := clientOf(sess, &tasks[0])
+	slot, ok := s.waitingFor(client, key)
+	if !ok {
+		return nil, false
+	}
+	q := &s.queue
+	w := q.at(slot)
+	if w.content != s.waitContent(tasks, isGang, distinct) {
+		return refusals[wire.CodeConflict], true
+	}
+	s.tellWaiter(w, wire.CodeConflict, out)
+	if tasks[0].WaitMS == 0 {
+		s.count.waits[waitOver] += uint64(w.size())
+		s.leave(slot)
+		return refusals[wire.CodeUnavailable], true
+	}
+	s.unlinkSession(slot)
+	w.session, w.request, w.index = from, request, uint32(index+1)
+	if w.later = sess.waiting; w.later != 0 {
+		q.at(w.later - 1).earlier = slot + 1
+	}
+	sess.waiting = slot + 1
+	w.over = s.now + Time(tasks[0].WaitMS)
+	q.waits.set(slot, w.over)
+	return nil, true
+}
+
+// answerWaiter answers a waiter and takes it out of the queue.
+func (s *State) answerWaiter(slot int32, results []wire.BatchResult, out *Outbox) {
+	w := s.queue.at(slot)
+	switch {
+	case w.gang != nil:
+		out.put(w.session, w.request, &wire.PlacedAll{Results: results})
+	case w.index > 0:
+		out.put(w.session, w.request, &wire.Settled{Index: w.index - 1, Result: results[0]})
+	case results[0].Code == wire.CodeOK:
+		out.next(w.session, w.request, wire.KindPlaced).Placed = results[0].Placed
+	default:
+		out.put(w.session, w.request, waitRefusal(results[0].Code))
+	}
+	s.leave(slot)
+}
+
+// tellWaiter answers a waiter with a refusal.
+func (s *State) tellWaiter(w *waiter, code wire.Code, out *Outbox) {
+	switch {
+	case s.sessions[w.session] == nil:
+	case w.gang != nil:
+		results := make([]wire.BatchResult, len(w.gang.tasks))
+		for i := range results {
+			results[i].Code = wire.CodeAllOrNone
+		}
+		results[0].Code = code
+		out.put(w.session, w.request, &wire.PlacedAll{Results: results})
+	case w.index > 0:
+		out.put(w.session, w.request, &wire.Settled{Index: w.index - 1, Result: wire.BatchResult{Code: code}})
+	default:
+		out.put(w.session, w.request, waitRefusal(code))
+	}
+}
+
+var (
+	waitIsOver  = &wire.Error{Code: wire.CodeUnavailable, Field: "wait_ms", Message: "no room within the wait"}
+	isCancelled = &wire.Error{Code: wire.CodeCancelled, Message: "the task was cancelled while it waited"}
+	takenOver   = &wire.Error{Code: wire.CodeConflict, Field: "task", Message: "a later request asks for the same task"}
+)
+
+func waitRefusal(code wire.Code) *wire.Error {
+	switch code {
+	case wire.CodeUnavailable:
+		return waitIsOver
+	case wire.CodeCancelled:
+		return isCancelled
+	case wire.CodeConflict:
+		return takenOver
+	}
+	return refusals[code]
+}
+
+// endWait takes a waiter out that gets nothing.
+func (s *State) endWait(slot int32, code wire.Code, end int, out *Outbox) {
+	w := s.queue.at(slot)
+	s.tellWaiter(w, code, out)
+	s.count.waits[end] += uint64(w.size())
+	s.leave(slot)
+}
+
+// disperse ends waiters of closed sessions, as many as the budget allows.
+func (s *State) disperse(budget int, out *Outbox) {
+	for q := &s.queue; budget > 0 && len(q.closed) > 0; budget-- {
+		s.endWait(q.closed[0]-1, wire.CodeOK, waitClosed, out)
+	}
+}
+
+// cancel takes waiters out for the request of a client or operator.
+func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Cancel, out *Outbox) {
+	switch {
+	case m.Task == "" && m.Client == "" && m.Owner == "" && m.Group == "":
+		out.put(from, request, badField("task", "is missing, and so are client, owner and group"))
+		return
+	case m.Task != "" && m.Client == "":
+		c := &wire.Cancelled{}
+		if slot, ok := s.waitingFor(sess.client, []byte(m.Task)); ok && s.passes(s.queue.at(slot), m.Task, "", m.Owner, m.Group) {
+			s.endWait(slot, wire.CodeCancelled, waitCancelled, out)
+			c.Count = 1
+		}
+		out.put(from, request, c)
+		return
+	}
+	q, c := &s.queue, &wire.Cancelled{}
+	end := min(m.After+listVisits, uint64(q.waiters.n))
+	for n := m.After; n < end; n++ {
+		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
+			s.endWait(int32(n), wire.CodeCancelled, waitCancelled, out)
+			c.Count++
+		}
+	}
+	if end < uint64(q.waiters.n) {
+		c.Next = end
+	}
+	out.put(from, request, c)
+}
+
+// passes reports whether a waiter passes filters, of which empty ones let all
+// through.
+func (s *State) passes(w *waiter, task, client, owner, group string) bool {
+	return (task == "" || string(w.task()) == task) &&
+		(client == "" || s.clients.list[w.client].id == client) &&
+		(owner == "" || string(w.owner()) == owner) &&
+		(group == "" || string(w.group()) == group)
+}
+
+// listQueue answers with one page of the waiters, in order of their slots; the
+// cursor is the number of slots that were looked at.
+func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
+	q := &s.queue
+	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, newPager(m.Limit)
+	end := min(m.After+listVisits, uint64(q.waiters.n))
+	n := m.After
+	for ; n < end && !p.full(); n++ {
+		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
+			page.Rows = append(page.Rows, s.informWaiter(int32(n)))
+			p.add(rowBytes + len(w.body) + wire.MaxID)
+		}
+	}
+	if n < uint64(q.waiters.n) {
+		page.Next = n
+	}
+	return page
+}
+
+// informWaiter describes a waiter.
+func (s *State) informWaiter(slot int32) wire.WaiterInfo {
+	q := &s.queue
+	w := q.at(slot)
+	info := wire.WaiterInfo{
+		Task: string(w.task()), Client: s.clients.list[w.client].id, Owner: string(w.owner()), Group: string(w.group()),
+		Priority: w.line.turn.level.priority, Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
+		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
+	}
+	if q.hold.slot == slot+1 {
+		for _, n := range q.hold.workers {
+			info.Holds = append(info.Holds, strings.Clone(s.workers.at(n).id))
+		}
+	}
+	return info
+}

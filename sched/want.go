@@ -1,0 +1,142 @@
+package sched
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// want is what the waiters of one group need: the same of a worker.
+type want struct {
+	key     string
+	members []member // the distinct needs of a gang; else one
+	n       int      // waiters
+	place   int      // in queue.all
+	gang    bool
+	rate    rate
+
+	round uint64 // of serve, for which at holds
+	at    int    // in queue.freed: those before have no room for it
+}
+
+// member is what one task needs.
+type member struct {
+	ask    wire.Schedule // without the texts of a task
+	demand uint32        // held
+	req    *index.Requirement
+}
+
+// wantOf returns the want of a request, of a gang if tasks are more than one.
+func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
+	q := &s.queue
+	key := q.keyBuf[:0]
+	if isGang {
+		key = binary.AppendUvarint(key, uint64(len(tasks)))
+		key = appendFlag(key, distinct)
+	}
+	for i := range tasks {
+		key = appendNeeds(key, &tasks[i])
+	}
+	q.keyBuf = key
+	if g := q.wants[string(key)]; g != nil {
+		return g
+	}
+	g := &want{key: string(key), place: len(q.all), gang: isGang}
+	seen := map[string]bool{}
+	for i := range tasks {
+		if needs := string(appendNeeds(nil, &tasks[i])); !seen[needs] {
+			seen[needs] = true
+			m := member{ask: needsOf(&tasks[i]), demand: s.demands.find(tasks[i].Resources)}
+			s.demands.hold(m.demand)
+			g.members = append(g.members, m)
+		}
+	}
+	q.wants[g.key] = g
+	q.all = append(q.all, g)
+	q.version++
+	s.resolveWant(g)
+	return g
+}
+
+// dropWant forgets a want that nobody has any more.
+func (s *State) dropWant(g *want) {
+	q := &s.queue
+	for i := range g.members {
+		s.demands.drop(g.members[i].demand)
+	}
+	delete(q.wants, g.key)
+	last := q.all[len(q.all)-1]
+	q.all[g.place], last.place = last, g.place
+	q.all[len(q.all)-1] = nil
+	q.all = q.all[:len(q.all)-1]
+	q.version++
+}
+
+// appendNeeds appends what a task needs of a worker, so that no two needs look
+// alike.
+func appendNeeds(b []byte, m *wire.Schedule) []byte {
+	for _, part := range [...][]byte{m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy} {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return appendFlag(b, m.Exclusive)
+}
+
+func appendFlag(b []byte, flag bool) []byte {
+	if flag {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// needsOf copies what a task needs of a worker.
+func needsOf(m *wire.Schedule) wire.Schedule {
+	return wire.Schedule{
+		Tags: bytes.Clone(m.Tags), Resources: bytes.Clone(m.Resources), Selector: bytes.Clone(m.Selector), Prefer: bytes.Clone(m.Prefer),
+		NotWorkers: bytes.Clone(m.NotWorkers), Exclusive: m.Exclusive, Policy: bytes.Clone(m.Policy), SpreadBy: bytes.Clone(m.SpreadBy),
+	}
+}
+
+// resolveWant finds the requirements of a want, again when the dimensions have
+// changed.
+func (s *State) resolveWant(g *want) {
+	for i := range g.members {
+		m := &g.members[i]
+		s.asking.demand = m.demand
+		s.resolve(s.demands.at(m.demand))
+		if req, err := s.requirement(&m.ask, false); err == nil {
+			m.req = req
+		}
+	}
+}
+
+// rate counts events of about the last minute, in two halves of it.
+type rate struct {
+	minute    Time
+	now, past uint64
+}
+
+const rateSpan Time = 60_000
+
+func (r *rate) turn(now Time) {
+	switch minute := now / rateSpan; {
+	case minute == r.minute:
+	case minute == r.minute+1:
+		r.past, r.now, r.minute = r.now, 0, minute
+	default:
+		r.past, r.now, r.minute = 0, 0, minute
+	}
+}
+
+func (r *rate) add(now Time, n int) {
+	r.turn(now)
+	r.now += uint64(n)
+}
+
+// lastMinute takes of the minute before as much as is not a minute ago.
+func (r *rate) lastMinute(now Time) uint64 {
+	r.turn(now)
+	return r.now + r.past*uint64(rateSpan-now%rateSpan)/uint64(rateSpan)
+}
