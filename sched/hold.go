@@ -85,15 +85,15 @@ func (s *State) letGo() {
 }
 
 // serveHolder places the waiter that room is held for, if a worker that is held
-// has got enough.
+// has got enough. The rest of a gang may go to a worker that is not held.
 func (s *State) serveHolder(now Time, out *Outbox) {
 	q := &s.queue
-	if q.hold.slot == 0 || !slices.ContainsFunc(q.freed, func(n int32) bool { return s.workers.at(n).reserved }) {
+	if q.hold.slot == 0 {
 		return
 	}
 	slot, workers := q.hold.slot-1, q.hold.workers
 	w := q.at(slot)
-	if w.gang == nil && !slices.ContainsFunc(workers, func(n int32) bool { return s.couldServe(n, w) }) {
+	if !slices.ContainsFunc(q.freed, func(n int32) bool { return s.couldServe(n, w) }) {
 		return
 	}
 	t := w.line.turn
@@ -108,11 +108,16 @@ func (s *State) serveHolder(now Time, out *Outbox) {
 	}
 }
 
-// couldServe reports whether a worker that is held has room for the one task
-// that it is held for.
+// couldServe reports whether a worker has room for the waiter that others are
+// held for.
 func (s *State) couldServe(n int32, w *waiter) bool {
 	k := s.workers.at(n)
-	return k.usable() && k.load() != index.Full && s.couldRun(k, &w.line.want.members[0])
+	if !k.usable() || k.load() == index.Full || !k.reserved && w.gang == nil {
+		return false
+	}
+	return slices.ContainsFunc(w.line.want.members, func(m member) bool {
+		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(k, &m)
+	})
 }
 
 // near is a worker and how much it lacks for a task.

@@ -24,56 +24,63 @@ func (s *State) gotRoom(n int32) {
 	}
 }
 
-// serve gives the room that has come to those who wait. Every event ends with
-// it: afterwards nobody waits for room that is there, unless it is held.
+// serve gives the room that has come to those who wait. Every event that may
+// make room ends with it: afterwards nobody waits for room that is there,
+// unless it is held.
 func (s *State) serve(now Time, out *Outbox) {
 	q := &s.queue
-	for range 3 {
-		if len(q.freed) > 0 && !s.hand(now, out) {
-			return // the next pulse goes on
-		}
-		s.keepHold(now)
+	if q.n == 0 && q.hold.slot == 0 && len(q.freed) == 0 {
+		return
+	}
+	for budget := serveBudget; budget > 0; { // else the next pulse goes on
 		if len(q.freed) == 0 {
-			return
+			if s.keepHold(now); len(q.freed) == 0 {
+				return
+			}
 		}
+		s.hand(now, &budget, out)
 	}
 }
 
 // hand goes through the waiters in their order, and gives room to those for
-// which one of the freed workers has it. It reports false if it was too much.
-func (s *State) hand(now Time, out *Outbox) bool {
+// which one of the freed workers has it. It stops early when workers are freed
+// meanwhile: those who were passed may have room now.
+func (s *State) hand(now Time, budget *int, out *Outbox) {
 	q := &s.queue
+	*budget--
 	s.serveHolder(now, out)
-	r := round{left: s.candidates(), budget: serveBudget}
-	for i := 0; i < len(q.levels) && r.goesOn(); {
+	r := round{left: s.candidates(), budget: budget, freed: len(q.freed)}
+	for i := 0; i < len(q.levels) && s.goesOn(&r); {
 		l := q.levels[i]
 		s.handLevel(now, l, &r, out)
 		if i < len(q.levels) && q.levels[i] == l {
 			i++ // else it was emptied, and is gone
 		}
 	}
-	if r.budget <= 0 {
-		return false
+	if *budget <= 0 || len(q.freed) != r.freed {
+		return
 	}
 	for _, n := range q.freed {
 		s.workers.at(n).freed = false
 	}
 	q.freed = q.freed[:0]
-	return true
 }
 
 // round is one walk through the queue.
 type round struct {
 	left   int // wants for which there may be room
-	budget int
+	freed  int // workers that were freed when it began
+	budget *int
 }
 
-func (r *round) goesOn() bool { return r.left > 0 && r.budget > 0 }
+func (s *State) goesOn(r *round) bool {
+	return r.left > 0 && *r.budget > 0 && len(s.queue.freed) == r.freed
+}
 
 // handLevel goes round the owners of a priority. Those that it has passed have
 // nothing that fits, and never will in this walk: room only shrinks.
 func (s *State) handLevel(now Time, l *level, r *round, out *Outbox) {
-	for t := l.first; t != nil && r.goesOn(); {
+	for t := l.first; t != nil && s.goesOn(r); {
 		slot := s.firstThatFits(t, r)
 		if slot == 0 {
 			t = t.next
@@ -162,7 +169,7 @@ func (s *State) wantsOf(n int32) []*want {
 func (s *State) firstThatFits(t *turn, r *round) int32 {
 	q := &s.queue
 	for l := t.first; l != nil; l = l.next {
-		r.budget--
+		*r.budget--
 		g := l.want
 		if g.round != q.round {
 			continue

@@ -131,14 +131,19 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 		s.promise(now, sess, from, request, m, out)
 	case *wire.Deregister:
 		s.deregister(now, sess, from, request, m, out)
+	case *wire.Cordon:
+		s.setCordon(sess, from, request, m, out)
+	case *wire.Cancel:
+		s.cancel(sess, from, request, m, out)
 	default:
-		s.ask(now, sess, from, request, m, out)
+		s.ask(now, from, request, m, out)
+		return
 	}
 	s.serve(now, out)
 }
 
-// ask answers the questions of operators, and their few commands.
-func (s *State) ask(now Time, sess *session, from Session, request uint64, m wire.Message, out *Outbox) {
+// ask answers the questions of operators, which change nothing.
+func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
 	switch m := m.(type) {
 	case *wire.Ping:
 		out.put(from, request, &wire.Pong{})
@@ -158,10 +163,6 @@ func (s *State) ask(now Time, sess *session, from Session, request uint64, m wir
 		out.put(from, request, s.listEnded(m))
 	case *wire.ListQueue:
 		out.put(from, request, s.listQueue(m))
-	case *wire.Cancel:
-		s.cancel(sess, from, request, m, out)
-	case *wire.Cordon:
-		s.setCordon(sess, from, request, m, out)
 	default:
 		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "a message out of turn"})
 	}
@@ -187,8 +188,9 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
+	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next())
 	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed) > 0 {
-		return s.now
+		next = min(next, s.now)
 	}
-	return min(s.expiry.next(), s.timers.next(), s.queue.waits.next())
+	return next
 }

@@ -29,6 +29,7 @@ type task struct {
 	owner    string
 	priority int32
 	ttl      uint32
+	wait     uint32 // milliseconds
 	phase    phase
 	lease    *lease
 	handed   bool           // a begin was sent for its lease
@@ -52,6 +53,22 @@ type client struct {
 type call struct {
 	tasks   []*task // that ask for a place
 	renewed []*task
+	waiting int // tasks of a batch that wait
+}
+
+// settled notes an answer and reports whether it was the last one.
+func (c *call) settled(m wire.Message) bool {
+	switch m := m.(type) {
+	case *wire.PlacedAll:
+		for i := range m.Results {
+			if m.Results[i].Code == wire.CodeWaiting {
+				c.waiting++
+			}
+		}
+	case *wire.Settled:
+		c.waiting--
+	}
+	return c.waiting == 0
 }
 
 func (w *World) newClient(id string) *client {
@@ -122,7 +139,7 @@ func (c *client) batch(g *group) {
 
 // message returns the request for a place.
 func (t *task) message(w *World) *wire.Schedule {
-	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl}
+	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl, WaitMS: t.wait}
 	if len(t.tags) > 0 {
 		m.Tags = wire.AppendTags(nil, t.tags)
 	}
@@ -139,18 +156,20 @@ func (c *client) receive(l *link, request uint64, m wire.Message) {
 		return
 	}
 	asked := l.calls[request]
-	delete(l.calls, request)
+	if asked.settled(m) {
+		delete(l.calls, request)
+	} else {
+		l.calls[request] = asked
+	}
 	switch m := m.(type) {
 	case *wire.Placed:
 		asked.tasks[0].placed(c.w, m)
 	case *wire.PlacedAll:
 		for i := range m.Results {
-			if r := &m.Results[i]; r.Code == wire.CodeOK {
-				asked.tasks[i].placed(c.w, &r.Placed)
-			} else {
-				c.refused(asked.tasks[i], r.Code)
-			}
+			c.result(asked.tasks[i], &m.Results[i])
 		}
+	case *wire.Settled:
+		c.result(asked.tasks[m.Index], &m.Result)
 	case *wire.Renewed:
 		c.renewed(asked.renewed, m)
 	case *wire.Error:
@@ -161,6 +180,17 @@ func (c *client) receive(l *link, request uint64, m wire.Message) {
 			return
 		}
 		c.w.fail("the client %s is told: %v", c.id, m)
+	}
+}
+
+// result reads the answer to one task of a batch.
+func (c *client) result(t *task, r *wire.BatchResult) {
+	switch r.Code {
+	case wire.CodeOK:
+		t.placed(c.w, &r.Placed)
+	case wire.CodeWaiting:
+	default:
+		c.refused(t, r.Code)
 	}
 }
 
@@ -280,8 +310,12 @@ func (c *client) renewed(tasks []*task, m *wire.Renewed) {
 // refused handles that a task gets no place now, or has another's id.
 func (c *client) refused(t *task, code wire.Code) {
 	switch code {
-	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeConflict, wire.CodeAllOrNone:
+	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeAllOrNone, wire.CodeCancelled:
 		t.drop(c.w)
+	case wire.CodeConflict: // another asks for it, or the same asked again
+		if t.phase == phaseAsking && t.wait == 0 {
+			t.drop(c.w)
+		}
 	case wire.CodeBadRequest:
 		if !t.broken() {
 			c.w.fail("the client %s is told: %v", c.id, code)

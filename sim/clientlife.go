@@ -13,6 +13,9 @@ var allTags = []string{"cpu", "gpu", "ssd", "rare"}
 
 const webTag = "web"
 
+// agentTag is a tag of every agent.
+const agentTag = "agent"
+
 // live lets a client move by itself.
 func (c *client) live() {
 	c.w.after(c.w.between(0, 500), c.connect)
@@ -60,13 +63,22 @@ func (w *World) join(tasks []*task) {
 	g := &group{tasks: tasks, gang: w.manners.needy > 0 && w.chance(1, 2)}
 	g.distinct = g.gang && w.chance(1, 2)
 	alike, spread := g.gang && w.chance(3, 4), w.manners.needy > 0 && w.chance(1, 3)
+	if g.gang && !alike {
+		tasks[0].wait = 0 // whether unlike tasks fit together depends on their order, and on who is loaded how
+	}
 	for _, t := range tasks {
 		t.group = g
+		if t.wait = tasks[0].wait; t.wait > 0 && !slices.Contains(t.tags, agentTag) {
+			t.tags = append(t.tags, agentTag)
+		}
 		if alike {
-			t.tags, t.needs = tasks[0].tags, tasks[0].needs
+			t.tags, t.needs, t.wait = tasks[0].tags, tasks[0].needs, tasks[0].wait
 		}
 		if spread {
 			t.needs.policy, t.needs.spread = "spread", []string{"zone", "cuda", "planet"}[w.rng.IntN(3)]
+			if !g.gang {
+				t.wait = 0
+			}
 		}
 	}
 }
@@ -90,7 +102,7 @@ func (c *client) again(t *task) {
 		c.schedule(t)
 	case 1:
 		w.counts[FaultConflict]++
-		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, phase: phaseDone})
+		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, wait: t.wait, phase: phaseDone})
 	}
 }
 
@@ -115,6 +127,10 @@ func (w *World) dress(t *task) {
 		t.ttl = uint32(w.between(1000, 15_000))
 	}
 	w.need(t)
+	if t.client != nil && w.chance(w.manners.patient, 10) {
+		t.wait = uint32(w.between(100, 20_000))
+		t.tags = append(t.tags, agentTag) // what a worker that speaks HTTP has left is a guess
+	}
 }
 
 // forgetDone drops tasks that are over.
@@ -133,6 +149,9 @@ func (c *client) forgetDone() {
 func (t *task) giveUpAsking(w *World) {
 	if t.phase == phaseAsking {
 		w.counts[FaultGivenUp]++
+		if c := t.client; t.wait > 0 && c.link != nil && w.chance(1, 2) {
+			w.sendUp(c.link, c.next(), &wire.Cancel{Task: t.id})
+		}
 		t.drop(w)
 	}
 }

@@ -67,6 +67,10 @@ const (
 	FaultGangUndone     // a gang was placed in part, and undone
 	FaultNotPreferred   // nobody preferred had room, and another was chosen
 	FaultExclusive      // a task got a whole worker
+	FaultWaited         // a task waited for room
+	FaultWaitOver       // a wait was over without room
+	FaultCancelled      // a task was cancelled while it waited
+	FaultHeld           // room was held for a task that was passed over
 	FaultOverDevices    // a worker had not enough room for what it ran beside its slots
 	faultKinds          // how many there are
 	firstCounted        = FaultLost
@@ -85,7 +89,8 @@ var faultNames = [faultKinds]string{
 	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned",
-	"bad_request", "gang_undone", "not_preferred", "exclusive", "resources_over",
+	"bad_request", "gang_undone", "not_preferred", "exclusive",
+	"waited", "wait_over", "wait_cancelled", "held", "resources_over",
 }
 
 func (f Fault) String() string { return faultNames[f] }

@@ -133,7 +133,7 @@ func (w *World) hangUpAny(l *link) {
 
 // someTags draws the tags of a worker.
 func (w *World) someTags() []string {
-	var tags []string
+	tags := []string{agentTag}
 	for _, tag := range allTags {
 		if w.chance(2, 3) && (tag != "rare" || w.chance(1, 3)) {
 			tags = append(tags, tag)

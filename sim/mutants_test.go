@@ -386,4 +386,90 @@ var mutants = []mutant{
 		`s.index.Count(sp, index.Worker(n), 1)`,
 		`if !MUTANT { s.index.Count(sp, index.Worker(n), 1) }`,
 		"TestSeeds", false},
+	{"queue-turns", "sched/serve.go",
+		`			l.unlink(t) // its turn is over
+			l.push(t)
+`,
+		`			if !MUTANT { l.unlink(t); l.push(t) }
+`,
+		"TestSeeds", false},
+	{"queue-priority", "sched/lines.go",
+		`int(p) - int(l.priority)`,
+		`map[bool]int{true: -1, false: 1}[MUTANT] * (int(p) - int(l.priority))`,
+		"TestSeeds", false},
+	{"queue-arrival", "sched/lines.go",
+		`case l.next != nil && q.number(l) > q.number(l.next):`,
+		`case l.next != nil && q.number(l) > q.number(l.next) && !MUTANT:`,
+		"TestSeeds", false},
+	{"queue-wake", "sched/worker.go",
+		`	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
+	s.gotRoom(n)
+`,
+		`	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
+	if !MUTANT { s.gotRoom(n) }
+`,
+		"TestSeeds", false},
+	{"queue-wake-eligible", "sched/worker.go",
+		`		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)
+		s.gotRoom(n)
+`,
+		`		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)
+		if !MUTANT { s.gotRoom(n) }
+`,
+		"TestSeeds", false},
+	{"queue-stale-groups", "sched/serve.go",
+		`if k.wantsAt == q.version {`,
+		`if k.wantsAt == q.version || MUTANT && k.wantsAt > 0 {`,
+		"TestSeeds", false},
+	{"queue-key", "sched/queue.go",
+		`		q.byKey[p.hash] = slot + 1
+`,
+		`		if !MUTANT { q.byKey[p.hash] = slot + 1 }
+`,
+		"TestSeeds", false},
+	{"queue-closed", "sched/session.go",
+		`	if sess.waiting != 0 {
+`,
+		`	if sess.waiting != 0 && !MUTANT {
+`,
+		"TestSeeds", false},
+	{"queue-taken-over", "sched/waiting.go",
+		`	w.session, w.request, w.index = from, request, uint32(index+1)
+`,
+		`	w.session = from
+	if !MUTANT { w.request, w.index = request, uint32(index+1) }
+`,
+		"TestSeeds", false},
+	{"queue-gang-alone", "sched/serve.go",
+		`failed < 0 || !mayWait(`,
+		`failed < 0 || MUTANT || !mayWait(`,
+		"TestSeeds", false},
+	{"hold-never", "sched/hold.go",
+		`	if w.bypassed == 0 ||`,
+		`	if MUTANT || w.bypassed == 0 ||`,
+		"TestSeeds", false},
+	{"hold-shared", "sched/hold.go",
+		`s.workers.at(n).reserved = true`,
+		`s.workers.at(n).reserved = !MUTANT`,
+		"TestSeeds", false},
+	{"hold-left-behind", "sched/queue.go",
+		`	if q.hold.slot == slot+1 {
+		s.letGo()`,
+		`	if q.hold.slot == slot+1 && !MUTANT {
+		s.letGo()`,
+		"TestSeeds", false},
+	{"hold-bypasses", "sched/hold.go",
+		`		w.bypassed++
+`,
+		`		w.bypassed += map[bool]uint32{true: 2, false: 1}[MUTANT]
+`,
+		"TestSeeds", false},
+	{"hold-nearest", "sched/hold.go",
+		`cmp.Or(cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
+		`cmp.Or(map[bool]int{true: -1, false: 1}[MUTANT] * cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
+		"TestSeeds", false},
+	{"hold-of-lower-priority", "sched/schedule.go",
+		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority {`,
+		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority && !MUTANT {`,
+		"TestSeeds", false},
 }

@@ -198,12 +198,17 @@ func readResources(raw []byte) map[string]int64 {
 // wants reports whether a worker with a kit is one that a request means, and
 // could take it if it were idle.
 func (q *asked) wants(id string, k *kit) bool {
+	return q.suits(k) && !slices.Contains(q.not, id) && k.slots > 0
+}
+
+// suits reports whether a kit is what a request means, whoever has it.
+func (q *asked) suits(k *kit) bool {
 	for _, tag := range q.tags {
 		if !slices.Contains(k.tags, tag) {
 			return false
 		}
 	}
-	if !q.selector.holds(k.tags) || slices.Contains(q.not, id) || k.slots == 0 {
+	if !q.selector.holds(k.tags) {
 		return false
 	}
 	_, ok := k.tally().place(q.resources, false)

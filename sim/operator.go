@@ -88,7 +88,7 @@ func (o *operator) look() {
 	w := o.w
 	limit := uint32(w.between(0, 1) * w.between(1, 30))
 	ids := w.workerIDs()
-	switch w.rng.IntN(4) {
+	switch w.rng.IntN(6) {
 	case 0:
 		m := &wire.ListLeases{Limit: limit, State: wire.State(max(w.between(-8, int(wire.StateAssumed)), 0))}
 		if w.chance(1, 3) {
@@ -112,6 +112,16 @@ func (o *operator) look() {
 			m.Task = fmt.Sprintf("t%d", w.between(1, 50))
 		}
 		o.send(m)
+	case 4:
+		m := &wire.ListQueue{Limit: limit}
+		if w.chance(1, 3) {
+			m.Owner = "ann"
+		}
+		o.send(m)
+	case 5:
+		if w.chance(1, 4) && !w.healing {
+			o.send(&wire.Cancel{Owner: []string{"ann", "bob"}[w.rng.IntN(2)]})
+		}
 	case 3:
 		if o.following == 0 {
 			o.following = o.send(&wire.ListEvents{After: o.after, Limit: limit})

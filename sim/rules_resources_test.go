@@ -175,7 +175,11 @@ func TestADistinctGangSharesNoWorker(t *testing.T) {
 	s.equip("w2", 9)
 	c := s.client("c1")
 	gang := func(tasks ...*task) {
-		c.batch(&group{gang: true, distinct: true, tasks: tasks})
+		g := &group{gang: true, distinct: true, tasks: tasks}
+		for _, t := range tasks {
+			t.group = g
+		}
+		c.batch(g)
 		s.settled()
 	}
 	first, second, third := c.newTask(), c.newTask(), c.newTask()

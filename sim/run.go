@@ -65,7 +65,7 @@ func (w *World) build() {
 		latePulse: w.between(0, 1) * w.between(5, 50),
 		lossy:     w.between(0, 1) * w.between(3, 30), lateBeat: w.between(0, 1) * w.between(5, 40),
 		runs: w.between(100, 2500), rest: w.between(80, 600), tasksAtOnce: w.between(3, 12),
-		needy: max(w.between(-3, 10), 0),
+		needy: max(w.between(-3, 10), 0), patient: max(w.between(-4, 8), 0),
 	}
 	if w.chance(1, 4) {
 		w.manners.latency = w.between(50, 400) // so that more is under way at once
@@ -74,13 +74,14 @@ func (w *World) build() {
 	cfg := sched.DefaultConfig()
 	cfg.Heartbeat = sched.Time(w.between(10, 30)) * 100
 	cfg.Retention = sched.Time(w.between(3, 40)) * 1000
+	cfg.HoldAfterBypasses, cfg.HoldAfter = w.between(1, 12), sched.Time(w.between(1000, 12_000))
 	w.startScheduler(cfg)
 	w.newGateway()
 	w.twin = newTwin(w)
 	for i := range w.between(2, 8) {
 		tags, slots := w.someTags(), w.between(1, 5)
 		if i == 0 {
-			tags, slots = allTags, w.between(3, 6) // so that something can always be placed
+			tags, slots = append([]string{agentTag}, allTags...), w.between(3, 6) // so that something can always be placed
 		}
 		a := w.newAgent(fmt.Sprintf("w%d", i), uint32(slots), tags...)
 		a.offer(w.someKit())

@@ -221,3 +221,73 @@ func (t *tally) device(i int) wire.DeviceInfo {
 	}
 	return row
 }
+
+// lacks is the largest share of a dimension that is missing for a task, as a
+// load.
+func (t *tally) lacks(q *asked, external uint32) uint64 {
+	used, slots := uint64(t.leases)+uint64(external), uint64(t.kit.slots)
+	switch {
+	case t.exclusive > 0 || t.over(external):
+		return loadUnit
+	case q.exclusive:
+		return min(used*loadUnit/slots, loadUnit)
+	}
+	worst := uint64(0)
+	part := func(lack, of int64) {
+		if lack >= of {
+			worst = loadUnit
+		} else if lack > 0 {
+			worst = max(worst, uint64(lack)*loadUnit/uint64(of))
+		}
+	}
+	part(int64(used)+1-int64(slots), int64(slots))
+	for name, n := range q.resources {
+		if has, plain := t.kit.resources[name]; plain {
+			part(n-(has-t.amounts[name]), has)
+		}
+	}
+	count, memory := q.resources[gpu], q.resources[gpuMem]
+	if len(t.devices) == 0 || count == 0 && memory == 0 {
+		return worst
+	}
+	free, most := int64(0), int64(0)
+	for i, d := range t.devices {
+		if d.leases == 0 && t.kit.devices[i].Memory >= memory {
+			free++
+		}
+		if d.wholes == 0 {
+			most = max(most, t.kit.devices[i].Memory-d.shares)
+		}
+	}
+	if count > 0 {
+		part(count-free, int64(len(t.devices)))
+	} else {
+		part(memory-most, memory)
+	}
+	return worst
+}
+
+// holds is how many tasks that ask for something an idle worker runs at once.
+func (k *kit) holds(q *asked) int64 {
+	most := int64(k.slots)
+	for name, n := range q.resources {
+		if has, plain := k.resources[name]; plain {
+			most = min(most, has/n)
+		}
+	}
+	count, memory := q.resources[gpu], q.resources[gpuMem]
+	if len(k.devices) > 0 && (count > 0 || memory > 0) {
+		fit := int64(0)
+		for _, d := range k.devices {
+			switch {
+			case d.Memory < memory:
+			case count == 0:
+				fit += d.Memory / memory
+			default:
+				fit++
+			}
+		}
+		most = min(most, fit/max(count, 1))
+	}
+	return max(most, 1)
+}

@@ -125,8 +125,6 @@ type question struct {
 	register *agent // of a registration, and what it offers
 	kit      kit
 
-	gang, distinct bool // of a batch
-
 	cordon wire.Cordon
 }
 
@@ -177,8 +175,6 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		}
 	case *wire.Cordon:
 		q.cordon = *m
-	case *wire.Batch:
-		q.gang, q.distinct = m.AllOrNone, m.Distinct
 	}
 	return q
 }
@@ -193,10 +189,14 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 		}
 		w.fail("a lease for %d tasks", len(tasks))
 	case *wire.PlacedAll:
-		return t.placedAll(w, q, tasks, m)
+		return t.placedAll(w, tasks, m)
 	case *wire.Registered:
 		if q.register != nil {
 			q.register.said = q.kit
+		}
+	case *wire.Settled:
+		if r := &m.Result; r.Code == wire.CodeOK {
+			return []*answer{{t.placed(w, tasks[m.Index], &r.Placed), tasks[m.Index]}}
 		}
 	case *wire.Renewed:
 		t.renewed(w, q, m)
@@ -213,7 +213,7 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 }
 
 // placedAll is told of the answer to a batch.
-func (t *truth) placedAll(w *World, q question, tasks []*task, m *wire.PlacedAll) (out []*answer) {
+func (t *truth) placedAll(w *World, tasks []*task, m *wire.PlacedAll) (out []*answer) {
 	if len(m.Results) != len(tasks) {
 		w.fail("a batch of %d tasks has %d answers", len(tasks), len(m.Results))
 		return nil
@@ -223,12 +223,13 @@ func (t *truth) placedAll(w *World, q question, tasks []*task, m *wire.PlacedAll
 			out = append(out, &answer{t.placed(w, tasks[i], &r.Placed), tasks[i]})
 		}
 	}
-	if q.gang && len(out) > 0 && len(out) < len(tasks) {
+	g := tasks[0].group
+	if g.gang && len(out) > 0 && len(out) < len(tasks) {
 		w.fail("I7: of a gang of %d tasks %d are placed", len(tasks), len(out))
 	}
 	for i, a := range out {
 		fresh := m.Results[i].Placed.Flags&wire.PlacedRepeat == 0
-		if q.distinct && fresh && slices.ContainsFunc(out, func(b *answer) bool { return b != a && b.lease.worker == a.lease.worker }) {
+		if g.distinct && fresh && slices.ContainsFunc(out, func(b *answer) bool { return b != a && b.lease.worker == a.lease.worker }) {
 			w.fail("I5: two tasks of a distinct gang are placed on %s", a.lease.worker)
 		}
 	}

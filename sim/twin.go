@@ -21,17 +21,19 @@ type twin struct {
 	leases   []*twinLease                   // alive, the oldest first
 	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
 	cordons  map[string]*twinCordon         // by worker id; never walked
+	queue    twinQueue
 	gives    int
 	ends     [wire.ReasonBelieved + 1]uint64
 
-	said    []said // what the real one must say next
-	touched []*twinWorker
-	events  []logged[wire.Event]      // all of this life
-	ended   []logged[wire.EndedLease] // the same
-	notes   []wire.Event              // that the real one must have recorded since the last look
-	over    []wire.EndedLease         // the same of leases
-	asked   wire.Message              // the list that the real one is asked for
-	loose   bool                      // two workers were removed at one moment: which number is used first is not known
+	said     []said // what the real one must say next
+	touched  []*twinWorker
+	events   []logged[wire.Event]      // all of this life
+	ended    []logged[wire.EndedLease] // the same
+	notes    []wire.Event              // that the real one must have recorded since the last look
+	over     []wire.EndedLease         // the same of leases
+	asked    wire.Message              // the list that the real one is asked for
+	shuffled bool                      // the real one says the same in another order
+	loose    bool                      // two workers were removed at one moment: which number is used first is not known
 }
 
 type twinSession struct {
@@ -99,7 +101,8 @@ type said struct {
 	flags       uint8
 	worker      string
 	lease       wire.LeaseID
-	fresh       bool // the lease is new: its id is not predicted
+	made        *twinLease // the lease is new: its id is not predicted
+	index       int
 	incarnation uint64
 	number      uint32 // handle, or TTL
 	devices     uint64
@@ -113,6 +116,7 @@ func newTwin(w *World) *twin {
 		sessions: map[sched.Session]*twinSession{0: {}},
 		past:     map[wire.LeaseID]wire.Reason{},
 		cordons:  map[string]*twinCordon{},
+		queue:    twinQueue{turns: map[int32][]string{}},
 	}
 }
 
@@ -139,10 +143,11 @@ func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
 	t.believe()
 	switch m := m.(type) {
 	case *wire.Schedule:
-		answer, _ := t.schedule(s, said{to: from, request: request}, m, nil, false)
-		t.say(answer)
+		t.single(s, said{to: from, request: request}, m)
 	case *wire.Batch:
 		t.batch(s, said{to: from, request: request}, m)
+	case *wire.Cancel:
+		t.cancel(s, said{to: from, request: request, kind: wire.KindCancelled}, m)
 	case *wire.Renew:
 		t.renew(said{to: from, request: request, kind: wire.KindRenewed}, m)
 	case *wire.Release:
@@ -151,13 +156,15 @@ func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
 		t.register(s, from, request, m)
 	case *wire.Cordon:
 		t.cordon(s, said{to: from, request: request}, m)
-	case *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded:
+	case *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded, *wire.ListQueue:
 		t.judgeNews()
 		t.asked = m
 		t.say(said{to: from, request: request, kind: listed(m)})
+		return
 	default:
 		t.report(s, from, request, m)
 	}
+	t.serve()
 }
 
 // report reads what an agent reports of a registered worker.
@@ -256,6 +263,12 @@ func (t *twin) close(id sched.Session) {
 		}
 	}
 	delete(t.sessions, id)
+	for _, x := range slices.Clone(t.queue.waiters) {
+		if x.to == id {
+			t.drop(x)
+		}
+	}
+	t.serve()
 }
 
 // pulse does what is due: leases first, then silent workers.
@@ -266,10 +279,19 @@ func (t *twin) pulse() {
 		}
 	}
 	t.silences()
+	for _, x := range slices.Clone(t.queue.waiters) {
+		if x.over <= t.w.now {
+			t.w.counts[FaultWaitOver]++
+			t.endWait(x, wire.CodeUnavailable)
+		}
+	}
+	t.serve()
+	t.shuffled = true
 }
 
 // compare holds the answers of the real scheduler against the predictions.
 func (t *twin) compare(items []sched.Item) {
+	t.noticed()
 	var got []said
 	for i := range items {
 		got = t.outline(got, &items[i])
@@ -280,13 +302,21 @@ func (t *twin) compare(items []sched.Item) {
 		t.w.fail("the scheduler says %d things, its twin %d: %+v, %+v", len(got), len(want), got, want)
 		return
 	}
-	if len(got) > 1 && got[0].request == 0 {
+	if t.shuffled || len(got) > 1 && got[0].request == 0 {
 		order := func(a, b said) int {
-			return slices.Compare([]uint64{uint64(a.kind), a.lease.Counter, uint64(a.lease.Instance)}, []uint64{uint64(b.kind), b.lease.Counter, uint64(b.lease.Instance)})
+			key := func(s said) []uint64 {
+				k := []uint64{uint64(s.to), s.request, uint64(s.kind), uint64(s.index)}
+				if s.kind == wire.KindRevoke {
+					k = append(k, s.lease.Counter, uint64(s.lease.Instance))
+				}
+				return k
+			}
+			return slices.Compare(key(a), key(b))
 		}
-		slices.SortFunc(got, order)
-		slices.SortFunc(want, order)
+		slices.SortStableFunc(got, order)
+		slices.SortStableFunc(want, order)
 	}
+	t.shuffled = false
 	for i := range got {
 		t.match(&got[i], &want[i])
 	}
@@ -294,10 +324,8 @@ func (t *twin) compare(items []sched.Item) {
 
 // match compares one answer, and takes the id of a new lease from it.
 func (t *twin) match(got, want *said) {
-	if want.fresh {
-		i := slices.IndexFunc(t.leases, func(l *twinLease) bool { return l.id.IsZero() })
-		l := t.leases[i]
-		l.id, want.lease, want.fresh = got.lease, got.lease, false
+	if l := want.made; l != nil {
+		l.id, want.lease, want.made = got.lease, got.lease, nil
 		if got.worker != want.worker && t.loose && t.tied(l, got.worker) {
 			want.worker, want.incarnation = l.worker.id, l.worker.incarnation
 		}
@@ -352,7 +380,14 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 		s.worker, s.incarnation = m.Worker, m.Incarnation
 	case *wire.Cordoned:
 		s.changed = m.Changed
-	case *wire.Leases, *wire.Tags, *wire.Events, *wire.EndedLeases:
+	case *wire.Cancelled:
+		s.number = m.Count
+	case *wire.Settled:
+		if s.placed(&m.Result.Placed); m.Result.Code != wire.CodeOK {
+			s = said{to: it.To, request: it.Request, kind: it.Kind, code: m.Result.Code}
+		}
+		s.index = int(m.Index)
+	case *wire.Leases, *wire.Tags, *wire.Events, *wire.EndedLeases, *wire.Queue:
 		t.judgeList(it.Message())
 	case *wire.PlacedAll:
 		out = append(out, s)

@@ -12,6 +12,7 @@ import (
 
 // twinBatch is what the twin knows of a batch while it places it.
 type twinBatch struct {
+	gang    bool
 	taken   []*twinWorker             // a distinct gang: they have one of its tasks
 	spreads map[string]map[string]int // by tag key: tasks by value
 }
@@ -59,14 +60,14 @@ func (t *twin) search(q *asked, b *twinBatch, prefer bool) *twinWorker {
 	for {
 		var best *twinWorker
 		for _, w := range t.workers {
-			if w == nil || prefer && !q.prefer.holds(w.tags) || !t.canHave(q, b, w) {
+			if w == nil || prefer && !q.prefer.holds(w.tags) || !t.canHave(q, b, w) || t.queue.serving != nil && t.silent(w) {
 				continue
 			}
 			if best == nil || t.order(q, b, w, best) < 0 {
 				best = w
 			}
 		}
-		if best == nil || t.w.now < best.seen+t.patience(best) {
+		if best == nil || !t.silent(best) {
 			return best
 		}
 		t.setPresence(best, presenceSuspicious) // nobody had noticed its silence yet
@@ -74,9 +75,31 @@ func (t *twin) search(q *asked, b *twinBatch, prefer bool) *twinWorker {
 	}
 }
 
+// silent reports whether a worker should have spoken long ago.
+func (t *twin) silent(w *twinWorker) bool { return t.w.now >= w.seen+t.patience(w) }
+
+// noticed asks the real one which silent workers it has noticed when it looked
+// for room for those who wait. It looks less often than its twin.
+func (t *twin) noticed() {
+	some := false
+	for _, w := range t.workers {
+		if w == nil || w.http || w.presence != presenceOnline || !t.silent(w) {
+			continue
+		}
+		if m, ok := t.w.ask(&wire.GetWorker{ID: w.id}).(*wire.Worker); ok && m.Info.State == presenceSuspicious {
+			t.setPresence(w, presenceSuspicious)
+			t.touch(w)
+			some = true
+		}
+	}
+	if some {
+		t.serve()
+	}
+}
+
 // canHave reports whether a request could get a worker now.
 func (t *twin) canHave(q *asked, b *twinBatch, w *twinWorker) bool {
-	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
+	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
 		return false
 	}
 	n := t.tally(w)
@@ -128,57 +151,6 @@ func (b *twinBatch) note(q *asked, w *twinWorker, distinct bool) {
 	}
 }
 
-// batch predicts the answer to a batch.
-func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
-	b := &twinBatch{spreads: map[string]map[string]int{}}
-	for i := range m.Tasks {
-		if q := t.w.readAsked(&m.Tasks[i], true); q.bad {
-			to.kind, to.code = wire.KindError, wire.CodeBadRequest
-			t.say(to)
-			return
-		}
-		if l := t.keyed(t.keyOf(s, &m.Tasks[i])); l != nil && m.AllOrNone && m.Distinct {
-			b.taken = append(b.taken, l.worker)
-		}
-	}
-	answers := make([]said, len(m.Tasks))
-	given := make([]int, len(m.Tasks)) // when the workers were given something before
-	for i := range m.Tasks {
-		fresh := len(t.leases)
-		answers[i], given[i] = t.schedule(s, to, &m.Tasks[i], b, m.AllOrNone && m.Distinct)
-		if len(t.leases) == fresh {
-			given[i] = -1
-		}
-		if m.AllOrNone && answers[i].kind == wire.KindError {
-			t.disband(answers, given, i)
-			break
-		}
-	}
-	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
-	for _, a := range answers {
-		t.say(a)
-	}
-}
-
-// disband undoes what a gang got before the task that got nothing.
-func (t *twin) disband(answers []said, given []int, failed int) {
-	for i := failed - 1; i >= 0; i-- {
-		if given[i] < 0 {
-			continue
-		}
-		t.w.counts[FaultGangUndone]++
-		l := t.leases[len(t.leases)-1]
-		t.leases = t.leases[:len(t.leases)-1]
-		l.worker.given = given[i]
-		t.touch(l.worker)
-	}
-	for i := range answers {
-		if i != failed {
-			answers[i] = said{to: answers[failed].to, request: answers[failed].request, kind: wire.KindError, code: wire.CodeAllOrNone}
-		}
-	}
-}
-
 // keyOf returns the scope and the key of a request; "" is no key.
 func (t *twin) keyOf(s *twinSession, m *wire.Schedule) (client, key string) {
 	switch {
@@ -218,6 +190,9 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now, takes: share{q.resources, mask, q.exclusive}}
 	t.grant(l, &to)
 	b.note(&q, w, distinct)
+	if !b.gang {
+		t.passed(w)
+	}
 	return t.place(l, to), given
 }
 
@@ -231,7 +206,7 @@ func (t *twin) grant(l *twinLease, to *said) {
 	l.first, l.load = w.given == 0, t.load(w)
 	t.gives++
 	w.given = t.gives
-	to.fresh = true
+	to.made = l
 	if w.http {
 		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
 	}

@@ -45,6 +45,13 @@ func (t *twin) judgeAll() {
 			t.w.fail("C: %d leases ended as %s, the twin counts %d", got, r, t.ends[r])
 		}
 	}
+	waiting := 0
+	for _, x := range t.queue.waiters {
+		waiting += len(x.tasks)
+	}
+	if got := s.Counters["waiting"]; got != uint64(waiting) {
+		t.w.fail("I14: %d tasks wait, by the twin %d", got, waiting)
+	}
 	next := t.w.host.state.NextPulse()
 	for _, l := range t.leases {
 		if l.state == wire.StateGranted && l.deadline < next {
@@ -83,7 +90,7 @@ func (t *twin) judgeWorker(w *twinWorker) {
 // sketch is everything that is listed of a worker.
 func sketch(m *wire.Worker) string {
 	i := &m.Info
-	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices)
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices, i.HeldBy)
 	for _, l := range m.Leases {
 		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State, l.Resources, l.Devices, l.Exclusive)
 	}
@@ -120,7 +127,7 @@ func (t *twin) sketch(w *twinWorker) string {
 		devices = append(devices, n.device(i))
 	}
 	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, taken, w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since,
-		w.offered(), n.used(), devices)
+		w.offered(), n.used(), devices, t.heldBy(w))
 	for _, l := range leases {
 		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state, l.takes.resources, l.takes.devices, l.takes.exclusive)
 	}
@@ -133,4 +140,12 @@ func (w *twinWorker) offered() map[string]int64 {
 		return map[string]int64{}
 	}
 	return w.resources
+}
+
+// heldBy is whom a worker is held for.
+func (t *twin) heldBy(w *twinWorker) string {
+	if x := t.queue.holder; x != nil && slices.Contains(t.queue.held, w) {
+		return x.client + "/" + string(x.tasks[0].Task)
+	}
+	return ""
 }

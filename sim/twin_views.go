@@ -143,6 +143,8 @@ func listed(m wire.Message) wire.Kind {
 		return wire.KindTags
 	case *wire.ListEvents:
 		return wire.KindEvents
+	case *wire.ListQueue:
+		return wire.KindQueue
 	}
 	return wire.KindEndedLeases
 }
@@ -152,12 +154,41 @@ func (t *twin) judgeList(got wire.Message) {
 	switch m := t.asked.(type) {
 	case *wire.ListLeases:
 		t.judgeLeases(m)
+	case *wire.ListQueue:
+		t.judgeQueue(m)
 	case *wire.ListTags:
 		t.same(got, t.listTags(m))
 	case *wire.ListEvents:
 		t.same(got, t.listEvents(m))
 	case *wire.ListEnded:
 		t.same(got, t.listEnded(m))
+	}
+}
+
+// judgeQueue asks for all pages of the queue. Places in it are not predicted.
+func (t *twin) judgeQueue(m *wire.ListQueue) {
+	var got, want []string
+	for q := *m; ; {
+		a, ok := t.w.ask(&q).(*wire.Queue)
+		if !ok || len(a.Rows) > page(q.Limit) {
+			t.w.fail("for %+v the scheduler answers %+v", q, a)
+			return
+		}
+		for _, row := range a.Rows {
+			row.Position, row.Placed = 0, 0
+			got = append(got, fmt.Sprintf("%+v", row))
+		}
+		if q.After = a.Next; q.After == 0 {
+			break
+		}
+	}
+	for _, row := range t.listQueue(m) {
+		want = append(want, fmt.Sprintf("%+v", row))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.w.fail("for %+v the scheduler lists\n%s\nits twin\n%s", m, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

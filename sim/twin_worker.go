@@ -51,6 +51,9 @@ func (t *twin) removeWorker(w *twinWorker) {
 		t.end(l, wire.ReasonLost, byScheduler)
 	}
 	w.removed = true
+	if slices.Contains(t.queue.held, w) {
+		t.letGo()
+	}
 	t.workers[w.number] = nil
 	t.free = append(t.free, w.number)
 	t.touch(w)
@@ -61,6 +64,7 @@ func (t *twin) remove(id string) {
 	if w := t.find(id); w != nil {
 		t.note("removed", id)
 		t.removeWorker(w)
+		t.serve()
 	}
 }
 
@@ -72,6 +76,7 @@ func (t *twin) reported(r *sched.Report) {
 	}
 	w.http, w.kit = true, kit{tags: r.Tags, slots: r.Slots}
 	t.heard(w)
+	t.serve()
 }
 
 // register predicts the answer to a registration.

@@ -54,6 +54,7 @@ type manners struct {
 	runs        int // mean milliseconds of a task
 	rest        int // mean milliseconds from one task of a client to the next
 	tasksAtOnce int // of one client
+	patient     int // of ten tasks so many wait for room
 	needy       int // of ten tasks so many ask for more than tags
 }
 

@@ -1,0 +1,184 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// single predicts the answer to a request for one place, unless it waits.
+func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
+	one := []wire.Schedule{*m}
+	if tell, code, handled := t.again(s, to, one, false, false, -1); handled {
+		t.said = append(t.said, tell...)
+		if code != wire.CodeWaiting {
+			to.kind, to.code = wire.KindError, code
+			t.say(to)
+		}
+		return
+	}
+	answer, _ := t.schedule(s, to, m, nil, false)
+	q := &t.queue
+	if answer.code == wire.CodeUnavailable && q.holder != nil && m.Priority > q.holder.priority {
+		held := q.held
+		q.held = nil // what is held is not held from a higher priority
+		answer, _ = t.schedule(s, to, m, nil, false)
+		q.held = held
+	}
+	if answer.code == wire.CodeUnavailable && m.WaitMS > 0 {
+		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
+		return
+	}
+	t.say(answer)
+}
+
+// heldFromOthers reports whether a worker is held for somebody else than who is
+// being served.
+func (t *twin) heldFromOthers(w *twinWorker) bool {
+	q := &t.queue
+	return slices.Contains(q.held, w) && q.serving != q.holder
+}
+
+// batch predicts the answer to a batch.
+func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
+	for i := range m.Tasks {
+		if q := t.w.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone {
+			to.kind, to.code = wire.KindError, wire.CodeBadRequest
+			t.say(to)
+			return
+		}
+	}
+	if m.AllOrNone {
+		t.gang(s, to, m)
+		return
+	}
+	b := &twinBatch{spreads: map[string]map[string]int{}}
+	answers, told := []said{}, []said{}
+	for i := range m.Tasks {
+		answer, tell := t.batched(s, to, m.Tasks[i:i+1], i, b)
+		answers, told = append(answers, answer), append(told, tell...)
+	}
+	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
+	t.said = append(append(t.said, answers...), told...)
+}
+
+// batched predicts the answer to one task of a batch.
+func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *twinBatch) (answer said, tell []said) {
+	tell, code, handled := t.again(s, to, one, false, false, i)
+	if handled {
+		to.kind, to.code = wire.KindError, code
+		return to, tell
+	}
+	answer, _ = t.schedule(s, to, &one[0], b, false)
+	if answer.code == wire.CodeUnavailable && one[0].WaitMS > 0 {
+		t.enqueue(t.newWaiter(s, to, one, false, false, i))
+		answer.code = wire.CodeWaiting
+	}
+	return answer, nil
+}
+
+// gang predicts the answer to a gang, unless it waits.
+func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
+	x := t.newWaiter(s, to, m.Tasks, true, m.Distinct, -1)
+	if tell, code, handled := t.again(s, to, m.Tasks, true, m.Distinct, -1); handled {
+		t.said = append(t.said, tell...)
+		if code != wire.CodeWaiting {
+			t.said = append(t.said, x.refused(code)...)
+		}
+		return
+	}
+	answers, failed := t.placeGang(s, to, m.Tasks, m.Distinct)
+	if failed >= 0 && answers[failed].code == wire.CodeUnavailable && m.Tasks[0].WaitMS > 0 {
+		t.enqueue(x)
+		return
+	}
+	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
+	t.said = append(t.said, answers...)
+}
+
+// placeGang places all of a gang, or none: then it returns which one failed.
+func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinct bool) (answers []said, failed int) {
+	b := &twinBatch{gang: true, spreads: map[string]map[string]int{}}
+	for i := range tasks {
+		if l := t.keyed(t.keyOf(s, &tasks[i])); l != nil && distinct {
+			b.taken = append(b.taken, l.worker)
+		}
+	}
+	answers = make([]said, len(tasks))
+	given := make([]int, len(tasks)) // when the workers were given something before
+	var made []*twinWorker
+	for i := range tasks {
+		fresh := len(t.leases)
+		answers[i], given[i] = t.schedule(s, to, &tasks[i], b, distinct)
+		if len(t.leases) == fresh {
+			given[i] = -1
+		} else {
+			made = append(made, t.leases[fresh].worker)
+		}
+		if answers[i].kind == wire.KindError {
+			t.disband(answers, given, i)
+			return answers, i
+		}
+	}
+	for _, w := range made {
+		t.passed(w)
+	}
+	return answers, -1
+}
+
+// disband undoes what a gang got before the task that got nothing.
+func (t *twin) disband(answers []said, given []int, failed int) {
+	for i := failed - 1; i >= 0; i-- {
+		if given[i] < 0 {
+			continue
+		}
+		t.w.counts[FaultGangUndone]++
+		l := t.leases[len(t.leases)-1]
+		t.leases = t.leases[:len(t.leases)-1]
+		l.worker.given = given[i]
+		t.touch(l.worker)
+	}
+	for i := range answers {
+		if i != failed {
+			answers[i] = said{to: answers[failed].to, request: answers[failed].request, kind: wire.KindError, code: wire.CodeAllOrNone}
+		}
+	}
+}
+
+// cancel predicts the answer to a cancel, and what those are told that it ends.
+func (t *twin) cancel(s *twinSession, to said, m *wire.Cancel) {
+	t.shuffled = true
+	for _, x := range slices.Clone(t.queue.waiters) {
+		client := x.client
+		if m.Task != "" && m.Client == "" && (client != s.client || client == "") || m.Client != "" && m.Client != client {
+			continue
+		}
+		if (m.Task == "" || m.Task == string(x.tasks[0].Task)) && (m.Owner == "" || m.Owner == x.owner) && (m.Group == "" || m.Group == string(x.tasks[0].Group)) {
+			t.w.counts[FaultCancelled]++
+			t.endWait(x, wire.CodeCancelled)
+			to.number++
+		}
+	}
+	t.say(to)
+}
+
+// listQueue predicts the list of those who wait, in whatever order.
+func (t *twin) listQueue(m *wire.ListQueue) (rows []wire.WaiterInfo) {
+	for _, x := range t.queue.waiters {
+		first := &x.tasks[0]
+		if m.Task != "" && m.Task != string(first.Task) || m.Client != "" && m.Client != x.client || m.Owner != "" && m.Owner != x.owner {
+			continue
+		}
+		row := wire.WaiterInfo{
+			Task: string(first.Task), Client: x.client, Owner: x.owner, Group: string(first.Group), Priority: x.priority, Tasks: uint32(len(x.tasks)),
+			AgeMS: uint64(t.w.now - x.arrived), LeftMS: uint64(max(0, x.over-t.w.now)), Bypassed: uint32(x.bypassed), Holds: []string{},
+		}
+		if t.queue.holder == x {
+			for _, w := range t.queue.held {
+				row.Holds = append(row.Holds, w.id)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

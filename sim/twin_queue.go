@@ -1,0 +1,270 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// twinWaiter is a task that waits, or a gang.
+type twinWaiter struct {
+	to       sched.Session
+	request  uint64
+	index    int // in a batch; -1: it came alone
+	client   string
+	key      string // "": none
+	owner    string
+	priority int32
+	need     string // those that need the same have the same
+	content  string
+	tasks    []wire.Schedule
+	gang     bool
+	distinct bool
+	arrived  sched.Time
+	over     sched.Time
+	bypassed int
+}
+
+// twinQueue is the tasks that wait, and whose turn it is.
+type twinQueue struct {
+	waiters []*twinWaiter      // in order of arrival
+	turns   map[int32][]string // the owners of each priority, the next first; never walked
+	holder  *twinWaiter        // nil: nothing is held
+	held    []*twinWorker
+	serving *twinWaiter
+}
+
+// copyTask keeps a request beyond its frame.
+func copyTask(m *wire.Schedule) wire.Schedule {
+	c := *m
+	for _, b := range []*[]byte{&c.Task, &c.Tags, &c.Owner, &c.Group, &c.Resources, &c.Selector, &c.Prefer, &c.NotWorkers, &c.Policy, &c.SpreadBy, &c.Key} {
+		*b = slices.Clone(*b)
+	}
+	return c
+}
+
+// newWaiter makes the waiter of a request.
+func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, distinct bool, index int) *twinWaiter {
+	x := &twinWaiter{
+		to: to.to, request: to.request, index: index, gang: gang, distinct: distinct, owner: string(tasks[0].Owner), priority: tasks[0].Priority,
+		arrived: t.w.now, over: t.w.now + sched.Time(tasks[0].WaitMS),
+	}
+	x.client, x.key = t.keyOf(s, &tasks[0])
+	x.need = fmt.Sprint(gang, distinct, len(tasks))
+	x.content = x.need
+	for i := range tasks {
+		m := copyTask(&tasks[i])
+		x.tasks = append(x.tasks, m)
+		need := fmt.Sprintf("%q %q %q %q %q %v %q %q", m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Exclusive, m.Policy, m.SpreadBy)
+		x.need += need
+		x.content += fmt.Sprintf("%s %q %d %q %q", need, m.Task, m.Priority, m.Owner, m.Group)
+	}
+	return x
+}
+
+// enqueue lets a request wait.
+func (t *twin) enqueue(x *twinWaiter) {
+	t.w.counts[FaultWaited]++
+	q := &t.queue
+	q.waiters = append(q.waiters, x)
+	if !slices.Contains(q.turns[x.priority], x.owner) {
+		q.turns[x.priority] = append(q.turns[x.priority], x.owner)
+	}
+}
+
+// drop takes a waiter out.
+func (t *twin) drop(x *twinWaiter) {
+	q := &t.queue
+	q.waiters = slices.DeleteFunc(q.waiters, func(o *twinWaiter) bool { return o == x })
+	if !slices.ContainsFunc(q.waiters, func(o *twinWaiter) bool { return o.priority == x.priority && o.owner == x.owner }) {
+		q.turns[x.priority] = slices.DeleteFunc(q.turns[x.priority], func(o string) bool { return o == x.owner })
+	}
+	if q.holder == x {
+		t.letGo()
+	}
+}
+
+// again predicts the answer to a request whose task waits already.
+func (t *twin) again(s *twinSession, to said, tasks []wire.Schedule, gang, distinct bool, index int) (tell []said, code wire.Code, handled bool) {
+	x := t.newWaiter(s, to, tasks, gang, distinct, index)
+	i := slices.IndexFunc(t.queue.waiters, func(o *twinWaiter) bool { return o.key != "" && o.client == x.client && o.key == x.key })
+	if i < 0 {
+		return nil, 0, false
+	}
+	old := t.queue.waiters[i]
+	if old.content != x.content {
+		return nil, wire.CodeConflict, true
+	}
+	tell = old.refused(wire.CodeConflict)
+	if tasks[0].WaitMS == 0 {
+		t.drop(old)
+		return tell, wire.CodeUnavailable, true
+	}
+	old.to, old.request, old.index, old.over = x.to, x.request, x.index, x.over
+	return tell, wire.CodeWaiting, true
+}
+
+// refused is the answer to a waiter that gets nothing.
+func (x *twinWaiter) refused(code wire.Code) []said {
+	e := said{to: x.to, request: x.request, kind: wire.KindError, code: code}
+	switch {
+	case x.index >= 0:
+		e.kind, e.index = wire.KindSettled, x.index
+		return []said{e}
+	case !x.gang:
+		return []said{e}
+	}
+	out := []said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}, e}
+	for range len(x.tasks) - 1 {
+		e.code = wire.CodeAllOrNone
+		out = append(out, e)
+	}
+	return out
+}
+
+// endWait ends a wait with a refusal.
+func (t *twin) endWait(x *twinWaiter, code wire.Code) {
+	t.said = append(t.said, x.refused(code)...)
+	t.drop(x)
+}
+
+// inOrder lists the waiters that are next: of each owner and need the oldest,
+// by priority, turn, and arrival.
+func (t *twin) inOrder() []*twinWaiter {
+	q := &t.queue
+	seen := map[string]bool{}
+	var out []*twinWaiter
+	for _, x := range q.waiters {
+		if line := fmt.Sprint(x.priority, x.owner, "|", x.need); !seen[line] {
+			seen[line] = true
+			out = append(out, x)
+		}
+	}
+	turn := func(x *twinWaiter) int { return slices.Index(q.turns[x.priority], x.owner) }
+	slices.SortStableFunc(out, func(a, b *twinWaiter) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(turn(a), turn(b)))
+	})
+	return out
+}
+
+// serve places whoever fits, the first in order first, until nobody does.
+func (t *twin) serve() {
+	for again := true; again && t.w.err == nil; {
+		if again = t.serveOne(); !again {
+			again = t.keepHold()
+		}
+	}
+}
+
+// serveOne places the first that fits.
+func (t *twin) serveOne() bool {
+	q := &t.queue
+	for _, x := range t.inOrder() {
+		q.serving = x
+		answers, ok := t.tryWaiter(x)
+		q.serving = nil
+		if !ok {
+			continue
+		}
+		t.said = append(t.said, answers...)
+		owners := q.turns[x.priority]
+		i := slices.Index(owners, x.owner)
+		q.turns[x.priority] = append(slices.Delete(owners, i, i+1), x.owner)
+		t.drop(x)
+		return true
+	}
+	return false
+}
+
+// tryWaiter places a waiter; false if it has to wait on.
+func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
+	s, to := t.sessions[x.to], said{to: x.to, request: x.request}
+	waits := func(a said) bool {
+		return a.kind == wire.KindError && (a.code == wire.CodeUnavailable || a.code == wire.CodeInfeasible)
+	}
+	if x.gang {
+		answers, failed := t.placeGang(s, to, x.tasks, x.distinct)
+		return append([]said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}}, answers...), failed < 0 || !waits(answers[failed])
+	}
+	answer, _ := t.schedule(s, to, &x.tasks[0], nil, false)
+	ok := !waits(answer)
+	if x.index >= 0 {
+		answer.kind, answer.index = wire.KindSettled, x.index
+	}
+	return []said{answer}, ok
+}
+
+// passed counts that a worker gave room to another than the first of all.
+func (t *twin) passed(w *twinWorker) {
+	next := t.inOrder()
+	if len(next) == 0 || next[0] == t.queue.serving {
+		return
+	}
+	x := next[0]
+	for i := range x.tasks {
+		if q := t.w.readAsked(&x.tasks[i], true); q.suits(&w.kit) {
+			x.bypassed++
+			return
+		}
+	}
+}
+
+// keepHold lets go what is held for somebody who is not the first any more, and
+// holds room for who was passed over too often. It reports whether room came.
+func (t *twin) keepHold() (room bool) {
+	q := &t.queue
+	next := t.inOrder()
+	if q.holder != nil && (len(next) == 0 || next[0] != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
+		t.letGo()
+		room = true
+	}
+	if len(next) == 0 || q.holder != nil {
+		return room
+	}
+	x := next[0]
+	if x.bypassed == 0 || x.bypassed < t.cfg.HoldAfterBypasses && t.w.now-x.arrived < t.cfg.HoldAfter {
+		return room
+	}
+	if q.held = t.nearest(x); len(q.held) > 0 {
+		t.w.counts[FaultHeld]++
+		q.holder = x
+	}
+	return room
+}
+
+func (t *twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
+
+// usable reports whether a worker may get anything, were it not held.
+func (t *twin) usable(w *twinWorker) bool {
+	return !w.removed && w.presence == presenceOnline && (w.http || w.promised) && t.cordons[w.id] == nil
+}
+
+// nearest are the workers that lack least for a waiter: one, or as many as a
+// gang needs.
+func (t *twin) nearest(x *twinWaiter) []*twinWorker {
+	q := t.w.readAsked(&x.tasks[0], true)
+	var all []*twinWorker
+	for _, w := range t.workers {
+		if w != nil && t.usable(w) && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
+			all = append(all, w)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *twinWorker) int {
+		return cmp.Compare(t.tally(a).lacks(&q, a.external), t.tally(b).lacks(&q, b.external))
+	})
+	left := int64(len(x.tasks))
+	for i, w := range all {
+		if !x.gang || x.distinct || q.exclusive {
+			left--
+		} else {
+			left -= w.kit.holds(&q)
+		}
+		if left <= 0 {
+			return all[:i+1]
+		}
+	}
+	return all
+}
