@@ -39,6 +39,7 @@ type client struct {
 // call is one request in flight.
 type call struct {
 	job      *job // nil for a call of the run itself
+	gang     *gang
 	done     func(m wire.Message)
 	request  wire.Message // of a call without job
 	step     step
@@ -146,11 +147,15 @@ func (c *client) message(now int64, m wire.Message, request uint64) {
 	}
 	k := c.calls[place]
 	c.calls[place].busy = false
-	c.calls[place].job, c.calls[place].done, c.calls[place].request = nil, nil, nil
+	c.calls[place].job, c.calls[place].gang, c.calls[place].done, c.calls[place].request = nil, nil, nil, nil
 	c.free = append(c.free, int32(place))
 	c.busy--
 	if k.job == nil {
 		k.done(m)
+		return
+	}
+	if k.gang != nil {
+		k.gang.answered(now, &k, m)
 		return
 	}
 	k.job.answered(now, &k, m)
@@ -206,7 +211,10 @@ func (c *client) write(now int64, place int) {
 	k := &c.calls[place]
 	k.sent = now
 	m := k.request
-	if k.job != nil {
+	switch {
+	case k.gang != nil:
+		m = k.gang.message()
+	case k.job != nil:
 		m = k.job.message(k.step)
 	}
 	c.conn.Put(wire.Append(c.conn.Grab(), k.uses<<callBits|uint64(place), m))

@@ -55,6 +55,8 @@ type Config struct {
 	// are in the scheduler's list of a worker. 0 takes 4 to 64, as the machine
 	// that it stands for.
 	Slots int
+	// Profile is what tasks ask for.
+	Profile Profile
 	// Transport is how workers report. While some do so by HTTP, a tenth of the
 	// tasks is placed by HTTP as well.
 	Transport Transport
@@ -108,6 +110,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Workers:   5_000,
+		Profile:   ProfileSlots,
 		Transport: TCP,
 		Heartbeat: 3 * time.Second,
 		Clients:   16,
@@ -184,6 +187,9 @@ func (c *Config) Verify() error {
 	}
 	if c.Rate != ClosedLoop && !(c.Rate >= 0 && c.Rate <= maxRate) || math.IsNaN(c.Rate) {
 		return &ConfigError{"Rate", fmt.Sprintf("in 0..%v, or %d for a closed loop, not %v", maxRate, ClosedLoop, c.Rate)}
+	}
+	if _, known := shares[c.Profile]; !known {
+		return &ConfigError{"Profile", fmt.Sprintf("slots, resources or gangs, not %q", c.Profile)}
 	}
 	switch c.Transport {
 	case TCP, UDP:

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/loadtest/judge"
+	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -34,6 +36,7 @@ func TestVerify(t *testing.T) {
 		"Repeat":                   func(c *Config) { c.Repeat = math.Inf(1) },
 		"Release+Hold+Late+Repeat": func(c *Config) { c.Release, c.Hold = 0.6, 0.6 },
 		"Loops":                    func(c *Config) { c.Loops = -1 },
+		"Profile":                  func(c *Config) { c.Profile = "all" },
 		"Transport":                func(c *Config) { c.Transport = "pigeon" },
 		"HTTPAddr":                 func(c *Config) { c.Transport = Mixed },
 	} {
@@ -56,7 +59,7 @@ func TestFleet(t *testing.T) {
 		require.GreaterOrEqual(t, s.slots, 4)
 		require.LessOrEqual(t, s.slots, 64)
 		require.LessOrEqual(t, len(s.tags), wire.MaxWorkerTags)
-		zone := slices.IndexFunc(s.tags, func(tag string) bool { return len(tag) > 5 && tag[:5] == "zone-" })
+		zone := slices.IndexFunc(s.tags, func(tag string) bool { return len(tag) > 5 && tag[:5] == "zone=" })
 		kinds[s.tags[2]+s.tags[zone-1]] = true
 		places[s.tags[zone]] = true
 		if slices.Contains(s.tags, "spot") {
@@ -66,20 +69,28 @@ func TestFleet(t *testing.T) {
 	require.Len(t, kinds, profilesTotal)
 	require.Len(t, places, zones)
 	require.InDelta(t, spotShare*5000, spot, 250)
-	for _, n := range newRequirements(rand.New(rand.NewPCG(2, 2)), fleet) {
-		require.LessOrEqual(t, len(n.tags), maxRequired)
-		require.True(t, slices.ContainsFunc(fleet, func(s spec) bool { return hasAll(s.tags, n.tags) }), "%q has no worker", n.tags)
-	}
-	require.Equal(t, 5000*7, totalSlots(newFleet(rand.New(rand.NewPCG(1, 1)), 5000, 7)))
-}
-
-func hasAll(tags, required []string) bool {
-	for _, tag := range required {
-		if !slices.Contains(tags, tag) {
-			return false
+	seen := map[kind]int{}
+	for p := range shares {
+		for _, r := range newRequirements(rand.New(rand.NewPCG(2, 2)), fleet, p) {
+			require.LessOrEqual(t, len(r.need.Tags), maxRequired)
+			require.Equal(t, r.kind != kindSlot, len(r.takes)+len(r.ask.Selector)+len(r.ask.Prefer) > 0 || r.need.Exclusive, "%+v", r)
+			seen[r.kind]++
+			if r.kind != kindSelector {
+				require.True(t, r.feasible, "%+v has no worker", r.need)
+			}
+			if len(r.ask.Selector) > 0 { // the judge's reading and the scheduler's are the same
+				where, err := selector.Parse(string(r.ask.Selector))
+				require.NoError(t, err)
+				for i := range fleet[:300] {
+					w := judge.Worker{ID: "w", Tags: fleet[i].tags, Slots: 1}
+					n := judge.Need{Clauses: r.need.Clauses}
+					require.Equal(t, where.Match(fleet[i].tags), n.Could(&w), "%s: %q", r.ask.Selector, fleet[i].tags)
+				}
+			}
 		}
 	}
-	return true
+	require.Len(t, seen, int(kindExclusive)+1)
+	require.Equal(t, 5000*7, totalSlots(newFleet(rand.New(rand.NewPCG(1, 1)), 5000, 7)))
 }
 
 func TestDescriptorsLimitTheWorkers(t *testing.T) {

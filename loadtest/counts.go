@@ -23,6 +23,13 @@ type counts struct {
 	Resent       uint64 // requests sent again on another connection
 	WebFailed    uint64 // HTTP requests that got no answer
 	Datagrams    Datagrams
+	Kinds        [kinds]KindCounts
+}
+
+// KindCounts are the answers to the schedule requests of one kind of task.
+type KindCounts struct {
+	Placed  uint64 `json:"placed"`
+	Refused uint64 `json:"refused"`
 }
 
 func (c *counts) refuse(code wire.Code) { c.Refused[min(int(code), maxCode-1)]++ }
@@ -31,6 +38,10 @@ func (c *counts) refuse(code wire.Code) { c.Refused[min(int(code), maxCode-1)]++
 func (c *counts) add(o *counts) {
 	for i := range c.Refused {
 		c.Refused[i] += o.Refused[i]
+	}
+	for i := range c.Kinds {
+		c.Kinds[i].Placed += o.Kinds[i].Placed
+		c.Kinds[i].Refused += o.Kinds[i].Refused
 	}
 	for _, f := range []struct{ to, from *uint64 }{
 		{&c.Placed, &o.Placed}, {&c.Repeated, &o.Repeated}, {&c.Begins, &o.Begins},

@@ -11,8 +11,7 @@ import (
 const (
 	zones        = 12
 	spotShare    = 0.25
-	requirements = 256 // distinct requirements that clients draw from
-	maxRequired  = 4   // tags of one requirement
+	scratchShare = 0.3 // workers that offer a disk for scratch data, counted in GiB
 )
 
 // spec is one simulated worker.
@@ -22,18 +21,15 @@ type spec struct {
 	slots       int
 	over        Transport // never Mixed
 	resources   map[string]int64
+	devices     []wire.Device
 }
 
 // profile is a kind of machine.
 type profile struct {
-	tags  []string
-	slots int
-}
-
-// requirement is a set of tags that a task asks for, and its wire form.
-type requirement struct {
-	tags []string
-	raw  []byte
+	tags    []string
+	slots   int
+	cores   int
+	devices []wire.Device
 }
 
 // profiles returns the kinds of machines: processors of eight kinds, without a
@@ -53,15 +49,23 @@ func profiles() []profile {
 		{"arm64", "Neoverse-N1", 80},
 		{"arm64", "Neoverse-V2", 72},
 	}
-	gpus := []string{"", "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB", "NVIDIA L4", "Tesla T4", "NVIDIA GeForce RTX 4090"}
+	gpus := []struct {
+		model  string
+		memory int64 // MiB
+		count  int
+	}{
+		{}, {"NVIDIA H100 80GB HBM3", 81_559, 8}, {"NVIDIA A100-SXM4-80GB", 81_920, 8}, {"NVIDIA L4", 23_034, 4},
+		{"Tesla T4", 15_360, 4}, {"NVIDIA GeForce RTX 4090", 24_564, 2},
+	}
 	var out []profile
 	for _, c := range cpus {
 		for g, gpu := range gpus {
 			tags := []string{"cpu", c.arch, "cpu:" + c.model, fmt.Sprintf("cores-%d", c.cores), "linux"}
-			if gpu != "" {
-				tags = append(tags, "gpu", "gpu:"+gpu, fmt.Sprintf("cuda-12.%d", g))
+			if gpu.count > 0 {
+				tags = append(tags, "gpu", "gpu:"+gpu.model, fmt.Sprintf("cuda=12.%d", g))
 			}
-			out = append(out, profile{tags, min(max(c.cores/(2+g), 4), 64)})
+			devices := slices.Repeat([]wire.Device{{Model: gpu.model, Memory: gpu.memory}}, gpu.count)
+			out = append(out, profile{tags, min(max(c.cores/(2+g), 4), 64), c.cores, devices})
 		}
 	}
 	return out
@@ -74,7 +78,7 @@ func newFleet(rng *rand.Rand, n, slots int) []spec {
 	fleet := make([]spec, n)
 	for i := range fleet {
 		p := kinds[rng.IntN(len(kinds))]
-		tags := append(slices.Clone(p.tags), fmt.Sprintf("zone-%d", rng.IntN(zones)+1))
+		tags := append(slices.Clone(p.tags), fmt.Sprintf("zone=%d", rng.IntN(zones)+1))
 		if rng.Float64() < spotShare {
 			tags = append(tags, "spot")
 		}
@@ -83,27 +87,17 @@ func newFleet(rng *rand.Rand, n, slots int) []spec {
 			address:   fmt.Sprintf("10.%d.%d.%d:9000", i>>16&255, i>>8&255, i&255),
 			tags:      tags,
 			slots:     p.slots,
-			resources: map[string]int64{"cpu": int64(p.slots) * 1000, "memory": int64(p.slots) * 4096},
+			resources: map[string]int64{"cpu": int64(p.cores) * 1000, "mem": int64(p.cores) * 4096},
+			devices:   p.devices,
+		}
+		if rng.Float64() < scratchShare {
+			fleet[i].resources["scratch"] = 500
 		}
 		if slots > 0 {
 			fleet[i].slots = slots
 		}
 	}
 	return fleet
-}
-
-// newRequirements draws what tasks ask for: some tags of some worker, so that
-// each requirement has a worker, and workers are asked for about as often as
-// there are workers like them.
-func newRequirements(rng *rand.Rand, fleet []spec) []requirement {
-	out := make([]requirement, requirements)
-	for i := range out {
-		tags := slices.Clone(fleet[rng.IntN(len(fleet))].tags)
-		rng.Shuffle(len(tags), func(a, b int) { tags[a], tags[b] = tags[b], tags[a] })
-		tags = tags[:min(rng.IntN(maxRequired+1), len(tags))]
-		out[i] = requirement{tags, wire.AppendTags(nil, tags)}
-	}
-	return out
 }
 
 func totalSlots(fleet []spec) int {

@@ -45,9 +45,11 @@ type job struct {
 	lease   wire.LeaseID
 	at      *worker // whom the lease is on
 	granted uint64  // incarnation of that worker
+	devices uint64  // that the lease takes
 	plan    plan
 	handed  bool
 	web     bool  // speaks HTTP
+	apart   bool  // of a gang that wants distinct workers: they may be too few
 	closed  bool  // keeps a closed loop going
 	due     int64 // when a sleeping job hands its lease over
 	sleep   uint64
@@ -62,6 +64,17 @@ type job struct {
 // submit asks for a place for a new task.
 func (c *client) submit(intended int64, closed bool) {
 	s := c.sh
+	j := c.newJob(closed)
+	k := call{job: j, step: stepSchedule, intended: intended}
+	if s.run.cfg.Profile == ProfileGangs && !j.web && s.rng.Float64() < gangShare {
+		k.gang = c.gather(j)
+	}
+	j.dispatch(s.loop.Now(), k)
+}
+
+// newJob draws a new task and what becomes of it.
+func (c *client) newJob(closed bool) *job {
+	s := c.sh
 	j := &job{}
 	if n := len(s.jobs); n > 0 {
 		j, s.jobs = s.jobs[n-1], s.jobs[:n-1]
@@ -71,9 +84,10 @@ func (c *client) submit(intended int64, closed bool) {
 	j.id = strconv.AppendUint(append(j.id, "task-"...), c.next, 10)
 	j.need = &s.run.needs[s.rng.IntN(len(s.run.needs))]
 	j.plan = s.draw()
-	j.web = s.run.web != nil && s.rng.Float64() < webShare
+	// The HTTP API is asked for plain tasks.
+	j.web = s.run.web != nil && j.need.kind == kindSlot && s.rng.Float64() < webShare
 	s.living++
-	j.dispatch(s.loop.Now(), call{job: j, step: stepSchedule, intended: intended})
+	return j
 }
 
 // draw draws what a job will do with its lease.
@@ -105,7 +119,8 @@ func (j *job) message(s step) wire.Message {
 		j.release = wire.Release{Lease: j.lease, Handed: j.handed}
 		return &j.release
 	default:
-		j.schedule = wire.Schedule{Task: j.id, Tags: j.need.raw}
+		j.schedule = j.need.ask
+		j.schedule.Task = j.id
 		return &j.schedule
 	}
 }
@@ -176,13 +191,18 @@ func (j *job) asked(now int64, k *call, placed bool) {
 func (j *job) refused(now int64, k *call, e *wire.Error) {
 	s := j.client.sh
 	switch e.Code {
-	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit:
+	case wire.CodeInfeasible:
+		if j.need.feasible && !j.apart && !s.run.cfg.Faults {
+			s.run.judge.Broken(judge.NotInfeasible, "%v: %+v was called infeasible", j.task, j.need.need)
+		}
+	case wire.CodeUnavailable, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit, wire.CodeSearchLimit, wire.CodeAllOrNone:
 	default:
 		s.run.judge.Broken(judge.Unexpected, "%v: %s was answered %v", j.task, k.step, e)
 	}
 	switch {
 	case k.step == stepSchedule:
 		s.counts.refuse(e.Code)
+		s.counts.Kinds[j.need.kind].Refused++
 		j.asked(now, k, false)
 	case k.step != stepRelease && !j.handed:
 		j.giveBack(now)

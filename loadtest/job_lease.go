@@ -10,12 +10,13 @@ func (j *job) placed(now int64, k *call, m *wire.Placed) {
 	s := j.client.sh
 	if k.step == stepSchedule {
 		s.counts.Placed++
+		s.counts.Kinds[j.need.kind].Placed++
 		j.asked(now, k, true)
 	} else {
 		s.counts.Repeated++
 	}
 	id, _ := wire.ReadTarget(m.Target)
-	s.run.judge.Granted(j.task, m.Lease, id, m.Incarnation, j.need.tags)
+	s.run.judge.Granted(j.task, m.Lease, id, m.Incarnation, &j.need.need, m.Devices)
 	if j.handed && m.Lease == j.lease {
 		j.over()
 		return
@@ -23,7 +24,7 @@ func (j *job) placed(now int64, k *call, m *wire.Placed) {
 	if j.handed {
 		j.plan = planRelease // the first lease has ended meanwhile
 	}
-	j.lease, j.granted, j.handed = m.Lease, m.Incarnation, false
+	j.lease, j.granted, j.devices, j.handed = m.Lease, m.Incarnation, m.Devices, false
 	j.at = s.run.byID[id]
 	if j.at == nil {
 		j.over()
@@ -131,7 +132,12 @@ func (j *job) handOver(now int64) {
 	caller := j.client.name
 	h := &wire.Handover{
 		Lease: j.lease, Worker: j.at.spec.id, Address: j.at.spec.address, Incarnation: j.granted,
-		Task: string(j.id), Client: caller,
+		Task: string(j.id), Client: caller, Resources: j.need.takes, Exclusive: j.need.need.Exclusive,
+	}
+	for i := range wire.MaxDevices {
+		if j.devices>>i&1 != 0 {
+			h.Devices = append(h.Devices, i)
+		}
 	}
 	if j.web {
 		h.Client = "" // the answer by HTTP names none

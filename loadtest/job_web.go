@@ -45,7 +45,7 @@ type webStatus struct {
 // ask makes the request of a step by HTTP. All of them may be repeated, the
 // first for its key, so one without an answer is sent again.
 func (j *job) ask(k call) {
-	path, body := "/api/v1/schedule", any(placement{string(j.id), j.need.tags})
+	path, body := "/api/v1/schedule", any(placement{string(j.id), j.need.need.Tags})
 	switch k.step {
 	case stepRenew:
 		path, body = "/api/v1/renew", leaseCall{Lease: j.lease.String()}

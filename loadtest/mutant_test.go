@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,20 +19,47 @@ import (
 // edit replaces one piece of a source file, which must be there exactly once.
 type edit struct{ file, old, new string }
 
-// The mistakes of the scheduler that this one replaces. The judge must find
-// both.
-var mutants = []struct {
+// mutant is a scheduler with a mistake, the flags of a run, and the rules of
+// which the judge must find one broken.
+type mutant struct {
 	name  string
 	edits []edit
-}{
+	flags []string
+	rules []judge.Rule
+}
+
+// The first two are the mistakes of the scheduler that this one replaces.
+var mutants = []mutant{
 	{"a heartbeat overwrites the count", []edit{
 		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external, w.taken = slots, external, external\n"},
 		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && w.taken == 0 {\n"},
 		{"sched/room.go", "\tw.taken += uint32(by)\n", "\tif by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"},
-	}},
+	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
 	{"a timer frees room by itself", []edit{
 		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\ts.end(slot, wire.ReasonReleased)\n"},
-	}},
+	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
+	{"amounts are not taken", []edit{
+		{"sched/room.go", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "_ = by\n"},
+	}, append(slices.Clone(needy), "--workers=40", "--slots=60"), []judge.Rule{judge.RefusedFull, judge.OverAmount}},
+	{"a device is given twice", []edit{
+		{"sched/room.go", "\t\tg.leases += uint32(by)\n", ""},
+	}, needy, []judge.Rule{judge.RefusedFull, judge.DeviceTwice}},
+	{"selectors hold for everybody", []edit{
+		{"sched/choose.go", `parse("selector", m.Selector)`, `parse("selector", nil)`},
+	}, needy, []judge.Rule{judge.WrongTags}},
+	{"workers are not ruled out", []edit{
+		{"sched/choose.go", "if slices.Contains(a.not, n) || a.taken[n] {", "if a.taken[n] {"},
+	}, needy, []judge.Rule{judge.RuledOut}},
+	{"a gang gets what there is", []edit{
+		{"sched/batch.go", "s.undo(b.made[i].slot, b.made[i].stamp)", "_ = i"},
+		{"sched/batch.go", "\t\tif i != failed {\n", "\t\tif i > failed {\n"},
+	}, needy, []judge.Rule{judge.GangInPart}},
+	{"a gang shares workers", []edit{
+		{"sched/batch.go", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = false\n"},
+	}, needy, []judge.Rule{judge.NotDistinct}},
+	{"what is busy is infeasible", []edit{
+		{"sched/choose.go", "case !s.feasible(req):", "case true:"},
+	}, needy, []judge.Rule{judge.NotInfeasible}},
 }
 
 // hard are the flags of a run in which room is always short, and many leases
@@ -41,15 +69,22 @@ var hard = []string{
 	"--task-time=250ms", "--heartbeat=500ms", "--clients=8", "--depth=8", "--seed=1", "--json",
 }
 
+// needy are the flags of a run whose tasks ask for all there is to ask for, and
+// in which some of it is always short.
+var needy = []string{
+	"--profile=gangs", "--workers=100", "--slots=6", "--occupancy=2", "--duration=2s", "--task-time=250ms", "--heartbeat=500ms",
+	"--clients=8", "--depth=8", "--seed=1", "--json",
+}
+
 // TestTheJudgeFindsMutants builds the load test with a broken scheduler in it,
 // and with the sound one, and runs each with the same flags.
 func TestTheJudgeFindsMutants(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds three programs")
+		t.Skip("builds several programs")
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			code, report := runBuilt(t, m.edits)
+			code, report := runBuilt(t, m.edits, m.flags)
 			require.Equal(t, 3, code)
 			require.NotEmpty(t, report.FirstViolations)
 			rules := make(map[judge.Rule]int)
@@ -57,20 +92,27 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 				rules[v.Rule]++
 			}
 			t.Logf("%d violations, of the first: %v", report.Violations, rules)
-			require.Positive(t, rules[judge.RefusedFull]+rules[judge.OverCapacity], "%v", rules)
+			found := 0
+			for _, r := range m.rules {
+				found += rules[r]
+			}
+			require.Positive(t, found, "%v", rules)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		code, report := runBuilt(t, nil)
+		code, report := runBuilt(t, nil, hard)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Positive(t, report.GivenBack, "leases were asked back")
 		require.Positive(t, report.BeginsRefused, "and handed over too late")
 		require.Positive(t, report.Refused.Count, "and room was short")
+		code, report = runBuilt(t, nil, needy)
+		require.Equal(t, 0, code, "%v", report.FirstViolations)
+		require.Len(t, report.Kinds, int(kinds))
 	})
 }
 
 // runBuilt builds cmd/loadtest with the edits and runs it.
-func runBuilt(t *testing.T, edits []edit) (int, *Report) {
+func runBuilt(t *testing.T, edits []edit, flags []string) (int, *Report) {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "loadtest")
@@ -79,7 +121,7 @@ func runBuilt(t *testing.T, edits []edit) (int, *Report) {
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
-	cmd := exec.CommandContext(t.Context(), bin, hard...)
+	cmd := exec.CommandContext(t.Context(), bin, flags...)
 	var stdout strings.Builder
 	cmd.Stdout = &stdout
 	cmd.WaitDelay = 10 * time.Second

@@ -39,7 +39,7 @@ func (n *native) reset() {
 	incarnation := n.sh.incarnation()
 	n.ledger = ledger.New(ledger.Config{
 		Worker: n.spec.id, Address: n.spec.address, Tags: n.spec.tags, Slots: uint32(n.spec.slots),
-		Resources: n.spec.resources, Incarnation: incarnation,
+		Resources: n.spec.resources, Devices: n.spec.devices, Incarnation: incarnation,
 	})
 	n.beats = beats{}
 	n.sh.run.judge.Incarnation(n.index, incarnation)

@@ -28,39 +28,41 @@ type Report struct {
 	PlacedHTTP Latency `json:"placed_http"` // those by HTTP
 	Refused    Latency `json:"refused"`     // both, answered with a code
 
-	Transport       Transport            `json:"transport"`
-	Workers         int                  `json:"workers"`
-	Slots           int                  `json:"slots"`
-	Clients         int                  `json:"clients"`
-	Depth           int                  `json:"depth"`
-	Rate            float64              `json:"rate"` // -1: closed loop
-	Seconds         float64              `json:"seconds"`
-	Seed            uint64               `json:"seed"`
-	Refusals        map[string]uint64    `json:"refusals"` // by code
-	Begins          uint64               `json:"begins"`
-	BeginsRefused   uint64               `json:"begins_refused"`
-	Ends            uint64               `json:"ends"`
-	TasksLost       uint64               `json:"tasks_lost"`
-	Repeats         uint64               `json:"repeats"`
-	Renewals        uint64               `json:"renewals"`
-	Releases        uint64               `json:"releases"`
-	Revokes         uint64               `json:"revokes"`
-	GivenBack       uint64               `json:"given_back"`
-	Heartbeats      uint64               `json:"heartbeats"`
-	Reconnects      uint64               `json:"reconnects"`
-	Superseded      uint64               `json:"superseded"`
-	Resent          uint64               `json:"resent"`
-	Datagrams       Datagrams            `json:"datagrams"`
-	HTTPFailed      uint64               `json:"http_requests_failed"` // without an answer; they are sent again
-	Exceeded        int                  `json:"heuristic_exceeded"`   // begins without a free slot on workers that speak HTTP
-	WorkerCrashes   int                  `json:"worker_crashes"`
-	Restarts        int                  `json:"scheduler_restarts"`
-	Network         proxy.Counts         `json:"network"` // what the bad network did
-	DatagramFaults  proxy.DatagramCounts `json:"datagram_network"`
-	ProcessCPU      float64              `json:"process_cpu_seconds"` // under load, of this process
-	Embedded        bool                 `json:"embedded"`
-	Violations      int                  `json:"violations"`
-	FirstViolations []judge.Violation    `json:"first_violations"`
+	Profile         Profile               `json:"profile"`
+	Kinds           map[string]KindCounts `json:"kinds"` // by kind of task
+	Transport       Transport             `json:"transport"`
+	Workers         int                   `json:"workers"`
+	Slots           int                   `json:"slots"`
+	Clients         int                   `json:"clients"`
+	Depth           int                   `json:"depth"`
+	Rate            float64               `json:"rate"` // -1: closed loop
+	Seconds         float64               `json:"seconds"`
+	Seed            uint64                `json:"seed"`
+	Refusals        map[string]uint64     `json:"refusals"` // by code
+	Begins          uint64                `json:"begins"`
+	BeginsRefused   uint64                `json:"begins_refused"`
+	Ends            uint64                `json:"ends"`
+	TasksLost       uint64                `json:"tasks_lost"`
+	Repeats         uint64                `json:"repeats"`
+	Renewals        uint64                `json:"renewals"`
+	Releases        uint64                `json:"releases"`
+	Revokes         uint64                `json:"revokes"`
+	GivenBack       uint64                `json:"given_back"`
+	Heartbeats      uint64                `json:"heartbeats"`
+	Reconnects      uint64                `json:"reconnects"`
+	Superseded      uint64                `json:"superseded"`
+	Resent          uint64                `json:"resent"`
+	Datagrams       Datagrams             `json:"datagrams"`
+	HTTPFailed      uint64                `json:"http_requests_failed"` // without an answer; they are sent again
+	Exceeded        int                   `json:"heuristic_exceeded"`   // begins without a free slot on workers that speak HTTP
+	WorkerCrashes   int                   `json:"worker_crashes"`
+	Restarts        int                   `json:"scheduler_restarts"`
+	Network         proxy.Counts          `json:"network"` // what the bad network did
+	DatagramFaults  proxy.DatagramCounts  `json:"datagram_network"`
+	ProcessCPU      float64               `json:"process_cpu_seconds"` // under load, of this process
+	Embedded        bool                  `json:"embedded"`
+	Violations      int                   `json:"violations"`
+	FirstViolations []judge.Violation     `json:"first_violations"`
 }
 
 func latency(h *hdrhistogram.Histogram) Latency {
@@ -87,6 +89,7 @@ func (r *run) report(w window) *Report {
 	out := &Report{
 		SchedulesPerSecond: float64(w.counts.Placed) / w.length.Seconds(),
 		Placed:             latency(placed), PlacedHTTP: latency(web), Refused: latency(refused),
+		Profile: r.cfg.Profile, Kinds: make(map[string]KindCounts),
 		Transport: r.cfg.Transport, Workers: len(r.workers), Slots: totalSlots(r.fleet), Clients: r.cfg.Clients, Depth: r.cfg.Depth,
 		Rate: r.cfg.Rate, Seconds: w.length.Seconds(), Seed: r.cfg.Seed,
 		Refusals: make(map[string]uint64),
@@ -104,6 +107,11 @@ func (r *run) report(w window) *Report {
 	for code, n := range sum.Refused {
 		if n > 0 {
 			out.Refusals[wire.Code(code).String()] = n
+		}
+	}
+	for k, n := range sum.Kinds {
+		if n != (KindCounts{}) {
+			out.Kinds[kind(k).String()] = n
 		}
 	}
 	out.FirstViolations, out.Violations = r.judge.Violations()

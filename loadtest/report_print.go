@@ -51,7 +51,7 @@ func (r *Report) rows() [][2]string {
 	}
 	rows := [][2]string{
 		{"fleet", fmt.Sprintf("%s workers, %s slots, transport %s, seed %d", grouped(uint64(r.Workers)), grouped(uint64(r.Slots)), r.Transport, r.Seed)},
-		{"load", fmt.Sprintf("%s, %v", load, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))},
+		{"load", fmt.Sprintf("profile %s, %s, %v", r.Profile, load, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))},
 		{"tasks", fmt.Sprintf("%s begun, %s ended, %s lost with their worker", grouped(r.Begins), grouped(r.Ends), grouped(r.TasksLost))},
 		{"leases", fmt.Sprintf("%s released, %s renewals, %s repeats, %s asked back, %s given back, %s begun too late or for what is gone",
 			grouped(r.Releases), grouped(r.Renewals), grouped(r.Repeats), grouped(r.Revokes), grouped(r.GivenBack), grouped(r.BeginsRefused))},
@@ -62,6 +62,11 @@ func (r *Report) rows() [][2]string {
 		{"processor", cpu},
 	}
 	rows = append(rows, r.transportRows()...)
+	for k := range kinds {
+		if n, any := r.Kinds[k.String()]; any && r.Profile != ProfileSlots {
+			rows = append(rows, [2]string{"kind " + k.String(), fmt.Sprintf("%s placed, %s refused", grouped(n.Placed), grouped(n.Refused))})
+		}
+	}
 	for code := range wire.Code(maxCode) {
 		if n := r.Refusals[code.String()]; n > 0 {
 			rows = append(rows, [2]string{"refused " + code.String(), grouped(n)})

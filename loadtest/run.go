@@ -109,7 +109,7 @@ func prepare(c Config) (*run, error) {
 	for i := range r.fleet {
 		r.fleet[i].over = c.Transport.of(i, c.Workers)
 	}
-	r.needs = newRequirements(rng, r.fleet)
+	r.needs = newRequirements(rng, r.fleet, c.Profile)
 	r.limit = int64(c.Occupancy * float64(totalSlots(r.fleet)))
 	if c.Faults {
 		r.lostShare = lostInFaults
@@ -129,6 +129,12 @@ func known(fleet []spec) []judge.Worker {
 	out := make([]judge.Worker, len(fleet))
 	for i, s := range fleet {
 		out[i] = judge.Worker{ID: s.id, Tags: s.tags, Slots: s.slots, Heuristic: s.over == HTTP}
+		if s.over != HTTP { // such a worker offers slots alone
+			out[i].Amounts = s.resources
+			for _, d := range s.devices {
+				out[i].Devices = append(out[i].Devices, d.Memory)
+			}
+		}
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"testing"
@@ -108,6 +109,21 @@ func TestFaults(t *testing.T) {
 	require.GreaterOrEqual(t, r.Reconnects, uint64(c.Workers), "a restart disconnects everybody")
 	require.Positive(t, r.Resent)
 	require.Positive(t, r.Network.Duplicates)
+}
+
+func TestProfiles(t *testing.T) {
+	for _, p := range []Profile{ProfileResources, ProfileGangs} {
+		for _, faults := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/faults=%v", p, faults), func(t *testing.T) {
+				c := small(startScheduler(t))
+				c.Profile, c.Faults, c.Occupancy = p, faults, 1.5
+				r := runSmall(t, c)
+				require.Positive(t, r.Kinds[kindShare.String()].Placed)
+				require.Positive(t, r.Kinds[kindWhole.String()].Placed)
+				require.Equal(t, p == ProfileGangs, r.Refusals["all_or_none"] > 0)
+			})
+		}
+	}
 }
 
 func TestFullFleetRefuses(t *testing.T) {

@@ -25,6 +25,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&c.Addr, "addr", "", "host:port of the native protocol of a scheduler without other workers; none: a scheduler is embedded")
 	fs.StringVar(&c.HTTPAddr, "http-addr", "", "host:port of that scheduler's HTTP API, for the transports http and mixed")
 	fs.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "how workers report: tcp, udp (heartbeats as datagrams), http (one number, no leases; a tenth of the tasks is placed by HTTP as well), or mixed (a third each)")
+	fs.StringVar((*string)(&c.Profile), "profile", string(c.Profile), "what tasks ask for: slots (a slot on a worker with some tags), resources (amounts, GPUs and shares of them, selectors, policies, whole workers), or gangs (the same, many of them in gangs)")
 	fs.IntVar(&c.Workers, "workers", c.Workers, "simulated workers, fewer if descriptors run out: all but those that report by HTTP hold a connection")
 	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "time between two reports of a worker, give or take a tenth")

@@ -2,9 +2,9 @@ package judge
 
 import "github.com/dtask/dtask-scheduler/wire"
 
-// Granted: a client was given a lease. at names the worker as the answer does,
-// required are the tags that the task asked for.
-func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, required []string) {
+// Granted: a client was given a lease on the worker that the answer names, with
+// some of its devices; need is what the task asked for.
+func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, need *Need, devices uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w, known := j.byID[at]
@@ -12,12 +12,7 @@ func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, 
 		j.broken(UnknownWorker, "%v was given lease %v on worker %q", t, id, at)
 		return
 	}
-	for _, tag := range required {
-		if !j.workers[w].tags[tag] {
-			j.broken(WrongTags, "%v needs %q and was given %s, which has %q", t, required, at, j.workers[w].Tags)
-			break
-		}
-	}
+	j.suits(t, id, need, &j.workers[w].Worker, devices)
 	if l, seen := j.leases[id]; seen {
 		j.repeated(t, id, l, w)
 		return
@@ -26,7 +21,7 @@ func (j *Judge) Granted(t Task, id wire.LeaseID, at string, incarnation uint64, 
 		l := j.leases[first]
 		j.broken(TwoLeases, "%v was given lease %v on %s, and holds %v on %s, %v since %.3fs", t, id, at, first, j.workers[l.worker].ID, l.state, l.since.Seconds())
 	}
-	j.leases[id] = lease{task: t, worker: w, incarnation: incarnation, since: j.now()}
+	j.leases[id] = lease{task: t, worker: w, incarnation: incarnation, since: j.now(), need: need, devices: devices}
 	j.tasks[t] = id
 }
 

@@ -34,27 +34,39 @@ type Rule string
 // The rules.
 const (
 	UnknownWorker Rule = "unknown-worker" // a placement names a worker that is not of the fleet
-	WrongTags     Rule = "wrong-tags"     // the worker lacks a required tag
-	ReusedLease   Rule = "reused-lease"   // one lease id was granted for two tasks
-	TwoLeases     Rule = "two-leases"     // a task of a client has two live leases
-	NeverGranted  Rule = "never-granted"  // a lease began that no client was given
-	WrongWorker   Rule = "wrong-worker"   // a lease began on another worker than its own
-	BegunAgain    Rule = "begun-again"    // a lease began after it was over
-	OverCapacity  Rule = "over-capacity"  // a worker holds more begun tasks than it has slots
-	RefusedFull   Rule = "refused-full"   // a worker refused a granted lease for lack of a slot
-	RevokedBegun  Rule = "revoked-begun"  // a worker gave a lease back that runs
-	ToldBegun     Rule = "told-begun"     // the scheduler says begun of a lease that never began
-	ToldEnded     Rule = "told-ended"     // the scheduler says ended of a lease that runs
-	Forgotten     Rule = "forgotten"      // the scheduler's list of a worker is not what it runs
-	Unanswered    Rule = "unanswered"     // a call was not answered in time
-	Unexpected    Rule = "unexpected"     // an answer that no correct call can get
-	NotDrained    Rule = "not-drained"    // slots stay taken after everything has ended
+	WrongTags     Rule = "wrong-tags"     // the worker lacks a required tag, or its tags do not satisfy the selector
+	RuledOut      Rule = "ruled-out"      // the task was not to run on this worker
+
+	WrongResources Rule = "wrong-resources" // the worker has not what the task asks for, not even idle
+	WrongDevices   Rule = "wrong-devices"   // the lease names other devices than the task can take
+	OverAmount     Rule = "over-amount"     // running tasks take more of a resource, or of a device's memory, than there is
+	DeviceTwice    Rule = "device-twice"    // a device that one running task has whole is taken by another
+	NotAlone       Rule = "not-alone"       // something runs beside a task that has the whole worker
+	GangInPart     Rule = "gang-in-part"    // of a gang some tasks were placed and others not
+	NotDistinct    Rule = "not-distinct"    // two tasks of a gang on one worker, against its wish
+	NotInfeasible  Rule = "not-infeasible"  // a task was called infeasible that a worker could take
+
+	ReusedLease  Rule = "reused-lease"  // one lease id was granted for two tasks
+	TwoLeases    Rule = "two-leases"    // a task of a client has two live leases
+	NeverGranted Rule = "never-granted" // a lease began that no client was given
+	WrongWorker  Rule = "wrong-worker"  // a lease began on another worker than its own
+	BegunAgain   Rule = "begun-again"   // a lease began after it was over
+	OverCapacity Rule = "over-capacity" // a worker holds more begun tasks than it has slots
+	RefusedFull  Rule = "refused-full"  // a worker refused a granted lease for lack of a slot
+	RevokedBegun Rule = "revoked-begun" // a worker gave a lease back that runs
+	ToldBegun    Rule = "told-begun"    // the scheduler says begun of a lease that never began
+	ToldEnded    Rule = "told-ended"    // the scheduler says ended of a lease that runs
+	Forgotten    Rule = "forgotten"     // the scheduler's list of a worker is not what it runs
+	Unanswered   Rule = "unanswered"    // a call was not answered in time
+	Unexpected   Rule = "unexpected"    // an answer that no correct call can get
+	NotDrained   Rule = "not-drained"   // slots stay taken after everything has ended
 )
 
 // Rules returns all rules.
 func Rules() []Rule {
 	return []Rule{
-		UnknownWorker, WrongTags, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
+		UnknownWorker, WrongTags, RuledOut, WrongResources, WrongDevices, OverAmount, DeviceTwice, NotAlone,
+		GangInPart, NotDistinct, NotInfeasible, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
 		RefusedFull, RevokedBegun, ToldBegun, ToldEnded, Forgotten, Unanswered, Unexpected, NotDrained,
 	}
 }
@@ -64,6 +76,9 @@ type Worker struct {
 	ID    string
 	Tags  []string
 	Slots int
+	// Amounts are its resources by name, Devices the memories of its GPUs in MiB.
+	Amounts map[string]int64
+	Devices []int64
 	// Heuristic: the worker speaks no leases, so its room is guessed.
 	Heuristic bool
 }
@@ -105,6 +120,8 @@ type lease struct {
 	task        Task
 	worker      int
 	incarnation uint64 // of the worker, as the grant names it
+	need        *Need
+	devices     uint64
 	state       state
 	since       time.Duration // of the state
 	began       bool
@@ -113,9 +130,9 @@ type lease struct {
 // worker is the account of one worker.
 type worker struct {
 	Worker
-	tags        map[string]bool
 	incarnation uint64
 	running     map[wire.LeaseID]bool
+	taken       taken
 }
 
 // Judge is the account of a fleet. It is safe for concurrent use; a call costs
@@ -147,11 +164,8 @@ func New(fleet []Worker, now func() time.Duration, report func(Violation)) *Judg
 		tasks:   make(map[Task]wire.LeaseID),
 	}
 	for i, w := range fleet {
-		tags := make(map[string]bool, len(w.Tags))
-		for _, tag := range w.Tags {
-			tags[tag] = true
-		}
-		j.workers[i] = worker{Worker: w, tags: tags, running: make(map[wire.LeaseID]bool)}
+		j.workers[i] = worker{Worker: w, running: make(map[wire.LeaseID]bool),
+			taken: taken{amounts: make(map[string]int64), devices: make([]deviceTaken, len(w.Devices))}}
 		j.byID[w.ID] = i
 	}
 	return j
@@ -199,6 +213,7 @@ func (j *Judge) end(id wire.LeaseID, l lease) {
 	}
 	if l.state == running {
 		delete(j.workers[l.worker].running, id)
+		j.workers[l.worker].taken.add(&l, -1)
 	}
 	l.state, l.since = over, j.now()
 	j.leases[id] = l

@@ -29,7 +29,7 @@ func newJudge() *Judge {
 
 // grant gives the lease of the same number to a task.
 func grant(j *Judge, n uint64, worker string, tags ...string) {
-	j.Granted(task(n), id(n), worker, 1, tags)
+	j.Granted(task(n), id(n), worker, 1, &Need{Tags: tags}, 0)
 }
 
 // begin grants a lease and has the worker begin it.
@@ -40,7 +40,7 @@ func begin(j *Judge, n uint64, worker string) {
 
 // another gives task 1 lease 2.
 func another(j *Judge, worker string, incarnation uint64) {
-	j.Granted(task(1), id(2), worker, incarnation, nil)
+	j.Granted(task(1), id(2), worker, incarnation, &Need{}, 0)
 }
 
 func TestPlacements(t *testing.T) {
@@ -48,7 +48,7 @@ func TestPlacements(t *testing.T) {
 		{"tags hold", "", func(j *Judge) { grant(j, 1, "w1", "gpu", "cpu") }},
 		{"unknown worker", UnknownWorker, func(j *Judge) { grant(j, 1, "w9") }},
 		{"tags do not hold", WrongTags, func(j *Judge) { grant(j, 1, "w2", "cpu", "gpu") }},
-		{"lease of two tasks", ReusedLease, func(j *Judge) { grant(j, 1, "w1"); j.Granted(task(2), id(1), "w1", 1, nil) }},
+		{"lease of two tasks", ReusedLease, func(j *Judge) { grant(j, 1, "w1"); j.Granted(task(2), id(1), "w1", 1, &Need{}, 0) }},
 		{"lease moves", ReusedLease, func(j *Judge) { grant(j, 1, "w1"); grant(j, 1, "w2") }},
 		{"same answer again", "", func(j *Judge) { grant(j, 1, "w1"); grant(j, 1, "w1") }},
 		{"two leases, granted", TwoLeases, func(j *Judge) { grant(j, 1, "w1"); another(j, "w1", 1) }},
@@ -65,11 +65,11 @@ func TestPlacements(t *testing.T) {
 		{"given back unheard of, then for two tasks", ReusedLease, func(j *Judge) {
 			j.Revoked(0, id(1))
 			grant(j, 1, "w1")
-			j.Granted(task(2), id(1), "w1", 1, nil)
+			j.Granted(task(2), id(1), "w1", 1, &Need{}, 0)
 		}},
 		{"second of another instance", "", func(j *Judge) {
 			begin(j, 1, "w1")
-			j.Granted(task(1), wire.LeaseID{Epoch: 2, Instance: 8, Counter: 1}, "w1", 1, nil)
+			j.Granted(task(1), wire.LeaseID{Epoch: 2, Instance: 8, Counter: 1}, "w1", 1, &Need{}, 0)
 		}},
 	})
 }
@@ -105,7 +105,7 @@ func TestLives(t *testing.T) {
 func TestHeuristicWorkers(t *testing.T) {
 	run(t, []verdict{
 		{"tags do not hold", WrongTags, func(j *Judge) { grant(j, 1, "h1", "gpu") }},
-		{"lease of two tasks", ReusedLease, func(j *Judge) { grant(j, 1, "h1"); j.Granted(task(2), id(1), "h1", 1, nil) }},
+		{"lease of two tasks", ReusedLease, func(j *Judge) { grant(j, 1, "h1"); j.Granted(task(2), id(1), "h1", 1, &Need{}, 0) }},
 		{"never granted", NeverGranted, func(j *Judge) { j.Began(2, id(1)) }},
 		{"one task too many", "", func(j *Judge) { begin(j, 1, "h1"); begin(j, 2, "h1") }},
 		{"second while the first runs", "", func(j *Judge) { begin(j, 1, "h1"); another(j, "w1", 1) }},

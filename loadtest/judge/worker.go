@@ -46,6 +46,8 @@ func (j *Judge) Began(w int, id wire.LeaseID) {
 	l.state, l.since, l.began = running, j.now(), true
 	j.leases[id] = l
 	at.running[id] = true
+	at.taken.add(&l, 1)
+	j.within(at, id, l.task)
 	switch {
 	case len(at.running) <= at.Slots:
 	case at.Heuristic:
