@@ -3,9 +3,10 @@ package sched
 // client is the scope in which task ids are idempotent. It lives as long as a
 // session or a lease names it.
 type client struct {
-	id   string
-	hash uint64
-	refs int
+	id      string
+	hash    uint64
+	refs    int
+	waiting int // its waiters
 }
 
 // clientTable numbers the clients.

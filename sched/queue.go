@@ -126,7 +126,7 @@ func (s *State) waitHash(client int32, key []byte) uint64 {
 // waitingFor returns the slot of the waiter of a client with a key.
 func (s *State) waitingFor(client int32, key []byte) (int32, bool) {
 	q := &s.queue
-	if q.n == 0 || client == noClient {
+	if client == noClient || s.clients.list[client].waiting == 0 {
 		return 0, false
 	}
 	for e := q.byKey[s.waitHash(client, key)]; e != 0; {
@@ -165,6 +165,7 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	}
 	sess.waiting = slot + 1
 	s.clients.holdAgain(p.client)
+	s.clients.list[p.client].waiting++
 	q.waits.set(slot, p.over)
 	q.n++
 	q.tasks += p.size()
@@ -188,6 +189,7 @@ func (s *State) leave(slot int32) {
 	w.line.remove(q, slot)
 	q.n--
 	q.tasks -= w.size()
+	s.clients.list[w.client].waiting--
 	s.clients.drop(w.client)
 	if g.n--; g.n == 0 {
 		s.dropWant(g)

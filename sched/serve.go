@@ -13,7 +13,7 @@ import (
 const serveBudget = 4096
 
 // wantsKept bounds how many wants a kit remembers that its workers could serve.
-const wantsKept = 64
+const wantsKept = 128
 
 // gotRoom notes that a worker may have room that it had not.
 func (s *State) gotRoom(n int32) {

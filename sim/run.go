@@ -18,8 +18,8 @@ const (
 
 // Traffic that a run must have seen before its first fault.
 const (
-	leastGrants = 15
-	leastEnds   = 5
+	leastGrants = 5
+	leastEnds   = 2
 )
 
 // Result tells what a run was made of.

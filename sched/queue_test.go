@@ -1,0 +1,155 @@
+package sched
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// crowd returns a scheduler with one full worker and n tasks that wait for it.
+func crowd(t *testing.T, n int, more func(*Config)) (*State, *Outbox) {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Instance = 7
+	more(&cfg)
+	s, err := New(cfg)
+	require.NoError(t, err)
+	out := &Outbox{}
+	for session, role := range map[Session]wire.Role{1: wire.RoleClient, 2: wire.RoleAgent, 3: wire.RoleClient} {
+		s.Apply(0, session, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: role, Client: fmt.Sprintf("c%d", session)}, out)
+	}
+	s.Apply(0, 2, 1, &wire.Register{Worker: "w", Address: "h:1", Incarnation: 1, Seq: 1, Slots: 1}, out)
+	s.Apply(0, 2, 1, &wire.Promised{Grantor: s.Grantor()}, out)
+	s.Apply(0, 1, 1, &wire.Schedule{Task: []byte("first"), TTLMS: wire.MaxTTL}, out)
+	out.Reset()
+	for i := range n {
+		s.Apply(0, 3, uint64(i), &wire.Schedule{Task: fmt.Appendf(nil, "t%d", i), Owner: []byte("ann"), WaitMS: wire.MaxWait}, out)
+	}
+	return s, out
+}
+
+// answered empties an outbox and counts its messages of a kind.
+func answered(out *Outbox, k wire.Kind) (n int) {
+	for i := range out.Items {
+		if out.Items[i].Kind == k {
+			n++
+		}
+	}
+	out.Reset()
+	return n
+}
+
+func TestAFullQueueRefusesByName(t *testing.T) {
+	for _, c := range []struct {
+		limit int
+		more  func(*Config)
+	}{
+		{5, func(c *Config) { c.MaxWaiting = 5 }},
+		{7, func(c *Config) { c.MaxOwnerWaiting = 7 }},
+	} {
+		s, out := crowd(t, 10, c.more)
+		require.Len(t, out.Items, 10-c.limit, "those within the limit have no answer yet")
+		e := out.Items[0].Other.(*wire.Error)
+		require.Equal(t, wire.CodeQueueFull, e.Code)
+		require.EqualValues(t, c.limit, e.Limit)
+		require.Equal(t, "wait_ms", e.Field)
+		require.Positive(t, e.RetryAfterMS)
+		require.NoError(t, s.Check())
+	}
+}
+
+func TestAGangCountsAsItsTasks(t *testing.T) {
+	s, out := crowd(t, 3, func(c *Config) { c.MaxWaiting = 5 })
+	gang := &wire.Batch{AllOrNone: true}
+	for i := range 3 {
+		gang.Tasks = append(gang.Tasks, wire.Schedule{Task: fmt.Appendf(nil, "g%d", i), WaitMS: 1000})
+	}
+	s.Apply(0, 3, 100, gang, out)
+	all := out.Items[0].Other.(*wire.PlacedAll)
+	require.Equal(t, wire.CodeQueueFull, all.Results[0].Code)
+	gang.Tasks = gang.Tasks[:2]
+	out.Reset()
+	s.Apply(0, 3, 101, gang, out)
+	require.Empty(t, out.Items)
+	require.Equal(t, 5, s.queue.tasks)
+	require.NoError(t, s.Check())
+}
+
+// One frame of an operator looks at a bounded number of waiters, whatever the
+// filter.
+func TestAdministrationIsSliced(t *testing.T) {
+	const n = 3*listVisits + 10
+	s, out := crowd(t, n, func(*Config) {})
+	rows, pages := 0, 0
+	for q := (&wire.ListQueue{Owner: "nobody"}); ; pages++ {
+		page := s.listQueue(q)
+		require.LessOrEqual(t, page.Next, q.After+listVisits)
+		rows += len(page.Rows)
+		if q.After = page.Next; q.After == 0 {
+			break
+		}
+	}
+	require.Zero(t, rows)
+	require.Equal(t, 3, pages)
+	out.Reset()
+	gone := uint32(0)
+	for c := (&wire.Cancel{Owner: "ann"}); ; {
+		s.Apply(0, 1, 1, c, out)
+		answer := out.Items[len(out.Items)-1].Other.(*wire.Cancelled)
+		require.LessOrEqual(t, answer.Count, uint32(listVisits))
+		require.Equal(t, int(answer.Count)+1, len(out.Items))
+		out.Reset()
+		gone += answer.Count
+		if c.After = answer.Next; c.After == 0 {
+			break
+		}
+	}
+	require.EqualValues(t, n, gone)
+	require.NoError(t, s.Check())
+}
+
+// A session with many waiters closes in slices, and none of them gets anything.
+func TestACrowdLeavesInSlices(t *testing.T) {
+	const n = 3*pulseBudget + 5
+	s, out := crowd(t, n, func(*Config) {})
+	out.Reset()
+	s.Close(1, 3, out)
+	require.Equal(t, n-pulseBudget, s.queue.n)
+	require.Equal(t, Time(1), s.NextPulse())
+	s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("first"), Priority: 1}, out)
+	out.Reset()
+	lease := s.leases.slots.at(0).id
+	s.Apply(1, 1, 2, &wire.Release{Lease: lease}, out)
+	require.Zero(t, answered(out, wire.KindPlaced))
+	for range 4 {
+		require.NoError(t, s.Check())
+		s.Pulse(1, out)
+	}
+	require.Zero(t, s.queue.n)
+	require.Empty(t, out.Items)
+	require.EqualValues(t, n, s.count.waits[waitClosed])
+	require.NoError(t, s.Check())
+}
+
+// A worker that brings much room is filled in slices.
+func TestMuchRoomIsGivenInSlices(t *testing.T) {
+	const n = serveBudget + 100
+	s, out := crowd(t, n, func(*Config) {})
+	out.Reset()
+	s.Apply(1, 2, 1, &wire.Register{Worker: "big", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 2 * n}, out)
+	s.Apply(1, 2, 2, &wire.Promised{Handle: 1, Grantor: s.Grantor()}, out)
+	first := answered(out, wire.KindPlaced)
+	require.Less(t, first, serveBudget)
+	require.Positive(t, first)
+	require.Equal(t, Time(1), s.NextPulse(), "the rest is due at once")
+	rest := 0
+	for s.NextPulse() <= 1 {
+		s.Pulse(1, out)
+		rest += answered(out, wire.KindPlaced)
+		require.NoError(t, s.Check())
+	}
+	require.Equal(t, n, first+rest)
+}
