@@ -104,6 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	}
 	if p.base != "" {
 		a.cfg.TasksDieWithAgent = true
+		a.cfg.Devices, a.cfg.VisibleDevices = nil, nil // no lease names any
 		a.side = newGateway(a, p.base)
 	} else if a.side, err = newNative(a, p.addrs); err != nil {
 		return nil, err

@@ -54,8 +54,14 @@ type Config struct {
 	// Resources are amounts by name; an http:// scheduler is not told.
 	Resources map[string]int64
 	// Devices are the worker's GPUs; leases name them by their place here. A
-	// worker that lists them must not count gpu in Resources.
+	// worker that lists them must not count gpu in Resources. An http:// scheduler
+	// is not told.
 	Devices []wire.Device
+	// VisibleDevices is what CUDA_VISIBLE_DEVICES calls each of Devices, for
+	// Task.Env: numbers in the order of the PCI bus, or UUIDs. nil means by UUID
+	// where all have one, else by their places, which is wrong for an agent that
+	// runs under such a variable itself: Detect and MapDevices know better.
+	VisibleDevices []string
 
 	// Heartbeat is how often the worker reports; 0 leaves it to a dtask://
 	// scheduler, which is never asked less often than it wishes, and means 3 s
@@ -130,9 +136,7 @@ func (c *Config) verifyNative() error {
 		return &FieldError{"Token", fmt.Sprintf("is over %d bytes", wire.MaxToken)}
 	case len(c.Tags) > wire.MaxWorkerTags:
 		return &FieldError{"Tags", fmt.Sprintf("are more than %d", wire.MaxWorkerTags)}
-	case len(c.Devices) > wire.MaxDevices:
-		return &FieldError{"Devices", fmt.Sprintf("are more than %d", wire.MaxDevices)}
-	case len(c.Devices) > 0 && c.Resources[resource.GPU] > 0, c.Resources[resource.GPUMem] > 0:
+	case len(c.Devices) > 0 && offers(c.Resources, resource.GPU), offers(c.Resources, resource.GPUMem):
 		return &FieldError{"Resources", "count gpu or gpu_mem, which are counted by device: list Devices"}
 	case len(c.Resources) > wire.MaxResources:
 		return &FieldError{"Resources", fmt.Sprintf("are more than %d", wire.MaxResources)}
@@ -147,7 +151,13 @@ func (c *Config) verifyNative() error {
 			return &FieldError{"Resources", fmt.Sprintf("contain %q=%d: the name must be an id and the amount within 0..%d", name, amount, int64(wire.MaxAmount))}
 		}
 	}
-	return nil
+	return c.verifyDevices()
+}
+
+// offers reports whether a name stands among resources, with whatever amount.
+func offers(resources map[string]int64, name string) bool {
+	_, ok := resources[name]
+	return ok
 }
 
 // plain reports whether s is text without control characters.

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // Finding is one thing that was detected, and how.
@@ -22,9 +25,14 @@ type Finding struct {
 // Detection is what a machine has to offer.
 type Detection struct {
 	Findings  []Finding
-	Resources map[string]int64 // cpu in millicores, mem in MiB, gpu in devices
+	Resources map[string]int64 // cpu in millicores, mem in MiB, gpu if it was only counted
+	Devices   []wire.Device    // the GPUs; one without known memory has 0
 	Tags      []string         // arch=..., os=..., gpu
 	Warnings  []string
+
+	// VisibleDevices is what CUDA_VISIBLE_DEVICES calls each of Devices: the
+	// UUIDs if all are known, else numbers, or what this process was told itself.
+	VisibleDevices []string
 }
 
 // machine is where Detect looks, so that tests can show it another one.
@@ -32,12 +40,12 @@ type machine struct {
 	root   string // of /proc and /sys
 	cpus   int
 	getenv func(string) (string, bool)
-	smi    func(context.Context) (string, error) // the output of nvidia-smi -L
+	smi    func(context.Context) (string, error) // the output of smiCommand
 }
 
 // Detect finds out how many CPUs and GPUs and how much memory this process may
-// use. gpus is the number of GPUs if it is known, -1 to look for them. Nothing
-// in the result is unique to a machine.
+// use. gpus is the number of GPUs if they are to be counted alone, -1 to look for
+// them. Nothing in the tags is unique to a machine.
 func Detect(ctx context.Context, gpus int) *Detection {
 	m := machine{root: "/", cpus: runtime.NumCPU(), getenv: os.LookupEnv, smi: runSMI}
 	return m.detect(ctx, gpus)
@@ -50,27 +58,26 @@ func (m *machine) detect(ctx context.Context, gpus int) *Detection {
 	}
 	d.add(m.cpu())
 	d.add(m.memory())
-	f := m.gpu(ctx, gpus)
-	d.add(f)
-	if f.Amount > 0 {
-		d.Tags = append(d.Tags, "gpu")
-	}
+	d.gpus(ctx, m, gpus)
 	return d
 }
 
 func (d *Detection) add(f Finding) {
 	d.Findings = append(d.Findings, f)
+	if f.Name == resource.GPU && f.Amount > 0 {
+		d.Tags = append(d.Tags, "gpu")
+	}
 	switch {
-	case f.Amount < 0 && f.Name == "gpu":
+	case f.Amount < 0 && f.Name == resource.GPU:
 		d.Warnings = append(d.Warnings, "no GPU: "+f.Evidence)
 	case f.Amount < 0:
 		d.Warnings = append(d.Warnings, f.Name+" was not found: "+f.Evidence)
-	case f.Amount > 0:
+	case f.Amount > 0 && (f.Name != resource.GPU || len(d.Devices) == 0):
 		d.Resources[f.Name] = f.Amount
 	}
 }
 
-// String lists the findings with their evidence.
+// String lists the findings with their evidence, and the devices.
 func (d *Detection) String() string {
 	var b strings.Builder
 	for _, f := range d.Findings {
@@ -79,6 +86,13 @@ func (d *Detection) String() string {
 			amount = "none"
 		}
 		fmt.Fprintf(&b, "%-9s %-10s %s\n", f.Name, amount, f.Evidence)
+	}
+	for i, v := range d.Devices {
+		memory := "unknown"
+		if v.Memory > 0 {
+			memory = resource.Format(resource.GPUMem, v.Memory)
+		}
+		fmt.Fprintf(&b, "%-9s %-10s %s as %s\n", "device "+strconv.Itoa(i), memory, v.Model, d.VisibleDevices[i])
 	}
 	fmt.Fprintf(&b, "%-9s %s\n", "tags", strings.Join(d.Tags, ","))
 	return b.String()
