@@ -117,7 +117,8 @@ func (d *Detection) AddTags(own []string) []string {
 // AddResources puts the resources of the user over the detected ones; an amount
 // of -1 switches a detected resource off.
 func (d *Detection) AddResources(own map[string]int64) map[string]int64 {
-	all := maps.Clone(d.Resources)
+	all := make(map[string]int64)
+	maps.Copy(all, d.Resources)
 	maps.Copy(all, own)
 	maps.DeleteFunc(all, func(_ string, amount int64) bool { return amount < 0 })
 	return all

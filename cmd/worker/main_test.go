@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // patience bounds every wait of the tests.
@@ -151,14 +153,25 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{[]string{"--bogus"}, "flag provided but not defined: -bogus"},
 		{[]string{"--max-tasks=-1"}, "invalid value"},
 		{[]string{"--max-tasks=3000000000"}, "--max-tasks 3000000000 is over"},
-		{[]string{"--id="}, "Config.Worker is missing"},
+		{[]string{"--id="}, "--id is missing"},
 		{[]string{"--scheduler=h:1"}, "must start with dtask:// or http://"},
 		{[]string{"--resources=cpu"}, "is not name=amount"},
-		{[]string{"--resources=cpu=-4"}, "is not name=amount"},
+		{[]string{"--resources=cpu=-4"}, `cpu: "-4" is negative`},
+		{[]string{"--resources=cpu=4Gi"}, `cpu: "4Gi" has an unknown unit`},
+		{[]string{"--resources=cpu=off,cpu=4"}, "names the resource twice"},
+		{[]string{"--resources=a b=4"}, "is no name"},
+		{[]string{"--resources=a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1", "--scheduler=dtask://h:1"}, "--resources are more than 8"},
+		{[]string{"--resources=gpu_mem=1", "--scheduler=dtask://h:1"}, "--resources count gpu or gpu_mem"},
+		{[]string{"--resources=gpu=2", "--devices=A100:40Gi", "--scheduler=dtask://h:1"}, "--resources count gpu or gpu_mem"},
+		{[]string{"--devices=A100", "--scheduler=dtask://h:1"}, `--devices entry 1, "A100", is not MODEL:MEMORY`},
+		{[]string{"--devices=A100:40Gi", "--gpus=0", "--scheduler=dtask://h:1"}, "--devices and --gpus exclude each other"},
+		{[]string{"--devices=A100:40Gi"}, "--devices needs a dtask:// scheduler"},
+		{[]string{"--devices=A:1@u,B:1@u", "--scheduler=dtask://h:1"}, `--devices entry 2 has the UUID "u" of another one`},
+		{[]string{"--gpus=-2"}, "--gpus -2 is outside -1..64"},
 		{[]string{"--state-dir=x"}, "--state-dir needs a dtask:// scheduler"},
 		{[]string{"--heartbeat=carrier"}, "want tcp, udp, or a duration"},
 		{[]string{"--heartbeat=udp"}, "which needs a dtask:// scheduler"},
-		{[]string{"--heartbeat=1ms"}, "Config.Heartbeat is outside"},
+		{[]string{"--heartbeat=1ms"}, "--heartbeat-interval is outside 10ms..1h0m0s"},
 		{[]string{"--sidecar=0.0.0.0:9700"}, "is not on the loopback interface"},
 		{[]string{"--sidecar=127.0.0.1:9700", "--scheduler=dtask://h:1"}, "--sidecar needs --state-dir"},
 		{[]string{"extra"}, `unexpected argument "extra"`},
@@ -232,6 +245,8 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 		{"--scheduler=dtask://h:1 --gpus=0", true, []string{"cpu", "mem"}},
 		{"--scheduler=dtask://h:1 --gpus=0 --detect-tags=false --detect-resources=false", false, nil},
 		{"--scheduler=dtask://h:1 --gpus=0 --resources cpu=1,mem=off,disk=7", true, []string{"cpu", "disk"}},
+		{"--scheduler=dtask://h:1 --resources gpu=off", true, []string{"cpu", "mem"}},
+		{"--scheduler=dtask://h:1 --resources gpu=3", true, []string{"cpu", "gpu", "mem"}},
 		{"--scheduler=dtask://h:1 --gpus=2", true, []string{"cpu", "gpu", "mem"}},
 	} {
 		o, _, done := parse(strings.Fields(c.args), io.Discard)
@@ -248,4 +263,56 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 		}
 		require.Equal(t, c.resources, names, c.args)
 	}
+}
+
+func TestAmountsHaveUnits(t *testing.T) {
+	o, _, done := parse([]string{"--scheduler=dtask://h:1", "--gpus=0", "--resources", "cpu=16, mem=64Gi,scratch=500", "--resources=cpu=1500m,disk=1.9k"}, io.Discard)
+	require.False(t, done)
+	require.Equal(t, map[string]int64{"cpu": 1500, "mem": 65536, "scratch": 500, "disk": 0}, o.config(t.Context()).Resources)
+}
+
+// TestDevicesOfTheWorker: those of --devices, by what the worker was told to
+// call them, else those that are found.
+func TestDevicesOfTheWorker(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho '0, T4, 15360, GPU-1'\necho '1, T4, 15360, GPU-2'\n"
+	require.NoError(t, os.WriteFile(dir+"/nvidia-smi", []byte(script), 0o700))
+	t.Setenv("PATH", dir)
+	found := []wire.Device{{Model: "T4", Memory: 15360, UUID: "GPU-1"}, {Model: "T4", Memory: 15360, UUID: "GPU-2"}}
+	listed := []wire.Device{{Model: "A100", Memory: 40960}}
+	for _, c := range []struct {
+		args, shown string // CUDA_VISIBLE_DEVICES; "-" is not set
+		devices     []wire.Device
+		visible     []string
+	}{
+		{"", "-", found, []string{"GPU-1", "GPU-2"}},
+		{"", "1", found[1:], []string{"GPU-2"}},
+		{"", "", nil, nil},
+		{"--gpus=2", "-", nil, nil},
+		{"--resources=gpu=2", "-", nil, nil},
+		{"--resources=gpu=off", "-", nil, nil},
+		{"--detect-resources=false", "-", nil, nil},
+		{"--devices=A100:40Gi", "-", listed, nil},
+		{"--devices=A100:40Gi --detect-resources=false", "-", listed, nil},
+		{"--devices=A100:40Gi", "3", listed, []string{"3"}},
+	} {
+		t.Setenv("CUDA_VISIBLE_DEVICES", c.shown)
+		if c.shown == "-" {
+			require.NoError(t, os.Unsetenv("CUDA_VISIBLE_DEVICES"))
+		}
+		o, _, done := parse(append(strings.Fields(c.args), "--scheduler=dtask://h:1"), io.Discard)
+		require.False(t, done, c.args)
+		cfg := o.config(t.Context())
+		require.NoError(t, cfg.Verify(), c.args)
+		require.Equal(t, c.devices, cfg.Devices, c)
+		require.Equal(t, c.visible, cfg.VisibleDevices, c)
+		if len(c.devices) > 0 {
+			require.NotContains(t, cfg.Resources, "gpu", c)
+			require.Contains(t, cfg.Tags, "gpu", c)
+		}
+	}
+	t.Setenv("CUDA_VISIBLE_DEVICES", "")
+	_, code, done := parse([]string{"--devices=A100:40Gi", "--scheduler=dtask://h:1"}, io.Discard)
+	require.True(t, done)
+	require.Equal(t, 2, code)
 }

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type options struct {
 	resources                 resources
 	gpus                      int
 	devices                   string
+	listed                    []wire.Device // what devices says
+	visible                   []string      // what CUDA_VISIBLE_DEVICES calls them; nil: their UUIDs or places
 	detect                    bool
 	detectTags                bool
 	detectResources           bool
@@ -74,8 +77,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.Var(&o.heartbeat, "heartbeat", "how heartbeats travel with dtask://, `tcp|udp`; a duration is taken as --heartbeat-interval")
 	f.DurationVar(&o.heartbeat.every, "heartbeat-interval", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
 	f.StringVar(&o.sidecar, "sidecar", "", "`address` where programs of this machine begin and end tasks: 127.0.0.1:9700, or unix:/path")
-	f.Var(o.resources, "resources", "`amounts` such as cpu=4000,mem=16000, over the detected ones; cpu=off leaves one out (dtask:// only)")
-	f.IntVar(&o.gpus, "gpus", -1, "number of GPUs; -1 looks at CUDA_VISIBLE_DEVICES, then nvidia-smi")
+	f.Var(o.resources, "resources", "`amounts` such as cpu=16,mem=64Gi,scratch=500, over the detected ones; cpu=off leaves one out (dtask:// only)")
+	f.IntVar(&o.gpus, "gpus", -1, "`number` of GPUs, to be counted without names; -1 lists those of CUDA_VISIBLE_DEVICES, or all that nvidia-smi finds")
 	f.StringVar(&o.devices, "devices", "", "`list` of GPUs as MODEL:MEMORY[@UUID], such as A100:40Gi,A100:40Gi; then tasks may take shares of their memory (dtask:// only)")
 	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
 	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
@@ -92,31 +95,72 @@ func given(f *flag.FlagSet, name string) (found bool) {
 
 func (o *options) native() bool { return strings.HasPrefix(o.scheduler, "dtask://") }
 
+// flagError says which flag is wrong.
+type flagError struct{ flag, problem string }
+
+func (e *flagError) Error() string { return e.flag + " " + e.problem }
+
+// flagOf names the flag behind a field of the agent's configuration.
+var flagOf = map[string]string{
+	"Scheduler": "--scheduler", "Worker": "--id", "Address": "--addr", "Tags": "--tags", "Slots": "--max-tasks",
+	"Resources": "--resources", "Devices": "--devices", "StateDir": "--state-dir",
+	"Heartbeat": "--heartbeat-interval", "HeartbeatBy": "--heartbeat",
+}
+
+// named makes the flag of an error out of the field.
+func named(err error) error {
+	var e *agent.FieldError
+	if errors.As(err, &e) && flagOf[e.Field] != "" {
+		return &flagError{flagOf[e.Field], e.Problem}
+	}
+	return err
+}
+
 // verify finds what makes no sense on the command line.
 func (o *options) verify(f *flag.FlagSet) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if o.stateDir != "" && !o.native() {
-		return errors.New("--state-dir needs a dtask:// scheduler: http:// knows of no leases")
+		return &flagError{"--state-dir", "needs a dtask:// scheduler: http:// knows of no leases"}
 	}
 	if o.sidecar != "" {
 		if _, _, err := sidecar.ParseAddr(o.sidecar); err != nil {
 			return err
 		}
 		if o.native() && o.stateDir == "" && !o.tasksDie {
-			return errors.New("--sidecar needs --state-dir, which keeps what runs across a restart, or --tasks-die-with-agent if you see to it that nothing outlives the worker")
+			return &flagError{"--sidecar", "needs --state-dir, which keeps what runs across a restart, or --tasks-die-with-agent if you see to it that nothing outlives the worker"}
 		}
 	}
 	if o.maxTasks > wire.MaxSlots {
-		return fmt.Errorf("--max-tasks %d is over %d", o.maxTasks, wire.MaxSlots)
+		return &flagError{"--max-tasks", fmt.Sprintf("%d is over %d", o.maxTasks, wire.MaxSlots)}
 	}
-	c := o.announced()
-	var err error
-	if c.Devices, err = agent.ParseDevices(o.devices); err != nil {
+	if o.gpus < -1 || o.gpus > wire.MaxDevices {
+		return &flagError{"--gpus", fmt.Sprintf("%d is outside -1..%d", o.gpus, wire.MaxDevices)}
+	}
+	if err := o.list(f); err != nil {
 		return err
 	}
-	return c.Verify()
+	c := o.announced()
+	c.Resources = (&agent.Detection{}).AddResources(o.resources)
+	return named(c.Verify())
+}
+
+// list reads --devices.
+func (o *options) list(f *flag.FlagSet) (err error) {
+	switch {
+	case o.devices == "":
+		return nil
+	case given(f, "gpus"):
+		return &flagError{"--devices", "and --gpus exclude each other: the list says how many GPUs there are"}
+	case !o.native():
+		return &flagError{"--devices", "needs a dtask:// scheduler: http:// knows of no devices"}
+	}
+	if o.listed, err = agent.ParseDevices(o.devices); err != nil {
+		return named(err)
+	}
+	o.visible, err = agent.MapDevices(o.listed)
+	return named(err)
 }
 
 // announced is the configuration without what is detected.
@@ -124,6 +168,7 @@ func (o *options) announced() agent.Config {
 	return agent.Config{
 		Scheduler: o.scheduler,
 		Worker:    o.id, Address: o.addr, Tags: splitTags(o.tags), Slots: uint32(o.maxTasks),
+		Devices: o.listed, VisibleDevices: o.visible,
 		Heartbeat: o.heartbeat.every, HeartbeatBy: o.heartbeat.by,
 		StateDir: o.stateDir, TasksDieWithAgent: o.tasksDie || o.stateDir == "",
 		Logger: slog.Default(),
@@ -136,23 +181,48 @@ func (o *options) config(ctx context.Context) agent.Config {
 	detectResources := o.detectResources && o.native()
 	d := &agent.Detection{}
 	if detectResources || o.detectTags {
-		d = agent.Detect(ctx, o.gpus)
+		d = agent.Detect(ctx, o.told())
 		for _, w := range d.Warnings {
 			slog.Warn("detection", "result", w)
 		}
 	}
 	if !detectResources {
-		d.Resources = map[string]int64{}
+		d.Resources, d.Devices, d.VisibleDevices = nil, nil, nil
 	}
+	warnOfMore(d.Resources, o.resources)
 	c.Resources = d.AddResources(o.resources)
-	c.Devices, _ = agent.ParseDevices(o.devices) // Verify has read it
-	if len(c.Devices) > 0 {
+	switch {
+	case len(o.listed) > 0:
 		delete(c.Resources, resource.GPU) // counted by device
+	case len(d.Devices) > 0:
+		c.Devices, c.VisibleDevices = d.Devices, d.VisibleDevices
 	}
 	if o.detectTags {
 		c.Tags = d.AddTags(c.Tags)
 	}
 	return c
+}
+
+// told is how many GPUs the user says that there are, -1 if nothing is said.
+func (o *options) told() int {
+	if len(o.listed) > 0 {
+		return len(o.listed)
+	}
+	if n, ok := o.resources[resource.GPU]; ok {
+		return int(max(n, 0))
+	}
+	return o.gpus
+}
+
+// warnOfMore tells of amounts of the user that are larger than what was found:
+// that may be meant, or the unit may be wrong.
+func warnOfMore(found, own map[string]int64) {
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if has := found[name]; has > 0 && own[name] > has {
+			slog.Warn("--resources announces more than was detected", "resource", name,
+				"announced", resource.Format(name, own[name]), "detected", resource.Format(name, has))
+		}
+	}
 }
 
 // heartbeat is the value of --heartbeat.
@@ -193,22 +263,35 @@ type resources map[string]int64
 
 func (r resources) String() string { return "" }
 
-// Set reads name=amount pairs.
+// Set reads name=amount pairs, rounding amounts down.
 func (r resources) Set(list string) error {
+	own := resources{}
+	var amounts []string
 	for pair := range strings.SplitSeq(list, ",") {
-		name, text, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if !ok {
-			return fmt.Errorf("%q is not name=amount", pair)
+		name, text, _ := strings.Cut(pair, "=")
+		if name = strings.TrimSpace(name); strings.TrimSpace(text) != "off" {
+			amounts = append(amounts, pair)
+		} else if _, twice := own[name]; twice {
+			return &resource.Error{Name: name, Text: pair, Message: "names the resource twice"}
+		} else {
+			own[name] = -1
 		}
-		if text == "off" {
-			r[name] = -1
-			continue
-		}
-		amount, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || amount < 0 || amount > wire.MaxAmount || !wire.ValidID(name) {
-			return fmt.Errorf("%q is not name=amount with an amount within 0..%d", pair, int64(wire.MaxAmount))
-		}
-		r[name] = amount
 	}
+	parsed, err := resource.ParseList(strings.Join(amounts, ","), resource.Down)
+	if err != nil {
+		return err
+	}
+	for name, amount := range parsed {
+		if _, off := own[name]; off {
+			return &resource.Error{Name: name, Text: list, Message: "names the resource twice"}
+		}
+		own[name] = amount
+	}
+	for name := range own {
+		if !wire.ValidID(name) {
+			return &resource.Error{Name: "resources", Text: name, Message: fmt.Sprintf("is no name: 1 to %d of the letters A-Z a-z 0-9 . _ : @ / -", wire.MaxID)}
+		}
+	}
+	maps.Copy(r, own)
 	return nil
 }
