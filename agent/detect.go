@@ -81,7 +81,7 @@ func (d *Detection) add(f Finding) {
 func (d *Detection) String() string {
 	var b strings.Builder
 	for _, f := range d.Findings {
-		amount := strconv.FormatInt(f.Amount, 10)
+		amount := resource.Format(f.Name, f.Amount)
 		if f.Amount < 0 {
 			amount = "none"
 		}

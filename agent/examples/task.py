@@ -40,7 +40,8 @@ def schedule_and_begin(task_id):
     for turn in range(3):
         lease = post(SCHEDULER + "/api/v1/schedule", {"task_id": task_id, "required_tags": ["cpu"]})
         try:
-            post(SIDECAR + "/begin", lease | {"keepalive_ms": KEEP_ALIVE * 1000})
+            begun = post(SIDECAR + "/begin", lease | {"keepalive_ms": KEEP_ALIVE * 1000})
+            os.environ.update(begun.get("env", {}))  # the GPUs of the lease, and no others
             return lease
         except Refused as e:
             if e.reason not in ("full", "old_incarnation", "other_instance") or turn == 2:

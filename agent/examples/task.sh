@@ -22,6 +22,12 @@ lease=$(post "$scheduler/api/v1/schedule" "{\"task_id\":\"$1\",\"required_tags\"
 
 # The worker's part, on the machine that the lease names. The task lives as long
 # as this shell does: if it is killed, the lease ends as lost.
-post "$sidecar/begin?pid=$$" "$lease" >/dev/null
+begun=$(post "$sidecar/begin?pid=$$" "$lease")
+# The GPUs of the lease, and no others, if the worker lists any.
+for name in CUDA_DEVICE_ORDER CUDA_VISIBLE_DEVICES; do
+	case $begun in
+	*"\"$name\":\""*) export "$name=$(printf '%s\n' "$begun" | sed "s/.*\"$name\":\"\([^\"]*\)\".*/\1/")" ;;
+	esac
+done
 if sha256sum "$2"; then outcome=ok; else outcome=failed; fi
 post "$sidecar/end?outcome=$outcome" "$lease" >/dev/null

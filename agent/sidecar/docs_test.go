@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"reflect"
@@ -58,4 +59,19 @@ func TestStatusIsDocumented(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBeginIsDocumented: the shown answer to a begin is one, with every member.
+func TestBeginIsDocumented(t *testing.T) {
+	shown := regexp.MustCompile(`(?m)^\{"status":"begun".*\}$`).FindAllString(document(t), -1)
+	require.Len(t, shown, 1)
+	d := json.NewDecoder(strings.NewReader(shown[0]))
+	d.DisallowUnknownFields()
+	var got begunTask
+	require.NoError(t, d.Decode(&got))
+	again, err := json.Marshal(got)
+	require.NoError(t, err)
+	require.Equal(t, shown[0], string(again))
+	require.NotEmpty(t, got.Devices)
+	require.NotEmpty(t, got.Env)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
@@ -151,7 +152,25 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, outcome{"begun", named(task)})
+	answer(w, http.StatusOK, begunTask{outcome{"begun", named(task)}, task.Handover().Devices, environment(task)})
+}
+
+// begunTask is the answer to a begin: what the program of the task is to be
+// started with. Both are missing for a worker that lists no devices.
+type begunTask struct {
+	outcome
+	Devices []int             `json:"devices,omitempty"` // places in the worker's list
+	Env     map[string]string `json:"env,omitempty"`     // variables by name
+}
+
+// environment returns the variables of a task by name.
+func environment(t *agent.Task) map[string]string {
+	env := map[string]string{}
+	for _, pair := range t.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	return env
 }
 
 // outcome is the body of a request that was granted.

@@ -47,11 +47,15 @@ type site struct {
 }
 
 // start starts a worker and its sidecar.
-func start(t *testing.T, scheduler string, slots uint32) *site {
-	a, err := agent.Start(t.Context(), agent.Config{
+func start(t *testing.T, scheduler string, slots uint32, tune ...func(*agent.Config)) *site {
+	cfg := agent.Config{
 		Scheduler: scheduler, Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: slots,
 		TasksDieWithAgent: true,
-	})
+	}
+	for _, f := range tune {
+		f(&cfg)
+	}
+	a, err := agent.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	l, err := Listen("127.0.0.1:0")
 	require.NoError(t, err)
@@ -115,10 +119,16 @@ func send(t *testing.T, method, url, body string) (int, map[string]any) {
 // schedule places a task by the HTTP API and returns the answer as it came.
 func schedule(t *testing.T, s *server.Server, task string) string {
 	t.Helper()
+	return scheduleWith(t, s, `"task_id":"`+task+`","required_tags":["cpu"]`)
+}
+
+// scheduleWith places a task with these members.
+func scheduleWith(t *testing.T, s *server.Server, members string) string {
+	t.Helper()
 	var text []byte
 	require.Eventually(t, func() bool {
 		resp, err := http.Post("http://"+s.HTTPAddr()+"/api/v1/schedule", "application/json",
-			strings.NewReader(`{"task_id":"`+task+`","required_tags":["cpu"]}`))
+			strings.NewReader("{"+members+"}"))
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		text, err = io.ReadAll(resp.Body)

@@ -54,6 +54,38 @@ func TestLifeOfATask(t *testing.T) {
 	s.refused("/end", with(t, lease, `"outcome":"ok"`), http.StatusNotFound, "not_running")
 }
 
+// TestABeginTellsTheDevices: a program in any language learns which GPUs it may
+// use, by the names that the worker itself was given.
+func TestABeginTellsTheDevices(t *testing.T) {
+	t.Parallel()
+	sched := scheduler(t)
+	s := start(t, "dtask://"+sched.Addr(), 9, func(c *agent.Config) {
+		c.Devices = []wire.Device{{Model: "A100", Memory: 40960}, {Model: "A100", Memory: 40960}}
+		c.VisibleDevices = []string{"3", "5"}
+	})
+	s.connected()
+	begin := func(members string) map[string]any {
+		got := s.post("/begin?keepalive_ms=60000", scheduleWith(t, sched, `"required_tags":["cpu"],`+members))
+		require.Equal(t, "PCI_BUS_ID", got["env"].(map[string]any)["CUDA_DEVICE_ORDER"])
+		return got
+	}
+	share := begin(`"task_id":"share","resources":{"gpu_mem":"8Gi"}`)
+	require.Equal(t, []any{0.0}, share["devices"])
+	require.Equal(t, "3", share["env"].(map[string]any)["CUDA_VISIBLE_DEVICES"])
+	whole := begin(`"task_id":"whole","resources":{"gpu":1}`)
+	require.Equal(t, []any{1.0}, whole["devices"])
+	require.Equal(t, "5", whole["env"].(map[string]any)["CUDA_VISIBLE_DEVICES"])
+	none := begin(`"task_id":"none"`)
+	require.NotContains(t, none, "devices")
+	require.Empty(t, none["env"].(map[string]any)["CUDA_VISIBLE_DEVICES"])
+
+	plain := start(t, "dtask://"+sched.Addr(), 1, func(c *agent.Config) { c.Worker, c.Tags = "w2", []string{"plain"} })
+	plain.connected()
+	got := plain.post("/begin?keepalive_ms=60000", scheduleWith(t, sched, `"task_id":"plain","required_tags":["plain"]`))
+	require.NotContains(t, got, "devices")
+	require.NotContains(t, got, "env")
+}
+
 func TestAProgramThatDiesIsLost(t *testing.T) {
 	t.Parallel()
 	sched := scheduler(t)

@@ -3,6 +3,9 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,4 +82,31 @@ func runExample(t *testing.T, command []string, transport string) {
 	}
 	require.Less(t, p.stop(syscall.SIGTERM), 3*time.Second)
 	require.Zero(t, totals(t, s).Online)
+}
+
+// TestTheShellExampleHandsTheDevicesOn: what the program of the task sees.
+func TestTheShellExampleHandsTheDevicesOn(t *testing.T) {
+	for _, tool := range []string{"/bin/sh", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is missing: %v", tool, err)
+		}
+	}
+	bin := t.TempDir()
+	program := "#!/bin/sh\necho \"saw ${CUDA_DEVICE_ORDER-unset} ${CUDA_VISIBLE_DEVICES-unset}\"\n"
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "sha256sum"), []byte(program), 0o700))
+	for env, want := range map[string]string{
+		`,"devices":[0,1],"env":{"CUDA_DEVICE_ORDER":"PCI_BUS_ID","CUDA_VISIBLE_DEVICES":"GPU-1,GPU-2"}`: "saw PCI_BUS_ID GPU-1,GPU-2",
+		`,"env":{"CUDA_DEVICE_ORDER":"PCI_BUS_ID","CUDA_VISIBLE_DEVICES":""}`:                            "saw PCI_BUS_ID",
+		``: "saw unset unset",
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, `{"status":"begun","task_id":"\"CUDA_VISIBLE_DEVICES\":\"9\""`+env+`}`)
+		}))
+		c := exec.CommandContext(t.Context(), "/bin/sh", examples+"task.sh", "t", "f")
+		c.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "DTASK_HTTP=" + s.URL, "DTASK_SIDECAR=" + s.URL, "no_proxy=*"}
+		out, err := c.CombinedOutput()
+		s.Close()
+		require.NoError(t, err, "%s", out)
+		require.Equal(t, want, strings.TrimSpace(string(out)))
+	}
 }
