@@ -132,6 +132,9 @@ func (c *Config) settle() {
 		if c.Faults {
 			c.Depth = 16
 		}
+		if c.Profile == ProfileOverload {
+			c.Depth = 128
+		}
 	}
 	if c.Loops == 0 {
 		c.Loops = max(1, min(runtime.GOMAXPROCS(0)/2, maxLoops))
@@ -189,7 +192,7 @@ func (c *Config) Verify() error {
 		return &ConfigError{"Rate", fmt.Sprintf("in 0..%v, or %d for a closed loop, not %v", maxRate, ClosedLoop, c.Rate)}
 	}
 	if _, known := shares[c.Profile]; !known {
-		return &ConfigError{"Profile", fmt.Sprintf("slots, resources or gangs, not %q", c.Profile)}
+		return &ConfigError{"Profile", fmt.Sprintf("slots, resources, gangs or overload, not %q", c.Profile)}
 	}
 	switch c.Transport {
 	case TCP, UDP:

@@ -7,6 +7,15 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
+// Of the profile overload: priorities, the owners of tasks, and how long tasks
+// wait.
+const (
+	classes = 3
+	waitMS  = 5_000
+)
+
+var owners = [][]byte{[]byte("ann"), []byte("bob"), []byte("cid"), []byte("dan"), []byte("eve")}
+
 // step is what a job waits for.
 type step uint8
 
@@ -53,6 +62,8 @@ type job struct {
 	closed  bool  // keeps a closed loop going
 	due     int64 // when a sleeping job hands its lease over
 	sleep   uint64
+	class   int // of the profile overload: the greater goes first
+	owner   []byte
 
 	schedule wire.Schedule
 	renew    wire.Renew
@@ -68,6 +79,9 @@ func (c *client) submit(intended int64, closed bool) {
 	k := call{job: j, step: stepSchedule, intended: intended}
 	if s.run.cfg.Profile == ProfileGangs && !j.web && s.rng.Float64() < gangShare {
 		k.gang = c.gather(j)
+	}
+	if j.owner != nil {
+		s.run.judge.Asked(j.task, judge.Wait{Need: j.need.number, Class: j.class})
 	}
 	j.dispatch(s.loop.Now(), k)
 }
@@ -86,6 +100,10 @@ func (c *client) newJob(closed bool) *job {
 	j.plan = s.draw()
 	// The HTTP API is asked for plain tasks.
 	j.web = s.run.web != nil && j.need.kind == kindSlot && s.rng.Float64() < webShare
+	if s.run.cfg.Profile == ProfileOverload {
+		j.class = s.rng.IntN(classes)
+		j.owner = owners[min(s.rng.IntN(2*len(owners)), len(owners)-1)] // the last has half of all tasks
+	}
 	s.living++
 	return j
 }
@@ -121,6 +139,9 @@ func (j *job) message(s step) wire.Message {
 	default:
 		j.schedule = j.need.ask
 		j.schedule.Task = j.id
+		if j.owner != nil {
+			j.schedule.Priority, j.schedule.Owner, j.schedule.WaitMS = int32(j.class-1), j.owner, waitMS
+		}
 		return &j.schedule
 	}
 }
@@ -177,6 +198,12 @@ func (j *job) over() {
 func (j *job) asked(now int64, k *call, placed bool) {
 	s := j.client.sh
 	s.record(k.intended, now, placed, j.web)
+	if j.owner != nil {
+		s.run.judge.Settled(j.task, placed, !s.run.cfg.Faults)
+		if placed {
+			_ = s.waits[j.class].RecordValue(min(max(now-k.intended, shortest), longest))
+		}
+	}
 	if !j.closed {
 		return
 	}
@@ -195,7 +222,7 @@ func (j *job) refused(now int64, k *call, e *wire.Error) {
 		if j.need.feasible && !j.apart && !s.run.cfg.Faults {
 			s.run.judge.Broken(judge.NotInfeasible, "%v: %+v was called infeasible", j.task, j.need.need)
 		}
-	case wire.CodeUnavailable, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit, wire.CodeSearchLimit, wire.CodeAllOrNone:
+	case wire.CodeUnavailable, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit, wire.CodeSearchLimit, wire.CodeAllOrNone, wire.CodeQueueFull:
 	default:
 		s.run.judge.Broken(judge.Unexpected, "%v: %s was answered %v", j.task, k.step, e)
 	}

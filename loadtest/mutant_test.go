@@ -57,6 +57,9 @@ var mutants = []mutant{
 	{"a gang shares workers", []edit{
 		{"sched/batch.go", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = false\n"},
 	}, needy, []judge.Rule{judge.NotDistinct}},
+	{"the lowest priority goes first", []edit{
+		{"sched/lines.go", "return int(p) - int(l.priority)", "return int(l.priority) - int(p)"},
+	}, crowded, []judge.Rule{judge.OutOfOrder}},
 	{"what is busy is infeasible", []edit{
 		{"sched/choose.go", "case !s.feasible(req):", "case true:"},
 	}, needy, []judge.Rule{judge.NotInfeasible}},
@@ -74,6 +77,12 @@ var hard = []string{
 var needy = []string{
 	"--profile=gangs", "--workers=100", "--slots=6", "--occupancy=2", "--duration=2s", "--task-time=250ms", "--heartbeat=500ms",
 	"--clients=8", "--depth=8", "--seed=1", "--json",
+}
+
+// crowded are the flags of a run in which most tasks have to wait.
+var crowded = []string{
+	"--profile=overload", "--workers=60", "--slots=4", "--duration=3s", "--task-time=500ms", "--heartbeat=500ms", "--depth=64", "--clients=8",
+	"--seed=1", "--json",
 }
 
 // TestTheJudgeFindsMutants builds the load test with a broken scheduler in it,
@@ -108,6 +117,9 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 		code, report = runBuilt(t, nil, needy)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Len(t, report.Kinds, int(kinds))
+		code, report = runBuilt(t, nil, crowded)
+		require.Equal(t, 0, code, "%v", report.FirstViolations)
+		require.Less(t, report.Waits["high"].P50, report.Waits["low"].P50)
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 const (
 	requirements = 256 // distinct requirements that clients draw from
 	maxRequired  = 4   // tags of one requirement
+
+	overloadNeeds = 8 // distinct requirements of the profile overload
 )
 
 // Profile is what tasks ask for.
@@ -22,7 +24,8 @@ type Profile string
 const (
 	ProfileSlots     Profile = "slots"     // a slot on a worker with some tags
 	ProfileResources Profile = "resources" // amounts, GPUs, shares of them, selectors, policies, whole workers
-	ProfileGangs     Profile = "gangs"     // the same, half of the tasks in gangs
+	ProfileGangs     Profile = "gangs"     // the same, many of them in gangs
+	ProfileOverload  Profile = "overload"  // more tasks than there is room for, which wait: few needs, three priorities, five owners
 )
 
 // kind is a kind of task, by which the report counts placements.
@@ -48,6 +51,7 @@ func (k kind) String() string {
 
 // requirement is what a task asks for, in the judge's terms and as a request.
 type requirement struct {
+	number   int
 	kind     kind
 	need     judge.Need
 	ask      wire.Schedule // without a task
@@ -60,6 +64,7 @@ var shares = map[Profile][kinds]int{
 	ProfileSlots:     {kindSlot: 100},
 	ProfileResources: {20, 26, 16, 8, 6, 10, 8, 5, 1},
 	ProfileGangs:     {20, 26, 16, 8, 6, 10, 8, 5, 1},
+	ProfileOverload:  {kindSlot: 100},
 }
 
 // drawKind draws the kind of a task.
@@ -77,15 +82,20 @@ func drawKind(rng *rand.Rand, p Profile) kind {
 // each requirement has a worker, and workers are asked for about as often as
 // there are workers like them; and beside the tags what the profile says.
 func newRequirements(rng *rand.Rand, fleet []spec, p Profile) []requirement {
-	out, workers := make([]requirement, requirements), known(fleet)
+	count := requirements
+	if p == ProfileOverload {
+		count = overloadNeeds
+	}
+	out, workers := make([]requirement, count), known(fleet)
 	for i := range out {
 		like := &fleet[rng.IntN(len(fleet))]
 		r := &out[i]
 		r.kind = drawKind(rng, p)
 		tags, most := slices.Clone(like.tags), maxRequired
-		if r.kind != kindSlot {
+		if r.kind != kindSlot || p == ProfileOverload {
 			most = 1
 		}
+		r.number = i
 		rng.Shuffle(len(tags), func(a, b int) { tags[a], tags[b] = tags[b], tags[a] })
 		r.need.Tags = tags[:min(rng.IntN(most+1), len(tags))]
 		r.draw(rng, fleet, like)

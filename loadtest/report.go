@@ -24,9 +24,10 @@ type Report struct {
 	SchedulesPerSecond float64 `json:"schedules_per_second"`
 	P99                int64   `json:"p99_ns"` // of Placed
 
-	Placed     Latency `json:"placed"`      // native schedule requests answered with a lease
-	PlacedHTTP Latency `json:"placed_http"` // those by HTTP
-	Refused    Latency `json:"refused"`     // both, answered with a code
+	Placed     Latency            `json:"placed"`      // native schedule requests answered with a lease
+	PlacedHTTP Latency            `json:"placed_http"` // those by HTTP
+	Refused    Latency            `json:"refused"`     // both, answered with a code
+	Waits      map[string]Latency `json:"waits"`       // of the profile overload: until they were placed, by priority
 
 	Profile         Profile               `json:"profile"`
 	Kinds           map[string]KindCounts `json:"kinds"` // by kind of task
@@ -65,6 +66,10 @@ type Report struct {
 	FirstViolations []judge.Violation     `json:"first_violations"`
 }
 
+// classNames are the priorities of the profile overload, as the report shows
+// them.
+var classNames = [classes]string{"low", "normal", "high"}
+
 func latency(h *hdrhistogram.Histogram) Latency {
 	if h.TotalCount() == 0 {
 		return Latency{}
@@ -89,7 +94,7 @@ func (r *run) report(w window) *Report {
 	out := &Report{
 		SchedulesPerSecond: float64(w.counts.Placed) / w.length.Seconds(),
 		Placed:             latency(placed), PlacedHTTP: latency(web), Refused: latency(refused),
-		Profile: r.cfg.Profile, Kinds: make(map[string]KindCounts),
+		Profile: r.cfg.Profile, Kinds: make(map[string]KindCounts), Waits: make(map[string]Latency),
 		Transport: r.cfg.Transport, Workers: len(r.workers), Slots: totalSlots(r.fleet), Clients: r.cfg.Clients, Depth: r.cfg.Depth,
 		Rate: r.cfg.Rate, Seconds: w.length.Seconds(), Seed: r.cfg.Seed,
 		Refusals: make(map[string]uint64),
@@ -107,6 +112,13 @@ func (r *run) report(w window) *Report {
 	for code, n := range sum.Refused {
 		if n > 0 {
 			out.Refusals[wire.Code(code).String()] = n
+		}
+	}
+	for class, name := range classNames {
+		all := histogram()
+		r.each(func(s *shard) { all.Merge(s.waits[class]) })
+		if all.TotalCount() > 0 {
+			out.Waits[name] = latency(all)
 		}
 	}
 	for k, n := range sum.Kinds {

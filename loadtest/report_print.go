@@ -25,6 +25,11 @@ func (r *Report) Print(out io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.name, grouped(uint64(row.l.Count)),
 			millis(row.l.P50), millis(row.l.P90), millis(row.l.P99), millis(row.l.P999), millis(row.l.Max))
 	}
+	for _, name := range classNames {
+		if l, any := r.Waits[name]; any {
+			fmt.Fprintf(t, "waited, %s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, grouped(uint64(l.Count)), millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max))
+		}
+	}
 	fmt.Fprintln(t)
 	for _, row := range r.rows() {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -111,6 +112,9 @@ func prepare(c Config) (*run, error) {
 	}
 	r.needs = newRequirements(rng, r.fleet, c.Profile)
 	r.limit = int64(c.Occupancy * float64(totalSlots(r.fleet)))
+	if c.Profile == ProfileOverload {
+		r.limit = math.MaxInt64 // more than there is room for
+	}
 	if c.Faults {
 		r.lostShare = lostInFaults
 	}

@@ -126,6 +126,18 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
+func TestOverload(t *testing.T) {
+	for _, faults := range []bool{false, true} {
+		t.Run(fmt.Sprintf("faults=%v", faults), func(t *testing.T) {
+			c := small(startScheduler(t))
+			c.Profile, c.Faults, c.Slots, c.Depth, c.Duration = ProfileOverload, faults, 2, 64, 3*time.Second
+			r := runSmall(t, c)
+			require.Len(t, r.Waits, classes)
+			require.Positive(t, r.Waits["high"].Count)
+		})
+	}
+}
+
 func TestFullFleetRefuses(t *testing.T) {
 	c := small(startScheduler(t))
 	c.Slots, c.Occupancy, c.Duration = 1, 2, 500*time.Millisecond

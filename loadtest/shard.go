@@ -45,6 +45,7 @@ type shard struct {
 	web      *hdrhistogram.Histogram // and by HTTP
 	refused  *hdrhistogram.Histogram
 	interval *hdrhistogram.Histogram // of the present second
+	waits    [classes]*hdrhistogram.Histogram
 }
 
 func newShard(r *run, loop *poll.Loop, seed uint64) *shard {
@@ -53,6 +54,7 @@ func newShard(r *run, loop *poll.Loop, seed uint64) *shard {
 		run: r, loop: loop, rng: rand.New(rand.NewPCG(r.cfg.Seed, seed)), to: r.to,
 		sleeping: make(map[*job]struct{}),
 		placed:   histogram(), web: histogram(), refused: histogram(), interval: histogram(),
+		waits: [classes]*hdrhistogram.Histogram{histogram(), histogram(), histogram()},
 	}
 }
 

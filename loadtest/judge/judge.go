@@ -45,6 +45,7 @@ const (
 	GangInPart     Rule = "gang-in-part"    // of a gang some tasks were placed and others not
 	NotDistinct    Rule = "not-distinct"    // two tasks of a gang on one worker, against its wish
 	NotInfeasible  Rule = "not-infeasible"  // a task was called infeasible that a worker could take
+	OutOfOrder     Rule = "out-of-order"    // a task that waited got its answer long after one that mattered less got a place
 
 	ReusedLease  Rule = "reused-lease"  // one lease id was granted for two tasks
 	TwoLeases    Rule = "two-leases"    // a task of a client has two live leases
@@ -66,7 +67,7 @@ const (
 func Rules() []Rule {
 	return []Rule{
 		UnknownWorker, WrongTags, RuledOut, WrongResources, WrongDevices, OverAmount, DeviceTwice, NotAlone,
-		GangInPart, NotDistinct, NotInfeasible, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
+		GangInPart, NotDistinct, NotInfeasible, OutOfOrder, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
 		RefusedFull, RevokedBegun, ToldBegun, ToldEnded, Forgotten, Unanswered, Unexpected, NotDrained,
 	}
 }
@@ -145,9 +146,11 @@ type Judge struct {
 	byID       map[string]int
 	leases     map[wire.LeaseID]lease
 	tasks      map[Task]wire.LeaseID // the latest lease of each task that is not over
-	over       []wire.LeaseID        // in the order in which they ended
-	remember   int                   // how many of them are remembered
-	forgotten  int                   // of over, from its front
+	waits      map[Task]*waiting
+	lines      map[Wait]*line
+	over       []wire.LeaseID // in the order in which they ended
+	remember   int            // how many of them are remembered
+	forgotten  int            // of over, from its front
 	violations []Violation
 	count      int
 	exceeded   int // begins on heuristic workers without a free slot
@@ -162,6 +165,8 @@ func New(fleet []Worker, now func() time.Duration, report func(Violation)) *Judg
 		byID:    make(map[string]int, len(fleet)),
 		leases:  make(map[wire.LeaseID]lease),
 		tasks:   make(map[Task]wire.LeaseID),
+		waits:   make(map[Task]*waiting),
+		lines:   make(map[Wait]*line),
 	}
 	for i, w := range fleet {
 		j.workers[i] = worker{Worker: w, running: make(map[wire.LeaseID]bool),
