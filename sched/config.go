@@ -50,6 +50,12 @@ type Config struct {
 	// first of all waiting tasks is passed over before room is held for it.
 	HoldAfterBypasses int
 	HoldAfter         Time
+	// MassLossShare is the share of the workers that are online or suspicious, in
+	// percent, from which on their silence is one event: a mass loss. It takes
+	// MassLossLeast of them at least. While it lasts nobody becomes offline for
+	// MassLossHold, in milliseconds.
+	MassLossShare, MassLossLeast int
+	MassLossHold                 Time
 	// MaxTags bounds the distinct tags of the fleet.
 	MaxTags int
 	// RequirementCache bounds the remembered requirements.
@@ -79,6 +85,10 @@ func DefaultConfig() Config {
 		MaxTags:          65_536,
 		RequirementCache: 4_096,
 
+		MassLossShare: 25,
+		MassLossLeast: 10,
+		MassLossHold:  60_000,
+
 		HoldAfterBypasses: 64,
 		HoldAfter:         30_000,
 	}
@@ -105,6 +115,8 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxWaiting %d is outside 0..%d", c.MaxWaiting, maxWaitingLimit)
 	case c.MaxOwnerWaiting < 0 || c.MaxOwnerWaiting > maxWaitingLimit:
 		return fmt.Errorf("sched: Config.MaxOwnerWaiting %d is outside 0..%d", c.MaxOwnerWaiting, maxWaitingLimit)
+	case c.MassLossShare < 1 || c.MassLossShare > 100 || c.MassLossLeast < 1 || c.MassLossHold < 0:
+		return fmt.Errorf("sched: Config.MassLossShare %d, MassLossLeast %d or MassLossHold %d ms is out of range: 1..100 percent, 1 or more, 0 or more", c.MassLossShare, c.MassLossLeast, c.MassLossHold)
 	case c.HoldAfterBypasses < 1 || c.HoldAfter < 1:
 		return fmt.Errorf("sched: Config.HoldAfterBypasses %d and HoldAfter %d ms must be positive", c.HoldAfterBypasses, c.HoldAfter)
 	}

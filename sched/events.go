@@ -54,6 +54,8 @@ const (
 	eventCordoned     = "cordoned"
 	eventUncordoned   = "uncordoned"
 	eventRevoked      = "revoked"
+	eventMassLoss     = "mass_loss"      // of no worker: see mass
+	eventMassLossOver = "mass_loss_over" // the same
 )
 
 // note records an event.

@@ -247,7 +247,7 @@ func (s *State) stats() *wire.Stats {
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
 			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited,
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
-			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds,
+			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
 			"wait_placed": c.waits[waitPlaced], "wait_over": c.waits[waitOver], "wait_cancelled": c.waits[waitCancelled], "wait_closed": c.waits[waitClosed],
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},

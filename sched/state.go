@@ -42,6 +42,7 @@ type State struct {
 	asking   asking
 	keys     keyTable
 	queue    queue
+	mass     mass
 	expiry   wheel // of leases that have not begun
 
 	events  ring[event]
@@ -65,7 +66,7 @@ type counters struct {
 	unavailable, infeasible, limited    uint64
 	heartbeats, stale, superseded       uint64
 	removed                             uint64
-	waited, holds                       uint64
+	waited, holds, massLosses           uint64
 	waits                               [waitEnds]uint64 // tasks, by how their wait ended
 	beats, beatsStale, beatsUnknown     uint64
 }

@@ -250,13 +250,16 @@ func (s *State) setPresence(n int32, p presence) {
 	s.tally(w, -1)
 	w.presence = p
 	s.tally(w, 1)
-	switch p {
-	case online:
-		s.note(eventBack, w.id)
-	case suspicious:
-		s.note(eventSuspicious, w.id)
-	case offline:
-		s.note(eventOffline, w.id)
+	s.watchMass()
+	if !s.mass.on {
+		switch p {
+		case online:
+			s.note(eventBack, w.id)
+		case suspicious:
+			s.note(eventSuspicious, w.id)
+		case offline:
+			s.note(eventOffline, w.id)
+		}
 	}
 	s.settle(n)
 }
@@ -281,6 +284,10 @@ func (s *State) silence(n int32, now Time) {
 		case online:
 			s.setPresence(n, suspicious)
 		case suspicious:
+			if s.mass.on && now < s.mass.until {
+				s.timers.set(n, s.mass.until)
+				return
+			}
 			s.setPresence(n, offline)
 		case offline:
 			s.note(eventRemoved, w.id)

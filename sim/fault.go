@@ -71,6 +71,8 @@ const (
 	FaultWaitOver       // a wait was over without room
 	FaultCancelled      // a task was cancelled while it waited
 	FaultHeld           // room was held for a task that was passed over
+	FaultMassLoss       // so many workers were silent that it was one event
+	FaultSpared         // a worker stayed suspicious for that
 	FaultOverDevices    // a worker had not enough room for what it ran beside its slots
 	faultKinds          // how many there are
 	firstCounted        = FaultLost
@@ -90,7 +92,7 @@ var faultNames = [faultKinds]string{
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
-	"waited", "wait_over", "wait_cancelled", "held", "resources_over",
+	"waited", "wait_over", "wait_cancelled", "held", "mass_loss", "spared", "resources_over",
 }
 
 func (f Fault) String() string { return faultNames[f] }

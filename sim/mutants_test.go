@@ -472,4 +472,18 @@ var mutants = []mutant{
 		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority {`,
 		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority && !MUTANT {`,
 		"TestSeeds", false},
+	{"mass-loss-spares", "sched/worker.go",
+		`if s.mass.on && now < s.mass.until {`,
+		`if s.mass.on && now < s.mass.until && !MUTANT {`,
+		"TestSeeds", false},
+	{"mass-loss-events", "sched/worker.go",
+		`	if !s.mass.on {
+`,
+		`	if !s.mass.on || MUTANT {
+`,
+		"TestSeeds", false},
+	{"mass-loss-ends", "sched/mass.go",
+		`m.on = false`,
+		`m.on = MUTANT`,
+		"TestSeeds", false},
 }

@@ -22,6 +22,8 @@ type twin struct {
 	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
 	cordons  map[string]*twinCordon         // by worker id; never walked
 	queue    twinQueue
+	mass     bool       // so many are silent that it is one event
+	massEnd  sched.Time // nobody becomes offline before
 	gives    int
 	ends     [wire.ReasonBelieved + 1]uint64
 
@@ -60,9 +62,10 @@ type twinWorker struct {
 	promised    bool
 	seen        sched.Time
 	presence    string
-	beat        uint32 // the last datagram of this incarnation
-	differs     int    // datagrams in a row whose digest differed
-	given       int    // 0: never
+	spared      sched.Time // it does not become offline before
+	beat        uint32     // the last datagram of this incarnation
+	differs     int        // datagrams in a row whose digest differed
+	given       int        // 0: never
 	removed     bool
 	touched     bool
 }

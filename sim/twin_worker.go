@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -162,12 +163,44 @@ func (t *twin) heard(w *twinWorker) {
 
 // setPresence notes what a worker is now.
 func (t *twin) setPresence(w *twinWorker, p string) {
-	w.presence = p
+	w.presence, w.spared = p, 0
 	if p == presenceOnline {
 		p = "back"
 	}
-	t.note(p, w.id)
+	if t.watchMass(); !t.mass {
+		t.note(p, w.id)
+	}
 }
+
+// watchMass predicts the two events of a mass loss.
+func (t *twin) watchMass() {
+	silent, all, offline := 0, 0, 0
+	for _, w := range t.workers {
+		switch {
+		case w == nil:
+		case w.presence == presenceOffline:
+			offline++
+		default:
+			all++
+			if w.presence == presenceSuspicious {
+				silent++
+			}
+		}
+	}
+	switch {
+	case !t.mass && silent >= t.cfg.MassLossLeast && 100*silent >= t.cfg.MassLossShare*all:
+		t.mass, t.massEnd = true, t.w.now+t.cfg.MassLossHold
+		t.w.counts[FaultMassLoss]++
+		t.note("mass_loss", "").Reason = fmt.Sprintf("%d of %d workers are silent", silent, all)
+	case t.mass && t.w.now >= t.massEnd && t.w.now <= t.massEnd+1000:
+	case t.mass && (silent < t.cfg.MassLossLeast || 400*silent < t.cfg.MassLossShare*all):
+		t.mass = false
+		t.note("mass_loss_over", "").Reason = fmt.Sprintf("%d of %d workers are silent, %d are offline", silent, all, offline)
+	}
+}
+
+// due is when a silent worker becomes something worse.
+func (t *twin) due(w *twinWorker) sched.Time { return max(w.seen+t.patience(w), w.spared) }
 
 // patience is how long a worker may be silent before it is something worse.
 func (t *twin) patience(w *twinWorker) sched.Time {
@@ -192,11 +225,11 @@ func (t *twin) silences() {
 	for {
 		var w *twinWorker
 		for _, o := range t.workers {
-			if o != nil && (w == nil || o.seen+t.patience(o) < w.seen+t.patience(w)) {
+			if o != nil && (w == nil || t.due(o) < t.due(w)) {
 				w = o
 			}
 		}
-		if w == nil || w.seen+t.patience(w) > t.w.now {
+		if w == nil || t.due(w) > t.w.now {
 			return
 		}
 		t.touch(w)
@@ -205,11 +238,16 @@ func (t *twin) silences() {
 			t.w.counts[FaultSuspicious]++
 			t.setPresence(w, presenceSuspicious)
 		case presenceSuspicious:
+			if t.mass && t.w.now < t.massEnd {
+				t.w.counts[FaultSpared]++
+				w.spared = t.massEnd
+				continue
+			}
 			t.w.counts[FaultOffline]++
 			t.setPresence(w, presenceOffline)
 		default:
 			t.w.counts[FaultForgotten]++
-			due := w.seen + t.patience(w)
+			due := t.due(w)
 			t.loose = t.loose || due == removedAt
 			removedAt = due
 			t.note("removed", w.id)
