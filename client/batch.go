@@ -46,7 +46,7 @@ func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error
 			return results, err
 		}
 	}
-	return results, nil
+	return results, c.wait(ctx, tasks, results)
 }
 
 // ScheduleGang asks for places for 1 to 1,024 tasks, all or none, in one
@@ -65,7 +65,7 @@ func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) 
 		}
 	}
 	b := batch{client: c, tasks: slices.Clone(tasks), results: make([]Result, len(tasks))}
-	b.request.AllOrNone, b.request.Distinct = true, distinct
+	b.request.AllOrNone, b.request.Distinct, b.until = true, distinct, tasks[0].waitUntil()
 	if at := b.collect(0); at < len(tasks) || len(b.picked) < len(tasks) {
 		return nil, c.gangTooLarge(b.results)
 	}
@@ -117,6 +117,7 @@ type batch struct {
 	picked  []int    // the tasks of the present frame
 	fresh   []*Lease // what a gang was granted
 	request wire.Batch
+	until   time.Time // when the wait of a gang is over
 }
 
 // collect packs the tasks from the at-th on that fit into one frame, and returns
@@ -154,6 +155,9 @@ func (b *batch) send(ctx context.Context) error {
 		}
 		if b.leaveOut(conn); len(b.picked) == 0 {
 			return nil
+		}
+		if b.request.AllOrNone {
+			b.request.Tasks[0].WaitMS = leftOf(b.until)
 		}
 		call := &placingAll{client: b.client, tasks: b.tasks, picked: b.picked, results: make([]Result, len(b.picked)), ready: make(chan struct{})}
 		err = call.once(ctx, conn, &b.request)
@@ -243,6 +247,9 @@ func (p *placingAll) once(ctx context.Context, conn *Conn, m *wire.Batch) error 
 			err = p.err
 		case <-ctx.Done():
 			if p.state.CompareAndSwap(callWaiting, callAbandoned) {
+				if m.AllOrNone {
+					cancelWait(conn, &p.tasks[p.picked[0]])
+				}
 				return ctx.Err()
 			}
 			<-p.ready
@@ -324,6 +331,10 @@ func wordsFor(c wire.Code) string {
 		return "another task of its gang found no place"
 	case wire.CodeSearchLimit:
 		return "the search for a worker with room was given up"
+	case wire.CodeQueueFull:
+		return "too many tasks wait"
+	case wire.CodeCancelled:
+		return "it was cancelled while it waited"
 	case wire.CodeLeaseLimit:
 		return "the scheduler holds as many leases as it may"
 	}

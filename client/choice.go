@@ -114,6 +114,8 @@ func (t *Task) newer() (field, limit string) {
 		return "exclusive", "selector"
 	case t.Policy != "" && t.Policy != LeastLoaded:
 		return "policy", "selector"
+	case t.Wait > 0:
+		return "wait_ms", "wait_ms"
 	}
 	for _, amount := range t.Resources {
 		if amount != 0 {

@@ -49,7 +49,9 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
 	k := c.calls.Get().(*placing)
 	k.task = t
 	k.scratch = k.task.pack(&k.request, k.scratch[:0])
+	until := t.waitUntil()
 	for {
+		k.request.WaitMS = leftOf(until)
 		l, abandoned, err := k.once(ctx)
 		switch {
 		case abandoned:
@@ -109,7 +111,9 @@ func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error
 		select {
 		case <-k.ready:
 		case <-ctx.Done():
+			task := k.task // k is another's as soon as it is abandoned
 			if k.state.CompareAndSwap(callWaiting, callAbandoned) {
+				cancelWait(conn, &task)
 				return nil, true, ctx.Err()
 			}
 			<-k.ready

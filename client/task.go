@@ -49,6 +49,11 @@ type Task struct {
 	// ScheduleAll or ScheduleGang, at most 256 bytes; it goes with Spread alone.
 	SpreadBy string
 
+	// Wait is how long the scheduler may keep the task in its queue until there
+	// is room, at most 24 hours; 0: not at all (docs/queue.md). Of a gang the
+	// first task's counts. A task that is asked for again on another connection
+	// waits for what is left, at the end of its line.
+	Wait time.Duration
 	// TTL asks for a lease that lives this long, at most 24 hours, without
 	// renewals: for programs that exit at once. 0: the client renews it.
 	TTL time.Duration
@@ -79,6 +84,9 @@ func (t *Task) Check() error {
 		return badLimit("ttl_ms", wire.MaxTTL, fmt.Sprintf("the ttl %v is not in [0, 24h]", t.TTL))
 	}
 	if err := t.checkChoice(); err != nil {
+		return err
+	}
+	if err := t.checkWait(); err != nil {
 		return err
 	}
 	return t.checkResources()
@@ -140,7 +148,7 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 		m.Resources = cut()
 	}
 	t.packChoice(m)
-	m.Priority = t.Priority
+	m.Priority, m.WaitMS = t.Priority, 0
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
 }

@@ -18,6 +18,33 @@ type peer struct {
 	nc        net.Conn
 	gone      chan struct{} // closed when the connection is forgotten
 	decoder   wire.Decoder
+	late      []byte        // frames for it that another's message caused; guarded by scheduler.mu
+	wake      chan struct{} // tells deliver of them
+}
+
+// deliver writes what others caused, until the connection is forgotten.
+func (p *peer) deliver() {
+	for {
+		select {
+		case <-p.gone:
+			return
+		case <-p.wake:
+			p.scheduler.mu.Lock()
+			frames := p.late
+			p.late = nil
+			p.scheduler.mu.Unlock()
+			_, _ = p.nc.Write(frames) // serve notices the end of the connection
+		}
+	}
+}
+
+// push keeps a message for deliver. The scheduler's lock is held.
+func (p *peer) push(request uint64, m wire.Message) {
+	p.late = wire.Append(p.late, request, m)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 // serve answers what the client sends until the connection ends.

@@ -139,9 +139,10 @@ func (s *Scheduler) DialContext(context.Context, string) (net.Conn, error) {
 	}
 	near, far := net.Pipe()
 	s.sessions++
-	p := &peer{scheduler: s, session: s.sessions, nc: far, gone: make(chan struct{})}
+	p := &peer{scheduler: s, session: s.sessions, nc: far, gone: make(chan struct{}), wake: make(chan struct{}, 1)}
 	s.peers[p] = true
 	go p.serve()
+	go p.deliver()
 	return near, nil
 }
 
@@ -239,8 +240,8 @@ func (s *Scheduler) apply(dst []byte, from sched.Session, request uint64, m wire
 	return s.route(from, dst)
 }
 
-// route delivers what the core wants sent. The core pushes to workers alone, so
-// nothing is lost on other sessions than from.
+// route delivers what the core wants sent: to workers at once, to the session
+// from by what it returns, to other clients by their connections.
 func (s *Scheduler) route(from sched.Session, dst []byte) []byte {
 	type push struct {
 		to *Worker
@@ -259,6 +260,11 @@ func (s *Scheduler) route(from sched.Session, dst []byte) []byte {
 			continue
 		}
 		if it.To != from {
+			for p := range s.peers {
+				if p.session == it.To {
+					p.push(it.Request, m)
+				}
+			}
 			continue
 		}
 		if ok, is := m.(*wire.HelloOK); is {

@@ -1,0 +1,117 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// maxWaits is how many tasks of one ScheduleAll wait for room at once; further
+// ones come when some of these are answered.
+const maxWaits = 1024
+
+// checkWait checks Task.Wait.
+func (t *Task) checkWait() error {
+	if t.Wait < 0 || t.Wait > wire.MaxWait*time.Millisecond {
+		return badLimit("wait_ms", wire.MaxWait, fmt.Sprintf("the wait %v is not in [0, 24h]", t.Wait))
+	}
+	return nil
+}
+
+// waitUntil returns when the wait of a task is over that begins now.
+func (t *Task) waitUntil() (until time.Time) {
+	if t.Wait > 0 {
+		until = time.Now().Add(t.Wait)
+	}
+	return until
+}
+
+// leftOf returns what is left of a wait, as a request says it: at least a
+// millisecond, so that a task which is asked for again is not refused for being
+// late. It is 0 for no wait.
+func leftOf(until time.Time) uint32 {
+	if until.IsZero() {
+		return 0
+	}
+	left := time.Until(until)
+	return uint32(max(1, min((left+time.Millisecond-1)/time.Millisecond, wire.MaxWait)))
+}
+
+// cancelWait takes a task out of the queue whose caller has gone away. Nobody
+// waits for the answer: if the task was placed meanwhile, its lease is given
+// back when it arrives.
+func cancelWait(conn *Conn, t *Task) {
+	if t.Wait > 0 {
+		_ = conn.Go(&wire.Cancel{Task: t.ID}, func(wire.Message, error) {})
+	}
+}
+
+// wait asks again for the tasks of a batch that found no room and may wait, each
+// for itself. The error is that of the context, if it ended some of the waits.
+func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (failed error) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, maxWaits)
+	for i := range tasks {
+		if tasks[i].Wait == 0 || !errors.Is(results[i].Err, ErrUnavailable) {
+			continue
+		}
+		slots <- struct{}{}
+		all.Go(func() {
+			results[i].Lease, results[i].Err = c.Schedule(ctx, tasks[i])
+			<-slots
+		})
+	}
+	all.Wait()
+	for i := range results {
+		if err := ctx.Err(); err != nil && results[i].Err == err {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// QueueFilter says which waiting tasks Queue returns and CancelWaiting cancels;
+// the zero value means all.
+type QueueFilter struct {
+	Task   string // only the task with this id
+	Client string // only tasks of this client id
+	Owner  string // only tasks of this owner
+	Group  string // only tasks of this group
+	Page   int    // rows asked for at once, 1 to 1,000; 0 means 1,000
+}
+
+// Queue returns the tasks that wait for room, in no particular order. One that
+// is placed meanwhile may be missing.
+func (c *Client) Queue(ctx context.Context, f QueueFilter) iter.Seq2[wire.WaiterInfo, error] {
+	first := wire.ListQueue{Limit: limit(f.Page), Task: f.Task, Client: f.Client, Owner: f.Owner, Group: f.Group}
+	return walk(first, func(ask *wire.ListQueue) ([]wire.WaiterInfo, bool, error) {
+		page, err := fetch[wire.Queue](ctx, c, "queue", ask)
+		if err != nil {
+			return nil, false, err
+		}
+		ask.After = page.Next
+		return page.Rows, page.Next != 0, nil
+	})
+}
+
+// CancelWaiting takes tasks that wait for room out of the queue and returns how
+// many; a gang counts as one. Their callers are told ErrCancelled. The filter
+// must name something; a task without a client is one of this client's own.
+func (c *Client) CancelWaiting(ctx context.Context, f QueueFilter) (int, error) {
+	cancelled := 0
+	for ask := (&wire.Cancel{Task: f.Task, Client: f.Client, Owner: f.Owner, Group: f.Group}); ; {
+		answer, err := fetch[wire.Cancelled](ctx, c, "cancel", ask)
+		if err != nil {
+			return cancelled, err
+		}
+		cancelled += int(answer.Count)
+		if ask.After = answer.Next; ask.After == 0 {
+			return cancelled, nil
+		}
+	}
+}
