@@ -67,7 +67,7 @@ func (a *app) root() *cli.Command {
 		},
 		Before: a.before,
 		Commands: prepare([]*cli.Command{
-			a.schedule(), a.release(), a.worker(), a.workers(), a.lease(), a.tags(), a.stats(), a.events(), a.ping(), a.demo(),
+			a.schedule(), a.release(), a.worker(), a.workers(), a.lease(), a.queue(), a.tags(), a.stats(), a.events(), a.ping(), a.demo(),
 		}),
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports

@@ -65,6 +65,10 @@ func describe(err error) *failure {
 		return &failure{err, exitUnavailable, "try again in a moment, or name more tags, so that fewer workers match"}
 	case errors.Is(err, client.ErrUnavailable):
 		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask worker list`"}
+	case errors.Is(err, client.ErrQueueFull):
+		return &failure{err, exitUnavailable, "try again in a moment, or see who waits with `dtask queue list`"}
+	case errors.Is(err, client.ErrCancelled):
+		return &failure{err, exitError, "ask again, if it was not meant"}
 	case errors.Is(err, client.ErrBadRequest):
 		return &failure{err, exitUsage, "see what is allowed with `dtask --help`"}
 	case errors.Is(err, client.ErrConflict):

@@ -24,6 +24,7 @@ type workerRow struct {
 	Used      map[string]int64 `json:"used,omitempty" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
 	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
+	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for more room there than there is; nobody else gets it"`
 	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there"`
 }
 
@@ -65,6 +66,27 @@ type leaseRow struct {
 	Resources map[string]int64 `json:"resources,omitempty" doc:"what it takes beside its slot, in the units of the protocol"`
 	Devices   []int            `json:"devices,omitempty" doc:"the numbers of the worker's GPUs that it takes"`
 	Exclusive bool             `json:"exclusive,omitempty" doc:"it takes the whole worker"`
+}
+
+// waiterRow describes a task or gang that waits for room.
+type waiterRow struct {
+	Task     string   `json:"task_id" doc:"the task, of a gang the first"`
+	Client   string   `json:"client,omitempty" doc:"the client id that asked"`
+	Owner    string   `json:"owner,omitempty" doc:"whose task it is"`
+	Group    string   `json:"group,omitempty" doc:"which tasks it belongs with"`
+	Priority int32    `json:"priority" doc:"higher goes first"`
+	Tasks    uint32   `json:"tasks" doc:"1, or how many the gang has"`
+	AgeMS    uint64   `json:"age_ms" doc:"since it came"`
+	LeftMS   uint64   `json:"left_ms" doc:"until its wait is over"`
+	Position uint64   `json:"position" doc:"among those of its owner and priority that need the same; 1 is the next"`
+	Placed   uint64   `json:"placed_last_minute" doc:"tasks that need the same and were placed in the last minute"`
+	Bypassed uint32   `json:"bypassed" doc:"how often another took room that it could have used in part, while it was the first of all"`
+	Holds    []string `json:"holds,omitempty" doc:"workers that are held for it"`
+}
+
+// cancelled is what queue cancel prints.
+type cancelled struct {
+	Count int `json:"cancelled" doc:"tasks that were taken out; a gang is one"`
 }
 
 // endedRow describes a lease that ended.
@@ -158,7 +180,7 @@ func workerRowOf(w *wire.WorkerInfo, now time.Time) workerRow {
 	r := workerRow{
 		ID: w.ID, Address: w.Address, Tags: append([]string{}, w.Tags...), State: w.State, Flags: w.Flags,
 		Slots: w.Slots, Leased: w.Taken, External: w.External, LastSeen: before(now, w.SeenMS),
-		Resources: w.Resources, Used: w.Used,
+		Resources: w.Resources, Used: w.Used, HeldBy: w.HeldBy,
 	}
 	for _, d := range w.Devices {
 		r.Devices = append(r.Devices, deviceRow(d))

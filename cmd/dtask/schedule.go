@@ -30,9 +30,12 @@ func (a *app) schedule() *cli.Command {
 			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
 			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
 			"take any it is 3. With --gang all get a place or none, at most 1,024.\n\n" +
+			"With --wait a task that finds no room waits for it; the higher --priority goes first, and\n" +
+			"owners take turns. `dtask queue list` shows who waits.\n\n" +
 			"Examples:\n" +
 			"  dtask schedule gpu cuda-12.0 --task train-7\n" +
 			"  dtask schedule gpu --count 8 -o json\n" +
+			"  dtask schedule gpu --wait 30s --priority 5\n" +
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
 		Flags: append(choiceFlags(),
 			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
@@ -41,6 +44,7 @@ func (a *app) schedule() *cli.Command {
 			&cli.StringFlag{Name: "group", Usage: "`NAME` of the tasks it belongs with"},
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
 			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait for room, if there is none now; Ctrl-C ends it"},
 			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
 		),
 		ShellComplete: a.completeTags,
@@ -61,7 +65,7 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	ctx, cancel := context.WithTimeout(ctx, a.timeout+cmd.Duration("wait"))
 	defer cancel()
 	if len(tasks) == 1 && !cmd.Bool("gang") && tasks[0].Policy != client.Spread {
 		l, err := c.Schedule(ctx, tasks[0])
@@ -115,7 +119,7 @@ func (a *app) judge(ctx context.Context, c *client.Client, tasks []client.Task, 
 
 // tasksOf reads the tasks from the command line.
 func tasksOf(cmd *cli.Command) ([]client.Task, error) {
-	count, ttl := cmd.Int("count"), cmd.Duration("ttl")
+	count, ttl, wait := cmd.Int("count"), cmd.Duration("ttl"), cmd.Duration("wait")
 	switch {
 	case count < 1 || count > maxCount:
 		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule gpu --count 8")
@@ -123,6 +127,8 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 		return nil, usage(fmt.Sprintf("--count %d is more than the %d tasks of a --gang", count, wire.MaxBatch), "dtask schedule gpu --count 8 --gang")
 	case cmd.Bool("distinct") && !cmd.Bool("gang"):
 		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --count 4 --gang --distinct")
+	case wait < 0 || wait > wire.MaxWait*time.Millisecond:
+		return nil, usage(fmt.Sprintf("--wait %v is not 0s to %v", wait, wire.MaxWait*time.Millisecond), "dtask schedule gpu --wait 30s")
 	case ttl < time.Millisecond:
 		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --ttl 1m")
 	}
@@ -138,7 +144,7 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	for i := range tasks {
 		tasks[i] = like
 		tasks[i].ID, tasks[i].Owner, tasks[i].Group = id, cmd.String("owner"), cmd.String("group")
-		tasks[i].Priority, tasks[i].TTL = cmd.Int32("priority"), ttl
+		tasks[i].Priority, tasks[i].TTL, tasks[i].Wait = cmd.Int32("priority"), ttl, wait
 		if count > 1 {
 			tasks[i].ID = fmt.Sprintf("%s-%d", id, i+1)
 		}

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"scheduler": startScheduler, "worker": startAgent, "machine": startMachine, "exits": exits, "begun": begun, "lease": setLease,
-			"settled": settled,
+			"settled": settled, "waits": waits,
 		},
 	})
 }
@@ -167,6 +167,27 @@ func settled(ts *testscript.TestScript, neg bool, args []string) {
 		s, err := c.Stats(ctx)
 		ts.Check(err)
 		asked = s.AskedBack > 0
+	}
+}
+
+// waits waits until some tasks stand in the queue.
+func waits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: waits TASK...")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{ts.Getenv("DTASK_ADDR")}, nil)
+	ts.Check(err)
+	defer c.Close()
+	for _, task := range args {
+		for there := false; !there; {
+			for _, err := range c.Queue(ctx, client.QueueFilter{Task: task}) {
+				ts.Check(err)
+				there = true
+			}
+			ts.Check(ctx.Err())
+		}
 	}
 }
 

@@ -176,6 +176,9 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 		{"USED", fmt.Sprintf("%d of %d slots by leases, %d by tasks outside", w.Taken, w.Slots, w.External)},
 		{"TAGS", strings.Join(w.Tags, " ")},
 	}
+	if w.HeldBy != "" {
+		facts = append(facts, [2]string{"HELD FOR", w.HeldBy + ", which waits for more room than there is"})
+	}
 	if isCordoned(w) {
 		why := w.CordonReason
 		if why == "" {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+func (a *app) queue() *cli.Command {
+	return &cli.Command{
+		Name:  "queue",
+		Usage: "look at the tasks that wait for room, and take some out",
+		Description: "Tasks wait that were scheduled with --wait (docs/queue.md).\n\n" +
+			"Examples:\n" +
+			"  dtask queue list --owner ann\n" +
+			"  dtask queue show train-7\n" +
+			"  dtask queue cancel --group job-17",
+		Commands: []*cli.Command{a.queueList(), a.queueShow(), a.queueCancel()},
+	}
+}
+
+// queueFlags are the filters of the queue.
+func queueFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "owner", Usage: "only tasks of this owner `NAME`"},
+		&cli.StringFlag{Name: "group", Usage: "only tasks of this group `NAME`"},
+		&cli.StringFlag{Name: "client", Usage: "only tasks that this client `ID` asked for"},
+	}
+}
+
+func queueFilter(cmd *cli.Command) client.QueueFilter {
+	return client.QueueFilter{Owner: cmd.String("owner"), Group: cmd.String("group"), Client: cmd.String("client"), Task: cmd.Args().First()}
+}
+
+func (a *app) queueList() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the tasks that wait",
+		Description: "POSITION counts the tasks of the same owner and priority that need the same; owners take\n" +
+			"turns. PLACED is how many that need the same were placed in the last minute.\n\n" +
+			"Examples:\n" +
+			"  dtask queue list\n" +
+			"  dtask queue list --owner ann --watch",
+		Flags: append(queueFlags(), watchFlags()...),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			f := queueFilter(cmd)
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showQueue(ctx, c, f) })
+		},
+	}
+}
+
+func (a *app) queueShow() *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "show one task that waits",
+		ArgsUsage: "TASK",
+		Description: "Examples:\n" +
+			"  dtask queue show train-7\n" +
+			"  dtask queue show train-7 -o json",
+		Flags: append(queueFlags(), watchFlags()...),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() != 1 {
+				return usage("queue show takes the id of one task", "dtask queue list")
+			}
+			f := queueFilter(cmd)
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showWaiter(ctx, c, f) })
+		},
+	}
+}
+
+func (a *app) queueCancel() *cli.Command {
+	return &cli.Command{
+		Name:      "cancel",
+		Usage:     "take tasks that wait out of the queue",
+		ArgsUsage: "[TASK]",
+		Description: "Whoever asked for them is told so. A task is one of --client, which is you unless you say\n" +
+			"otherwise; without a task all that pass the filters are cancelled.\n\n" +
+			"Examples:\n" +
+			"  dtask queue cancel train-7\n" +
+			"  dtask queue cancel --owner ann --group job-17",
+		Flags: queueFlags(),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			f := queueFilter(cmd)
+			if cmd.Args().Len() > 1 || f == (client.QueueFilter{}) {
+				return usage("queue cancel takes one task, or an owner, group or client", "dtask queue cancel train-7")
+			}
+			if f.Task != "" && f.Client == "" {
+				f.Client = defaultClient()
+			}
+			return a.with(ctx, func(ctx context.Context, c *client.Client) error {
+				n, err := c.CancelWaiting(ctx, f)
+				switch {
+				case err != nil:
+					return err
+				case n == 0 && f.Task != "":
+					return &failure{fmt.Errorf("no task %s of %s waits", f.Task, f.Client), exitError, "see who waits with `dtask queue list`"}
+				case a.out.json:
+					return a.out.object(cancelled{n})
+				case !a.out.quiet:
+					a.out.linef("%s cancelled", count(n, "task"))
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func waiterRowOf(w *wire.WaiterInfo) waiterRow {
+	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds}
+}
+
+func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFilter) error {
+	list, err := collect(c.Queue(ctx, f), 0)
+	if err != nil {
+		return err
+	}
+	var table [][]string
+	rows := []waiterRow{}
+	for i := range list {
+		w := &list[i]
+		switch {
+		case a.out.quiet:
+			a.out.linef("%s", w.Task)
+		case a.out.json:
+			rows = append(rows, waiterRowOf(w))
+		default:
+			table = append(table, []string{
+				w.Task, dash(w.Client), dash(w.Owner), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
+				fmt.Sprint(w.Position), fmt.Sprint(w.Placed), dash(strings.Join(w.Holds, " ")),
+			})
+		}
+	}
+	switch {
+	case a.out.json:
+		return a.out.object(rows)
+	case !a.out.quiet:
+		a.out.table([]string{"TASK", "CLIENT", "OWNER", "GROUP", "PRIORITY", "TASKS", "AGE", "LEFT", "POSITION", "PLACED", "HOLDS"}, table)
+		a.out.linef("%s", count(len(list), "waiting task"))
+	}
+	return nil
+}
+
+func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFilter) error {
+	list, err := collect(c.Queue(ctx, f), 0)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return &failure{fmt.Errorf("no task %s waits", f.Task), exitError, "see who waits with `dtask queue list`, or whether it was placed with `dtask lease list`"}
+	}
+	for i := range list {
+		w := &list[i]
+		switch {
+		case a.out.quiet:
+			a.out.linef("%s", w.Task)
+		case a.out.json:
+			if err := a.out.object(waiterRowOf(w)); err != nil {
+				return err
+			}
+		default:
+			a.out.pairs([][2]string{
+				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", dash(w.Owner)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
+				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(millis(w.AgeMS))}, {"LEFT", age(millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
+				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"PASSED OVER", fmt.Sprint(w.Bypassed)}, {"HOLDS", dash(strings.Join(w.Holds, " "))},
+			})
+		}
+	}
+	return nil
+}
