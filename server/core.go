@@ -23,6 +23,7 @@ type core struct {
 	pulseOut sched.Outbox
 	draining bool // no new work is placed for native clients
 
+	web     webWaits // guarded by mu
 	courier *courier
 	wake    chan struct{} // tells the pulse goroutine that pulseAt is earlier
 
@@ -44,6 +45,7 @@ func newCore(cfg *Config, log *slog.Logger) (*core, error) {
 		log:      log,
 		state:    state,
 		sessions: make(map[sched.Session]*session),
+		web:      webWaits{by: make(map[uint64]chan wire.Message)},
 		pulseAt:  sched.Never,
 		wake:     make(chan struct{}, 1),
 	}
@@ -97,6 +99,10 @@ func (c *core) unlock() {
 func (c *core) route(out *sched.Outbox, own sched.Session, direct bool) {
 	for i := range out.Items {
 		it := &out.Items[i]
+		if it.To == 0 && it.Request != 0 {
+			c.web.deliver(it)
+			continue
+		}
 		if it.To == own && direct {
 			continue
 		}
@@ -120,7 +126,7 @@ func (c *core) do(x *exchange, m wire.Message) wire.Message {
 	c.apply(c.clock.now(), 0, 0, m, &x.out)
 	c.route(&x.out, 0, true)
 	for i := range x.out.Items {
-		if x.out.Items[i].To == 0 {
+		if x.out.Items[i].To == 0 && x.out.Items[i].Request == 0 {
 			return x.out.Items[i].Message()
 		}
 	}
@@ -178,6 +184,7 @@ func (c *core) closed(s *session, out *sched.Outbox) {
 // drain makes the core refuse new work from native clients from now on.
 func (c *core) drain() {
 	c.mu.Lock()
+	defer c.unlock()
 	c.draining = true
-	c.mu.Unlock()
+	c.turnAwayWaits()
 }

@@ -64,7 +64,11 @@ func (g *gateway) placeBatch(c *call, q *batchRequest) ([]wire.BatchResult, *wir
 	var places []int // of the tasks of ask in q
 	for i := range q.Tasks {
 		t := &q.Tasks[i]
-		if e := t.fieldFault(); e != nil {
+		e := t.fieldFault()
+		if e == nil && t.MaxWaitMS > 0 {
+			e = badField("max_wait_ms", "does not go with a batch", 0)
+		}
+		if e != nil {
 			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
 			return nil, e
 		}

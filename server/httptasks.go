@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -18,6 +19,7 @@ type scheduleRequest struct {
 	Priority     int64    `json:"priority"`
 	Resources    amounts  `json:"resources"`
 	TTLMS        int64    `json:"ttl_ms"`
+	MaxWaitMS    int64    `json:"max_wait_ms"`
 	choice
 }
 
@@ -26,6 +28,9 @@ type scheduleRequest struct {
 func (q *scheduleRequest) fieldFault() *wire.Error {
 	if q.Resources.fault != nil {
 		return q.Resources.fault
+	}
+	if q.MaxWaitMS < 0 || q.MaxWaitMS > maxWaitHTTP {
+		return badField("max_wait_ms", "is out of range", maxWaitHTTP)
 	}
 	return q.choice.fault()
 }
@@ -60,6 +65,7 @@ func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
 		Group:    []byte(q.Group),
 		Priority: int32(q.Priority),
 		TTLMS:    uint32(q.TTLMS),
+		WaitMS:   uint32(q.MaxWaitMS),
 		Key:      []byte(key),
 	}
 	if len(q.RequiredTags) > 0 {
@@ -93,7 +99,7 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 	}
 	ask := q.message(c.tags[:0], r.Header.Get("Idempotency-Key"))
 	c.tags = ask.Tags
-	switch m := g.srv.core.do(&c.exchange, &ask).(type) {
+	switch m := g.place(c, w, r, &ask).(type) {
 	case *wire.Placed:
 		c.buf = append(appendPlaced(c.buf[:0], &q, m), '\n')
 		writeJSON(w, http.StatusOK, c.buf)
@@ -102,6 +108,15 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 	default:
 		jsonError(w, http.StatusInternalServerError, "the scheduler gave no answer", wire.CodeInternal.String())
 	}
+}
+
+// place asks the core for a place, and holds the request while it waits for one.
+func (g *gateway) place(c *call, w http.ResponseWriter, r *http.Request, ask *wire.Schedule) wire.Message {
+	if ask.WaitMS == 0 {
+		return g.srv.core.do(&c.exchange, ask)
+	}
+	holdOpen(w, time.Duration(ask.WaitMS)*time.Millisecond)
+	return g.srv.core.wait(r.Context(), &c.exchange, ask)
 }
 
 // appendPlaced appends the answer to a schedule request. It can be handed to
@@ -174,7 +189,7 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	switch e.Code {
 	case wire.CodeUnavailable, wire.CodeInfeasible:
 		sentence = nothingFits
-	case wire.CodeConflict:
+	case wire.CodeConflict, wire.CodeCancelled:
 		status = http.StatusConflict
 	case wire.CodeNotFound:
 		status = http.StatusNotFound

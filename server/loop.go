@@ -234,8 +234,12 @@ func cost(m wire.Message) (n int, costly bool) {
 		return 16 + len(m.Leases), false
 	case *wire.GetStats:
 		return 16, true
-	case *wire.ListWorkers, *wire.GetWorker, *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded:
+	case *wire.ListWorkers, *wire.GetWorker, *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded, *wire.ListQueue:
 		return maxFrames, true
+	case *wire.Cancel:
+		if m.Task == "" || m.Client != "" {
+			return maxFrames, true
+		}
 	}
 	return 1, false
 }

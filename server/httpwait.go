@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Limits of HTTP requests that wait for room.
+const (
+	maxWaitHTTP     = 60_000 // milliseconds that one may wait
+	maxWaitingHTTP  = 4096   // requests that wait at once: each holds a connection
+	waitingRetryMS  = 1000
+	waitAnswerGrace = 5 * time.Second // beyond the wait, until the answer must be read
+)
+
+// webWaits are the HTTP requests that wait for room, by the request ids that
+// session 0 gives them. Id 0 is for all those that are answered at once.
+type webWaits struct {
+	last uint64
+	by   map[uint64]chan wire.Message
+}
+
+// deliver hands a message for session 0 to the HTTP request that waits for it.
+// The core's lock is held.
+func (w *webWaits) deliver(it *sched.Item) {
+	ch := w.by[it.Request]
+	if ch == nil {
+		return
+	}
+	delete(w.by, it.Request)
+	if it.Kind != wire.KindPlaced {
+		ch <- it.Message()
+		return
+	}
+	p := it.Placed // the outbox is used again
+	p.Target = append([]byte(nil), p.Target...)
+	ch <- &p
+}
+
+// wait is do for a request that may have to wait for room. It returns nil if
+// the context ends first: then nothing of it is left behind.
+func (c *core) wait(ctx context.Context, x *exchange, m wire.Message) wire.Message {
+	id, answer, ch := c.begin(x, m)
+	if answer != nil {
+		return answer
+	}
+	select {
+	case answer = <-ch:
+		return answer
+	case <-ctx.Done():
+		c.abandon(x, id, ch)
+		return nil
+	}
+}
+
+// begin sends the request and returns its answer, or where that will come.
+func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message) {
+	c.mu.Lock()
+	defer c.unlock()
+	switch {
+	case c.draining:
+		return 0, &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}, nil
+	case len(c.web.by) >= maxWaitingHTTP:
+		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingHTTP, RetryAfterMS: waitingRetryMS,
+			Message: "too many HTTP requests wait"}, nil
+	}
+	c.web.last++
+	id, ch = c.web.last, make(chan wire.Message, 1)
+	c.web.by[id] = ch
+	x.out.Reset()
+	c.apply(c.clock.now(), 0, id, m, &x.out)
+	c.route(&x.out, 0, true)
+	return id, nil, ch
+}
+
+// abandon takes a request back whose asker has gone away. A lease that it got
+// in the last moment is given back.
+func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
+	c.mu.Lock()
+	defer c.unlock()
+	delete(c.web.by, id)
+	x.out.Reset()
+	c.applying = true
+	c.state.Withdraw(c.clock.now(), 0, id, &x.out)
+	c.applying = false
+	c.route(&x.out, 0, true)
+	select {
+	case answer := <-ch:
+		if p, ok := answer.(*wire.Placed); ok {
+			x.out.Reset()
+			c.apply(c.clock.now(), 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
+			c.route(&x.out, 0, true)
+		}
+	default:
+	}
+}
+
+// turnAwayWaits answers the HTTP requests that wait when the scheduler stops.
+// The lock is held.
+func (c *core) turnAwayWaits() {
+	var out sched.Outbox
+	for id, ch := range c.web.by {
+		delete(c.web.by, id)
+		c.state.Withdraw(c.clock.now(), 0, id, &out)
+		ch <- &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
+	}
+	c.route(&out, 0, true)
+}
+
+// holdOpen lets a request last as long as it may wait, whatever the server's
+// usual limits are.
+func holdOpen(w http.ResponseWriter, wait time.Duration) {
+	until := time.Now().Add(wait + waitAnswerGrace)
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(until) // else the connection seems to end in mid-wait
+	_ = rc.SetWriteDeadline(until)
+}

@@ -1,0 +1,203 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// waiting returns how many tasks wait.
+func (f *fixture) waiting() int {
+	m, ok := f.core.do(&exchange{}, &wire.GetStats{}).(*wire.Stats)
+	require.True(f.t, ok)
+	return int(m.Counters["waiting"])
+}
+
+// fill takes the one slot of an agent.
+func (f *fixture) fill() (*agent, *peer, wire.Placed) {
+	f.t.Helper()
+	a, c := f.agent("w1", 1), f.dial("c1")
+	return a, c, placed(f.t, c.ask(2, task("first")))
+}
+
+func waits(m *wire.Schedule, ms uint32) *wire.Schedule {
+	m.WaitMS = ms
+	return m
+}
+
+func TestWaitingIsAnsweredLater(t *testing.T) {
+	f := start(t)
+	_, c, first := f.fill()
+	another := f.dial("c2")
+	another.send(7, waits(task("second"), 60_000))
+	another.alive() // the answer of the wait does not block others
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
+	request, m := another.read()
+	require.EqualValues(t, 7, request)
+	second := placed(t, m)
+
+	c.send(4, waits(task("third"), 60_000)) // its own release wakes it
+	c.alive()
+	c.send(5, &wire.Release{Lease: second.Lease})
+	for range 2 {
+		switch request, m := c.read(); request {
+		case 4:
+			placed(t, m)
+		case 5:
+			require.IsType(t, &wire.Released{}, m)
+		}
+	}
+	require.Zero(t, f.waiting())
+}
+
+func TestAWaitEnds(t *testing.T) {
+	f := start(t)
+	_, c, _ := f.fill()
+	c.send(3, waits(task("late"), 50))
+	require.Equal(t, "wait_ms", c.refusal(wire.CodeUnavailable).Field)
+
+	c.send(4, waits(task("cancelled"), 60_000))
+	c.alive()
+	require.Equal(t, 1, f.waiting())
+	c.send(5, &wire.Cancel{Task: "cancelled"})
+	c.refusal(wire.CodeCancelled)
+	_, m := c.read()
+	require.Equal(t, &wire.Cancelled{Count: 1}, m)
+
+	gone := f.dial("c3")
+	gone.send(2, waits(task("gone"), 60_000))
+	gone.alive()
+	require.Equal(t, 1, f.waiting())
+	require.NoError(t, gone.conn.Close())
+	eventually(t, func() bool { return f.waiting() == 0 }, "nobody waits any more")
+}
+
+func TestABatchWaitsInPart(t *testing.T) {
+	f := start(t)
+	_, c, first := f.fill()
+	c.send(3, &wire.Batch{Tasks: []wire.Schedule{*waits(task("a"), 60_000), *task("b")}})
+	_, m := c.read()
+	all := m.(*wire.PlacedAll)
+	require.Equal(t, []wire.Code{wire.CodeWaiting, wire.CodeUnavailable}, []wire.Code{all.Results[0].Code, all.Results[1].Code})
+	c.send(4, &wire.Release{Lease: first.Lease})
+	seen := map[uint64]wire.Message{}
+	for range 2 {
+		request, m := c.read()
+		if s, ok := m.(*wire.Settled); ok {
+			require.Equal(t, wire.CodeOK, s.Result.Code)
+		}
+		seen[request] = m
+	}
+	require.Contains(t, seen, uint64(3))
+	require.Contains(t, seen, uint64(4))
+}
+
+// A heartbeat that comes as a datagram says that there is room.
+func TestADatagramWakes(t *testing.T) {
+	f := start(t)
+	a, c := f.agent("w1", 1), f.dial("c1")
+	a.seq++
+	a.send(0, &wire.Heartbeat{Handle: a.handle, Seq: a.seq, External: 1})
+	a.alive()
+	c.send(3, waits(task("t"), 60_000))
+	c.alive()
+	require.Equal(t, 1, f.waiting())
+	var ack wire.BeatAck
+	require.True(t, f.core.datagram(&wire.Beat{Worker: []byte("w1"), Incarnation: 7, Seq: 1}, &ack))
+	request, m := c.read()
+	require.EqualValues(t, 3, request)
+	placed(t, m)
+}
+
+// held is a request by HTTP that is under way.
+func (f *fixture) held(ctx context.Context, body string) <-chan answer {
+	f.t.Helper()
+	out := make(chan answer, 1)
+	before := f.waiting()
+	go func() {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.HTTPAddr()+"/api/v1/schedule", strings.NewReader(body))
+		if err != nil {
+			panic(err)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			out <- answer{body: err.Error()}
+			return
+		}
+		defer func() { _ = res.Body.Close() }()
+		b := make([]byte, 4096)
+		n, _ := res.Body.Read(b)
+		out <- answer{res.StatusCode, res.Header, string(b[:n])}
+	}()
+	eventually(f.t, func() bool { return f.waiting() == before+1 }, "the request waits")
+	return out
+}
+
+func TestHTTPWaits(t *testing.T) {
+	f := start(t)
+	_, c, first := f.fill()
+	low := f.held(t.Context(), `{"task_id":"low","max_wait_ms":60000}`)
+	high := f.held(t.Context(), `{"task_id":"high","max_wait_ms":60000,"priority":1}`)
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
+	a := <-high
+	require.Equal(t, 200, a.status, a.body)
+	require.Contains(t, a.body, `"worker_id":"w1"`)
+
+	require.Equal(t, 1, f.waiting())
+	require.NoError(t, f.Shutdown(t.Context()))
+	a = <-low
+	require.Equal(t, 503, a.status)
+	require.Contains(t, a.body, `"reason":"draining"`)
+}
+
+func TestHTTPWaitsNoMore(t *testing.T) {
+	f := start(t)
+	_, c, first := f.fill()
+	a := f.call("POST", "/api/v1/schedule", `{"task_id":"late","max_wait_ms":50}`)
+	require.Equal(t, 503, a.status)
+	require.Contains(t, a.body, `"reason":"unavailable"`)
+
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := f.held(ctx, `{"task_id":"gone","max_wait_ms":60000}`)
+	hangUp()
+	require.Zero(t, (<-gone).status)
+	eventually(t, func() bool { return f.waiting() == 0 }, "nobody waits any more")
+
+	cancelled := f.held(t.Context(), `{"task_id":"cancelled","max_wait_ms":60000,"owner":"ann"}`)
+	c.send(3, &wire.Cancel{Owner: "ann"})
+	_, m := c.read()
+	require.Equal(t, &wire.Cancelled{Count: 1}, m)
+	require.Equal(t, 409, (<-cancelled).status)
+	require.IsType(t, &wire.Released{}, c.ask(4, &wire.Release{Lease: first.Lease}))
+	placed(t, c.ask(5, task("next")))
+
+	for body, field := range map[string]string{
+		`{"task_id":"x","max_wait_ms":60001}`: "max_wait_ms", `{"task_id":"x","max_wait_ms":-1}`: "max_wait_ms",
+	} {
+		a := f.call("POST", "/api/v1/schedule", body)
+		require.Equal(t, 400, a.status)
+		require.Contains(t, a.body, fmt.Sprintf(`"field":%q`, field))
+		require.Contains(t, a.body, `"limit":60000`)
+	}
+	a = f.call("POST", "/api/v1/schedule/batch", `{"tasks":[{"task_id":"x","max_wait_ms":5}]}`)
+	require.Equal(t, 400, a.status)
+	require.Contains(t, a.body, `tasks[0].max_wait_ms`)
+}
+
+// A request that is held longer than the server's usual limits is not cut.
+func TestHTTPWaitsLongerThanUsual(t *testing.T) {
+	f := start(t, func(c *Config) { c.FrameTimeout, c.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	_, c, first := f.fill()
+	held := f.held(t.Context(), `{"task_id":"long","max_wait_ms":60000}`)
+	time.Sleep(600 * time.Millisecond)
+	require.Equal(t, 1, f.waiting())
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
+	require.Equal(t, 200, (<-held).status)
+}
