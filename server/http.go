@@ -107,6 +107,8 @@ var endpoints = map[string]map[string]handler{
 	apiPrefix + "tags":           {http.MethodGet: (*gateway).tags},
 	apiPrefix + "events":         {http.MethodGet: (*gateway).events},
 	apiPrefix + "history":        {http.MethodGet: (*gateway).history},
+	apiPrefix + "queue":          {http.MethodGet: (*gateway).queue},
+	apiPrefix + "queue/cancel":   {http.MethodPost: (*gateway).cancelQueue},
 	"/healthz":                   {http.MethodGet: (*gateway).health},
 	"/stats":                     {http.MethodGet: (*gateway).stats},
 }

@@ -100,6 +100,8 @@ func storied(t *testing.T) *fixture {
 	require.IsType(t, &wire.Released{}, c.ask(1, &wire.Release{Lease: p.Lease, Handed: true}))
 	f.beat("w1", 30, 4, "gpu")
 	require.IsType(t, &wire.Placed{}, c.ask(1, &wire.Schedule{Task: []byte("t4"), Resources: wire.AppendResources(nil, map[string]int64{"gpu": 1})}))
+	c.send(1, waits(&wire.Schedule{Task: []byte("t5"), Selector: []byte("!zone"), Resources: wire.AppendResources(nil, map[string]int64{"gpu": 2})}, 60_000))
+	c.alive()
 	f.post("/api/v1/workers/w3/uncordon", "")
 	f.post("/api/v1/workers/w2/cordon", `{"reason":"r","by":"b"}`)
 	return f

@@ -191,6 +191,23 @@ func TestHTTPWaitsNoMore(t *testing.T) {
 	require.Contains(t, a.body, `tasks[0].max_wait_ms`)
 }
 
+func TestTheQueueOverHTTP(t *testing.T) {
+	f := start(t)
+	f.fill()
+	held := f.held(t.Context(), `{"task_id":"t7","max_wait_ms":60000,"owner":"ann","priority":2}`)
+	f.held(t.Context(), `{"task_id":"t8","max_wait_ms":60000,"owner":"bob"}`)
+	a := f.call("GET", "/api/v1/queue?owner=ann", "")
+	require.Regexp(t, `^{"queue":\[{"task_id":"t7","client":"","owner":"ann","group":"","priority":2,"tasks":1,"age_ms":\d+,"left_ms":\d+,`+
+		`"position":1,"placed_last_minute":0,"bypassed":0}\],"waiting":2,"groups":1}`, a.body)
+	a = f.call("POST", "/api/v1/queue/cancel", `{"owner":"ann"}`)
+	require.Equal(t, `{"cancelled":1}`, strings.TrimSpace(a.body))
+	require.Equal(t, 409, (<-held).status)
+	require.Equal(t, 1, f.waiting())
+	a = f.call("POST", "/api/v1/queue/cancel", `{}`)
+	require.Equal(t, 400, a.status)
+	require.Contains(t, a.body, `"reason":"bad_request"`)
+}
+
 // A request that is held longer than the server's usual limits is not cut.
 func TestHTTPWaitsLongerThanUsual(t *testing.T) {
 	f := start(t, func(c *Config) { c.FrameTimeout, c.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond })
