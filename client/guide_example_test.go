@@ -217,6 +217,39 @@ func Example_mistakes() {
 	// Output: 14 a value is missing before the end
 }
 
+// A task that waits for room, and who else does.
+func Example_waiting() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+
+	task := client.Task{ID: "train-9", Tags: []string{"gpu"}, Priority: 5, Owner: "ann", Wait: 10 * time.Minute}
+	lease, err := c.Schedule(ctx, task) // returns when there is room
+	switch {
+	case err == nil:
+		fmt.Println("placed on", lease.Worker())
+	case errors.Is(err, client.ErrUnavailable):
+		fmt.Println("no room within ten minutes")
+	case errors.Is(err, client.ErrCancelled):
+		fmt.Println("somebody took it out of the queue")
+	}
+
+	for waiter, err := range c.Queue(ctx, client.QueueFilter{Owner: "ann"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(waiter.Task, waiter.Position, waiter.Holds)
+	}
+	n, err := c.CancelWaiting(ctx, client.QueueFilter{Owner: "ann", Group: "job-17"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(n, "cancelled")
+	// Output:
+	// placed on w1
+	// 0 cancelled
+}
+
 // What operators ask and do.
 func Example_operators() {
 	s, c := fleet()

@@ -27,6 +27,10 @@ type Task struct {
 	Policy     string   `json:"policy,omitempty"`      // least-loaded, pack, or in a batch spread; "" is least-loaded
 	SpreadBy   string   `json:"spread_by,omitempty"`   // the tag key over whose values spread spreads a batch
 
+	// MaxWaitMS is how long the scheduler may hold the request until there is
+	// room, in milliseconds, at most 60,000; 0: not at all. Schedule alone waits.
+	MaxWaitMS int64 `json:"max_wait_ms,omitempty"`
+
 	// Key makes the request one that may be repeated: while the first placement
 	// lives, the same key is answered with it. At most 255 bytes.
 	Key string `json:"-"`
@@ -69,7 +73,7 @@ func (t *Task) newer() string {
 // Task.Key is set: then also after a broken connection, a timeout of one attempt,
 // and 429, 502, 504 or a 503 that is not the scheduler's.
 func (c *Client) Schedule(ctx context.Context, t Task) (*Placement, error) {
-	k := &call{method: http.MethodPost, path: "/api/v1/schedule", body: t, key: t.Key, safe: t.Key != ""}
+	k := &call{method: http.MethodPost, path: "/api/v1/schedule", body: t, key: t.Key, safe: t.Key != "", wait: time.Duration(t.MaxWaitMS) * time.Millisecond}
 	var p Placement
 	if err := c.do(ctx, k, &p); err != nil {
 		return nil, err

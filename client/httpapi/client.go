@@ -93,12 +93,13 @@ func New(base string, o *Options) (*Client, error) {
 
 // call is one request and how it may be repeated.
 type call struct {
-	method, path string // the path begins with a slash
-	body         any    // JSON; nil for none
-	key          string // Idempotency-Key
-	safe         bool   // may be repeated although the server may have acted
-	limit        int64  // bytes of the answer
-	sent         int    // how often it was sent
+	method, path string        // the path begins with a slash
+	body         any           // JSON; nil for none
+	key          string        // Idempotency-Key
+	safe         bool          // may be repeated although the server may have acted
+	limit        int64         // bytes of the answer
+	wait         time.Duration // how long the answer may be held back
+	sent         int           // how often it was sent
 }
 
 // answer is the body of a good answer.
@@ -165,7 +166,7 @@ func pause(bound time.Duration, err error) time.Duration {
 
 // once is one attempt.
 func (c *Client) once(ctx context.Context, k *call, body []byte, a answer) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+k.wait)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.path, bytes.NewReader(body))
 	if err != nil {

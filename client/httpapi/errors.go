@@ -19,6 +19,8 @@ var (
 	ErrBegun       = errors.New("httpapi: the task runs: its worker alone ends the lease")
 	ErrAllOrNone   = errors.New("httpapi: another task of the gang found no place")
 	ErrSearchLimit = errors.New("httpapi: the search for a worker with room was given up: ask again")
+	ErrQueueFull   = errors.New("httpapi: too many tasks wait for room: ask again later")
+	ErrCancelled   = errors.New("httpapi: the task was cancelled while it waited for room")
 	ErrTooOld      = errors.New("httpapi: the scheduler is too old for what the task asks for")
 	ErrTooLarge    = errors.New("the answer is longer than the limit")
 )
@@ -79,12 +81,16 @@ func (e *StatusError) Is(target error) bool {
 		return e.Reason == "all_or_none"
 	case ErrSearchLimit:
 		return e.Reason == "search_limit"
+	case ErrQueueFull:
+		return e.Reason == "queue_full"
+	case ErrCancelled:
+		return e.Reason == "cancelled"
 	case ErrNotFound:
 		return e.Status == http.StatusNotFound
 	case ErrBegun:
 		return e.Reason == "begun"
 	case ErrConflict:
-		return e.Status == http.StatusConflict && e.Reason != "begun"
+		return e.Status == http.StatusConflict && e.Reason != "begun" && e.Reason != "cancelled"
 	}
 	return false
 }

@@ -181,3 +181,33 @@ func TestTheOlderSchedulerIsNoticed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "w1", p.Worker)
 }
+
+// A request is held until there is room, longer than one attempt may take.
+func TestARequestWaitsForRoom(t *testing.T) {
+	s := startScheduler(t)
+	base := "http://" + s.HTTPAddr()
+	c, quick := newClient(t, base, nil), newClient(t, base, &httpapi.Options{Timeout: 50 * time.Millisecond})
+	a, err := agent.Start(t.Context(), agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "w1:7000", Slots: 1, TasksDieWithAgent: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = a.Stop(context.Background()) })
+	var first *httpapi.Placement
+	require.Eventually(t, func() bool {
+		first, err = c.Schedule(within(t), httpapi.Task{ID: "first"})
+		return err == nil
+	}, patience, time.Millisecond)
+	_, err = quick.Schedule(within(t), httpapi.Task{ID: "late", MaxWaitMS: 100})
+	require.ErrorIs(t, err, httpapi.ErrUnavailable, "answered after the wait, not ended before")
+	_, err = c.Schedule(within(t), httpapi.Task{ID: "long", MaxWaitMS: 60_001})
+	require.ErrorContains(t, err, "max_wait_ms")
+
+	held := make(chan error, 1)
+	go func() {
+		_, err := quick.Schedule(context.Background(), httpapi.Task{ID: "second", MaxWaitMS: 60_000})
+		held <- err
+	}()
+	require.Eventually(t, func() bool {
+		_, err := c.Release(within(t), first.Lease.String(), false)
+		return err == nil
+	}, patience, time.Millisecond)
+	require.NoError(t, <-held)
+}
