@@ -57,7 +57,7 @@ bench: ## the benchmarks that docs/performance.md quotes
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 s (FUZZTIME=5m for longer)
-	@for p in ./wire ./index ./selector; do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	@for p in ./wire ./index ./selector ./agent; do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	  $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),20s) $$p || exit 1; done; done
 
 .PHONY: clean
