@@ -153,3 +153,26 @@ func TestMuchRoomIsGivenInSlices(t *testing.T) {
 	}
 	require.Equal(t, n, first+rest)
 }
+
+// Many different needs wait, and the only one that fits comes last: it is found
+// by one event. One need more than may be is refused by name.
+func TestManyNeedsWait(t *testing.T) {
+	s, out := crowd(t, 0, func(*Config) {})
+	out.Reset()
+	for i := range maxWants + 1 {
+		m := &wire.Schedule{Task: fmt.Appendf(nil, "t%d", i), Selector: fmt.Appendf(nil, "!other || never-%d", i), WaitMS: wire.MaxWait}
+		if i == maxWants-1 {
+			m.Selector = []byte("other || !never")
+		}
+		s.Apply(0, 3, uint64(i), m, out)
+	}
+	require.Len(t, out.Items, 1)
+	e := out.Items[0].Other.(*wire.Error)
+	require.Equal(t, []any{wire.CodeQueueFull, uint64(maxWants)}, []any{e.Code, e.Limit})
+	out.Reset()
+	s.Apply(1, 2, 1, &wire.Register{Worker: "other", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 1, Tags: []string{"other"}}, out)
+	s.Apply(1, 2, 2, &wire.Promised{Handle: 1, Grantor: s.Grantor()}, out)
+	require.Equal(t, 1, answered(out, wire.KindPlaced))
+	require.Equal(t, maxWants-1, s.queue.n)
+	require.Greater(t, s.NextPulse(), Time(1), "nothing is left over")
+}

@@ -8,8 +8,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// serveBudget bounds the lines that one event looks at, and the waiters that it
-// places. What is left over is done by the next pulses, which are due at once.
+// serveBudget bounds the waiters that one event places. What is left over is
+// done by the next pulses, which are due at once.
 const serveBudget = 4096
 
 // wantsKept bounds how many wants a kit remembers that its workers could serve.
@@ -87,6 +87,7 @@ func (s *State) handLevel(now Time, l *level, r *round, out *Outbox) {
 			continue
 		}
 		next := t.next
+		*r.budget--
 		served := s.serveHead(now, slot-1, out)
 		if served && !s.anyRoom() {
 			r.left = 0
@@ -169,7 +170,6 @@ func (s *State) wantsOf(n int32) []*want {
 func (s *State) firstThatFits(t *turn, r *round) int32 {
 	q := &s.queue
 	for l := t.first; l != nil; l = l.next {
-		*r.budget--
 		g := l.want
 		if g.round != q.round {
 			continue

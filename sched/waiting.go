@@ -44,7 +44,11 @@ func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wir
 			w.gang.tasks = append(w.gang.tasks, cloneTask(&tasks[i]))
 		}
 	}
-	s.add(w, first.Priority, s.wantOf(tasks, isGang, distinct))
+	g := s.wantOf(tasks, isGang, distinct)
+	if g == nil {
+		return queueFull("different needs wait", maxWants)
+	}
+	s.add(w, first.Priority, g)
 	s.count.waited += uint64(len(tasks))
 	return nil
 }

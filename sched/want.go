@@ -28,7 +28,12 @@ type member struct {
 	req    *index.Requirement
 }
 
-// wantOf returns the want of a request, of a gang if tasks are more than one.
+// maxWants bounds the distinct needs among those that wait: an event may have to
+// look at all of them.
+const maxWants = 16_384
+
+// wantOf returns the want of a request, of a gang if tasks are more than one;
+// nil if there are too many.
 func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
 	q := &s.queue
 	key := q.keyBuf[:0]
@@ -42,6 +47,9 @@ func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
 	q.keyBuf = key
 	if g := q.wants[string(key)]; g != nil {
 		return g
+	}
+	if len(q.all) >= maxWants {
+		return nil
 	}
 	g := &want{key: string(key), place: len(q.all), gang: isGang}
 	seen := map[string]bool{}
