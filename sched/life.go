@@ -189,5 +189,8 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	l.keyHash = keyHash(s.clients.list[l.client].hash, l.key())
 	if _, taken := s.findKey(l.client, l.keyHash, l.key()); !taken && l.client != noClient {
 		s.addKey(slot)
+		if waiter, ok := s.waitingFor(l.client, l.key()); ok {
+			s.queue.found = append(s.queue.found, waiter) // it runs already
+		}
 	}
 }

@@ -31,13 +31,14 @@ type queue struct {
 	dimsAt  uint64 // dimTable.changes for which the wants were resolved
 
 	freed  []int32 // workers that may have got room since serve looked
+	found  []int32 // waiters whose task turned out to run
 	closed []int32 // waiters of closed sessions, the first of each; slot + 1
 	round  uint64  // of serve
 	hold   hold
 
 	serving int32 // the slot that is being served, + 1
 	keyBuf  []byte
-	found   []*want
+	matched []*want
 	one     [1]wire.BatchResult
 	task    [1]wire.Schedule
 }

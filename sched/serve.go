@@ -32,6 +32,7 @@ func (s *State) serve(now Time, out *Outbox) {
 	if q.n == 0 && q.hold.slot == 0 && len(q.freed) == 0 {
 		return
 	}
+	s.answerFound(now, out)
 	for budget := serveBudget; budget > 0; { // else the next pulse goes on
 		if len(q.freed) == 0 {
 			if s.keepHold(now); len(q.freed) == 0 {
@@ -40,6 +41,23 @@ func (s *State) serve(now Time, out *Outbox) {
 		}
 		s.hand(now, &budget, out)
 	}
+}
+
+// answerFound answers the waiters whose task turned out to run: a worker came
+// back with its lease. It is nobody's turn.
+func (s *State) answerFound(now Time, out *Outbox) {
+	q := &s.queue
+	for _, slot := range q.found {
+		w := q.at(slot)
+		if !w.live || w.gang != nil || s.sessions[w.session] == nil {
+			continue
+		}
+		if results, ok := s.tryWaiter(now, s.sessions[w.session], w); ok {
+			s.count.waits[waitPlaced] += uint64(w.size())
+			s.answerWaiter(slot, results, out)
+		}
+	}
+	q.found = q.found[:0]
 }
 
 // hand goes through the waiters in their order, and gives room to those for
@@ -150,7 +168,7 @@ func (s *State) wantsOf(n int32) []*want {
 	if k.wantsAt == q.version {
 		return k.wants
 	}
-	list := q.found[:0]
+	list := q.matched[:0]
 	for _, g := range q.all {
 		if slices.ContainsFunc(g.members, func(m member) bool {
 			return s.index.Matches(m.req, index.Worker(n)) && k.canTake(s.demands.at(m.demand))
@@ -158,7 +176,7 @@ func (s *State) wantsOf(n int32) []*want {
 			list = append(list, g)
 		}
 	}
-	q.found = list
+	q.matched = list
 	if len(list) <= wantsKept {
 		k.wants, k.wantsAt = append(k.wants[:0], list...), q.version
 	}

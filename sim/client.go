@@ -90,6 +90,10 @@ func (c *client) connect() {
 	c.link.calls = map[uint64]call{}
 	c.w.sendUp(c.link, c.next(), &wire.Hello{MinVersion: wire.MinVersion, MaxVersion: wire.Version, Role: wire.RoleClient, Client: c.id})
 	for _, t := range c.tasks {
+		if g := t.group; g != nil && g.gang && t.wait > 0 {
+			t.drop(c.w) // a part of it may run: whether the rest is placed again depends on who comes back first
+			continue
+		}
 		if t.phase == phaseAsking && (t.group == nil || t == t.group.tasks[0]) {
 			c.w.counts[FaultRetry]++
 			c.askFor(t)

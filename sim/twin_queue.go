@@ -152,6 +152,14 @@ func (t *twin) inOrder() []*twinWaiter {
 
 // serve places whoever fits, the first in order first, until nobody does.
 func (t *twin) serve() {
+	for _, x := range slices.Clone(t.queue.waiters) {
+		if !x.gang && t.keyed(x.client, x.key) != nil { // its worker came back with it
+			answers, _ := t.tryWaiter(x)
+			t.said = append(t.said, answers...)
+			t.drop(x)
+			t.shuffled = true
+		}
+	}
 	for again := true; again && t.w.err == nil; {
 		if again = t.serveOne(); !again {
 			again = t.keepHold()
