@@ -20,6 +20,7 @@ import (
 type scheduler struct {
 	config server.Config
 	server *server.Server
+	down   time.Duration // how long a restart takes at least
 }
 
 func startScheduler(t *testing.T, changes ...func(c *server.Config)) *scheduler {
@@ -48,6 +49,7 @@ func (s *scheduler) start() (err error) {
 // Restart implements Restarter.
 func (s *scheduler) Restart(context.Context) error {
 	s.server.Kill()
+	time.Sleep(s.down)
 	return s.start()
 }
 

@@ -91,8 +91,10 @@ func TestMixedFleet(t *testing.T) {
 }
 
 func TestMixedFleetWithFaults(t *testing.T) {
-	c := over(t, Mixed)
-	c.Faults = true
+	s := startScheduler(t)
+	s.down = 300 * time.Millisecond // longer than a heartbeat, so that some request finds nobody
+	c := small(s)
+	c.Transport, c.Faults = Mixed, true
 	r := runSmall(t, c)
 	require.Equal(t, 5, r.WorkerCrashes)
 	require.Equal(t, 1, r.Restarts)
