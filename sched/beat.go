@@ -27,6 +27,7 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	s.count.beats++
 	s.heard(n, now)
 	s.measure(n, w.slots, m.External)
+	s.settleDrains()
 	w.differs = min(w.differs+1, beatDiffers)
 	if m.Digest == w.digest {
 		w.differs = 0

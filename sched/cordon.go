@@ -12,40 +12,125 @@ import (
 type cordon struct {
 	reason, by string
 	since      Time
+	own        bool // the worker's agent is leaving: it ends with the incarnation
+	drain      bool // somebody waits until nothing runs there
+	drained    bool // nothing does
+}
+
+// flags is what is listed of a worker with this cordon.
+func (c *cordon) flags() []string {
+	switch {
+	case c.drained:
+		return []string{"cordoned", "drained"}
+	case c.drain:
+		return []string{"cordoned", "draining"}
+	}
+	return []string{"cordoned"}
+}
+
+// holds reports whether c stays as it is when another cordon comes.
+func (c *cordon) holds(m *wire.Cordon) bool {
+	if c.own != m.Own {
+		return m.Own // an operator's word counts more than the agent's
+	}
+	return c.drain || !m.Drain
 }
 
 func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.Cordon, out *Outbox) {
 	n, known := s.byID[m.Worker]
 	old := s.cordons[m.Worker]
+	if m.Own && (!known || from == 0 || s.workers.at(n).session != from) {
+		out.put(from, request, &wire.Error{Code: wire.CodeNotRegistered, Field: "own",
+			Message: "this connection does not speak for the worker"})
+		return
+	}
 	if !known && (m.On || old == nil) {
 		out.put(from, request, noSuchWorker)
 		return
-	}
-	by := m.By
-	if by == "" {
-		by = s.clients.list[sess.client].id
 	}
 	if m.On && old == nil && len(s.cordons) >= s.cfg.MaxWorkers {
 		out.put(from, request, &wire.Error{Code: wire.CodeWorkerLimit, Field: "worker", Limit: uint64(s.cfg.MaxWorkers),
 			Message: "too many workers are cordoned"})
 		return
 	}
-	changed := (old != nil) != m.On
-	if changed {
-		c := &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now}
-		what := eventCordoned
-		if m.On {
-			s.cordons[strings.Clone(m.Worker)] = c
-		} else {
-			what = eventUncordoned
-			delete(s.cordons, m.Worker)
-		}
-		e := s.note(what, strings.Clone(m.Worker))
-		e.reason, e.by = c.reason, c.by
+	by := m.By
+	switch {
+	case by == "" && m.Own:
+		by = m.Worker
+	case by == "":
+		by = s.clients.list[sess.client].id
 	}
-	if known {
-		s.workers.at(n).cordon = s.cordons[m.Worker]
-		s.settle(n)
+	changed := old != nil && (old.own || !m.Own)
+	if m.On {
+		changed = old == nil || !old.holds(m)
+	}
+	switch {
+	case changed && m.On:
+		s.putCordon(m.Worker, &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now, own: m.Own, drain: m.Drain})
+	case changed:
+		s.liftCordon(m.Worker, strings.Clone(m.Reason), strings.Clone(by))
 	}
 	out.put(from, request, &wire.Cordoned{Changed: changed})
+}
+
+// putCordon takes a worker that is known out of service.
+func (s *State) putCordon(worker string, c *cordon) {
+	what := eventCordoned
+	if c.drain {
+		what = eventDraining
+	}
+	e := s.note(what, strings.Clone(worker))
+	e.reason, e.by = c.reason, c.by
+	n := s.byID[worker]
+	w := s.workers.at(n)
+	s.cordons[w.id], w.cordon = c, c
+	s.settle(n)
+	s.watchDrain(n)
+}
+
+// liftCordon puts a worker back into service, if it is known.
+func (s *State) liftCordon(worker, reason, by string) {
+	e := s.note(eventUncordoned, strings.Clone(worker))
+	e.reason, e.by = reason, by
+	delete(s.cordons, worker)
+	if n, known := s.byID[worker]; known {
+		s.workers.at(n).cordon = nil
+		s.settle(n)
+	}
+}
+
+// watchDrain asks for a look at a worker, if it drains, when this message has
+// been applied.
+func (s *State) watchDrain(n int32) {
+	if c := s.workers.at(n).cordon; c != nil && c.drain {
+		s.draining = append(s.draining, n)
+	}
+}
+
+// settleDrains notes which of the workers that drain have become empty, or run
+// something again.
+func (s *State) settleDrains() {
+	for _, n := range s.draining {
+		w := s.workers.at(n)
+		c := w.cordon
+		if c == nil || !c.drain {
+			continue
+		}
+		if w.taken > 0 || w.external > 0 {
+			c.drained = false
+		} else if !c.drained && w.saysEmpty(s.now) {
+			c.drained = true
+			s.note(eventDrained, w.id)
+		}
+	}
+	s.draining = s.draining[:0]
+}
+
+// saysEmpty reports whether the worker itself has said that what is known of
+// it, nothing, is all: by its connection, or by the heartbeat of this moment.
+func (w *worker) saysEmpty(now Time) bool {
+	if w.http != nil {
+		return w.seen == now && w.presence == online
+	}
+	return w.promised && w.presence == online
 }

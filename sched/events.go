@@ -52,6 +52,8 @@ const (
 	eventDeregistered = "deregistered"
 	eventSuperseded   = "superseded"
 	eventCordoned     = "cordoned"
+	eventDraining     = "draining"
+	eventDrained      = "drained"
 	eventUncordoned   = "uncordoned"
 	eventRevoked      = "revoked"
 	eventMassLoss     = "mass_loss"      // of no worker: see mass

@@ -39,7 +39,7 @@ type httpWorker struct {
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
 	s.now = now
 	err := s.report(now, r)
-	s.serve(now, out)
+	s.finish(now, out)
 	if err != nil {
 		return err
 	}

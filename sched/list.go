@@ -71,7 +71,7 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 		info.Flags = append(info.Flags, "connecting")
 	}
 	if w.cordon != nil {
-		info.Flags = append(info.Flags, "cordoned")
+		info.Flags = append(info.Flags, w.cordon.flags()...)
 		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(now, w.cordon.since)
 	}
 	if w.overcommitted() {

@@ -118,6 +118,9 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 	}
 	if fresh {
 		w.beatSeq = 0
+		if w.cordon != nil && w.cordon.own {
+			s.liftCordon(w.id, "its agent was restarted", w.id)
+		}
 	}
 	w.differs = 0
 	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
@@ -262,7 +265,7 @@ func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
 	if ok {
 		s.note(eventRemoved, s.workers.at(n).id)
 		s.remove(n)
-		s.serve(now, out)
+		s.finish(now, out)
 	}
 	return ok
 }

@@ -36,8 +36,8 @@ func (c *script) clientMessage(verb string, words []string, args map[string]stri
 	switch verb {
 	case "ping":
 		return &wire.Ping{}
-	case "cordon", "uncordon":
-		return &wire.Cordon{Worker: words[1], On: verb == "cordon", Reason: args["reason"], By: args["by"]}
+	case "cordon", "uncordon", "drain":
+		return &wire.Cordon{Worker: words[1], On: verb != "uncordon", Drain: verb == "drain", Own: args["own"] != "", Reason: args["reason"], By: args["by"]}
 	case "place":
 		return c.task(words[1], args)
 	case "batch":

@@ -87,7 +87,7 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 		s.queue.closed = append(s.queue.closed, sess.waiting)
 		s.disperse(pulseBudget, out)
 	}
-	s.serve(now, out)
+	s.finish(now, out)
 }
 
 // connect makes this session the worker's present connection and returns its

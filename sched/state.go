@@ -30,6 +30,7 @@ type State struct {
 	freeWorkers []int32
 	byID        map[string]int32
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
+	draining    []int32            // workers that drain and were changed by this message
 	order       order
 	kits        kitTable
 	dims        dimTable
@@ -140,6 +141,14 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 		s.ask(now, from, request, m, out)
 		return
 	}
+	s.finish(now, out)
+}
+
+// finish does what follows from a change of any kind.
+func (s *State) finish(now Time, out *Outbox) {
+	if len(s.draining) > 0 {
+		s.settleDrains()
+	}
 	s.serve(now, out)
 }
 
@@ -183,7 +192,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, wire.CodeUnavailable, waitOver, out) })
 	s.disperse(left, out)
-	s.serve(now, out)
+	s.finish(now, out)
 }
 
 // NextPulse returns when Pulse should be called next, Never if nothing is due

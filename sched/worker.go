@@ -149,6 +149,7 @@ func (s *State) tell(n int32) {
 	w := s.workers.at(n)
 	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
 	s.gotRoom(n)
+	s.watchDrain(n)
 }
 
 // forget undoes newWorker.
@@ -167,6 +168,9 @@ func (s *State) remove(n int32) {
 	w := s.workers.at(n)
 	if w.reserved {
 		s.letGo()
+	}
+	if w.cordon != nil && w.cordon.own {
+		delete(s.cordons, w.id)
 	}
 	for w.head != 0 {
 		s.end(w.head-1, wire.ReasonLost)
@@ -239,6 +243,7 @@ func (s *State) settle(n int32) {
 func (s *State) heard(n int32, now Time) {
 	w := s.workers.at(n)
 	w.seen = now
+	s.watchDrain(n)
 	if w.presence != online {
 		s.setPresence(n, online)
 		s.timers.set(n, now+s.quiet(w))

@@ -26,6 +26,7 @@ const (
 	FaultNoDatagrams                 // the datagrams of an agent are lost for a while
 	FaultCordon                      // an operator takes a worker out of service for a while
 	FaultRepair                      // the same, and meanwhile its agent stops or leaves
+	FaultDrain                       // an agent takes its worker out of service, and is restarted when it is empty
 	FaultResources                   // a worker offers other amounts
 	FaultDevices                     // an agent restarts with other devices and still has its tasks
 
@@ -63,6 +64,7 @@ const (
 	FaultCordonAgain    // a worker was cordoned, or put back, that was so already
 	FaultCordonGone     // a worker was put back into service while it was gone
 	FaultCordonKept     // a worker came back and was still cordoned
+	FaultDrained        // a worker that was to become empty did
 	FaultBadRequest     // a client asked for what nobody can read
 	FaultGangUndone     // a gang was placed in part, and undone
 	FaultNotPreferred   // nobody preferred had room, and another was chosen
@@ -83,14 +85,14 @@ var faultNames = [faultKinds]string{
 	"agent_link", "client_link", "client_crash", "client_pause", "restart_with_list",
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
-	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "resources_changed", "devices_changed",
+	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "devices_changed",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
 	"memory_full", "old_http_number",
 	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
-	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned",
+	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
 	"waited", "wait_over", "wait_cancelled", "held", "mass_loss", "spared", "resources_over",
 }

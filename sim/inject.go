@@ -23,7 +23,7 @@ func (w *World) trouble() {
 func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
-		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair,
+		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
 		FaultResources, FaultDevices:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
@@ -90,6 +90,8 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		return a.datagrams
 	case FaultRepair:
 		a.repair()
+	case FaultDrain:
+		return a.drain()
 	case FaultResources:
 		a.announce(kit{a.tags, a.slots, w.otherAmounts(a.resources), a.devices})
 	case FaultDevices:
@@ -116,6 +118,30 @@ func (a *agent) repair() {
 			a.leave()
 		}
 	})
+}
+
+// drain is an agent that is to stop: it takes itself out of service and is
+// started again, or leaves and comes back, when it is empty or has waited long
+// enough.
+func (a *agent) drain() bool {
+	if a.link == nil || !a.book.Connected() {
+		return false
+	}
+	a.send(&wire.Cordon{Worker: a.worker, On: true, Reason: "stopping", Drain: true, Own: true})
+	inc, until := a.book.Incarnation(), a.w.now+sched.Time(a.w.around(5000))
+	var wait func()
+	wait = func() {
+		switch {
+		case a.down || a.book.Incarnation() != inc: // another fault came before
+		case a.book.Running() == 0 && a.w.chance(1, 2) && a.leave():
+		case a.book.Running() == 0 || a.w.now >= until || a.w.healing:
+			a.restart(a.book.Running() > 0)
+		default:
+			a.w.after(200, wait)
+		}
+	}
+	a.w.after(200, wait)
+	return true
 }
 
 // hangUpAny breaks a connection: of what is on its way to the scheduler some is

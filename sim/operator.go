@@ -135,6 +135,7 @@ func (o *operator) cordon(id string, on bool) {
 	if o.w.chance(1, 2) {
 		m.By = "ana"
 	}
+	m.Drain = on && o.w.chance(1, 2)
 	o.send(m)
 }
 

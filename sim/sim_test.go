@@ -7,7 +7,7 @@ import (
 )
 
 // fixedSeeds is how many seeds a test run simulates.
-const fixedSeeds = 80
+const fixedSeeds = 120
 
 // TestSeeds runs a fixed number of seeds. Together they hit every fault.
 func TestSeeds(t *testing.T) {

@@ -205,7 +205,9 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 	case *wire.Revoke:
 		t.revoked(w, m)
 	case *wire.Cordoned:
-		t.cordoned[q.cordon.Worker] = q.cordon.On
+		if !q.cordon.Own {
+			t.cordoned[q.cordon.Worker] = q.cordon.On
+		}
 	case *wire.Superseded:
 		w.counts[FaultSuperseded]++
 	}

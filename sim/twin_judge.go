@@ -79,6 +79,8 @@ func (t *twin) judgeWorker(w *twinWorker) {
 		}
 		if c := t.cordons[w.id]; (c != nil) != slices.Contains(m.Info.Flags, "cordoned") {
 			t.w.fail("%s is flagged %v, its cordon is %+v", w.id, m.Info.Flags, c)
+		} else if c != nil {
+			t.judgeDrain(w, c, &m.Info)
 		}
 		return
 	}
@@ -106,7 +108,7 @@ func (t *twin) sketch(w *twinWorker) string {
 	c := t.cordons[w.id]
 	since := uint64(0)
 	if c != nil {
-		flags = append(flags, "cordoned")
+		flags = append(flags, c.flags()...)
 		since = uint64(t.w.now - c.since)
 	} else {
 		c = &twinCordon{}

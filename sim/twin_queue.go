@@ -152,6 +152,7 @@ func (t *twin) inOrder() []*twinWaiter {
 
 // serve places whoever fits, the first in order first, until nobody does.
 func (t *twin) serve() {
+	t.settleDrains()
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if !x.gang && t.keyed(x.client, x.key) != nil { // its worker came back with it
 			answers, _ := t.tryWaiter(x)

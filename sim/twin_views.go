@@ -63,7 +63,9 @@ func (t *twin) judgeNews() {
 	for _, e := range events {
 		t.events = append(t.events, logged[wire.Event]{t.w.now - sched.Time(e.AgeMS), e})
 		e.Number = 0
-		got = append(got, fmt.Sprintf("%+v", e))
+		if e.What != "drained" || t.w.webNamed(e.Worker) == nil {
+			got = append(got, fmt.Sprintf("%+v", e))
+		}
 	}
 	for _, e := range ended {
 		t.ended = append(t.ended, logged[wire.EndedLease]{t.w.now - sched.Time(e.AgeMS), e})

@@ -52,6 +52,7 @@ func (t *twin) removeWorker(w *twinWorker) {
 		t.end(l, wire.ReasonLost, byScheduler)
 	}
 	w.removed = true
+	t.endOwn(w)
 	if slices.Contains(t.queue.held, w) {
 		t.letGo()
 	}
@@ -107,6 +108,10 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	}
 	if w.differs = 0; !same {
 		w.beat = 0
+		if t.endOwn(w) {
+			e := t.note("uncordoned", w.id)
+			e.Reason, e.By = "its agent was restarted", w.id
+		}
 	}
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}

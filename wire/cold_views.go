@@ -104,6 +104,8 @@ func (m *Cordon) fields() []field {
 		boolean("on", &m.On),
 		text("reason", &m.Reason, MaxReason),
 		text("by", &m.By, MaxID),
+		optional(boolean("drain", &m.Drain), !m.Drain),
+		optional(boolean("own", &m.Own), !m.Own),
 	}
 }
 

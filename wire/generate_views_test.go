@@ -56,6 +56,7 @@ func cordonOf(t *rapid.T) Message {
 	return &Cordon{
 		Worker: genForeign.Draw(t, "worker"), On: rapid.Bool().Draw(t, "on"),
 		Reason: rapid.StringMatching(`[ -~]{0,256}`).Draw(t, "reason"), By: rapid.StringMatching(`[ -~]{0,128}`).Draw(t, "by"),
+		Drain: rapid.Bool().Draw(t, "drain"), Own: rapid.Bool().Draw(t, "own"),
 	}
 }
 

@@ -14,7 +14,7 @@ type WorkerInfo struct {
 	Address     string
 	Tags        []string
 	State       string   // online, suspicious, offline
-	Flags       []string // http, connecting, cordoned, overcommitted, tags_omitted
+	Flags       []string // http, connecting, cordoned, draining, drained, overcommitted, tags_omitted
 	Slots       uint32
 	Taken       uint32 // slots taken by leases
 	External    uint32 // tasks outside any lease
@@ -103,6 +103,8 @@ type Cordon struct {
 	On     bool   // false: back into service
 	Reason string // text of at most MaxReason bytes
 	By     string // who says so, text of at most MaxID bytes; empty for the client id
+	Drain  bool   // with On: say when the worker itself reports that nothing runs there any more
+	Own    bool   // the worker's agent says so, on the connection that it is registered by: the cordon ends with this incarnation, and changes no other one
 }
 
 // Cordoned answers Cordon.
@@ -156,7 +158,7 @@ type ListEvents struct {
 type Event struct {
 	Number uint64 // grows by one with each event
 	AgeMS  uint64 // milliseconds since it happened
-	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, uncordoned, revoked
+	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, mass_loss, mass_loss_over
 	Worker string
 	Lease  LeaseID // zero if it concerns none
 	Reason string

@@ -115,7 +115,7 @@ var grammar = map[Kind]string{
 	KindStats:       "u32 u32 u32 u32 u32 u64 u64 u32 u32 u32 u32 counts",
 	KindBeat:        "id incarnation u32 u32 digest",
 	KindBeatAck:     "u32 u32 u32 bool",
-	KindCordon:      "utf8 bool reason by",
+	KindCordon:      "utf8 bool reason by bool? bool?",
 	KindCordoned:    "bool",
 	KindListLeases:  "u64 page utf8 utf8 utf8 utf8 live",
 	KindLeases:      "lease_infos u64",

@@ -178,6 +178,8 @@ func listSamples() []sample {
 		{"cordon", 11, &Cordon{Worker: "worker-001", On: true, Reason: "a fan is broken", By: "ana"}},
 		{"cordon that ends one", 11, &Cordon{Worker: "worker-001"}},
 		{"cordoned", 11, &Cordoned{Changed: true}},
+		{"cordon that drains", 11, &Cordon{Worker: "worker-001", On: true, Reason: "driver upgrade", By: "ana", Drain: true}},
+		{"cordon of the worker itself", 11, &Cordon{Worker: "worker-001", On: true, Reason: "the agent is stopping", Drain: true, Own: true}},
 		{"list_leases", 12, &ListLeases{After: 7_000, Limit: 2, Worker: "worker-001", Owner: "ana", Group: "job-17", Client: "render-farm", State: StateBegun}},
 		{"list_leases of all", 12, &ListLeases{}},
 		{"leases", 12, &Leases{Rows: []LeaseInfo{sampleInfo, {Lease: endedRecord.Lease, Task: "t", State: StateGranted, Worker: "büro rechner"}}, Next: 7_042}},
