@@ -42,6 +42,14 @@ func (c *Client) Cordon(ctx context.Context, worker, reason string) (changed boo
 	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason}, "cordon ")
 }
 
+// Drain takes a worker out of service as Cordon does, for somebody who waits
+// until nothing runs there: the worker's Flags hold "draining" until it has no
+// lease and reports no task itself, then "drained", which is an event too. It
+// changes a plain cordon. Uncordon ends it.
+func (c *Client) Drain(ctx context.Context, worker, reason string) (changed bool, err error) {
+	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason, Drain: true}, "drain ")
+}
+
 // Uncordon puts a worker back into service, under the rules of Cordon. It also
 // lifts the cordon of a worker that is gone.
 func (c *Client) Uncordon(ctx context.Context, worker, reason string) (changed bool, err error) {

@@ -102,6 +102,7 @@ var endpoints = map[string]map[string]handler{
 	apiPrefix + "workers":        {http.MethodGet: (*gateway).workers},
 	workerPath:                   {http.MethodGet: (*gateway).worker, http.MethodDelete: (*gateway).deleteWorker},
 	workerPath + "/cordon":       {http.MethodPost: (*gateway).cordonWorker},
+	workerPath + "/drain":        {http.MethodPost: (*gateway).drainWorker},
 	workerPath + "/uncordon":     {http.MethodPost: (*gateway).uncordonWorker},
 	apiPrefix + "leases":         {http.MethodGet: (*gateway).leases},
 	apiPrefix + "tags":           {http.MethodGet: (*gateway).tags},
@@ -158,7 +159,7 @@ func workerOf(r *http.Request) (id, verb string) {
 	if r.Method != http.MethodPost {
 		return id, ""
 	}
-	for _, verb := range []string{"/cordon", "/uncordon"} {
+	for _, verb := range []string{"/cordon", "/drain", "/uncordon"} {
 		if bare, ok := strings.CutSuffix(id, verb); ok {
 			return bare, verb
 		}

@@ -56,9 +56,15 @@ func TestHTTPCordon(t *testing.T) {
 	recent(t, a.Worker.Cordon.Since)
 	require.Equal(t, running.Lease, a.Leases[0].Lease, "what runs there goes on")
 
-	f.beat("rack/1", 5, 0)
+	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/drain", ""))
+	f.beat("rack/1", 5, 1)
 	var b workerAnswer
 	f.get("/api/v1/workers/rack%2F1", &b)
+	require.Contains(t, b.Worker.Flags, "draining")
+	f.beat("rack/1", 5, 0)
+	b = workerAnswer{}
+	f.get("/api/v1/workers/rack%2F1", &b)
+	require.Contains(t, b.Worker.Flags, "drained")
 	require.Equal(t, "127.0.0.1", b.Worker.Cordon.By, "the caller's address, where nobody is named")
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/uncordon", ""))
 	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"t"}`), `"worker_id":"rack/1"`)
@@ -74,7 +80,7 @@ func TestHTTPCordonOfWhatIsNotThere(t *testing.T) {
 		"/api/v1/workers/nobody/uncordon": `404 {"error":"no such worker","reason":"not_found"}`,
 		"/api/v1/workers/w1":              "405 Method not allowed",
 		"/api/v1/workers/cordon":          "405 Method not allowed",
-		"/api/v1/workers/w1/drain":        "405 Method not allowed",
+		"/api/v1/workers/w1/reboot":        "405 Method not allowed",
 	} {
 		require.Equal(t, want, f.post(path, ""), path)
 	}

@@ -135,7 +135,7 @@ func writeValue(w http.ResponseWriter, v any) {
 	writeJSON(w, http.StatusOK, append(body, '\n'))
 }
 
-// cordonRequest is the body of a cordon and an uncordon. It may be missing.
+// cordonRequest is the body of a cordon, a drain and an uncordon. It may be missing.
 type cordonRequest struct {
 	Reason string `json:"reason"`
 	By     string `json:"by"`
@@ -157,17 +157,26 @@ func (q *cordonRequest) fault() string {
 	return ""
 }
 
-// cordonAnswer is the answer to a cordon and an uncordon.
+// cordonAnswer is the answer to a cordon, a drain and an uncordon.
 type cordonAnswer struct {
 	Status  string `json:"status"`
 	Changed bool   `json:"changed"`
 }
 
-func (g *gateway) cordonWorker(w http.ResponseWriter, r *http.Request)   { g.cordon(w, r, true) }
-func (g *gateway) uncordonWorker(w http.ResponseWriter, r *http.Request) { g.cordon(w, r, false) }
+func (g *gateway) cordonWorker(w http.ResponseWriter, r *http.Request) {
+	g.cordon(w, r, "worker cordoned", wire.Cordon{On: true})
+}
 
-// cordon takes a worker out of service, or puts it back.
-func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, on bool) {
+func (g *gateway) drainWorker(w http.ResponseWriter, r *http.Request) {
+	g.cordon(w, r, "worker drains", wire.Cordon{On: true, Drain: true})
+}
+
+func (g *gateway) uncordonWorker(w http.ResponseWriter, r *http.Request) {
+	g.cordon(w, r, "worker uncordoned", wire.Cordon{})
+}
+
+// cordon takes a worker out of service, or puts it back, and logs the line.
+func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m wire.Cordon) {
 	id, ok := g.workerID(w, r)
 	if !ok {
 		return
@@ -185,12 +194,9 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, on bool) {
 	if q.By == "" {
 		q.By, _, _ = net.SplitHostPort(r.RemoteAddr)
 	}
-	switch m := g.srv.core.do(&c.exchange, &wire.Cordon{Worker: id, On: on, Reason: q.Reason, By: q.By}).(type) {
+	m.Worker, m.Reason, m.By = id, q.Reason, q.By
+	switch m := g.srv.core.do(&c.exchange, &m).(type) {
 	case *wire.Cordoned:
-		line := "worker uncordoned"
-		if on {
-			line = "worker cordoned"
-		}
 		g.srv.log.Info(line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)
 		writeValue(w, &cordonAnswer{Status: "ok", Changed: m.Changed})
 	case *wire.Error:

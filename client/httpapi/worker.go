@@ -24,7 +24,7 @@ type WorkerInfo struct {
 	Address     string           `json:"address"`
 	Tags        []string         `json:"tags"`
 	State       string           `json:"state"` // online, suspicious or offline
-	Flags       []string         `json:"flags"` // of http, connecting, cordoned, overcommitted, tags_omitted
+	Flags       []string         `json:"flags"` // of http, connecting, cordoned, draining, drained, overcommitted, tags_omitted
 	MaxTasks    uint32           `json:"max_tasks"`
 	Leased      uint32           `json:"leased"`    // slots that leases take
 	External    uint32           `json:"external"`  // tasks outside any lease

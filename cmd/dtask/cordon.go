@@ -75,8 +75,8 @@ func (a *app) printChange(c change) error {
 	case a.out.quiet:
 		a.out.id(c.Worker)
 	default:
-		text := map[string]string{"cordoned": "cordoned", "in_service": "back in service"}[c.Status]
-		if !c.Changed {
+		text := map[string]string{"cordoned": "cordoned", "draining": "draining", "drained": "drained", "in_service": "back in service"}[c.Status]
+		if !c.Changed && c.Status != "drained" {
 			text = fmt.Sprintf("was %s already", text)
 		}
 		a.out.linef("%s %s", c.Worker, text)

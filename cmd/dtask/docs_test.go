@@ -32,6 +32,7 @@ var printed = map[string]struct {
 	"dtask worker list":     {"a list of objects", workerRow{}},
 	"dtask worker show":     {"an object", workerDetail{}},
 	"dtask worker cordon":   {"an object on a line of its own for each worker", change{}},
+	"dtask worker drain":    {"an object on a line of its own for each worker", change{}},
 	"dtask worker uncordon": {"an object on a line of its own for each worker", change{}},
 	"dtask lease list":      {"a list of objects", leaseRow{}},
 	"dtask lease show":      {"an object", leaseRow{}},

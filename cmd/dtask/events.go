@@ -18,7 +18,8 @@ const followPause = 500 * time.Millisecond
 
 // eventKinds are the values of --what.
 var eventKinds = []string{
-	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "uncordoned", "revoked",
+	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked",
+	"mass_loss", "mass_loss_over",
 }
 
 func (a *app) events() *cli.Command {
@@ -109,11 +110,11 @@ func (a *app) listEvents(ctx context.Context, c *client.Client, f *eventFilter, 
 func (a *app) cellsOf(r *eventRow) []string {
 	colour := plain
 	switch r.What {
-	case "suspicious", "cordoned", "revoked":
+	case "suspicious", "cordoned", "draining", "revoked":
 		colour = yellow
 	case "offline", "removed":
 		colour = red
-	case "joined", "back", "uncordoned":
+	case "joined", "back", "uncordoned", "drained":
 		colour = green
 	}
 	detail := r.Reason

@@ -16,7 +16,7 @@ type workerRow struct {
 	Address   string           `json:"address" doc:"where it takes tasks"`
 	Tags      []string         `json:"tags" doc:"its tags, as it announced them"`
 	State     string           `json:"state" doc:"online, suspicious or offline"`
-	Flags     []string         `json:"flags,omitempty" doc:"of cordoned, connecting, overcommitted, http, tags_omitted"`
+	Flags     []string         `json:"flags,omitempty" doc:"of cordoned, draining, drained, connecting, overcommitted, http, tags_omitted"`
 	Slots     uint32           `json:"max_tasks" doc:"how many tasks it runs at once"`
 	Leased    uint32           `json:"leased" doc:"slots taken by leases"`
 	External  uint32           `json:"external" doc:"tasks outside any lease"`
@@ -107,7 +107,7 @@ type endedRow struct {
 type eventRow struct {
 	Number uint64        `json:"number" doc:"grows by one with each event; a gap tells of events that are not kept any more"`
 	Time   time.Time     `json:"time" doc:"when"`
-	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, uncordoned or revoked"`
+	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, mass_loss or mass_loss_over"`
 	Worker string        `json:"worker_id" doc:"to whom"`
 	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"which lease, if it is about one"`
 	Reason string        `json:"reason,omitempty" doc:"why, where that is known"`
@@ -134,7 +134,7 @@ type statsRow struct {
 // change is what a mutating command prints, one line for each id.
 type change struct {
 	Worker  string `json:"worker_id" doc:"the worker"`
-	Status  string `json:"status" doc:"cordoned or in_service"`
+	Status  string `json:"status" doc:"cordoned, draining, drained or in_service"`
 	Changed bool   `json:"changed" doc:"false: it was so already"`
 }
 

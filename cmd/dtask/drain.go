@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/dtask/dtask-scheduler/client"
+)
+
+// drainPause is how often --wait looks whether a worker is drained.
+const drainPause = 500 * time.Millisecond
+
+func (a *app) workerDrain() *cli.Command {
+	return &cli.Command{
+		Name:      "drain",
+		Usage:     "take workers out of service, and wait until nothing runs there",
+		ArgsUsage: "WORKER...",
+		Description: "A cordon for somebody who wants the machine: what runs goes on to its end, nothing new\n" +
+			"comes. The worker is drained once it has no lease and says itself that it runs nothing.\n" +
+			"`dtask worker uncordon` puts it back.\n\n" +
+			"Examples:\n" +
+			"  dtask worker drain worker-001 --reason \"driver upgrade\"\n" +
+			"  dtask worker drain worker-001 --wait 1h && ssh worker-001 reboot",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "reason", Usage: "`TEXT` that tells others why"},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait until the workers are drained; they stay out of service after it"},
+		},
+		ShellComplete: a.completeWorkers,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			wait := cmd.Duration("wait")
+			switch {
+			case wait < 0:
+				return usage(fmt.Sprintf("--wait %v is negative", wait), cmd.FullName()+" worker-001 --wait 1h")
+			case wait == 0:
+				return a.changeCordons(ctx, cmd, "draining", (*client.Client).Drain)
+			}
+			until := time.Now().Add(wait)
+			a.timeout += wait
+			return a.changeCordons(ctx, cmd, "drained", func(c *client.Client, ctx context.Context, worker, reason string) (bool, error) {
+				changed, err := c.Drain(ctx, worker, reason)
+				if err != nil {
+					return changed, err
+				}
+				return changed, awaitDrained(ctx, c, worker, until)
+			})
+		},
+	}
+}
+
+// awaitDrained returns when nothing runs on a worker any more. A worker that is
+// not known any more has left.
+func awaitDrained(ctx context.Context, c *client.Client, worker string, until time.Time) error {
+	for {
+		w, err := c.Worker(ctx, worker)
+		switch {
+		case errors.Is(err, client.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case slices.Contains(w.Info.Flags, "drained"):
+			return nil
+		case !isCordoned(&w.Info):
+			return fmt.Errorf("worker %s was put back into service", worker)
+		case !time.Now().Before(until):
+			return &failure{
+				err:  fmt.Errorf("worker %s is not drained: %d slots are leased, %d tasks run outside leases, it is %s", worker, w.Info.Taken, w.Info.External, w.Info.State),
+				code: exitUnavailable,
+				hint: "see what runs there with `dtask worker show " + worker + "`; it stays out of service",
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(drainPause, max(time.Until(until), 0))):
+		}
+	}
+}
