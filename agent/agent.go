@@ -48,13 +48,14 @@ type Agent struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // Guards what follows and what side keeps; never held around network I/O.
-	tasks   map[key]*Task
-	stopped bool
+	mu       sync.Mutex // Guards what follows and what side keeps; never held around network I/O.
+	tasks    map[key]*Task
+	draining bool // nothing new is wanted
+	stopped  bool
 }
 
-// side is how the agent reports to its kind of scheduler. begin, end and status
-// are called with the agent's lock held, the others without.
+// side is how the agent reports to its kind of scheduler. begin, end, status,
+// drain and drained are called with the agent's lock held, the others without.
 type side interface {
 	// run reports until the context ends.
 	run(ctx context.Context)
@@ -65,6 +66,10 @@ type side interface {
 	// end gives a task up.
 	end(k key, outcome wire.Reason) error
 	status(s *Status)
+	// drain asks the scheduler for nothing new.
+	drain()
+	// drained reports whether it is known to have nothing left for the worker.
+	drained() bool
 	// leave tells the scheduler: that the worker is gone, or what it has not
 	// heard yet if tasks remain.
 	leave(ctx context.Context, remain bool)
@@ -81,6 +86,7 @@ type Status struct {
 	LastContact    time.Time     // when the scheduler was last heard; zero: never
 	Grantor        wire.Grantor  // whose leases are accepted; zero with http://
 	Incarnation    uint64        // 0 with http://
+	Draining       bool          // the worker is out of service, by Drain
 	Running        int           // tasks begun and not ended
 	Unacknowledged int           // ends that the scheduler has not acknowledged
 	Refused        int           // begins refused for lack of a slot
@@ -224,7 +230,7 @@ func (a *Agent) Config() Config { return a.cfg }
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Running: len(a.tasks)}
+	s := Status{Running: len(a.tasks), Draining: a.draining}
 	a.side.status(&s)
 	return s
 }

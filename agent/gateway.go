@@ -35,6 +35,8 @@ type gateway struct {
 
 	refused   int
 	connected bool
+	full      bool // the last heartbeat said so, because the worker drains
+	told      bool // and one such was answered
 	lastError string
 	contact   time.Time // of the last heartbeat that was answered
 }
@@ -152,11 +154,14 @@ func (g *gateway) beat(ctx context.Context) error {
 	a := g.agent
 	external := a.external()
 	a.mu.Lock()
-	running := len(a.tasks)
+	current := uint64(len(a.tasks)) + uint64(external)
+	if g.full = a.draining; g.full {
+		current = max(current, uint64(a.cfg.Slots))
+	}
 	a.mu.Unlock()
 	h := heartbeat{
 		Worker: a.cfg.Worker, Address: a.cfg.Address, Tags: a.cfg.Tags, Slots: a.cfg.Slots,
-		Current: uint64(running) + uint64(external), Timestamp: time.Now().Unix(),
+		Current: current, Timestamp: time.Now().Unix(),
 	}
 	if h.Tags == nil {
 		h.Tags = []string{}
@@ -204,7 +209,7 @@ func (g *gateway) note(err error) {
 	changed := text != g.lastError
 	g.connected, g.lastError = err == nil, text
 	if g.connected {
-		g.contact = time.Now()
+		g.contact, g.told = time.Now(), g.full
 	}
 	a.mu.Unlock()
 	switch {

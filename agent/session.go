@@ -31,6 +31,9 @@ type session struct {
 	beats *beats                  // nil: heartbeats are no datagrams
 	ends  map[wire.LeaseID]uint64 // ends on their way, by the tick they were sent at
 	ticks uint64
+
+	asking bool // whether the scheduler has anything left for the worker; see Drain
+	empty  bool // its last answer: no
 }
 
 // connect serves one connection until it breaks or the context ends. lived
@@ -195,6 +198,9 @@ func (s *session) registered(incarnation uint64, answer wire.Message, err error)
 		} else {
 			s.report(r)
 		}
+	}
+	if n.agent.draining {
+		s.drain()
 	}
 	if n.lastError != "" {
 		n.agent.log.Info("registered", "scheduler", s.addr, "epoch", m.Grantor.Epoch, "running", n.ledger.Running())

@@ -24,9 +24,10 @@ type Status struct {
 	Incarnation uint64    `json:"incarnation,string"` // 0 with an http:// scheduler
 	Time        time.Time `json:"time"`               // of this answer
 
-	Scheduler   string     `json:"scheduler"` // that the worker is connected to, or looks for
-	Connected   bool       `json:"connected"` // the scheduler knows the worker
-	Promised    *Grantor   `json:"promised"`  // whose leases are accepted; null: nobody's
+	Scheduler   string     `json:"scheduler"`          // that the worker is connected to, or looks for
+	Connected   bool       `json:"connected"`          // the scheduler knows the worker
+	Draining    bool       `json:"draining,omitempty"` // it is about to stop: nothing new comes
+	Promised    *Grantor   `json:"promised"`           // whose leases are accepted; null: nobody's
 	LastContact *time.Time `json:"last_contact"`
 	Heartbeat   Heartbeat  `json:"heartbeat"`
 	LastError   string     `json:"last_error,omitempty"`
@@ -66,7 +67,7 @@ func (s *Server) Report() *Status {
 	r := &Status{
 		Worker: c.Worker, Address: c.Address, Tags: c.Tags, Slots: c.Slots,
 		Incarnation: st.Incarnation, Time: time.Now().UTC(),
-		Scheduler: cmp.Or(st.Scheduler, c.Scheduler), Connected: st.Connected,
+		Scheduler: cmp.Or(st.Scheduler, c.Scheduler), Connected: st.Connected, Draining: st.Draining,
 		LastContact: moment(st.LastContact),
 		Heartbeat:   Heartbeat{By: st.HeartbeatBy, IntervalMS: st.Interval.Milliseconds()},
 		LastError:   st.LastError, Unacknowledged: st.Unacknowledged,

@@ -56,8 +56,11 @@ func run(args []string, stdout io.Writer) int {
 	}
 	log.Printf("Worker %s at %s with %d slots, scheduler %s", quoted(o.id), quoted(o.addr), o.maxTasks, quoted(o.scheduler))
 	<-ctx.Done()
-	cancel() // a second signal ends the program at once
-	w.stop()
+	cancel()
+	if o.drainTimeout > 0 {
+		w.drain(o.drainTimeout)
+	}
+	w.stop() // a signal now ends the program at once
 	log.Print("Worker stopped")
 	return 0
 }
@@ -93,6 +96,21 @@ func start(ctx context.Context, o *options) (*worker, error) {
 		go func() { w.served <- w.sidecar.Serve(l) }()
 	}
 	return w, nil
+}
+
+// drain waits until nothing runs here any more, the time is over or a signal
+// comes.
+func (w *worker) drain(timeout time.Duration) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	log.Printf("Worker drains for at most %v; another signal ends that", timeout)
+	if err := w.agent.Drain(ctx); err != nil {
+		log.Printf("Worker is not drained: %v", err)
+		return
+	}
+	log.Print("Worker drained")
 }
 
 // stop answers what the sidecar was asked, then leaves.

@@ -26,6 +26,7 @@ type options struct {
 	maxTasks                  uint
 	stateDir                  string
 	tasksDie                  bool
+	drainTimeout              time.Duration
 	heartbeat                 heartbeat
 	sidecar                   string
 	resources                 resources
@@ -74,6 +75,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
 	f.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps begun leases, so that tasks outlive the agent (dtask:// only)")
 	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "report what the state directory lists as lost")
+	f.DurationVar(&o.drainTimeout, "drain-timeout", 0, "`time` that SIGTERM and SIGINT wait until nothing runs here, while nothing new comes; a second signal ends the wait")
 	f.Var(&o.heartbeat, "heartbeat", "how heartbeats travel with dtask://, `tcp|udp`; a duration is taken as --heartbeat-interval")
 	f.DurationVar(&o.heartbeat.every, "heartbeat-interval", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
 	f.StringVar(&o.sidecar, "sidecar", "", "`address` where programs of this machine begin and end tasks: 127.0.0.1:9700, or unix:/path")
@@ -131,6 +133,9 @@ func (o *options) verify(f *flag.FlagSet) error {
 		if o.native() && o.stateDir == "" && !o.tasksDie {
 			return &flagError{"--sidecar", "needs --state-dir, which keeps what runs across a restart, or --tasks-die-with-agent if you see to it that nothing outlives the worker"}
 		}
+	}
+	if o.drainTimeout < 0 {
+		return &flagError{"--drain-timeout", fmt.Sprintf("%v is negative", o.drainTimeout)}
 	}
 	if o.maxTasks > wire.MaxSlots {
 		return &flagError{"--max-tasks", fmt.Sprintf("%d is over %d", o.maxTasks, wire.MaxSlots)}

@@ -79,7 +79,8 @@ func printStatus(w io.Writer, s *sidecar.Status) {
 	row("WORKER", "%s at %s", plain(s.Worker), plain(s.Address))
 	row("TAGS", "%s", plain(strings.Join(s.Tags, ", ")))
 	row("INCARNATION", "%s", known(s.Incarnation != 0, s.Incarnation))
-	row("SCHEDULER", "%s, %s", plain(s.Scheduler), map[bool]string{true: "connected", false: "not connected"}[s.Connected])
+	row("SCHEDULER", "%s, %s%s", plain(s.Scheduler), map[bool]string{true: "connected", false: "not connected"}[s.Connected],
+		map[bool]string{true: ", draining"}[s.Draining])
 	if p := s.Promised; p != nil {
 		row("PROMISED", "epoch %d, instance %x", p.Epoch, p.Instance)
 	} else {
