@@ -84,13 +84,13 @@ func (s *State) checkPlace(n int32, w *worker) error {
 }
 
 // checkLeases looks at every slot: a live lease belongs to a worker and has a
-// timer exactly while its client must keep it (I9).
+// timer exactly while its client must keep it, or it must make room (I9, I18).
 func (s *State) checkLeases() error {
 	live := 0
 	for slot := range int32(s.leases.slots.n) {
 		l := s.leases.slots.at(slot)
 		timed := s.expiry.at(slot) != Never
-		wantTimed := l.state == wire.StateGranted || l.state == wire.StateAssumed
+		wantTimed := l.state == wire.StateGranted || l.state == wire.StateAssumed || l.state == wire.StateBegun && l.flags&leasePreempted != 0
 		if timed != wantTimed {
 			return fmt.Errorf("lease %v in state %d has a timer: %v", l.id, l.state, timed)
 		}

@@ -56,6 +56,9 @@ type Config struct {
 	// MassLossHold, in milliseconds.
 	MassLossShare, MassLossLeast int
 	MassLossHold                 Time
+	// PreemptGrace is how long a task that must make room may go on, in
+	// milliseconds, at most wire.MaxGrace.
+	PreemptGrace Time
 	// MaxTags bounds the distinct tags of the fleet.
 	MaxTags int
 	// RequirementCache bounds the remembered requirements.
@@ -89,6 +92,8 @@ func DefaultConfig() Config {
 		MassLossLeast: 10,
 		MassLossHold:  60_000,
 
+		PreemptGrace: 30_000,
+
 		HoldAfterBypasses: 64,
 		HoldAfter:         30_000,
 	}
@@ -117,6 +122,8 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxOwnerWaiting %d is outside 0..%d", c.MaxOwnerWaiting, maxWaitingLimit)
 	case c.MassLossShare < 1 || c.MassLossShare > 100 || c.MassLossLeast < 1 || c.MassLossHold < 0:
 		return fmt.Errorf("sched: Config.MassLossShare %d, MassLossLeast %d or MassLossHold %d ms is out of range: 1..100 percent, 1 or more, 0 or more", c.MassLossShare, c.MassLossLeast, c.MassLossHold)
+	case c.PreemptGrace < 0 || c.PreemptGrace > wire.MaxGrace:
+		return fmt.Errorf("sched: Config.PreemptGrace %d ms is outside 0..%d", c.PreemptGrace, wire.MaxGrace)
 	case c.HoldAfterBypasses < 1 || c.HoldAfter < 1:
 		return fmt.Errorf("sched: Config.HoldAfterBypasses %d and HoldAfter %d ms must be positive", c.HoldAfterBypasses, c.HoldAfter)
 	}

@@ -12,6 +12,8 @@ import (
 type cordon struct {
 	reason, by string
 	since      Time
+	worker     string
+	deadline   Time // what still runs is preempted then; Never
 	own        bool // the worker's agent is leaving: it ends with the incarnation
 	drain      bool // somebody waits until nothing runs there
 	drained    bool // nothing does
@@ -33,12 +35,16 @@ func (c *cordon) holds(m *wire.Cordon) bool {
 	if c.own != m.Own {
 		return m.Own // an operator's word counts more than the agent's
 	}
-	return c.drain || !m.Drain
+	return (c.drain || !m.Drain) && m.DeadlineMS == 0
 }
 
 func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.Cordon, out *Outbox) {
 	n, known := s.byID[m.Worker]
 	old := s.cordons[m.Worker]
+	if m.DeadlineMS > 0 && !(m.On && m.Drain) {
+		out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
+		return
+	}
 	if m.Own && (!known || from == 0 || s.workers.at(n).session != from) {
 		out.put(from, request, &wire.Error{Code: wire.CodeNotRegistered, Field: "own",
 			Message: "this connection does not speak for the worker"})
@@ -66,7 +72,11 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 	}
 	switch {
 	case changed && m.On:
-		s.putCordon(m.Worker, &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now, own: m.Own, drain: m.Drain})
+		c := &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now, own: m.Own, drain: m.Drain, deadline: Never}
+		if m.DeadlineMS > 0 {
+			c.deadline = s.now + Time(m.DeadlineMS)
+		}
+		s.putCordon(n, c)
 	case changed:
 		s.liftCordon(m.Worker, strings.Clone(m.Reason), strings.Clone(by))
 	}
@@ -74,16 +84,17 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 }
 
 // putCordon takes a worker that is known out of service.
-func (s *State) putCordon(worker string, c *cordon) {
+func (s *State) putCordon(n int32, c *cordon) {
+	w := s.workers.at(n)
 	what := eventCordoned
 	if c.drain {
 		what = eventDraining
 	}
-	e := s.note(what, strings.Clone(worker))
+	e := s.note(what, w.id)
 	e.reason, e.by = c.reason, c.by
-	n := s.byID[worker]
-	w := s.workers.at(n)
-	s.cordons[w.id], w.cordon = c, c
+	s.forgetDeadline(w.cordon)
+	s.cordons[w.id], w.cordon, c.worker = c, c, w.id
+	s.awaitDeadline(c)
 	s.settle(n)
 	s.watchDrain(n)
 }
@@ -92,6 +103,7 @@ func (s *State) putCordon(worker string, c *cordon) {
 func (s *State) liftCordon(worker, reason, by string) {
 	e := s.note(eventUncordoned, strings.Clone(worker))
 	e.reason, e.by = reason, by
+	s.forgetDeadline(s.cordons[worker])
 	delete(s.cordons, worker)
 	if n, known := s.byID[worker]; known {
 		s.workers.at(n).cordon = nil

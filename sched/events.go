@@ -52,6 +52,7 @@ const (
 	eventDeregistered = "deregistered"
 	eventSuperseded   = "superseded"
 	eventCordoned     = "cordoned"
+	eventPreempted    = "preempted"
 	eventDraining     = "draining"
 	eventDrained      = "drained"
 	eventUncordoned   = "uncordoned"

@@ -34,13 +34,13 @@ type lease struct {
 	priority   int32
 	keyHash    uint32
 	demand     uint32
+	flags      uint16
 	taskLen    uint8
 	ownerLen   uint8
 	groupLen   uint8
 	keyLen     uint8 // 0: the task id is the key
 	state      wire.State
 	reason     wire.Reason
-	flags      uint8
 }
 
 const (
@@ -51,6 +51,10 @@ const (
 
 	leaseExclusive = 1 << 4 // takes the whole worker
 	leaseDevices   = 1 << 5 // takes devices: their mask stands at the end of body
+
+	leasePreempted = 1 << 6 // must make room
+	leaseWarned    = 1 << 7 // its worker was told so
+	leaseKilled    = 1 << 8 // and to kill it
 )
 
 func (l *lease) live() bool { return l.state != wire.StateNone && l.state != wire.StateEnded }

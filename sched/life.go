@@ -111,6 +111,12 @@ func (s *State) begin(slot int32) {
 		s.expiry.remove(slot)
 		s.setState(l, wire.StateBegun)
 		s.workers.at(l.worker).digest ^= l.id.Digest()
+		if s.mustEmpty(s.workers.at(l.worker)) {
+			l.flags |= leasePreempted
+		}
+		if l.flags&leasePreempted != 0 {
+			s.warnSoon(slot)
+		}
 	}
 }
 
@@ -176,6 +182,10 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
 	s.workers.at(n).digest ^= l.id.Digest()
+	if s.mustEmpty(s.workers.at(n)) {
+		l.flags |= leasePreempted
+		s.warnSoon(slot)
+	}
 	s.attach(slot)
 	s.tell(n)
 	s.count.adopted++

@@ -72,6 +72,9 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	}
 	if w.cordon != nil {
 		info.Flags = append(info.Flags, w.cordon.flags()...)
+		if d := w.cordon.deadline; d != Never && d > now {
+			info.DeadlineMS = uint64(d - now)
+		}
 		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(now, w.cordon.since)
 	}
 	if w.overcommitted() {
@@ -179,7 +182,7 @@ func (s *State) informLease(l *lease) wire.LeaseInfo {
 		resources[resource.GPUMem] = m
 	}
 	return wire.LeaseInfo{
-		Resources: resources, Devices: l.devices(), Exclusive: l.flags&leaseExclusive != 0,
+		Resources: resources, Devices: l.devices(), Exclusive: l.flags&leaseExclusive != 0, Preempted: l.flags&leasePreempted != 0,
 		Lease: l.id, Task: string(l.task()), Client: s.clients.list[l.client].id,
 		Owner: string(l.owner()), Group: string(l.group()), Priority: l.priority,
 		State: l.state, AgeMS: age(s.now, l.granted), Worker: s.workers.at(l.worker).id,
@@ -247,7 +250,7 @@ func (s *State) stats() *wire.Stats {
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
 			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited,
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
-			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
+			"preempted": c.preempted, "waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
 			"wait_placed": c.waits[waitPlaced], "wait_over": c.waits[waitOver], "wait_cancelled": c.waits[waitCancelled], "wait_closed": c.waits[waitClosed],
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},

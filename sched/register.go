@@ -47,7 +47,7 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 	s.heard(n, now)
 	s.settle(n)
 	out.put(from, request, &wire.Registered{Handle: h, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
-	s.repeatRevokes(n, out)
+	s.repeatPushes(n, out)
 }
 
 // isVoid reports whether a registration is of an incarnation that a newer one
@@ -160,13 +160,19 @@ func (s *State) loseUnlisted(n int32, fresh bool) {
 	}
 }
 
-// repeatRevokes asks again for every lease of a worker that is asked back: the
-// first revoke may have been lost with the old connection.
-func (s *State) repeatRevokes(n int32, out *Outbox) {
+// repeatPushes asks again for every lease of a worker that is asked back, and
+// warns again of every one that must make room: the first push may have been
+// lost with the old connection.
+func (s *State) repeatPushes(n int32, out *Outbox) {
 	for e := s.workers.at(n).head; e != 0; {
 		l := s.leases.slots.at(e - 1)
-		if l.state == wire.StateAskedBack {
+		switch {
+		case l.state == wire.StateAskedBack:
 			s.pushRevoke(l, out)
+		case l.flags&leaseKilled != 0:
+			s.pushPreempt(l, 0, out)
+		case l.flags&leaseWarned != 0:
+			s.pushPreempt(l, s.expiry.at(e-1)-s.now, out)
 		}
 		e = l.next
 	}

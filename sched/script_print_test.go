@@ -60,6 +60,8 @@ func (c *script) text(it *Item) string {
 		return fmt.Sprintf("revoke %s handle=%d", c.leases[m.Lease], m.Handle)
 	case *wire.Ended:
 		return "ended " + c.request[it.Request]
+	case *wire.Preempt:
+		return fmt.Sprintf("preempt %s grace=%gs (%s)", c.leases[m.Lease], float64(m.GraceMS)/1000, m.Reason)
 	case *wire.Cordoned:
 		return fmt.Sprintf("cordoned changed=%v", m.Changed)
 	case *wire.Superseded:

@@ -37,7 +37,8 @@ func (c *script) clientMessage(verb string, words []string, args map[string]stri
 	case "ping":
 		return &wire.Ping{}
 	case "cordon", "uncordon", "drain":
-		return &wire.Cordon{Worker: words[1], On: verb != "uncordon", Drain: verb == "drain", Own: args["own"] != "", Reason: args["reason"], By: args["by"]}
+		return &wire.Cordon{Worker: words[1], On: verb != "uncordon", Drain: verb == "drain", Own: args["own"] != "",
+			DeadlineMS: uint32(1000 * c.num(args, "deadline", 0)), Reason: args["reason"], By: args["by"]}
 	case "place":
 		return c.task(words[1], args)
 	case "batch":

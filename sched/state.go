@@ -30,6 +30,7 @@ type State struct {
 	freeWorkers []int32
 	byID        map[string]int32
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
+	deadlines   []*cordon          // drains that wait for a time, the next first
 	draining    []int32            // workers that drain and were changed by this message
 	order       order
 	kits        kitTable
@@ -44,7 +45,7 @@ type State struct {
 	keys     keyTable
 	queue    queue
 	mass     mass
-	expiry   wheel // of leases that have not begun
+	expiry   wheel // of leases that have not begun, or must make room
 
 	events  ring[event]
 	history ring[ended]
@@ -63,13 +64,13 @@ type counters struct {
 	states      [wire.StateEnded + 1]int
 	ends        [wire.ReasonBelieved + 1]uint64
 
-	granted, repeated, adopted, revokes uint64
-	unavailable, infeasible, limited    uint64
-	heartbeats, stale, superseded       uint64
-	removed                             uint64
-	waited, holds, massLosses           uint64
-	waits                               [waitEnds]uint64 // tasks, by how their wait ended
-	beats, beatsStale, beatsUnknown     uint64
+	granted, repeated, adopted, revokes  uint64
+	unavailable, infeasible, limited     uint64
+	heartbeats, stale, superseded        uint64
+	removed                              uint64
+	waited, holds, massLosses, preempted uint64
+	waits                                [waitEnds]uint64 // tasks, by how their wait ended
+	beats, beatsStale, beatsUnknown      uint64
 }
 
 // New returns an empty scheduler.
@@ -183,12 +184,16 @@ func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out 
 func (s *State) Pulse(now Time, out *Outbox) {
 	s.now = now
 	left := s.expiry.advance(now, pulseBudget, func(slot int32) {
-		if s.leases.slots.at(slot).state == wire.StateAssumed {
+		switch s.leases.slots.at(slot).state {
+		case wire.StateAssumed:
 			s.end(slot, wire.ReasonBelieved)
-			return
+		case wire.StateBegun:
+			s.warn(slot, out)
+		default:
+			s.askBack(slot, out)
 		}
-		s.askBack(slot, out)
 	})
+	left = s.overdue(now, left, out)
 	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, wire.CodeUnavailable, waitOver, out) })
 	s.disperse(left, out)
@@ -198,7 +203,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next())
+	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline())
 	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed) > 0 {
 		next = min(next, s.now)
 	}

@@ -170,6 +170,7 @@ func (s *State) remove(n int32) {
 		s.letGo()
 	}
 	if w.cordon != nil && w.cordon.own {
+		s.forgetDeadline(w.cordon)
 		delete(s.cordons, w.id)
 	}
 	for w.head != 0 {

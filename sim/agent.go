@@ -44,6 +44,7 @@ type agent struct {
 
 	open      []*lease // that run or may still begin here
 	touched   bool
+	told      []wire.Preempt    // which tasks must make room
 	most      int               // how many tasks may run: the slots, or what ran before a cut
 	cut       bool              // slots were cut, and the scheduler did not know or they were taken
 	announced bool              // the scheduler has read the present slots
@@ -155,6 +156,8 @@ func (a *agent) receive(l *link, request uint64, m wire.Message) {
 		a.registered(m)
 	case *wire.Revoke:
 		a.revoke(m.Lease)
+	case *wire.Preempt:
+		a.preempted(m)
 	case *wire.Ended:
 		if id, ok := a.ends[request]; ok {
 			delete(a.ends, request)

@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/dtask/dtask-scheduler/sched"
+import (
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // answerIn is how many milliseconds an agent waits for the answer to its
 // registration before it tries another connection.
@@ -59,6 +62,25 @@ func (a *agent) report() {
 	}
 	if a.lying {
 		a.lie()
+	}
+}
+
+// preempted is told that a task must make room. Some tasks listen; the others
+// are killed when they must be.
+func (a *agent) preempted(m *wire.Preempt) {
+	l := a.w.truth.byID[m.Lease]
+	a.told = append(a.told, *m)
+	switch {
+	case l == nil || !a.book.Runs(m.Lease) || m.Handle != a.handle:
+	case m.GraceMS == 0:
+		a.w.say("%s: kills %v", a.name(), l.id)
+		a.w.after(a.w.between(1, 200), func() {
+			if l.running && !a.down && l.agent == a {
+				a.end(l, wire.ReasonLost)
+			}
+		})
+	case a.w.chance(1, 2):
+		a.w.after(a.w.between(1, int(m.GraceMS)), func() { a.over(l) })
 	}
 }
 

@@ -64,6 +64,8 @@ const (
 	FaultCordonAgain    // a worker was cordoned, or put back, that was so already
 	FaultCordonGone     // a worker was put back into service while it was gone
 	FaultCordonKept     // a worker came back and was still cordoned
+	FaultPreempted      // a task was told to make room
+	FaultKilled         // and to be killed, because it went on
 	FaultDrained        // a worker that was to become empty did
 	FaultBadRequest     // a client asked for what nobody can read
 	FaultGangUndone     // a gang was placed in part, and undone
@@ -92,7 +94,7 @@ var faultNames = [faultKinds]string{
 	"memory_full", "old_http_number",
 	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
-	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "drained",
+	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "preempted", "killed", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
 	"waited", "wait_over", "wait_cancelled", "held", "mass_loss", "spared", "resources_over",
 }

@@ -135,7 +135,9 @@ func (o *operator) cordon(id string, on bool) {
 	if o.w.chance(1, 2) {
 		m.By = "ana"
 	}
-	m.Drain = on && o.w.chance(1, 2)
+	if m.Drain = on && o.w.chance(1, 2); m.Drain && o.w.chance(1, 2) {
+		m.DeadlineMS = uint32(o.w.between(1, 1500))
+	}
 	o.send(m)
 }
 

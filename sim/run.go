@@ -74,6 +74,7 @@ func (w *World) build() {
 	cfg := sched.DefaultConfig()
 	cfg.Heartbeat = sched.Time(w.between(10, 30)) * 100
 	cfg.Retention = sched.Time(w.between(3, 40)) * 1000
+	cfg.PreemptGrace = sched.Time(w.between(0, 6) * w.between(1, 1000))
 	cfg.HoldAfterBypasses, cfg.HoldAfter = w.between(1, 12), sched.Time(w.between(1000, 12_000))
 	if w.chance(1, 2) {
 		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold = w.between(1, 4), w.between(10, 60), sched.Time(w.between(0, 40_000))

@@ -56,7 +56,8 @@ type truth struct {
 	ended   int // tasks that came to their end
 	begun   int
 
-	cordoned map[string]bool // workers that the scheduler has said are out of service; never walked
+	emptied  map[string]sched.Time // when a worker is emptied by force, the first time that was told; never walked
+	cordoned map[string]bool       // workers that the scheduler has said are out of service; never walked
 }
 
 // judgeGrant judges a fresh grant: the worker is in service, and by what it has
@@ -134,6 +135,7 @@ func (t *truth) newScheduler() {
 		l.over, l.offered, l.keptUntil = false, false, 0
 	}
 	t.cordoned = map[string]bool{}
+	t.emptied = map[string]sched.Time{}
 }
 
 // touch asks for a look at an agent after this event.
@@ -207,6 +209,9 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 	case *wire.Cordoned:
 		if !q.cordon.Own {
 			t.cordoned[q.cordon.Worker] = q.cordon.On
+		}
+		if at, is := t.emptied[q.cordon.Worker]; q.cordon.DeadlineMS > 0 && (!is || at > w.now+sched.Time(q.cordon.DeadlineMS)) {
+			t.emptied[q.cordon.Worker] = w.now + sched.Time(q.cordon.DeadlineMS)
 		}
 	case *wire.Superseded:
 		w.counts[FaultSuperseded]++
@@ -327,11 +332,16 @@ func (t *truth) released(w *World, q question, m *wire.Released) {
 	t.touch(q.release.agent)
 }
 
-// revoked judges that a lease is asked back: not before its TTL (I10).
+// revoked judges that a lease is asked back: not before its TTL (I10),
+// unless its worker must be empty.
 func (t *truth) revoked(w *World, m *wire.Revoke) {
 	w.counts[FaultAskedBack]++
 	l := t.byID[m.Lease]
-	if l != nil && !l.offered && w.now < l.keptUntil {
+	if l == nil {
+		return
+	}
+	at, emptied := t.emptied[l.worker]
+	if emptied = emptied && at <= w.now; !l.offered && !emptied && w.now < l.keptUntil {
 		w.fail("I10: the lease %v is asked back %d ms before its time", m.Lease, l.keptUntil-w.now)
 	}
 }

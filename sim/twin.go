@@ -20,7 +20,7 @@ type twin struct {
 	free     []int                          // numbers of removed workers, the last is used first
 	leases   []*twinLease                   // alive, the oldest first
 	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
-	cordons  map[string]*twinCordon         // by worker id; never walked
+	cordons  map[string]*twinCordon         // by worker id; walked in no order that matters
 	queue    twinQueue
 	mass     bool       // so many are silent that it is one event
 	massEnd  sched.Time // nobody becomes offline before
@@ -71,26 +71,28 @@ type twinWorker struct {
 }
 
 type twinLease struct {
-	id       wire.LeaseID
-	worker   *twinWorker
-	client   string
-	key      string // "": none
-	task     string
-	content  string // "": not known
-	owner    string
-	group    string
-	priority int32
-	takes    share
-	granted  sched.Time // or adopted
-	state    wire.State
-	ttl      sched.Time
-	deadline sched.Time
-	adopted  bool // known from a worker's report
-	orphan   bool // its end was told before, or is not ours to tell
-	rival    bool // it lives under another worker, too: one of them lies
-	listed   bool
-	first    bool   // the first that its worker was ever given,
-	load     uint64 // at this load
+	id                        wire.LeaseID
+	worker                    *twinWorker
+	client                    string
+	key                       string // "": none
+	task                      string
+	content                   string // "": not known
+	owner                     string
+	group                     string
+	priority                  int32
+	takes                     share
+	granted                   sched.Time // or adopted
+	state                     wire.State
+	ttl                       sched.Time
+	deadline                  sched.Time
+	adopted                   bool // known from a worker's report
+	orphan                    bool // its end was told before, or is not ours to tell
+	rival                     bool // it lives under another worker, too: one of them lies
+	listed                    bool
+	preempted, warned, killed bool
+	due                       sched.Time // of the next word to the worker of a preempted lease that has begun
+	first                     bool       // the first that its worker was ever given,
+	load                      uint64     // at this load
 }
 
 // said is one answer, or one element of one, in a form that can be compared.
@@ -110,7 +112,8 @@ type said struct {
 	number      uint32 // handle, or TTL
 	devices     uint64
 	grantor     wire.Grantor
-	changed     bool // of a cordon
+	changed     bool   // of a cordon
+	ttl         uint32 // the grace of a preempted task
 }
 
 func newTwin(w *World) *twin {
@@ -280,7 +283,11 @@ func (t *twin) pulse() {
 		if l.state == wire.StateGranted && l.deadline <= t.w.now {
 			t.askBack(l)
 		}
+		if l.state == wire.StateBegun && l.preempted && l.due <= t.w.now {
+			t.warn(l)
+		}
 	}
+	t.overdue()
 	t.silences()
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if x.over <= t.w.now {
@@ -309,7 +316,7 @@ func (t *twin) compare(items []sched.Item) {
 		order := func(a, b said) int {
 			key := func(s said) []uint64 {
 				k := []uint64{uint64(s.to), s.request, uint64(s.kind), uint64(s.index)}
-				if s.kind == wire.KindRevoke {
+				if s.kind == wire.KindRevoke || s.kind == wire.KindPreempt {
 					k = append(k, s.lease.Counter, uint64(s.lease.Instance))
 				}
 				return k
@@ -379,6 +386,8 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 		s.number, s.grantor = m.Handle, m.Grantor
 	case *wire.Revoke:
 		s.number, s.lease = m.Handle, m.Lease
+	case *wire.Preempt:
+		s.number, s.lease, s.ttl = m.Handle, m.Lease, m.GraceMS
 	case *wire.Superseded:
 		s.worker, s.incarnation = m.Worker, m.Incarnation
 	case *wire.Cordoned:

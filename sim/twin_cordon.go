@@ -14,6 +14,8 @@ type twinCordon struct {
 	own        bool // the agent itself drains
 	drain      bool
 	drained    bool
+	deadline   sched.Time // 0: none
+	passed     bool       // what ran then was preempted
 }
 
 // cordon predicts the answer to a cordon, or to its end.
@@ -30,6 +32,9 @@ func (t *twin) cordon(s *twinSession, to said, m *wire.Cordon) {
 		return
 	}
 	c := &twinCordon{reason: m.Reason, by: m.By, since: t.w.now, own: m.Own, drain: m.Drain}
+	if m.DeadlineMS > 0 {
+		c.deadline = t.w.now + sched.Time(m.DeadlineMS)
+	}
 	switch {
 	case c.by == "" && m.Own:
 		c.by = m.Worker
@@ -43,7 +48,7 @@ func (t *twin) cordon(s *twinSession, to said, m *wire.Cordon) {
 	case old == nil, old.own && !m.Own:
 		to.changed = true
 	case old.own == m.Own:
-		to.changed = m.Drain && !old.drain
+		to.changed = m.Drain && (!old.drain || m.DeadlineMS > 0)
 	}
 	t.say(to)
 	if !to.changed {

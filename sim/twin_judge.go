@@ -57,6 +57,9 @@ func (t *twin) judgeAll() {
 		if l.state == wire.StateGranted && l.deadline < next {
 			t.w.fail("the core wants its next pulse at %d, the lease %v is due at %d", next, l.id, l.deadline)
 		}
+		if l.state == wire.StateBegun && l.preempted && l.due < next {
+			t.w.fail("the core wants its next pulse at %d, the worker of %v is told at %d", next, l.id, l.due)
+		}
 	}
 }
 
@@ -92,9 +95,9 @@ func (t *twin) judgeWorker(w *twinWorker) {
 // sketch is everything that is listed of a worker.
 func sketch(m *wire.Worker) string {
 	i := &m.Info
-	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices, i.HeldBy)
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices, i.HeldBy, i.DeadlineMS)
 	for _, l := range m.Leases {
-		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State, l.Resources, l.Devices, l.Exclusive)
+		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State, l.Resources, l.Devices, l.Exclusive, l.Preempted)
 	}
 	return s
 }
@@ -129,9 +132,9 @@ func (t *twin) sketch(w *twinWorker) string {
 		devices = append(devices, n.device(i))
 	}
 	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, taken, w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since,
-		w.offered(), n.used(), devices, t.heldBy(w))
+		w.offered(), n.used(), devices, t.heldBy(w), uint64(max(c.deadline-t.w.now, 0)))
 	for _, l := range leases {
-		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state, l.takes.resources, l.takes.devices, l.takes.exclusive)
+		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state, l.takes.resources, l.takes.devices, l.takes.exclusive, l.preempted)
 	}
 	return s
 }

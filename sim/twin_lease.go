@@ -136,7 +136,10 @@ func (t *twin) revoke(l *twinLease) {
 func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 	t.touch(w)
 	if l := t.aliveOn(r.Lease, w); l != nil {
-		l.state = wire.StateBegun
+		if l.state != wire.StateBegun {
+			l.state = wire.StateBegun
+			t.begins(l)
+		}
 		return
 	}
 	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
@@ -148,6 +151,7 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 		l.key = l.task
 	}
 	t.leases = append(t.leases, l)
+	t.begins(l)
 }
 
 // end ends a lease. An orphan's end was counted and told before.

@@ -232,7 +232,7 @@ func (t *twin) judgeLeases(m *wire.ListLeases) {
 			want = append(want, fmt.Sprintf("%+v", wire.LeaseInfo{
 				Lease: l.id, Task: l.task, Client: l.owned(), Owner: l.owner, Group: l.group, Priority: l.priority,
 				State: l.state, AgeMS: uint64(t.w.now - l.granted), Worker: l.worker.id,
-				Resources: l.takes.resources, Devices: l.takes.devices, Exclusive: l.takes.exclusive,
+				Resources: l.takes.resources, Devices: l.takes.devices, Exclusive: l.takes.exclusive, Preempted: l.preempted,
 			}))
 		}
 	}

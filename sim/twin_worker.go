@@ -126,8 +126,13 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	t.heard(w)
 	t.say(said{to: from, request: request, kind: wire.KindRegistered, number: w.handle, grantor: t.grantor()})
 	for _, l := range t.of(w) {
-		if l.state == wire.StateAskedBack {
+		switch {
+		case l.state == wire.StateAskedBack:
 			t.revoke(l)
+		case l.killed:
+			t.tellPreempt(l, 0)
+		case l.warned:
+			t.tellPreempt(l, l.due-t.w.now)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func TestHeadWithoutKindOrRequest(t *testing.T) {
 // An unknown kind is told from a broken frame, and keeps its request id.
 func TestUnknownKind(t *testing.T) {
 	var d Decoder
-	for _, kind := range []uint64{0, 25, 63, 88, 255, 256, math.MaxUint64} {
+	for _, kind := range []uint64{0, 25, 63, 89, 255, 256, math.MaxUint64} {
 		_, request, err := d.Decode(pack(t, kind, 77, "x", map[string]any{"a": []int{1}}))
 		var refused *Error
 		require.ErrorAs(t, err, &refused)
@@ -203,7 +203,7 @@ func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	results := accepts(t, pack(t, KindPlacedAll, 1, []any{[]any{7, "busy"}})).(*PlacedAll)
 	require.Equal(t, []BatchResult{{Code: CodeUnavailable}}, results.Results)
 
-	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "new", nil}
+	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "", 0, "new", nil}
 	workers := accepts(t, pack(t, KindWorkers, 1, []any{row}, "")).(*Workers)
 	require.Equal(t, "w", workers.Rows[0].ID)
 }

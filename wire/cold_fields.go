@@ -26,6 +26,7 @@ var coldKinds = [...]func() coldMessage{
 	KindEvents:      func() coldMessage { return new(Events) },
 	KindListEnded:   func() coldMessage { return new(ListEnded) },
 	KindEndedLeases: func() coldMessage { return new(EndedLeases) },
+	KindPreempt:     func() coldMessage { return new(Preempt) },
 	KindCancel:      func() coldMessage { return new(Cancel) },
 	KindCancelled:   func() coldMessage { return new(Cancelled) },
 	KindListQueue:   func() coldMessage { return new(ListQueue) },
@@ -124,10 +125,20 @@ func (m *Deregister) fields() []field {
 
 func (*Gone) fields() []field { return nil }
 
+func (m *Preempt) fields() []field {
+	return []field{
+		number32("handle", &m.Handle),
+		{"lease", lease{&m.Lease}},
+		number("grace_ms", &m.GraceMS, MaxGrace),
+		text("reason", &m.Reason, MaxReason),
+	}
+}
+
 func (m *Hello) append(dst []byte, request uint64) []byte      { return appendCold(dst, request, m) }
 func (m *HelloOK) append(dst []byte, request uint64) []byte    { return appendCold(dst, request, m) }
 func (m *Register) append(dst []byte, request uint64) []byte   { return appendCold(dst, request, m) }
 func (m *Registered) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
 func (m *Superseded) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
 func (m *Deregister) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
+func (m *Preempt) append(dst []byte, request uint64) []byte    { return appendCold(dst, request, m) }
 func (m *Gone) append(dst []byte, request uint64) []byte       { return appendCold(dst, request, m) }

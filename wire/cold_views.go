@@ -37,6 +37,7 @@ func (m *WorkerInfo) fields() []field {
 		optional(amounts("used", &m.Used), len(m.Used) == 0),
 		optional(devices(&m.Devices, (*DeviceInfo).fields), len(m.Devices) == 0),
 		optional(foreign("held_by", &m.HeldBy), m.HeldBy == ""),
+		optional(number64("deadline_ms", &m.DeadlineMS), m.DeadlineMS == 0),
 	}
 }
 
@@ -76,6 +77,7 @@ func (m *LeaseInfo) fields() []field {
 		optional(resources(&m.Resources), len(m.Resources) == 0),
 		optional(number64("devices", &m.Devices), m.Devices == 0),
 		optional(boolean("exclusive", &m.Exclusive), !m.Exclusive),
+		optional(boolean("preempted", &m.Preempted), !m.Preempted),
 	}
 }
 
@@ -106,6 +108,7 @@ func (m *Cordon) fields() []field {
 		text("by", &m.By, MaxID),
 		optional(boolean("drain", &m.Drain), !m.Drain),
 		optional(boolean("own", &m.Own), !m.Own),
+		optional(number("deadline_ms", &m.DeadlineMS, MaxDrain), m.DeadlineMS == 0),
 	}
 }
 

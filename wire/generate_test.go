@@ -131,6 +131,7 @@ func rowOf(t *rapid.T) WorkerInfo {
 		CordonReason: genForeign.Draw(t, "reason"), CordonBy: genForeign.Draw(t, "by"), CordonMS: num64(t),
 		Used:    numbersOf(t, rapid.MapOfN(genID, rapid.Int64Min(0), 0, MaxResources+2)),
 		Devices: devicesOf(t, rapid.Custom(deviceInfoOf)),
+		HeldBy:  genForeign.Draw(t, "held_by"), DeadlineMS: num64(t),
 	}
 }
 
@@ -203,7 +204,10 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindEnd:        func(t *rapid.T) Message { return &End{num32(t), num32(t), leaseOf(t), genOutcome.Draw(t, "outcome")} },
 	KindEnded:      func(*rapid.T) Message { return &Ended{} },
 	KindRevoke:     func(t *rapid.T) Message { return &Revoke{num32(t), leaseOf(t)} },
-	KindRevoked:    func(t *rapid.T) Message { return &Revoked{num32(t), num32(t), leaseOf(t)} },
+	KindPreempt: func(t *rapid.T) Message {
+		return &Preempt{num32(t), leaseOf(t), rapid.Uint32Range(0, MaxGrace).Draw(t, "grace"), rapid.StringMatching(`[ -~]{0,256}`).Draw(t, "reason")}
+	},
+	KindRevoked: func(t *rapid.T) Message { return &Revoked{num32(t), num32(t), leaseOf(t)} },
 	KindSuperseded: func(t *rapid.T) Message {
 		return &Superseded{genID.Draw(t, "worker"), rapid.Uint64Min(1).Draw(t, "incarnation")}
 	},

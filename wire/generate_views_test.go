@@ -26,7 +26,7 @@ func leaseInfoOf(t *rapid.T) LeaseInfo {
 		Lease: leaseOf(t), Task: genForeign.Draw(t, "task"), Client: genForeign.Draw(t, "client"), Owner: genForeign.Draw(t, "owner"),
 		Group: genForeign.Draw(t, "group"), Priority: genPrio.Draw(t, "priority"), State: State(rapid.Uint8().Draw(t, "state")),
 		AgeMS: num64(t), Worker: genForeign.Draw(t, "worker"),
-		Resources: numbersOf(t, genAmounts), Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"),
+		Resources: numbersOf(t, genAmounts), Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"), Preempted: rapid.Bool().Draw(t, "preempted"),
 	}
 }
 
@@ -57,6 +57,7 @@ func cordonOf(t *rapid.T) Message {
 		Worker: genForeign.Draw(t, "worker"), On: rapid.Bool().Draw(t, "on"),
 		Reason: rapid.StringMatching(`[ -~]{0,256}`).Draw(t, "reason"), By: rapid.StringMatching(`[ -~]{0,128}`).Draw(t, "by"),
 		Drain: rapid.Bool().Draw(t, "drain"), Own: rapid.Bool().Draw(t, "own"),
+		DeadlineMS: rapid.Uint32Range(0, MaxDrain).Draw(t, "deadline"),
 	}
 }
 

@@ -59,6 +59,7 @@ const (
 	KindSettled     Kind = 85
 	KindCancelled   Kind = 86
 	KindQueue       Kind = 87
+	KindPreempt     Kind = 88
 )
 
 // FirstAnswer is the lowest kind that only the scheduler may send.

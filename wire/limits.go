@@ -26,10 +26,12 @@ const (
 	MaxWorkerLeases     = 8192    // leases in one registration
 	MaxPage             = 1000    // rows of one page of a list
 	MaxSlots            = 1<<31 - 1
-	MaxAmount           = 1 << 40             // largest amount of one resource
-	MaxTTL              = 24 * 60 * 60 * 1000 // milliseconds that a lease may be kept without renewals
-	MaxWait             = 24 * 60 * 60 * 1000 // milliseconds that a task may wait for room
-	MaxPriority         = 1_000_000           // priorities lie in [-MaxPriority, MaxPriority]
+	MaxAmount           = 1 << 40                  // largest amount of one resource
+	MaxTTL              = 24 * 60 * 60 * 1000      // milliseconds that a lease may be kept without renewals
+	MaxWait             = 24 * 60 * 60 * 1000      // milliseconds that a task may wait for room
+	MaxGrace            = 24 * 60 * 60 * 1000      // milliseconds that a task which must make room may go on
+	MaxDrain            = 30 * 24 * 60 * 60 * 1000 // milliseconds until a worker that drains is emptied by force
+	MaxPriority         = 1_000_000                // priorities lie in [-MaxPriority, MaxPriority]
 )
 
 // Version is the protocol's version. A peer offers a range in Hello, the

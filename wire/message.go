@@ -208,6 +208,15 @@ type Revoke struct {
 	Lease  LeaseID
 }
 
+// Preempt tells a worker that a task which runs must make room. It has no
+// answer but the end of the task.
+type Preempt struct {
+	Handle  uint32
+	Lease   LeaseID
+	GraceMS uint32 // how long it may go on, at most MaxGrace; 0: it is to be killed now
+	Reason  string // why, for people; at most MaxReason bytes
+}
+
 // Revoked answers Revoke: the lease has not begun and never will.
 type Revoked struct {
 	Handle uint32
@@ -253,6 +262,7 @@ func (*End) Kind() Kind        { return KindEnd }
 func (*Ended) Kind() Kind      { return KindEnded }
 func (*Revoke) Kind() Kind     { return KindRevoke }
 func (*Revoked) Kind() Kind    { return KindRevoked }
+func (*Preempt) Kind() Kind    { return KindPreempt }
 func (*Superseded) Kind() Kind { return KindSuperseded }
 func (*Deregister) Kind() Kind { return KindDeregister }
 func (*Gone) Kind() Kind       { return KindGone }

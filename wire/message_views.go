@@ -31,6 +31,8 @@ type WorkerInfo struct {
 	Used    map[string]int64 // what leases take of Resources, and of gpu and gpu_mem over all devices
 	Devices []DeviceInfo
 	HeldBy  string // the task that waits for this worker to have room, and its client before a slash
+
+	DeadlineMS uint64 // milliseconds until what runs on a worker that drains is preempted; 0: never, or it was
 }
 
 // DeviceInfo describes one GPU of a worker.
@@ -70,6 +72,7 @@ type LeaseInfo struct {
 	Resources map[string]int64
 	Devices   uint64 // as in Placed
 	Exclusive bool
+	Preempted bool // it was told to make room, or will be
 }
 
 // Worker answers GetWorker; at most MaxPage leases are listed.
@@ -105,6 +108,9 @@ type Cordon struct {
 	By     string // who says so, text of at most MaxID bytes; empty for the client id
 	Drain  bool   // with On: say when the worker itself reports that nothing runs there any more
 	Own    bool   // the worker's agent says so, on the connection that it is registered by: the cordon ends with this incarnation, and changes no other one
+	// DeadlineMS is how long what runs may go on before it is preempted, with
+	// Drain; 0: for ever. At most MaxDrain.
+	DeadlineMS uint32
 }
 
 // Cordoned answers Cordon.

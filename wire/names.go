@@ -108,6 +108,7 @@ var (
 		KindEvents:      "events",
 		KindEndedLeases: "ended_leases",
 		KindSettled:     "settled",
+		KindPreempt:     "preempt",
 		KindCancelled:   "cancelled",
 		KindQueue:       "queue",
 	}

@@ -179,6 +179,7 @@ func listSamples() []sample {
 		{"cordon that ends one", 11, &Cordon{Worker: "worker-001"}},
 		{"cordoned", 11, &Cordoned{Changed: true}},
 		{"cordon that drains", 11, &Cordon{Worker: "worker-001", On: true, Reason: "driver upgrade", By: "ana", Drain: true}},
+		{"cordon with a deadline", 11, &Cordon{Worker: "worker-001", On: true, Reason: "driver upgrade", By: "ana", Drain: true, DeadlineMS: 3_600_000}},
 		{"cordon of the worker itself", 11, &Cordon{Worker: "worker-001", On: true, Reason: "the agent is stopping", Drain: true, Own: true}},
 		{"list_leases", 12, &ListLeases{After: 7_000, Limit: 2, Worker: "worker-001", Owner: "ana", Group: "job-17", Client: "render-farm", State: StateBegun}},
 		{"list_leases of all", 12, &ListLeases{}},
@@ -223,6 +224,8 @@ func queueSamples() []sample {
 	waits := Schedule{Task: []byte("train-7"), WaitMS: 30_000}
 	held := deviceWorker
 	held.HeldBy = "render-farm/train-9"
+	drains, preempted := cordonedWorker, sampleInfo
+	drains.Flags, drains.DeadlineMS, preempted.Preempted = []string{"cordoned", "draining"}, 86_400_000, true
 	return []sample{
 		{"schedule that waits", 21, &waits},
 		{"batch that waits", 22, &Batch{Tasks: []Schedule{waits, bareTask}, AllOrNone: true}},
@@ -239,5 +242,8 @@ func queueSamples() []sample {
 			{Task: "t", Tasks: 1, Position: 1},
 		}, Next: 42, Waiting: 1_000_000, Groups: 100}},
 		{"worker that is held", 25, &Worker{Info: held}},
+		{"preempt", 0, &Preempt{Handle: 5, Lease: sampleLease, GraceMS: 30_000, Reason: "driver upgrade"}},
+		{"preempt now", 0, &Preempt{Handle: 5, Lease: sampleLease}},
+		{"worker that drains", 26, &Worker{Info: drains, Leases: []LeaseInfo{preempted}}},
 	}
 }

@@ -1,0 +1,128 @@
+package sched
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// This file takes room away from tasks that run. A lease that is preempted and
+// has begun stands in the wheel of timers: its worker is told first of the
+// grace, when that is over to kill the task, and again every killEvery. The
+// room returns with the worker's report alone.
+
+// killEvery is how often a worker is told to kill a task that must be over, in
+// milliseconds.
+const killEvery = 10_000
+
+// preempt wants the room of a live lease back. What has not begun is asked back
+// from the worker; if it begins after all it gets its notice then.
+func (s *State) preempt(slot int32, out *Outbox) {
+	l := s.leases.slots.at(slot)
+	if l.flags&leasePreempted != 0 || l.state == wire.StateAssumed {
+		return // a worker that speaks HTTP cannot be told
+	}
+	l.flags |= leasePreempted
+	switch l.state {
+	case wire.StateGranted:
+		s.askBack(slot, out)
+	case wire.StateBegun:
+		s.warnSoon(slot)
+	}
+}
+
+// warnSoon has the next pulse, a millisecond later, tell the worker.
+func (s *State) warnSoon(slot int32) { s.expiry.set(slot, s.now+1) }
+
+// warn is the timer of a preempted lease that has begun.
+func (s *State) warn(slot int32, out *Outbox) {
+	l := s.leases.slots.at(slot)
+	if l.flags&leaseWarned == 0 {
+		l.flags |= leaseWarned
+		s.count.preempted++
+		e := s.note(eventPreempted, s.workers.at(l.worker).id)
+		e.lease = l.id
+		e.reason, e.by = s.whyPreempted(l)
+		s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))
+		s.pushPreempt(l, s.cfg.PreemptGrace, out)
+		return
+	}
+	l.flags |= leaseKilled
+	s.expiry.set(slot, s.now+killEvery)
+	s.pushPreempt(l, 0, out)
+}
+
+// whyPreempted says why a lease must make room, and who wants it.
+func (s *State) whyPreempted(l *lease) (reason, by string) {
+	if c := s.workers.at(l.worker).cordon; c != nil {
+		return c.reason, c.by
+	}
+	return "", ""
+}
+
+// pushPreempt tells the lease's worker, if it is connected, how long the task
+// may go on.
+func (s *State) pushPreempt(l *lease, grace Time, out *Outbox) {
+	w := s.workers.at(l.worker)
+	if w.session == 0 {
+		return
+	}
+	reason, _ := s.whyPreempted(l)
+	out.put(w.session, 0, &wire.Preempt{Handle: w.handle, Lease: l.id, GraceMS: uint32(max(grace, 0)), Reason: reason})
+}
+
+// awaitDeadline has the pulse look at a drain when its time is over.
+func (s *State) awaitDeadline(c *cordon) {
+	if c.deadline == Never {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(s.deadlines, c.deadline+1, func(o *cordon, at Time) int { return cmp.Compare(o.deadline, at) })
+	s.deadlines = slices.Insert(s.deadlines, i, c)
+}
+
+// forgetDeadline undoes awaitDeadline, if the deadline has not passed.
+func (s *State) forgetDeadline(c *cordon) {
+	if c == nil || c.deadline == Never {
+		return
+	}
+	if i := slices.Index(s.deadlines, c); i >= 0 {
+		s.deadlines = slices.Delete(s.deadlines, i, i+1)
+	}
+}
+
+// nextDeadline returns when the next drain has waited long enough.
+func (s *State) nextDeadline() Time {
+	if len(s.deadlines) == 0 {
+		return Never
+	}
+	return s.deadlines[0].deadline
+}
+
+// overdue preempts what runs on workers whose drain has waited long enough, one
+// worker for each unit of the budget.
+func (s *State) overdue(now Time, left int, out *Outbox) int {
+	for left > 0 && s.nextDeadline() <= now {
+		c := s.deadlines[0]
+		s.deadlines = slices.Delete(s.deadlines, 0, 1)
+		left--
+		if n, known := s.byID[c.worker]; known {
+			s.empty(n, out)
+		}
+	}
+	return left
+}
+
+// empty preempts everything on a worker.
+func (s *State) empty(n int32, out *Outbox) {
+	for e := s.workers.at(n).head; e != 0; {
+		l := s.leases.slots.at(e - 1)
+		s.preempt(e-1, out)
+		e = l.next
+	}
+}
+
+// mustEmpty reports whether the drain of a worker has waited long enough.
+func (s *State) mustEmpty(w *worker) bool {
+	return w.cordon != nil && w.cordon.deadline <= s.now
+}
