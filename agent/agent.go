@@ -167,7 +167,7 @@ func (a *Agent) add(h wire.Handover, w watch) *Task {
 	k := keyOf(&h)
 	t := a.tasks[k]
 	if t == nil {
-		t = &Task{agent: a, handover: h, over: make(chan struct{})}
+		t = &Task{agent: a, handover: h, over: make(chan struct{}), preempted: make(chan struct{}), killed: make(chan struct{})}
 		a.tasks[k] = t
 	}
 	t.watch, t.deadline = w, time.Time{}

@@ -230,6 +230,8 @@ func (s *session) read(m wire.Message) {
 			s.report(answer)
 		}
 		n.renewIfFull()
+	case *wire.Preempt:
+		n.preempt(m)
 	case *wire.Superseded:
 		if m.Worker != n.agent.cfg.Worker || m.Incarnation != n.ledger.Incarnation() {
 			return

@@ -71,6 +71,9 @@ type Task struct {
 	watch    watch
 	deadline time.Time // of the next keep-alive; zero without them
 	over     chan struct{}
+
+	preempted, killed chan struct{}
+	killAt            time.Time // when a preempted task is killed; zero for others
 }
 
 // Handover returns what the task was begun with.
@@ -82,6 +85,8 @@ type TaskStatus struct {
 	PID       int           // of the task's process; 0: keep-alives alone
 	KeepAlive time.Duration // the longest time between two keep-alives; 0: none are needed
 	Left      time.Duration // until the next one is due
+	Preempted bool          // it must make room
+	Grace     time.Duration // how long it may go on then
 }
 
 // Status returns how the task is watched.
@@ -92,6 +97,7 @@ func (t *Task) Status() TaskStatus {
 	if !t.deadline.IsZero() {
 		s.Left = max(time.Until(t.deadline), 0)
 	}
+	s.Preempted, s.Grace = closed(t.preempted), t.grace()
 	return s
 }
 
@@ -107,13 +113,17 @@ func (t *Task) End(outcome wire.Reason) error {
 }
 
 // KeepAlive puts the end of a task that was begun with Caller.KeepAlive off for
-// that time. ErrNotRunning says that it came too late.
+// that time. ErrNotRunning says that it came too late, ErrPreempted that the task
+// had to make room and must be over.
 func (t *Task) KeepAlive() error {
 	a := t.agent
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.tasks[keyOf(&t.handover)] != t {
 		return ErrNotRunning
+	}
+	if closed(t.killed) {
+		return ErrPreempted
 	}
 	t.touch(time.Now())
 	return nil

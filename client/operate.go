@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -46,8 +48,17 @@ func (c *Client) Cordon(ctx context.Context, worker, reason string) (changed boo
 // until nothing runs there: the worker's Flags hold "draining" until it has no
 // lease and reports no task itself, then "drained", which is an event too. It
 // changes a plain cordon. Uncordon ends it.
-func (c *Client) Drain(ctx context.Context, worker, reason string) (changed bool, err error) {
-	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason, Drain: true}, "drain ")
+//
+// What still runs when the deadline has passed is preempted: told to end, and
+// killed when the scheduler's grace is over. The deadline is at most
+// wire.MaxDrain milliseconds; 0 lets everything run to its end.
+func (c *Client) Drain(ctx context.Context, worker, reason string, deadline time.Duration) (changed bool, err error) {
+	if deadline < 0 || deadline > wire.MaxDrain*time.Millisecond {
+		return false, refused("drain "+worker, &wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Limit: wire.MaxDrain,
+			Message: fmt.Sprintf("the deadline %v is not 0 to %v", deadline, wire.MaxDrain*time.Millisecond)})
+	}
+	ms := (deadline + time.Millisecond - 1) / time.Millisecond
+	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason, Drain: true, DeadlineMS: uint32(ms)}, "drain ")
 }
 
 // Uncordon puts a worker back into service, under the rules of Cordon. It also

@@ -118,12 +118,17 @@ func TestCordonsAndEvents(t *testing.T) {
 	changed, err := c.Uncordon(within(t), "w1", "done")
 	require.NoError(t, err)
 	require.True(t, changed)
-	changed, err = c.Drain(within(t), "w1", "reboot")
+	changed, err = c.Drain(within(t), "w1", "reboot", time.Hour)
 	require.NoError(t, err)
 	require.True(t, changed)
 	w, err = c.Worker(within(t), "w1")
 	require.NoError(t, err)
 	require.Equal(t, []string{"cordoned", "drained"}, w.Info.Flags, "nothing runs there")
+	require.InDelta(t, time.Hour.Milliseconds(), w.Info.DeadlineMS, 60_000)
+	for _, d := range []time.Duration{-1, 31 * 24 * time.Hour} {
+		_, err = c.Drain(within(t), "w1", "", d)
+		require.ErrorIs(t, err, client.ErrBadRequest)
+	}
 	_, err = c.Uncordon(within(t), "w1", "")
 	require.NoError(t, err)
 	_, err = c.Cordon(within(t), "nobody", "")

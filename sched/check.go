@@ -11,7 +11,7 @@ import (
 // first violation. It visits everything. The numbers are those of the list of
 // invariants in docs/architecture.md.
 func (s *State) Check() error {
-	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.index.Check} {
+	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.index.Check} {
 		if err := test(); err != nil {
 			return err
 		}
@@ -163,6 +163,32 @@ func (s *State) checkTotals() error {
 	}
 	if claims != 0 {
 		return fmt.Errorf("%d adopted leases are kept that do not live", claims)
+	}
+	return nil
+}
+
+// checkCordons looks whether workers and cordons know each other, and whether
+// the drains with a deadline stand in order of it.
+func (s *State) checkCordons() error {
+	waiting := 0
+	for id, c := range s.cordons {
+		if n, known := s.byID[id]; known && s.workers.at(n).cordon != c {
+			return fmt.Errorf("worker %q: it does not know its cordon", id)
+		}
+		if c.deadline != Never && c.deadline > s.now {
+			waiting++
+		}
+		if c.worker != id || c.drained && !c.drain {
+			return fmt.Errorf("the cordon of %q: %+v", id, c)
+		}
+	}
+	for i, c := range s.deadlines {
+		if s.cordons[c.worker] != c || i > 0 && s.deadlines[i-1].deadline > c.deadline {
+			return fmt.Errorf("the deadline of %q: %d, the one before is %d", c.worker, c.deadline, s.deadlines[max(i-1, 0)].deadline)
+		}
+	}
+	if len(s.deadlines) < waiting {
+		return fmt.Errorf("%d drains have a deadline, %d are waited for", waiting, len(s.deadlines))
 	}
 	return nil
 }

@@ -24,6 +24,11 @@ func (c clock) wall(ms uint64) time.Time {
 	return time.Now().Add(-time.Duration(ms) * time.Millisecond).UTC()
 }
 
+// ahead is the time of day some milliseconds from now.
+func (c clock) ahead(ms uint64) time.Time {
+	return time.Now().Add(time.Duration(ms) * time.Millisecond).UTC()
+}
+
 // millis converts a duration to the core's unit, rounded up.
 func millis(d time.Duration) sched.Time {
 	return sched.Time((d + time.Millisecond - 1) / time.Millisecond)

@@ -30,6 +30,7 @@ type leaseRow struct {
 	Resources map[string]int64 `json:"resources,omitempty"`
 	Devices   []int            `json:"devices,omitempty"`
 	Exclusive bool             `json:"exclusive,omitempty"`
+	Preempted bool             `json:"preempted,omitempty"`
 }
 
 func (g *gateway) leaseRows(leases []wire.LeaseInfo) []leaseRow {
@@ -38,7 +39,7 @@ func (g *gateway) leaseRows(leases []wire.LeaseInfo) []leaseRow {
 		l := &leases[i]
 		rows[i] = leaseRow{Lease: l.Lease, Task: l.Task, Worker: l.Worker, Client: l.Client, Owner: l.Owner,
 			Group: l.Group, Priority: l.Priority, State: l.State.String(), Since: g.ago(l.AgeMS),
-			Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive}
+			Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive, Preempted: l.Preempted}
 	}
 	return rows
 }

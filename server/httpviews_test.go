@@ -65,6 +65,15 @@ func TestHTTPCordon(t *testing.T) {
 	b = workerAnswer{}
 	f.get("/api/v1/workers/rack%2F1", &b)
 	require.Contains(t, b.Worker.Flags, "drained")
+	require.Empty(t, b.Worker.Cordon.Deadline)
+	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":3600000}`))
+	b = workerAnswer{}
+	f.get("/api/v1/workers/rack%2F1", &b)
+	at, err := time.Parse(time.RFC3339, b.Worker.Cordon.Deadline)
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(time.Hour), at, time.Minute)
+	require.Equal(t, "400 Invalid request body: deadline_ms is over 2592000000", f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":2592000001}`))
+	require.Contains(t, f.post("/api/v1/workers/rack%2F1/cordon", `{"deadline_ms":1}`), "400 ")
 	require.Equal(t, "127.0.0.1", b.Worker.Cordon.By, "the caller's address, where nobody is named")
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/uncordon", ""))
 	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"t"}`), `"worker_id":"rack/1"`)
@@ -80,7 +89,7 @@ func TestHTTPCordonOfWhatIsNotThere(t *testing.T) {
 		"/api/v1/workers/nobody/uncordon": `404 {"error":"no such worker","reason":"not_found"}`,
 		"/api/v1/workers/w1":              "405 Method not allowed",
 		"/api/v1/workers/cordon":          "405 Method not allowed",
-		"/api/v1/workers/w1/reboot":        "405 Method not allowed",
+		"/api/v1/workers/w1/reboot":       "405 Method not allowed",
 	} {
 		require.Equal(t, want, f.post(path, ""), path)
 	}

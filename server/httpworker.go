@@ -72,6 +72,8 @@ type cordonRow struct {
 	Reason string `json:"reason"`
 	By     string `json:"by"`
 	Since  string `json:"since"`
+	// Deadline is when what still runs is preempted.
+	Deadline string `json:"deadline,omitempty"`
 }
 
 // workerAnswer is the body of GET /api/v1/workers/{id}.
@@ -115,6 +117,9 @@ func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
 	for _, flag := range info.Flags {
 		if flag == "cordoned" {
 			row.Cordon = &cordonRow{Reason: info.CordonReason, By: info.CordonBy, Since: g.ago(info.CordonMS)}
+			if info.DeadlineMS > 0 {
+				row.Cordon.Deadline = g.srv.core.clock.ahead(info.DeadlineMS).Format(lastHeartbeat)
+			}
 		}
 	}
 	return row
@@ -137,12 +142,16 @@ func writeValue(w http.ResponseWriter, v any) {
 
 // cordonRequest is the body of a cordon, a drain and an uncordon. It may be missing.
 type cordonRequest struct {
-	Reason string `json:"reason"`
-	By     string `json:"by"`
+	Reason     string `json:"reason"`
+	By         string `json:"by"`
+	DeadlineMS uint32 `json:"deadline_ms"` // of a drain
 }
 
 // fault returns what is wrong with the request, or "".
 func (q *cordonRequest) fault() string {
+	if q.DeadlineMS > wire.MaxDrain {
+		return fmt.Sprintf("deadline_ms is over %d", wire.MaxDrain)
+	}
 	for _, f := range []struct {
 		name, value string
 		most        int
@@ -194,7 +203,7 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m 
 	if q.By == "" {
 		q.By, _, _ = net.SplitHostPort(r.RemoteAddr)
 	}
-	m.Worker, m.Reason, m.By = id, q.Reason, q.By
+	m.Worker, m.Reason, m.By, m.DeadlineMS = id, q.Reason, q.By, q.DeadlineMS
 	switch m := g.srv.core.do(&c.exchange, &m).(type) {
 	case *wire.Cordoned:
 		g.srv.log.Info(line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)

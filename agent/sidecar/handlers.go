@@ -249,7 +249,15 @@ func (s *Server) keepAlive(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, outcome{"running", named(t)})
+	st := t.Status()
+	answer(w, http.StatusOK, runningTask{outcome{"running", named(t)}, st.Preempted, st.Grace.Milliseconds()})
+}
+
+// runningTask is the answer to a keep-alive.
+type runningTask struct {
+	outcome
+	Preempted bool  `json:"preempted,omitempty"` // it must make room
+	GraceMS   int64 `json:"grace_ms,omitempty"`  // and may go on for so long
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {

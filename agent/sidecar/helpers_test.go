@@ -24,12 +24,15 @@ import (
 // patience bounds every wait of the tests.
 const patience = 15 * time.Second
 
+// grace is what preempted tasks have, in milliseconds.
+const grace = 1000
+
 // scheduler starts a scheduler on free ports.
 func scheduler(t *testing.T) *server.Server {
 	cfg := server.DefaultConfig()
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.MaxConnections = 64
-	cfg.Sched.Heartbeat = 100
+	cfg.Sched.Heartbeat, cfg.Sched.PreemptGrace = 100, grace
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	require.NoError(t, err)

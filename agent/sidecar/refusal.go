@@ -31,6 +31,7 @@ var refusals = [...]refusal{
 	{agent.ErrNotStored, "not_stored", http.StatusInternalServerError, "mend the worker's state directory and restart it"},
 	{agent.ErrStopped, "stopping", http.StatusServiceUnavailable, "the worker is leaving: schedule the task again"},
 	{agent.ErrDead, "dead_process", http.StatusConflict, "name the id of a living process, as this machine counts them"},
+	{agent.ErrPreempted, "preempted", http.StatusConflict, "the task had to make room: end it now"},
 	{agent.ErrNotRunning, "not_running", http.StatusNotFound, "the task has ended, or has never begun here"},
 	{agent.ErrOutcome, "bad_request", http.StatusBadRequest, "the outcome is ok, failed, refused or lost"},
 }

@@ -105,6 +105,33 @@ func TestAProgramThatDiesIsLost(t *testing.T) {
 	require.Empty(t, s.sidecar.Report().Running)
 }
 
+// TestAPreemptedTaskIsTold: by the answers to its keep-alives, which are refused
+// when its grace is over.
+func TestAPreemptedTaskIsTold(t *testing.T) {
+	t.Parallel()
+	sched := scheduler(t)
+	s := start(t, "dtask://"+sched.Addr(), 1)
+	s.connected()
+	lease := schedule(t, sched, "task-1")
+	s.post("/begin?keepalive_ms=60000", lease)
+	require.NotContains(t, s.post("/keepalive", lease), "preempted")
+	require.True(t, query[*wire.Cordoned](t, sched, &wire.Cordon{Worker: "w1", On: true, Drain: true, DeadlineMS: 1}).Changed)
+	var told map[string]any
+	require.Eventually(t, func() bool {
+		told = s.post("/keepalive", lease)
+		return told["preempted"] == true
+	}, patience, 10*time.Millisecond)
+	require.Equal(t, "running", told["status"])
+	require.InDelta(t, grace, told["grace_ms"], grace)
+	require.True(t, s.sidecar.Report().Running[0].Preempted)
+	require.Eventually(t, func() bool {
+		status, answer := s.ask(http.MethodPost, "/keepalive", lease)
+		return status == http.StatusConflict && answer["reason"] == "preempted"
+	}, patience, 10*time.Millisecond)
+	require.Equal(t, "ended", s.post("/end?outcome=failed", lease)["status"])
+	require.Equal(t, wire.ReasonFailed, ended(t, sched, "task-1"))
+}
+
 func TestEveryRefusalHasItsReason(t *testing.T) {
 	t.Parallel()
 	sched := scheduler(t)

@@ -59,6 +59,8 @@ type Task struct {
 	PID         int        `json:"pid,omitempty"`
 	KeepAliveMS int64      `json:"keepalive_ms,omitempty"`
 	LeftMS      int64      `json:"keepalive_left_ms,omitempty"` // until the next one is due
+	Preempted   bool       `json:"preempted,omitempty"`         // it must make room
+	GraceMS     int64      `json:"grace_ms,omitempty"`          // and may go on for so long
 }
 
 // Report returns the status.
@@ -99,6 +101,7 @@ func taskOf(t *agent.Task) Task {
 		taskName: named(t), Client: h.Client, Owner: h.Owner, Group: h.Group,
 		Begun: moment(st.Begun), PID: st.PID,
 		KeepAliveMS: st.KeepAlive.Milliseconds(), LeftMS: st.Left.Milliseconds(),
+		Preempted: st.Preempted, GraceMS: st.Grace.Milliseconds(),
 	}
 }
 

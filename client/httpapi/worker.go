@@ -51,6 +51,8 @@ type Cordon struct {
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
 	Since  time.Time `json:"since"`
+	// Deadline is when what still runs is preempted; zero: never, or it was.
+	Deadline time.Time `json:"deadline"`
 }
 
 // LeaseInfo is one lease that lives.
@@ -67,6 +69,7 @@ type LeaseInfo struct {
 	Resources map[string]int64 `json:"resources"`
 	Devices   []int            `json:"devices"` // the numbers of the worker's GPUs
 	Exclusive bool             `json:"exclusive"`
+	Preempted bool             `json:"preempted"` // it must make room
 }
 
 // Worker returns one worker with its leases. ErrNotFound says that it is not

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // drainPause is how often --wait looks whether a worker is drained.
@@ -22,31 +23,37 @@ func (a *app) workerDrain() *cli.Command {
 		ArgsUsage: "WORKER...",
 		Description: "A cordon for somebody who wants the machine: what runs goes on to its end, nothing new\n" +
 			"comes. The worker is drained once it has no lease and says itself that it runs nothing.\n" +
+			"What still runs at the --deadline is told to end, and killed when the scheduler's grace\n" +
+			"(--preempt-grace there) is over. Workers that speak HTTP cannot be told.\n" +
 			"`dtask worker uncordon` puts it back.\n\n" +
 			"Examples:\n" +
 			"  dtask worker drain worker-001 --reason \"driver upgrade\"\n" +
-			"  dtask worker drain worker-001 --wait 1h && ssh worker-001 reboot",
+			"  dtask worker drain worker-001 --deadline 1h --wait 2h && ssh worker-001 reboot",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "reason", Usage: "`TEXT` that tells others why"},
+			&cli.DurationFlag{Name: "deadline", Usage: "`TIME` after which what still runs is preempted; without it everything runs to its end"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait until the workers are drained; they stay out of service after it"},
 		},
 		ShellComplete: a.completeWorkers,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			wait := cmd.Duration("wait")
+			wait, deadline := cmd.Duration("wait"), cmd.Duration("deadline")
 			switch {
 			case wait < 0:
 				return usage(fmt.Sprintf("--wait %v is negative", wait), cmd.FullName()+" worker-001 --wait 1h")
-			case wait == 0:
-				return a.changeCordons(ctx, cmd, "draining", (*client.Client).Drain)
+			case deadline < 0 || deadline > wire.MaxDrain*time.Millisecond:
+				return usage(fmt.Sprintf("--deadline %v is not 0s to %v", deadline, wire.MaxDrain*time.Millisecond), cmd.FullName()+" worker-001 --deadline 1h")
 			}
-			until := time.Now().Add(wait)
-			a.timeout += wait
-			return a.changeCordons(ctx, cmd, "drained", func(c *client.Client, ctx context.Context, worker, reason string) (bool, error) {
-				changed, err := c.Drain(ctx, worker, reason)
-				if err != nil {
-					return changed, err
+			until, status := time.Now().Add(wait), "draining"
+			if wait > 0 {
+				status = "drained"
+				a.timeout += wait
+			}
+			return a.changeCordons(ctx, cmd, status, func(c *client.Client, ctx context.Context, worker, reason string) (bool, error) {
+				changed, err := c.Drain(ctx, worker, reason, deadline)
+				if err == nil && wait > 0 {
+					err = awaitDrained(ctx, c, worker, until)
 				}
-				return changed, awaitDrained(ctx, c, worker, until)
+				return changed, err
 			})
 		},
 	}

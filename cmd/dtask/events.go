@@ -18,7 +18,7 @@ const followPause = 500 * time.Millisecond
 
 // eventKinds are the values of --what.
 var eventKinds = []string{
-	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked",
+	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked", "preempted",
 	"mass_loss", "mass_loss_over",
 }
 
@@ -110,7 +110,7 @@ func (a *app) listEvents(ctx context.Context, c *client.Client, f *eventFilter, 
 func (a *app) cellsOf(r *eventRow) []string {
 	colour := plain
 	switch r.What {
-	case "suspicious", "cordoned", "draining", "revoked":
+	case "suspicious", "cordoned", "draining", "revoked", "preempted":
 		colour = yellow
 	case "offline", "removed":
 		colour = red

@@ -106,11 +106,15 @@ func gpusOf(w *wire.WorkerInfo) string {
 	return fmt.Sprintf("%d/%d", busy, len(w.Devices))
 }
 
-// takes says what a lease takes beside its slot, "" for nothing.
+// takes says what a lease takes beside its slot, and whether it must give that
+// back, "" for nothing.
 func takes(l *wire.LeaseInfo) string {
 	var parts []string
 	if l.Exclusive {
 		parts = append(parts, "exclusive")
+	}
+	if l.Preempted {
+		parts = append(parts, "preempted")
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Resources)) {
 		parts = append(parts, name+"="+resource.Format(name, l.Resources[name]))

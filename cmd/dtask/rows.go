@@ -25,7 +25,7 @@ type workerRow struct {
 	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
 	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for more room there than there is; nobody else gets it"`
-	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there"`
+	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted"`
 }
 
 // deviceRow is one GPU of a worker.
@@ -43,6 +43,8 @@ type cordonRow struct {
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
 	Since  time.Time `json:"since"`
+	// Deadline is when what still runs is preempted.
+	Deadline *time.Time `json:"deadline,omitempty"`
 }
 
 // workerDetail is a worker with its leases.
@@ -66,6 +68,7 @@ type leaseRow struct {
 	Resources map[string]int64 `json:"resources,omitempty" doc:"what it takes beside its slot, in the units of the protocol"`
 	Devices   []int            `json:"devices,omitempty" doc:"the numbers of the worker's GPUs that it takes"`
 	Exclusive bool             `json:"exclusive,omitempty" doc:"it takes the whole worker"`
+	Preempted bool             `json:"preempted,omitempty" doc:"it must make room: it was told to end, or will be"`
 }
 
 // waiterRow describes a task or gang that waits for room.
@@ -107,7 +110,7 @@ type endedRow struct {
 type eventRow struct {
 	Number uint64        `json:"number" doc:"grows by one with each event; a gap tells of events that are not kept any more"`
 	Time   time.Time     `json:"time" doc:"when"`
-	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, mass_loss or mass_loss_over"`
+	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, mass_loss or mass_loss_over"`
 	Worker string        `json:"worker_id" doc:"to whom"`
 	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"which lease, if it is about one"`
 	Reason string        `json:"reason,omitempty" doc:"why, where that is known"`
@@ -186,7 +189,11 @@ func workerRowOf(w *wire.WorkerInfo, now time.Time) workerRow {
 		r.Devices = append(r.Devices, deviceRow(d))
 	}
 	if isCordoned(w) {
-		r.Cordon = &cordonRow{w.CordonReason, w.CordonBy, before(now, w.CordonMS)}
+		r.Cordon = &cordonRow{Reason: w.CordonReason, By: w.CordonBy, Since: before(now, w.CordonMS)}
+		if w.DeadlineMS > 0 {
+			at := now.Add(millis(w.DeadlineMS)).UTC().Truncate(time.Millisecond)
+			r.Cordon.Deadline = &at
+		}
 	}
 	return r
 }
@@ -195,7 +202,7 @@ func leaseRowOf(l *wire.LeaseInfo, now time.Time) leaseRow {
 	return leaseRow{
 		Lease: l.Lease, Task: l.Task, Client: l.Client, Owner: l.Owner, Group: l.Group, Priority: l.Priority,
 		State: l.State.String(), Worker: l.Worker, Granted: before(now, l.AgeMS),
-		Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive,
+		Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive, Preempted: l.Preempted,
 	}
 }
 

@@ -185,6 +185,9 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 			why = "no reason given"
 		}
 		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(millis(w.CordonMS)), w.CordonBy, why)})
+		if w.DeadlineMS > 0 {
+			facts = append(facts, [2]string{"DEADLINE", "in " + age(millis(w.DeadlineMS)) + ": what still runs then must make room"})
+		}
 	}
 	return facts
 }

@@ -42,6 +42,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&c.Sched.MaxOwnerWaiting, "queue-per-owner", c.Sched.MaxOwnerWaiting, "tasks of one owner that may wait for room")
 	fs.IntVar(&c.Sched.HoldAfterBypasses, "hold-after-bypasses", c.Sched.HoldAfterBypasses, "how often the first waiting task is passed over before room is held for it")
 	span(fs, &c.Sched.HoldAfter, "hold-after", "how long the first waiting task is passed over before room is held for it")
+	span(fs, &c.Sched.PreemptGrace, "preempt-grace", "how long a task that must make room may go on")
 	fs.IntVar(&c.Sched.MassLossShare, "mass-loss-percent", c.Sched.MassLossShare, "share of the workers whose silence is one event, and lets nobody be given up for a while")
 	span(fs, &c.Sched.MassLossHold, "mass-loss-hold", "how long nobody is given up then")
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
