@@ -57,6 +57,7 @@ type Lease struct {
 	told       bool          // signal is closed
 	cause      error         // why it is lost
 	answer     error         // what Release returns
+	refusals   int           // workers that refused the task before; see ScheduleElsewhere
 	sends      int           // how often its release was sent
 	due        time.Time     // of the next renewal
 	expiry     *time.Timer   // of a lease with a ttl
