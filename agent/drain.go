@@ -43,6 +43,9 @@ func (a *Agent) Drain(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if running == 0 {
+				return fmt.Errorf("%w: none runs on worker %s, but leases that have not begun are left, or the scheduler does not answer", ErrTasksRemain, a.cfg.Worker)
+			}
 			return fmt.Errorf("%w: %d of worker %s", ErrTasksRemain, running, a.cfg.Worker)
 		case <-tick.C:
 		}
