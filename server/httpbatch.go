@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -15,6 +16,20 @@ type batchRequest struct {
 	Tasks     []batchTask `json:"tasks"`
 	AllOrNone bool        `json:"all_or_none"`
 	Distinct  bool        `json:"distinct"`
+	MaxWaitMS int64       `json:"max_wait_ms"` // of a gang
+}
+
+// waitFault returns what is wrong with the wait of a batch, or nil. The tasks
+// of one that is no gang would be placed one after the other, and the first
+// leases be over before the last task has a place.
+func (q *batchRequest) waitFault() *wire.Error {
+	switch {
+	case q.MaxWaitMS < 0 || q.MaxWaitMS > maxWaitHTTP:
+		return badField("max_wait_ms", "is out of range", maxWaitHTTP)
+	case q.MaxWaitMS > 0 && !q.AllOrNone:
+		return badField("max_wait_ms", "goes with all_or_none alone", 0)
+	}
+	return nil
 }
 
 // batchTask is one task of a batch. A header cannot name a key for each, so
@@ -47,7 +62,7 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, fmt.Sprintf("tasks may hold %d at most", wire.MaxBatch))
 		return
 	}
-	results, e := g.placeBatch(c, &q)
+	results, e := g.placeBatch(c, w, r, &q)
 	if e != nil {
 		refuse(w, e)
 		return
@@ -59,14 +74,17 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 // placeBatch asks the core for the tasks without a fault, and returns their
 // results. An error refuses the batch as a whole: nothing was placed. A gang
 // with a faulty task is placed nowhere, without a look at the workers.
-func (g *gateway) placeBatch(c *call, q *batchRequest) ([]wire.BatchResult, *wire.Error) {
+func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest) ([]wire.BatchResult, *wire.Error) {
+	if e := q.waitFault(); e != nil {
+		return nil, e
+	}
 	ask := wire.Batch{AllOrNone: q.AllOrNone, Distinct: q.Distinct}
 	var places []int // of the tasks of ask in q
 	for i := range q.Tasks {
 		t := &q.Tasks[i]
 		e := t.fieldFault()
 		if e == nil && t.MaxWaitMS > 0 {
-			e = badField("max_wait_ms", "does not go with a batch", 0)
+			e = badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
 		}
 		if e != nil {
 			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
@@ -83,7 +101,7 @@ func (g *gateway) placeBatch(c *call, q *batchRequest) ([]wire.BatchResult, *wir
 	if q.AllOrNone && len(ask.Tasks) < len(q.Tasks) {
 		return slices.Repeat([]wire.BatchResult{{Code: wire.CodeAllOrNone}}, len(ask.Tasks)), nil
 	}
-	switch m := g.srv.core.do(&c.exchange, &ask).(type) {
+	switch m := g.askAll(c, w, r, q, &ask).(type) {
 	case *wire.PlacedAll:
 		return m.Results, nil
 	case *wire.Error:
@@ -92,6 +110,17 @@ func (g *gateway) placeBatch(c *call, q *batchRequest) ([]wire.BatchResult, *wir
 		return nil, &e
 	}
 	return nil, &wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"}
+}
+
+// askAll asks the core for the places of a batch, and holds the request of a
+// gang while it waits for them.
+func (g *gateway) askAll(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest, ask *wire.Batch) wire.Message {
+	if q.MaxWaitMS == 0 {
+		return g.srv.core.do(&c.exchange, ask)
+	}
+	ask.Tasks[0].WaitMS = uint32(q.MaxWaitMS)
+	holdOpen(w, time.Duration(q.MaxWaitMS)*time.Millisecond)
+	return g.srv.core.wait(r.Context(), &c.exchange, ask)
 }
 
 // replaced returns a field such as tasks[3].selector with the place that its

@@ -32,13 +32,25 @@ func (w *webWaits) deliver(it *sched.Item) {
 		return
 	}
 	delete(w.by, it.Request)
-	if it.Kind != wire.KindPlaced {
-		ch <- it.Message()
-		return
+	switch m := it.Message().(type) {
+	case *wire.Placed:
+		p := kept(m)
+		ch <- &p
+	case *wire.PlacedAll:
+		for i := range m.Results {
+			m.Results[i].Placed = kept(&m.Results[i].Placed)
+		}
+		ch <- m
+	default:
+		ch <- m
 	}
-	p := it.Placed // the outbox is used again
-	p.Target = append([]byte(nil), p.Target...)
-	ch <- &p
+}
+
+// kept copies a placement out of an outbox, which is used again.
+func kept(p *wire.Placed) wire.Placed {
+	k := *p
+	k.Target = append([]byte(nil), p.Target...)
+	return k
 }
 
 // wait is do for a request that may have to wait for room. It returns nil if
@@ -90,13 +102,31 @@ func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
 	c.route(&x.out, 0, true)
 	select {
 	case answer := <-ch:
-		if p, ok := answer.(*wire.Placed); ok {
+		for _, p := range placements(answer) {
 			x.out.Reset()
 			c.apply(c.clock.now(), 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
 			c.route(&x.out, 0, true)
 		}
 	default:
 	}
+}
+
+// placements returns what an answer has granted, but for what an earlier
+// request was told of.
+func placements(answer wire.Message) (granted []*wire.Placed) {
+	switch m := answer.(type) {
+	case *wire.Placed:
+		if m.Flags&wire.PlacedRepeat == 0 {
+			granted = append(granted, m)
+		}
+	case *wire.PlacedAll:
+		for i := range m.Results {
+			if m.Results[i].Code == wire.CodeOK && m.Results[i].Placed.Flags&wire.PlacedRepeat == 0 {
+				granted = append(granted, &m.Results[i].Placed)
+			}
+		}
+	}
+	return granted
 }
 
 // turnAwayWaits answers the HTTP requests that wait when the scheduler stops.

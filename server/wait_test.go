@@ -119,10 +119,16 @@ func TestADatagramWakes(t *testing.T) {
 // held is a request by HTTP that is under way.
 func (f *fixture) held(ctx context.Context, body string) <-chan answer {
 	f.t.Helper()
+	return f.heldAt(ctx, "/api/v1/schedule", body, 1)
+}
+
+// heldAt is held for another path and a number of tasks that wait.
+func (f *fixture) heldAt(ctx context.Context, path, body string, tasks int) <-chan answer {
+	f.t.Helper()
 	out := make(chan answer, 1)
 	before := f.waiting()
 	go func() {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.HTTPAddr()+"/api/v1/schedule", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.HTTPAddr()+path, strings.NewReader(body))
 		if err != nil {
 			panic(err)
 		}
@@ -136,7 +142,7 @@ func (f *fixture) held(ctx context.Context, body string) <-chan answer {
 		n, _ := res.Body.Read(b)
 		out <- answer{res.StatusCode, res.Header, string(b[:n])}
 	}()
-	eventually(f.t, func() bool { return f.waiting() == before+1 }, "the request waits")
+	eventually(f.t, func() bool { return f.waiting() == before+tasks }, "the request waits")
 	return out
 }
 
@@ -189,6 +195,44 @@ func TestHTTPWaitsNoMore(t *testing.T) {
 	a = f.call("POST", "/api/v1/schedule/batch", `{"tasks":[{"task_id":"x","max_wait_ms":5}]}`)
 	require.Equal(t, 400, a.status)
 	require.Contains(t, a.body, `tasks[0].max_wait_ms`)
+}
+
+// TestAGangWaitsOverHTTP: it is answered as a whole, and whoever hangs up leaves
+// nothing behind.
+func TestAGangWaitsOverHTTP(t *testing.T) {
+	f := start(t)
+	a, c, first := f.fill()
+	f.agent("w2", 1)
+	const gang = `{"all_or_none":true,"distinct":true,"max_wait_ms":%d,"tasks":[{"task_id":"g1"},{"task_id":"g2"}]}`
+	late := f.call("POST", "/api/v1/schedule/batch", fmt.Sprintf(gang, 50))
+	require.Equal(t, 200, late.status)
+	require.Equal(t, 1, strings.Count(late.body, `"reason":"unavailable"`), late.body)
+	require.Equal(t, 1, strings.Count(late.body, `"reason":"all_or_none"`), late.body)
+
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := f.heldAt(ctx, "/api/v1/schedule/batch", fmt.Sprintf(gang, 60_000), 2)
+	hangUp()
+	require.Zero(t, (<-gone).status)
+	eventually(t, func() bool { return f.waiting() == 0 }, "nobody waits any more")
+
+	held := f.heldAt(t.Context(), "/api/v1/schedule/batch", fmt.Sprintf(gang, 60_000), 2)
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
+	got := <-held
+	require.Equal(t, 200, got.status)
+	require.Equal(t, 2, strings.Count(got.body, `"lease_id"`), got.body)
+	require.Contains(t, got.body, `"worker_id":"w1"`)
+	require.Contains(t, got.body, `"worker_id":"w2"`)
+	a.alive()
+
+	for body, problem := range map[string]string{
+		`{"max_wait_ms":5,"tasks":[{"task_id":"x"}]}`:                        "all_or_none",
+		`{"all_or_none":true,"max_wait_ms":60001,"tasks":[{"task_id":"x"}]}`: `"limit":60000`,
+		`{"all_or_none":true,"max_wait_ms":-1,"tasks":[{"task_id":"x"}]}`:    "max_wait_ms",
+	} {
+		a := f.call("POST", "/api/v1/schedule/batch", body)
+		require.Equal(t, 400, a.status, body)
+		require.Contains(t, a.body, problem)
+	}
 }
 
 func TestTheQueueOverHTTP(t *testing.T) {

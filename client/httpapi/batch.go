@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -21,6 +22,7 @@ type batch struct {
 	Tasks     []batchTask `json:"tasks"`
 	AllOrNone bool        `json:"all_or_none,omitempty"`
 	Distinct  bool        `json:"distinct,omitempty"`
+	MaxWaitMS int64       `json:"max_wait_ms,omitempty"`
 }
 
 // batchTask is a task whose key stands with it.
@@ -51,9 +53,14 @@ func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error
 
 // ScheduleGang is ScheduleAll for a gang: all are placed, or none is; with
 // distinct no two on one worker. The error is that of the first task without a
-// place that did not fail for the sake of another.
+// place that did not fail for the sake of another. The MaxWaitMS of the first
+// task is that of the gang; those of the others do not matter.
 func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) ([]*Placement, error) {
-	all, err := c.scheduleBatch(ctx, tasks, batch{AllOrNone: true, Distinct: distinct})
+	b := batch{AllOrNone: true, Distinct: distinct}
+	if len(tasks) > 0 {
+		b.MaxWaitMS = tasks[0].MaxWaitMS
+	}
+	all, err := c.scheduleBatch(ctx, tasks, b)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +81,11 @@ func (c *Client) scheduleBatch(ctx context.Context, tasks []Task, body batch) ([
 	if n := len(tasks); n < 1 || n > wire.MaxBatch {
 		return nil, fmt.Errorf("httpapi: tasks: %d are not 1 to %d", n, wire.MaxBatch)
 	}
-	k := &call{method: http.MethodPost, path: "/api/v1/schedule/batch", safe: true, limit: MaxList}
+	k := &call{method: http.MethodPost, path: "/api/v1/schedule/batch", safe: true, limit: MaxList, wait: time.Duration(body.MaxWaitMS) * time.Millisecond}
 	for _, t := range tasks {
+		if body.AllOrNone {
+			t.MaxWaitMS = 0 // it stands beside the tasks
+		}
 		body.Tasks = append(body.Tasks, batchTask{t, t.Key})
 		k.safe = k.safe && t.Key != ""
 	}

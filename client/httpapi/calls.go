@@ -28,7 +28,8 @@ type Task struct {
 	SpreadBy   string   `json:"spread_by,omitempty"`   // the tag key over whose values spread spreads a batch
 
 	// MaxWaitMS is how long the scheduler may hold the request until there is
-	// room, in milliseconds, at most 60,000; 0: not at all. Schedule alone waits.
+	// room, in milliseconds, at most 60,000; 0: not at all. Schedule waits, and
+	// ScheduleGang as long as its first task says; ScheduleAll does not.
 	MaxWaitMS int64 `json:"max_wait_ms,omitempty"`
 
 	// Key makes the request one that may be repeated: while the first placement

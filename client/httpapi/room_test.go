@@ -140,6 +140,12 @@ func TestGangsOverHTTP(t *testing.T) {
 	_, err := c.ScheduleGang(within(t), append(gang, httpapi.Task{ID: "g3", Resources: map[string]int64{"gpu": 1}}), false)
 	require.ErrorIs(t, err, httpapi.ErrUnavailable)
 	require.NotErrorIs(t, err, httpapi.ErrAllOrNone)
+	waits := append([]httpapi.Task{{ID: "g0", Resources: map[string]int64{"gpu": 1}, MaxWaitMS: 50}}, gang...)
+	_, err = c.ScheduleGang(within(t), waits, false)
+	require.ErrorIs(t, err, httpapi.ErrUnavailable, "no room within the wait")
+	waits[0].MaxWaitMS = 60_001
+	_, err = c.ScheduleGang(within(t), waits, false)
+	require.ErrorContains(t, err, "max_wait_ms")
 	_, err = c.ScheduleGang(within(t), []httpapi.Task{{ID: "g1"}, {ID: "g2"}, {ID: "g3"}}, true)
 	require.ErrorIs(t, err, httpapi.ErrInfeasible)
 	places, err := c.ScheduleGang(within(t), gang, true)
