@@ -7,7 +7,7 @@ import "fmt"
 // (I19).
 func (s *State) checkQueue() error {
 	q := &s.queue
-	live, tasks, owners := 0, 0, map[string]int{}
+	live, tasks, owners, classed := 0, 0, map[string]int{}, [classes]int{}
 	for slot := range int32(q.waiters.n) {
 		w := q.at(slot)
 		if !w.live {
@@ -15,6 +15,7 @@ func (s *State) checkQueue() error {
 		}
 		live, tasks = live+1, tasks+w.size()
 		owners[string(w.owner())] += w.size()
+		classed[classOf(w.line.turn.level.priority)] += w.size()
 		if got, ok := s.waitingFor(w.client, w.key()); w.hash != 0 && (!ok || got != slot) {
 			return fmt.Errorf("I15: the waiter %q is not found by its key", w.task())
 		}
@@ -28,6 +29,9 @@ func (s *State) checkQueue() error {
 	}
 	if live != q.n || tasks != q.tasks || s.count.waited != uint64(tasks)+ended {
 		return fmt.Errorf("I14: %d waiters, %d tasks; counted %d, %d, and %d that came, %d that went", live, tasks, q.n, q.tasks, s.count.waited, ended)
+	}
+	if classed != q.classed {
+		return fmt.Errorf("I14: %v tasks of each class wait, %v are counted", classed, q.classed)
 	}
 	if len(owners) != len(q.owners) {
 		return fmt.Errorf("I14: %d owners wait, %d are counted", len(owners), len(q.owners))

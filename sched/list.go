@@ -255,6 +255,9 @@ func (s *State) stats() *wire.Stats {
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},
 	}
+	for k, n := range s.queue.classed {
+		st.Counters["waiting_"+class(k).String()] = uint64(n)
+	}
 	for r, n := range c.ends {
 		if r != int(wire.ReasonNone) {
 			st.Counters["ended_"+wire.Reason(r).String()] = n

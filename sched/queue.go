@@ -17,8 +17,9 @@ import (
 type queue struct {
 	waiters chunks[waiter]
 	free    []int32
-	n       int // waiters
-	tasks   int // the same, each task of a gang counted
+	n       int          // waiters
+	tasks   int          // the same, each task of a gang counted
+	classed [classes]int // of tasks, by class
 	last    uint64
 	levels  []*level         // the highest priority first
 	byKey   map[uint64]int32 // the first waiter of each hash of client and key; slot + 1
@@ -170,6 +171,7 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	q.waits.set(slot, p.over)
 	q.n++
 	q.tasks += p.size()
+	q.classed[classOf(priority)] += p.size()
 	q.owners[p.line.turn.owner] += p.size()
 	g.n++
 	return slot
@@ -186,10 +188,11 @@ func (s *State) leave(slot int32) {
 	if q.owners[owner] -= w.size(); q.owners[owner] == 0 {
 		delete(q.owners, owner)
 	}
-	g := w.line.want
+	g, class := w.line.want, classOf(w.line.turn.level.priority)
 	w.line.remove(q, slot)
 	q.n--
 	q.tasks -= w.size()
+	q.classed[class] -= w.size()
 	s.clients.list[w.client].waiting--
 	s.clients.drop(w.client)
 	if g.n--; g.n == 0 {

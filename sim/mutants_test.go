@@ -431,6 +431,10 @@ var roomMutants = []mutant{
 		`s.workers.at(n).reserved = true`,
 		`s.workers.at(n).reserved = !MUTANT`,
 		"TestSeeds", false},
+	{"class-count", "sched/queue.go",
+		`q.classed[class] -= w.size()`,
+		`if !MUTANT { q.classed[class] -= w.size() }`,
+		"TestSeeds", true},
 	{"hold-left-behind", "sched/queue.go",
 		`	if q.hold.slot == slot+1 {
 		s.letGo()`,

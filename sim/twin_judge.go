@@ -45,9 +45,22 @@ func (t *twin) judgeAll() {
 			t.w.fail("C: %d leases ended as %s, the twin counts %d", got, r, t.ends[r])
 		}
 	}
-	waiting := 0
+	waiting, classed := 0, map[string]uint64{"low": 0, "normal": 0, "high": 0}
 	for _, x := range t.queue.waiters {
 		waiting += len(x.tasks)
+		switch p := x.tasks[0].Priority; {
+		case p < 0:
+			classed["low"] += uint64(len(x.tasks))
+		case p > 0:
+			classed["high"] += uint64(len(x.tasks))
+		default:
+			classed["normal"] += uint64(len(x.tasks))
+		}
+	}
+	for class, n := range classed {
+		if got := s.Counters["waiting_"+class]; got != n {
+			t.w.fail("I14: %d tasks of the class %s wait, by the twin %d", got, class, n)
+		}
 	}
 	if got := s.Counters["waiting"]; got != uint64(waiting) {
 		t.w.fail("I14: %d tasks wait, by the twin %d", got, waiting)
