@@ -149,7 +149,7 @@ func TestHeadWithoutKindOrRequest(t *testing.T) {
 // An unknown kind is told from a broken frame, and keeps its request id.
 func TestUnknownKind(t *testing.T) {
 	var d Decoder
-	for _, kind := range []uint64{0, 25, 63, 89, 255, 256, math.MaxUint64} {
+	for _, kind := range []uint64{0, 25, 63, 90, 255, 256, math.MaxUint64} {
 		_, request, err := d.Decode(pack(t, kind, 77, "x", map[string]any{"a": []int{1}}))
 		var refused *Error
 		require.ErrorAs(t, err, &refused)
@@ -189,14 +189,14 @@ func TestTrailingFieldsAreIgnored(t *testing.T) {
 // What a newer peer adds behind the known fields of a part is ignored, too.
 func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	lease := sampleLease.Bytes()
-	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, "new", []int{1, 2}}
+	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, false, 0, "new", []int{1, 2}}
 	batch := accepts(t, pack(t, KindBatch, 1, []any{task})).(*Batch)
 	require.Equal(t, []Schedule{{Task: []byte("t")}}, batch.Tasks)
 
 	renewed := accepts(t, pack(t, KindRenewed, 1, []any{[]any{3, 0, map[string]int{"x": 1}}})).(*Renewed)
 	require.Equal(t, []LeaseStatus{{State: StateBegun}}, renewed.Leases)
 
-	record := []any{lease[:], "t", "", "", "", 0, map[string]int{}, 0, 0, false, "new"}
+	record := []any{lease[:], "t", "", "", "", 0, map[string]int{}, 0, 0, false, 0, "new"}
 	begun := accepts(t, pack(t, KindBegun, 1, 5, 6, record)).(*Begun)
 	require.Equal(t, Record{Lease: sampleLease, Task: []byte("t")}, begun.Record)
 

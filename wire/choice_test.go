@@ -68,6 +68,35 @@ func TestDevicesOutOfRange(t *testing.T) {
 	refuses(t, pack(t, KindPlaced, 1, lease[:], "w", "a", 1, 1, 0, -1), "devices", 0)
 }
 
+func TestPreemptionOutOfRange(t *testing.T) {
+	task := func(preempt, onPreempt any) []byte {
+		return pack(t, KindSchedule, 1, "t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, preempt, onPreempt)
+	}
+	refuses(t, task(1, 0), "preempt", 0)
+	refuses(t, task(false, 4), "on_preempt", uint64(OnPreemptNever))
+	refuses(t, task(false, -1), "on_preempt", 0)
+	refuses(t, task(false, "requeue"), "on_preempt", 0)
+	lease := sampleLease.Bytes()
+	refuses(t, pack(t, KindBegun, 1, 1, 1, []any{lease[:], "t", "", "", "", 0, map[string]int{}, 0, 0, false, 4}), "record.on_preempt", uint64(OnPreemptNever))
+	refuses(t, pack(t, KindNotice, 0, lease[:], "t", 1, MaxGrace+1, 0), "grace_ms", MaxGrace)
+}
+
+// What nobody has said of a task depends on its priority alone.
+func TestPreemptible(t *testing.T) {
+	for o, want := range map[OnPreempt][2]bool{
+		OnPreemptDefault: {true, false}, OnPreemptEnd: {true, true}, OnPreemptRequeue: {true, true}, OnPreemptNever: {false, false},
+	} {
+		require.Equal(t, want, [2]bool{o.Preemptible(-1), o.Preemptible(0)}, "%v", o)
+		var read OnPreempt
+		text, _ := o.MarshalText()
+		require.NoError(t, read.UnmarshalText(text))
+		require.Equal(t, o, read)
+	}
+	var o OnPreempt
+	require.NoError(t, o.UnmarshalText(nil))
+	require.ErrorContains(t, o.UnmarshalText([]byte("Requeue")), "on_preempt")
+}
+
 // Sums of what leases take may be more than one amount, and of more names than
 // one lease may have.
 func TestUsedAmounts(t *testing.T) {

@@ -59,14 +59,15 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonNone     Reason = 0
-	ReasonOK       Reason = 1 // outcome: the task succeeded
-	ReasonFailed   Reason = 2 // outcome: the task failed
-	ReasonRefused  Reason = 3 // outcome: the worker did not take it
-	ReasonLost     Reason = 4 // outcome, or the worker is gone or came back without it
-	ReasonReleased Reason = 5 // released by its client before it began
-	ReasonRevoked  Reason = 6 // asked back, and given back by the worker
-	ReasonBelieved Reason = 7 // an HTTP worker's own number took its place
+	ReasonNone      Reason = 0
+	ReasonOK        Reason = 1 // outcome: the task succeeded
+	ReasonFailed    Reason = 2 // outcome: the task failed
+	ReasonRefused   Reason = 3 // outcome: the worker did not take it
+	ReasonLost      Reason = 4 // outcome, or the worker is gone or came back without it
+	ReasonReleased  Reason = 5 // released by its client before it began
+	ReasonRevoked   Reason = 6 // asked back, and given back by the worker
+	ReasonBelieved  Reason = 7 // an HTTP worker's own number took its place
+	ReasonPreempted Reason = 8 // it had to make room, and its worker reported that it failed or was lost
 )
 
 // IsOutcome reports whether a worker may report r as the end of a lease.

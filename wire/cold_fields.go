@@ -27,6 +27,7 @@ var coldKinds = [...]func() coldMessage{
 	KindListEnded:   func() coldMessage { return new(ListEnded) },
 	KindEndedLeases: func() coldMessage { return new(EndedLeases) },
 	KindPreempt:     func() coldMessage { return new(Preempt) },
+	KindNotice:      func() coldMessage { return new(Notice) },
 	KindCancel:      func() coldMessage { return new(Cancel) },
 	KindCancelled:   func() coldMessage { return new(Cancelled) },
 	KindListQueue:   func() coldMessage { return new(ListQueue) },

@@ -24,6 +24,8 @@ var (
 	genPlaced = rapid.Custom(placedOf)
 	genRecord = rapid.Custom(recordOf)
 	genRow    = rapid.Custom(rowOf)
+
+	genOnPreempt = rapid.SampledFrom([]OnPreempt{OnPreemptDefault, OnPreemptEnd, OnPreemptRequeue, OnPreemptNever})
 )
 
 func num32(t *rapid.T) uint32 { return rapid.Uint32().Draw(t, "number") }
@@ -72,6 +74,7 @@ func taskOf(t *rapid.T) Schedule {
 	s.NotWorkers = AppendWorkers(nil, stringsOf(t, rapid.StringN(1, 40, -1), MaxNotWorkers))
 	s.Exclusive, s.Policy, s.SpreadBy = rapid.Bool().Draw(t, "exclusive"), optionalID(t), optionalText(t, MaxTag)
 	s.WaitMS = rapid.Uint32Range(0, MaxWait).Draw(t, "wait")
+	s.Preempt, s.OnPreempt = rapid.Bool().Draw(t, "preempt"), genOnPreempt.Draw(t, "on preempt")
 	return s
 }
 
@@ -119,7 +122,7 @@ func recordOf(t *rapid.T) Record {
 		Lease: leaseOf(t), Task: []byte(genID.Draw(t, "task")), Client: optionalID(t), Owner: optionalID(t),
 		Group: optionalID(t), Priority: genPrio.Draw(t, "priority"), Resources: AppendResources(nil, numbersOf(t, genAmounts)),
 		Outcome: rapid.SampledFrom([]Reason{ReasonNone, ReasonOK, ReasonLost}).Draw(t, "outcome"),
-		Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"),
+		Devices: maskOf(t), Exclusive: rapid.Bool().Draw(t, "exclusive"), OnPreempt: genOnPreempt.Draw(t, "on preempt"),
 	}
 }
 
@@ -204,6 +207,9 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindEnd:        func(t *rapid.T) Message { return &End{num32(t), num32(t), leaseOf(t), genOutcome.Draw(t, "outcome")} },
 	KindEnded:      func(*rapid.T) Message { return &Ended{} },
 	KindRevoke:     func(t *rapid.T) Message { return &Revoke{num32(t), leaseOf(t)} },
+	KindNotice: func(t *rapid.T) Message {
+		return &Notice{leaseOf(t), genForeign.Draw(t, "task"), News(num32(t)), rapid.Uint32Range(0, MaxGrace).Draw(t, "grace"), Reason(num32(t))}
+	},
 	KindPreempt: func(t *rapid.T) Message {
 		return &Preempt{num32(t), leaseOf(t), rapid.Uint32Range(0, MaxGrace).Draw(t, "grace"), rapid.StringMatching(`[ -~]{0,256}`).Draw(t, "reason")}
 	},

@@ -17,6 +17,7 @@ type Handover struct {
 	Resources   map[string]int64 `json:"resources,omitempty"`
 	Devices     []int            `json:"devices,omitempty"` // the worker's GPU devices that the lease takes
 	Exclusive   bool             `json:"exclusive,omitempty"`
+	OnPreempt   OnPreempt        `json:"on_preempt,omitempty"` // what becomes of the task when it must make room
 }
 
 // Record returns what the worker reports of the lease while it runs. It shares
@@ -32,6 +33,7 @@ func (h *Handover) Record() Record {
 		Resources: AppendResources(nil, h.Resources),
 		Devices:   deviceMask(h.Devices),
 		Exclusive: h.Exclusive,
+		OnPreempt: h.OnPreempt,
 	}
 }
 

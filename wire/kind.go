@@ -60,6 +60,7 @@ const (
 	KindCancelled   Kind = 86
 	KindQueue       Kind = 87
 	KindPreempt     Kind = 88
+	KindNotice      Kind = 89
 )
 
 // FirstAnswer is the lowest kind that only the scheduler may send.

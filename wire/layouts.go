@@ -2,7 +2,7 @@ package wire
 
 // layouts holds the layout of each hot kind at its number. The fields' names
 // are those of docs/protocol.md and of errors.
-var layouts = [KindPreempt + 1]layout{
+var layouts = [KindNotice + 1]layout{
 	KindPing:      {read: func(d *Decoder, _ int) Message { return &d.ping }},
 	KindPong:      {read: func(d *Decoder, _ int) Message { return &d.pong }},
 	KindSchedule:  {fields: scheduleFields, required: scheduleRequired, read: readSchedule},

@@ -50,6 +50,7 @@ type Record struct {
 	Outcome   Reason // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
 	Devices   uint64 // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
 	Exclusive bool   // it takes the whole worker
+	OnPreempt OnPreempt
 }
 
 // leaseIDText is the longest text of a LeaseID, in bytes.

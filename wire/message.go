@@ -47,8 +47,8 @@ type Pong struct{}
 
 // Schedule asks for a lease. Its byte slices belong to the decoder's input.
 // Fields: task, tags, priority, owner, group, resources, ttl_ms, selector,
-// prefer, not_workers, exclusive, policy, spread_by, wait_ms. All after tags
-// may be missing.
+// prefer, not_workers, exclusive, policy, spread_by, wait_ms, preempt,
+// on_preempt. All after tags may be missing.
 type Schedule struct {
 	Task      []byte // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
 	Tags      []byte // raw msgpack array of strings, checked by the decoder; empty means none
@@ -65,6 +65,9 @@ type Schedule struct {
 	Policy     []byte // id of a placement policy; empty for least-loaded
 	SpreadBy   []byte // tag key over whose values the policy spread spreads, at most MaxTag bytes
 	WaitMS     uint32 // how long to wait for room, at most MaxWait; 0: not at all. Of a gang the first task's counts
+
+	Preempt   bool      // if it finds no room, tasks of a lower priority make it; WaitMS must be the scheduler's grace at least
+	OnPreempt OnPreempt // what becomes of the task when it must make room itself
 
 	// Key replaces the task id as the key of idempotency. It is not on the
 	// wire: the HTTP gateway sets it from the header Idempotency-Key.

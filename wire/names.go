@@ -48,14 +48,26 @@ var (
 		StateEnded:     "ended",
 	}
 	reasonNames = [...]string{
-		ReasonNone:     "none",
-		ReasonOK:       "ok",
-		ReasonFailed:   "failed",
-		ReasonRefused:  "refused",
-		ReasonLost:     "lost",
-		ReasonReleased: "released",
-		ReasonRevoked:  "revoked",
-		ReasonBelieved: "believed",
+		ReasonNone:      "none",
+		ReasonOK:        "ok",
+		ReasonFailed:    "failed",
+		ReasonRefused:   "refused",
+		ReasonLost:      "lost",
+		ReasonReleased:  "released",
+		ReasonRevoked:   "revoked",
+		ReasonBelieved:  "believed",
+		ReasonPreempted: "preempted",
+	}
+	onPreemptNames = [...]string{
+		OnPreemptDefault: "default",
+		OnPreemptEnd:     "end",
+		OnPreemptRequeue: "requeue",
+		OnPreemptNever:   "never",
+	}
+	newsNames = [...]string{
+		NewsPreempted: "preempted",
+		NewsRequeued:  "requeued",
+		NewsOver:      "over",
 	}
 	roleNames = [...]string{
 		RoleClient: "client",
@@ -109,6 +121,7 @@ var (
 		KindEndedLeases: "ended_leases",
 		KindSettled:     "settled",
 		KindPreempt:     "preempt",
+		KindNotice:      "notice",
 		KindCancelled:   "cancelled",
 		KindQueue:       "queue",
 	}
@@ -131,6 +144,12 @@ func (s State) String() string { return name(stateNames[:], int(s), "state_") }
 
 // String returns the reason's name, such as released.
 func (r Reason) String() string { return name(reasonNames[:], int(r), "reason_") }
+
+// String returns the word for o, such as requeue.
+func (o OnPreempt) String() string { return name(onPreemptNames[:], int(o), "on_preempt_") }
+
+// String returns the word for n, such as requeued.
+func (n News) String() string { return name(newsNames[:], int(n), "news_") }
 
 // String returns the role's name.
 func (r Role) String() string { return name(roleNames[:], int(r), "role_") }

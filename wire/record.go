@@ -3,7 +3,7 @@ package wire
 import "math"
 
 // The fields of a record, and how many of them must be there.
-var recordFields = []string{"lease", "task", "client", "owner", "group", "priority", "resources", "outcome", "devices", "exclusive"}
+var recordFields = []string{"lease", "task", "client", "owner", "group", "priority", "resources", "outcome", "devices", "exclusive", "on_preempt"}
 
 const (
 	recordRequired = 8
@@ -28,11 +28,16 @@ func (r *reader) record(rec *Record, n int) {
 	if n > 9 {
 		rec.Exclusive = r.bool("exclusive")
 	}
+	if n > 10 {
+		rec.OnPreempt = r.onPreempt()
+	}
 }
 
 // used returns how many fields must be written.
 func (m *Record) used() int {
 	switch {
+	case m.OnPreempt != OnPreemptDefault:
+		return 11
 	case m.Exclusive:
 		return 10
 	case m.Devices != 0:
@@ -57,6 +62,9 @@ func (m *Record) append(dst []byte) []byte {
 	}
 	if n > 9 {
 		dst = appendBool(dst, m.Exclusive)
+	}
+	if n > 10 {
+		dst = appendUint(dst, uint64(m.OnPreempt))
 	}
 	return dst
 }

@@ -225,6 +225,8 @@ func queueSamples() []sample {
 	held := deviceWorker
 	held.HeldBy = "render-farm/train-9"
 	drains, preempted := cordonedWorker, sampleInfo
+	requeued := sampleRecord
+	requeued.OnPreempt = OnPreemptRequeue
 	drains.Flags, drains.DeadlineMS, preempted.Preempted = []string{"cordoned", "draining"}, 86_400_000, true
 	return []sample{
 		{"schedule that waits", 21, &waits},
@@ -245,5 +247,11 @@ func queueSamples() []sample {
 		{"preempt", 0, &Preempt{Handle: 5, Lease: sampleLease, GraceMS: 30_000, Reason: "driver upgrade"}},
 		{"preempt now", 0, &Preempt{Handle: 5, Lease: sampleLease}},
 		{"worker that drains", 26, &Worker{Info: drains, Leases: []LeaseInfo{preempted}}},
+		{"schedule that preempts", 27, &Schedule{Task: []byte("train-8"), Priority: 10, WaitMS: 60_000, Preempt: true}},
+		{"schedule to be requeued", 28, &Schedule{Task: []byte("scan-1"), Priority: -5, WaitMS: 60_000, OnPreempt: OnPreemptRequeue}},
+		{"begun, to be requeued", 0, &Begun{Handle: 5, Seq: 3, Record: requeued}},
+		{"notice of a preemption", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsPreempted, GraceMS: 30_000}},
+		{"notice of a requeue", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsRequeued, Reason: ReasonPreempted}},
+		{"notice of an end", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsOver, Reason: ReasonOK}},
 	}
 }

@@ -6,7 +6,7 @@ import "math"
 // were before those that say more of the choice.
 var scheduleFields = []string{
 	"task", "tags", "priority", "owner", "group", "resources", "ttl_ms",
-	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms",
+	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms", "preempt", "on_preempt",
 }
 
 const (
@@ -31,7 +31,7 @@ func (r *reader) schedule(s *Schedule, n int) {
 	if n < len(scheduleFields) {
 		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
 		s.Selector, s.Prefer, s.NotWorkers, s.Exclusive, s.Policy, s.SpreadBy = nil, nil, nil, false, nil, nil
-		s.WaitMS = 0
+		s.WaitMS, s.Preempt, s.OnPreempt = 0, false, OnPreemptDefault
 	}
 	if n > 2 {
 		s.Priority = int32(r.int("priority", MaxPriority))
@@ -74,6 +74,12 @@ func (r *reader) choice(s *Schedule, n int) {
 	if n > 13 {
 		s.WaitMS = uint32(r.uint("wait_ms", MaxWait))
 	}
+	if n > 14 {
+		s.Preempt = r.bool("preempt")
+	}
+	if n > 15 {
+		s.OnPreempt = r.onPreempt()
+	}
 }
 
 func (m *Schedule) append(dst []byte, request uint64) []byte {
@@ -85,6 +91,10 @@ func (m *Schedule) append(dst []byte, request uint64) []byte {
 // while they are zero.
 func (m *Schedule) used() int {
 	switch {
+	case m.OnPreempt != OnPreemptDefault:
+		return 16
+	case m.Preempt:
+		return 15
 	case m.WaitMS != 0:
 		return 14
 	case len(m.SpreadBy) != 0:
@@ -159,6 +169,12 @@ func (m *Schedule) appendChoice(dst []byte, n int) []byte {
 	}
 	if n > 13 {
 		dst = appendUint(dst, uint64(m.WaitMS))
+	}
+	if n > 14 {
+		dst = appendBool(dst, m.Preempt)
+	}
+	if n > 15 {
+		dst = appendUint(dst, uint64(m.OnPreempt))
 	}
 	return dst
 }
