@@ -42,10 +42,11 @@ func (b *set) add(s *State, slot int32, stamp uint32) {
 func (s *State) batch(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
 	b := &set{gang: m.AllOrNone}
 	for i := range m.Tasks {
-		if simple(&m.Tasks[i]) {
-			continue
+		err := s.checkPreempt(sess, &m.Tasks[i], m.AllOrNone)
+		if err == nil && !simple(&m.Tasks[i]) {
+			_, err = s.read(&m.Tasks[i], b)
 		}
-		if _, err := s.read(&m.Tasks[i], b); err != nil {
+		if err != nil {
 			named := *err
 			named.Field = fmt.Sprintf("tasks[%d].%s", i, err.Field)
 			out.put(from, request, &named)

@@ -32,7 +32,7 @@ func (s *State) checkWorkers() error {
 		if m, ok := s.byID[w.id]; !ok || m != n {
 			return fmt.Errorf("worker %q: its id leads to %d, not %d", w.id, m, n)
 		}
-		count, prev, digest := uint32(0), int32(0), uint64(0)
+		count, prev, digest, preemptible := uint32(0), int32(0), uint64(0), uint32(0)
 		for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {
 			l := s.leases.slots.at(e - 1)
 			if !l.live() || l.worker != n || l.prev != prev {
@@ -44,7 +44,16 @@ func (s *State) checkWorkers() error {
 			if l.state == wire.StateBegun {
 				digest ^= l.id.Digest()
 			}
+			if l.flags&leasePreemptible != 0 {
+				preemptible++
+			}
+			if r := s.requests[e-1]; r != nil && l.flags&leaseRequeue == 0 {
+				return fmt.Errorf("I18: the request of lease %v is kept for nothing", l.id)
+			}
 			count, prev = count+1, e
+		}
+		if preemptible != w.preemptible {
+			return fmt.Errorf("I18: worker %q: %d of its leases may be preempted, counted %d", w.id, preemptible, w.preemptible)
 		}
 		if digest != w.digest {
 			return fmt.Errorf("worker %q: digest %x, and %x by its leases", w.id, w.digest, digest)

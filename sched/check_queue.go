@@ -95,11 +95,11 @@ func (s *State) checkLines() error {
 // placed is not known by a look at one worker.
 func (s *State) checkNobodyWaits() error {
 	q := &s.queue
+	if err := s.checkHolds(); err != nil {
+		return err
+	}
 	for n := range int32(s.workers.n) {
 		w := s.workers.at(n)
-		if held := q.hold.slot != 0 && w.reserved; w.reserved != held {
-			return fmt.Errorf("worker %q is held for nobody", w.id)
-		}
 		if !w.known || w.freed || s.leases.live >= s.cfg.MaxLeases {
 			continue
 		}
@@ -107,6 +107,39 @@ func (s *State) checkNobodyWaits() error {
 			if !g.gang && s.hasRoomFor(g, n) {
 				return fmt.Errorf("I19: worker %q has room for what %d tasks wait for", w.id, g.n)
 			}
+		}
+	}
+	return nil
+}
+
+// checkHolds looks whether workers are held for exactly those who are said to
+// hold them (I19), and counts the waiters that preempt (I18).
+func (s *State) checkHolds() error {
+	q := &s.queue
+	held, seeking := map[int32]bool{}, 0
+	for _, n := range q.hold.workers {
+		held[n] = true
+	}
+	for i, c := range q.claims {
+		w := q.at(c.slot)
+		if !w.live || !w.preempt || !w.claimed || held[c.worker] || i > 0 && q.claims[i-1].until > c.until {
+			return fmt.Errorf("I18: the claim %+v of %q", c, w.task())
+		}
+		held[c.worker] = true
+	}
+	for slot := range int32(q.waiters.n) {
+		if w := q.at(slot); w.live && w.preempt && !w.claimed {
+			seeking++
+		} else if w.live && w.claimed && q.claimOf(slot) < 0 {
+			return fmt.Errorf("I18: the waiter %q claims no worker", w.task())
+		}
+	}
+	if seeking != q.seeking {
+		return fmt.Errorf("I18: %d waiters look for victims, counted %d", seeking, q.seeking)
+	}
+	for n := range int32(s.workers.n) {
+		if w := s.workers.at(n); w.reserved != held[n] {
+			return fmt.Errorf("I19: worker %q is held for nobody", w.id)
 		}
 	}
 	return nil

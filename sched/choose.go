@@ -285,7 +285,7 @@ func tagsOf(raw []byte) []string {
 // encoding and order. It is never 0, which stands for content that is not
 // known.
 func (s *State) contentOf(m *wire.Schedule, tagged *index.Requirement) uint64 {
-	h := mix(tagged.Hash()^uint64(uint32(m.Priority)), hashK1)
+	h := mix(tagged.Hash()^uint64(uint32(m.Priority))^uint64(m.OnPreempt)<<32, hashK1)
 	h = hashBytes(h, m.Owner)
 	h = hashBytes(h, m.Group)
 	if s.asking.demand != noDemand {

@@ -6,7 +6,8 @@ type client struct {
 	id      string
 	hash    uint64
 	refs    int
-	waiting int // its waiters
+	waiting int     // its waiters
+	session Session // that said hello last; 0: none is there
 }
 
 // clientTable numbers the clients.

@@ -107,14 +107,15 @@ const (
 
 // usuallyBy says who ends leases for each reason.
 var usuallyBy = [...]string{
-	wire.ReasonNone:     byScheduler,
-	wire.ReasonOK:       byWorker,
-	wire.ReasonFailed:   byWorker,
-	wire.ReasonRefused:  byWorker,
-	wire.ReasonLost:     byScheduler, // unless endedByWorker
-	wire.ReasonReleased: byClient,
-	wire.ReasonRevoked:  byWorker,
-	wire.ReasonBelieved: byScheduler,
+	wire.ReasonNone:      byScheduler,
+	wire.ReasonOK:        byWorker,
+	wire.ReasonFailed:    byWorker,
+	wire.ReasonRefused:   byWorker,
+	wire.ReasonLost:      byScheduler, // unless endedByWorker
+	wire.ReasonReleased:  byClient,
+	wire.ReasonRevoked:   byWorker,
+	wire.ReasonBelieved:  byScheduler,
+	wire.ReasonPreempted: byWorker,
 }
 
 // remember records the end of a lease that still lives.

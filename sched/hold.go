@@ -12,7 +12,7 @@ import (
 const holdVisits = 8192
 
 // hold is room that is kept for the first waiter of all, because others took
-// what it was waiting for too often. There is one at a time.
+// what it was waiting for too often. There is one at a time, beside the claims.
 type hold struct {
 	slot    int32 // of the waiter, + 1; 0: nothing is held
 	workers []int32
@@ -44,7 +44,7 @@ func (s *State) keepHold(now Time) {
 	if q.hold.slot != 0 && (!any || q.hold.slot != slot+1 || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
 		s.letGo()
 	}
-	if !any || q.hold.slot != 0 {
+	if !any || q.hold.slot != 0 || q.at(slot).claimed {
 		return
 	}
 	w := q.at(slot)
@@ -55,14 +55,13 @@ func (s *State) keepHold(now Time) {
 	if len(workers) == 0 {
 		return
 	}
-	q.hold.slot = slot + 1
+	q.hold = hold{slot + 1, workers}
 	s.count.holds++
-	s.reserve(workers)
+	s.reserve(workers...)
 }
 
 // reserve keeps workers from everybody.
-func (s *State) reserve(workers []int32) {
-	s.queue.hold.workers = workers
+func (s *State) reserve(workers ...int32) {
 	for _, n := range workers {
 		s.workers.at(n).reserved = true
 		s.settle(n)
@@ -70,7 +69,7 @@ func (s *State) reserve(workers []int32) {
 }
 
 // unreserve gives workers back to everybody.
-func (s *State) unreserve(workers []int32) {
+func (s *State) unreserve(workers ...int32) {
 	for _, n := range workers {
 		s.workers.at(n).reserved = false
 		s.settle(n)
@@ -81,7 +80,7 @@ func (s *State) unreserve(workers []int32) {
 func (s *State) letGo() {
 	workers := s.queue.hold.workers
 	s.queue.hold = hold{}
-	s.unreserve(workers)
+	s.unreserve(workers...)
 }
 
 // serveHolder places the waiter that room is held for, if a worker that is held
@@ -97,11 +96,11 @@ func (s *State) serveHolder(now Time, out *Outbox) {
 		return
 	}
 	t := w.line.turn
-	s.unreserve(workers)
+	s.unreserve(workers...)
 	served := s.serveHead(now, slot, out)
 	switch {
 	case q.hold.slot == slot+1:
-		s.reserve(workers)
+		s.reserve(workers...)
 	case served && t.n > 0:
 		t.level.unlink(t) // its turn is over
 		t.level.push(t)
@@ -136,7 +135,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	for it, left := s.index.Matching(m.req).Iterator(), holdVisits; it.HasNext() && left > 0; left-- {
 		n := int32(it.Next())
 		k := s.workers.at(n)
-		if !k.usable() || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if !k.usable() || k.reserved || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})

@@ -55,6 +55,9 @@ const (
 	leasePreempted = 1 << 6 // must make room
 	leaseWarned    = 1 << 7 // its worker was told so
 	leaseKilled    = 1 << 8 // and to kill it
+
+	leasePreemptible = 1 << 9  // a task of a higher priority may take its room
+	leaseRequeue     = 1 << 10 // its task waits again if it must make room
 )
 
 func (l *lease) live() bool { return l.state != wire.StateNone && l.state != wire.StateEnded }

@@ -14,16 +14,22 @@ func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand 
 	l := s.leases.slots.at(slot)
 	l.id = s.leases.next(slot, s.Grantor())
 	l.reason, l.flags = wire.ReasonNone, 0
+	w := s.workers.at(n)
+	if w.http == nil { // else nobody could tell it to make room
+		l.flags = preemptFlags(m.OnPreempt, m.Priority)
+	}
 	if m.Exclusive {
-		l.flags = leaseExclusive
+		l.flags |= leaseExclusive
 	}
 	l.write(m.Task, m.Owner, m.Group, m.Key, devices)
 	l.demand = demand
 	s.demands.hold(demand)
 	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
 	s.clients.holdAgain(client)
+	if l.flags&leaseRequeue != 0 {
+		s.keepRequest(slot, m)
+	}
 
-	w := s.workers.at(n)
 	l.state = wire.StateGranted
 	l.ttl = m.TTLMS
 	if l.ttl == 0 {
@@ -53,6 +59,7 @@ func (s *State) attach(slot int32) {
 	s.tally(w, -1)
 	s.occupy(w, l, 1)
 	s.tally(w, 1)
+	s.countPreemptible(w, l, 1)
 	s.count.states[l.state]++
 }
 
@@ -73,6 +80,7 @@ func (s *State) detach(slot int32) {
 	s.tally(w, -1)
 	s.occupy(w, l, -1)
 	s.tally(w, 1)
+	s.countPreemptible(w, l, -1)
 	s.count.states[l.state]--
 }
 
@@ -130,9 +138,13 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	if l.state == wire.StateBegun {
 		s.workers.at(l.worker).digest ^= l.id.Digest()
 	}
+	s.queue.shaken = s.queue.shaken || l.flags&leasePreempted != 0
 	if l.flags&leaseOrphan == 0 {
 		s.count.ends[reason]++
 		s.remember(l, reason)
+	}
+	if l.flags&leaseRequeue != 0 {
+		s.requeueOr(slot, reason)
 	}
 	s.clients.drop(l.client)
 	if l.flags&leaseAdopted != 0 {
@@ -152,6 +164,7 @@ func (s *State) undo(slot int32, stamp uint32) {
 	s.expiry.remove(slot)
 	s.dropKey(slot)
 	s.detach(slot)
+	delete(s.requests, slot)
 	s.index.Ungive(index.Worker(l.worker), w.load(), stamp, s.room(w)...)
 	s.clients.drop(l.client)
 	s.demands.drop(l.demand)
@@ -171,7 +184,7 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	slot := s.leases.take()
 	s.leases.enter(slot, r.Lease, rival)
 	l := s.leases.slots.at(slot)
-	l.reason, l.flags = wire.ReasonNone, leaseAdopted
+	l.reason, l.flags = wire.ReasonNone, leaseAdopted|preemptFlags(r.OnPreempt, r.Priority)
 	if r.Exclusive {
 		l.flags |= leaseExclusive
 	}

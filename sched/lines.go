@@ -7,6 +7,7 @@ type level struct {
 	priority    int32
 	first, last *turn
 	byOwner     map[string]*turn
+	seeking     int // as queue.seeking
 }
 
 // turn is an owner with tasks that wait at a level.
@@ -17,6 +18,7 @@ type turn struct {
 	first, last *line // in order of their heads
 	byWant      map[*want]*line
 	n           int // waiters
+	seeking     int // as queue.seeking
 }
 
 // line is the tasks of a turn that need the same.
@@ -27,6 +29,7 @@ type line struct {
 	head, tail int32 // slot + 1
 	n          int
 	places     uint32 // that were given
+	seeking    int    // as queue.seeking
 }
 
 // turnOf returns the turn of an owner at a priority.
@@ -81,21 +84,39 @@ func (t *turn) lineOf(g *want) *line {
 	return l
 }
 
-// append adds a waiter, the youngest of all, at the end of a line.
-func (l *line) append(q *queue, slot int32) {
+// insert adds a waiter to a line, behind those that came before it: the youngest
+// of all, or one that comes back and is older than nearly all.
+func (l *line) insert(q *queue, slot int32) {
 	w := q.at(slot)
-	w.prev, w.next = l.tail, 0
-	if l.tail != 0 {
-		q.at(l.tail - 1).next = slot + 1
-		l.tail = slot + 1
-	} else {
-		l.head, l.tail = slot+1, slot+1
-		l.place(q)
-	}
-	w.place = l.places
-	l.places++
 	l.n++
 	l.turn.n++
+	if l.tail == 0 || q.at(l.tail-1).number < w.number {
+		if w.prev = l.tail; l.tail != 0 {
+			q.at(l.tail - 1).next = slot + 1
+		}
+		l.tail, w.place = slot+1, l.places
+		l.places++
+	} else {
+		next := l.head
+		for q.at(next-1).number < w.number {
+			next = q.at(next - 1).next
+		}
+		n := q.at(next - 1)
+		if w.next, w.prev, w.place = next, n.prev, n.place; w.prev == 0 {
+			w.place-- // it wraps around, as their differences do
+		} else {
+			q.at(w.prev - 1).next = slot + 1
+		}
+		n.prev = slot + 1
+	}
+	if w.prev != 0 {
+		return
+	}
+	if l.head != 0 {
+		l.turn.unlink(l)
+	}
+	l.head = slot + 1
+	l.place(q)
 }
 
 // position is the place of a waiter in its line, 1 for the head. Those that

@@ -81,8 +81,7 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
 	if w.reserved {
-		waiter := s.queue.at(s.queue.hold.slot - 1)
-		info.HeldBy = s.clients.list[waiter.client].id + "/" + string(waiter.task())
+		info.HeldBy = s.nameOf(s.heldFor(s.byID[w.id]))
 	}
 	return info
 }
@@ -250,7 +249,8 @@ func (s *State) stats() *wire.Stats {
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
 			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited,
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
-			"preempted": c.preempted, "waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
+			"preempted": c.preempted, "requeued": c.requeued, "preempting": uint64(len(s.queue.claims)),
+			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
 			"wait_placed": c.waits[waitPlaced], "wait_over": c.waits[waitOver], "wait_cancelled": c.waits[waitCancelled], "wait_closed": c.waits[waitClosed],
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},

@@ -3,6 +3,7 @@ package sched
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -45,6 +46,7 @@ func (s *State) warn(slot int32, out *Outbox) {
 		e.lease = l.id
 		e.reason, e.by = s.whyPreempted(l)
 		s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))
+		s.tellClient(l, &wire.Notice{News: wire.NewsPreempted, GraceMS: uint32(s.cfg.PreemptGrace)})
 		s.pushPreempt(l, s.cfg.PreemptGrace, out)
 		return
 	}
@@ -58,7 +60,61 @@ func (s *State) whyPreempted(l *lease) (reason, by string) {
 	if c := s.workers.at(l.worker).cordon; c != nil {
 		return c.reason, c.by
 	}
+	if i := s.queue.claimOn(l.worker); i >= 0 {
+		name := s.nameOf(s.queue.claims[i].slot)
+		return "for " + string(clip([]byte(name))), strings.Clone(s.clients.list[s.queue.at(s.queue.claims[i].slot).client].id)
+	}
 	return "", ""
+}
+
+// preemptFlags returns the flags of a lease that say what becomes of its task
+// when it must make room.
+func preemptFlags(o wire.OnPreempt, priority int32) (flags uint16) {
+	if o.Preemptible(priority) {
+		flags = leasePreemptible
+	}
+	if o == wire.OnPreemptRequeue {
+		flags |= leaseRequeue
+	}
+	return flags
+}
+
+// countPreemptible counts a lease of a worker, or with -1 counts it no more, if
+// a task of a higher priority may take its room.
+func (s *State) countPreemptible(w *worker, l *lease, by int) {
+	if l.flags&leasePreemptible != 0 {
+		w.preemptible += uint32(by)
+		s.count.preemptible += by
+	}
+}
+
+// outcome returns the reason for which a lease ends that its worker reports to
+// have ended so.
+func (l *lease) outcome(reported wire.Reason) wire.Reason {
+	if l.flags&leaseWarned != 0 && (reported == wire.ReasonFailed || reported == wire.ReasonLost) {
+		return wire.ReasonPreempted
+	}
+	return reported
+}
+
+// checkPreempt checks what a request says of making room.
+func (s *State) checkPreempt(sess *session, m *wire.Schedule, gang bool) *wire.Error {
+	switch {
+	case !m.Preempt && m.OnPreempt != wire.OnPreemptRequeue:
+	case gang && m.Preempt:
+		return badField("preempt", "is not for gangs")
+	case gang:
+		return badField("on_preempt", "requeue is not for gangs")
+	case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace:
+		err := badField("wait_ms", "is less than the grace of the tasks that make room")
+		err.Limit = uint64(s.cfg.PreemptGrace)
+		return err
+	case m.OnPreempt == wire.OnPreemptRequeue && len(m.SpreadBy) > 0:
+		return badField("on_preempt", "requeue does not go with the policy spread, which does not wait")
+	case m.OnPreempt == wire.OnPreemptRequeue && sess.client == noClient:
+		return badField("on_preempt", "requeue needs a connection with a client id, to tell the client of it")
+	}
+	return nil
 }
 
 // pushPreempt tells the lease's worker, if it is connected, how long the task

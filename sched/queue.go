@@ -37,6 +37,14 @@ type queue struct {
 	round  uint64  // of serve
 	hold   hold
 
+	claims   []claim // in the order in which their waiters choose again
+	shaken   bool    // a claim may have become hopeless
+	seeking  int     // waiters that preempt and have no claim
+	seekAt   Time    // when they look for victims
+	soughtAt Time    // when they did
+	look     uint64  // how often they did
+	fresh    []int32 // waiters that came without a look at all workers
+
 	serving int32 // the slot that is being served, + 1
 	keyBuf  []byte
 	matched []*want
@@ -69,6 +77,10 @@ type waiter struct {
 	ownerLen   uint8
 	groupLen   uint8
 	keyLen     uint8 // 0: the task id is the key
+	onPreempt  wire.OnPreempt
+	preempt    bool // tasks of a lower priority are to make room
+	claimed    bool // some do
+	mute       bool // it was requeued, and nobody has asked for it since
 	live       bool
 }
 
@@ -141,7 +153,8 @@ func (s *State) waitingFor(client int32, key []byte) (int32, bool) {
 	return 0, false
 }
 
-// add puts a waiter, whose texts and numbers are set, at the end of its line.
+// add puts a waiter, whose texts and numbers are set, into its line: at the end,
+// or if it came before, as number and arrived say, where it was.
 func (s *State) add(w waiter, priority int32, g *want) int32 {
 	q := &s.queue
 	var slot int32
@@ -151,12 +164,16 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 		slot = int32(q.waiters.n)
 		q.waiters.grow(q.waiters.n + 1)
 	}
-	q.last++
-	w.number, w.live, w.arrived = q.last, true, s.now
+	if w.number == 0 {
+		q.last++
+		w.number, w.arrived = q.last, s.now
+	}
+	w.live = true
 	w.line = q.turnOf(priority, string(w.owner())).lineOf(g)
 	p := q.at(slot)
 	*p = w
-	p.line.append(q, slot)
+	p.line.insert(q, slot)
+	q.soughtOn(p, s.now)
 	if p.hash != 0 {
 		p.same = q.byKey[p.hash]
 		q.byKey[p.hash] = slot + 1
@@ -181,6 +198,12 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 func (s *State) leave(slot int32) {
 	q := &s.queue
 	w := q.at(slot)
+	claim := -1
+	if w.claimed {
+		claim = q.claimOf(slot)
+	} else {
+		q.soughtOff(w)
+	}
 	q.waits.remove(slot)
 	q.unkey(slot)
 	s.unlinkSession(slot)
@@ -202,6 +225,9 @@ func (s *State) leave(slot int32) {
 	q.free = append(q.free, slot)
 	if q.hold.slot == slot+1 {
 		s.letGo()
+	}
+	if claim >= 0 {
+		s.dropClaim(claim)
 	}
 }
 

@@ -132,7 +132,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 			s.leases.slots.at(slot).flags |= leaseListed
 		case ok:
 			before := s.history.last
-			s.end(slot, r.Outcome)
+			s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))
 			s.endedByWorker(before)
 		}
 	}
@@ -233,7 +233,7 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
 		before := s.history.last
-		s.end(slot, m.Outcome)
+		s.end(slot, s.leases.slots.at(slot).outcome(m.Outcome))
 		s.endedByWorker(before)
 	}
 	out.put(from, request, endedAnswer)

@@ -23,6 +23,10 @@ var refusals = map[wire.Code]*wire.Error{
 }
 
 func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) {
+	if err := s.checkPreempt(sess, m, false); err != nil {
+		out.put(from, request, err)
+		return
+	}
 	if s.queue.n > 0 {
 		if err, handled := s.again(sess, from, request, s.alone(m), false, false, -1, out); handled {
 			if err != nil {
@@ -61,13 +65,13 @@ func waitsFor(c wire.Code) bool { return c == wire.CodeUnavailable || c == wire.
 func (s *State) placeOver(now Time, sess *session, m *wire.Schedule, p *wire.Placed) *wire.Error {
 	err := s.place(now, sess, m, nil, p)
 	q := &s.queue
-	if err == nil || err.Code != wire.CodeUnavailable || q.hold.slot == 0 || q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority {
+	if err == nil || err.Code != wire.CodeUnavailable || q.hold.slot == 0 && len(q.claims) == 0 {
 		return err
 	}
-	workers := q.hold.workers
-	s.unreserve(workers)
-	err = s.place(now, sess, m, nil, p)
-	s.reserve(workers)
+	if opened := s.openBelow(m.Priority); len(opened) > 0 {
+		err = s.place(now, sess, m, nil, p)
+		s.reserve(opened...)
+	}
 	return err
 }
 

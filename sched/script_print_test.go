@@ -62,6 +62,12 @@ func (c *script) text(it *Item) string {
 		return "ended " + c.request[it.Request]
 	case *wire.Preempt:
 		return fmt.Sprintf("preempt %s grace=%gs (%s)", c.leases[m.Lease], float64(m.GraceMS)/1000, m.Reason)
+	case *wire.Notice:
+		name, ok := c.leases[m.Lease]
+		if !ok {
+			name = "a lease nobody was told of"
+		}
+		return strings.TrimSpace(fmt.Sprintf("notice %s %s: %v grace=%gs %s", m.Task, name, m.News, float64(m.GraceMS)/1000, reasonText(m.Reason)))
 	case *wire.Cordoned:
 		return fmt.Sprintf("cordoned changed=%v", m.Changed)
 	case *wire.Superseded:

@@ -73,6 +73,8 @@ func (c *script) task(id string, args map[string]string) *wire.Schedule {
 	m.Policy, m.SpreadBy, m.Exclusive = []byte(args["policy"]), []byte(args["by"]), args["exclusive"] != ""
 	m.NotWorkers = wire.AppendWorkers(nil, list(args["not"]))
 	m.WaitMS = uint32(1000 * c.num(args, "wait", 0))
+	m.Preempt = args["preempt"] != ""
+	require.NoError(c.t, m.OnPreempt.UnmarshalText([]byte(args["on_preempt"])))
 	return m
 }
 
@@ -173,6 +175,8 @@ func (c *script) record(name string, args map[string]string) wire.Record {
 	if task == "" {
 		task = "task-of-" + strings.ReplaceAll(name, "/", ".")
 	}
-	return wire.Record{Lease: id, Task: []byte(task), Client: []byte(args["client"]), Exclusive: args["exclusive"] != "",
-		Resources: wire.AppendResources(nil, c.amounts(args["takes"])), Devices: uint64(c.num(args, "mask", 0))}
+	r := wire.Record{Lease: id, Task: []byte(task), Client: []byte(args["client"]), Exclusive: args["exclusive"] != "",
+		Resources: wire.AppendResources(nil, c.amounts(args["takes"])), Devices: uint64(c.num(args, "mask", 0)), Priority: int32(c.num(args, "priority", 0))}
+	require.NoError(c.t, r.OnPreempt.UnmarshalText([]byte(args["on_preempt"])))
+	return r
 }

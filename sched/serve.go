@@ -35,12 +35,55 @@ func (s *State) serve(now Time, out *Outbox) {
 	s.answerFound(now, out)
 	for budget := serveBudget; budget > 0; { // else the next pulse goes on
 		if len(q.freed) == 0 {
-			if s.keepHold(now); len(q.freed) == 0 {
-				return
-			}
+			s.lookForFresh(now)
+		}
+		if len(q.freed) == 0 {
+			s.keepClaims(now)
+			s.keepHold(now)
+		}
+		if len(q.freed) == 0 {
+			return
 		}
 		s.hand(now, &budget, out)
 	}
+}
+
+// lookForFresh looks for a worker with room for a waiter that came without a
+// look at any. Who gets that room is decided as always.
+func (s *State) lookForFresh(now Time) {
+	q := &s.queue
+	for ; len(q.fresh) > 0; q.fresh = q.fresh[:len(q.fresh)-1] {
+		w := q.at(q.fresh[len(q.fresh)-1])
+		if !w.live || s.leases.live >= s.cfg.MaxLeases {
+			continue
+		}
+		opened := s.openBelow(w.line.turn.level.priority)
+		n, found := s.roomFor(now, w)
+		if found {
+			s.gotRoom(n)
+			for _, n := range opened {
+				s.gotRoom(n)
+			}
+		}
+		if s.reserve(opened...); found {
+			if w.gang != nil {
+				q.fresh = q.fresh[:len(q.fresh)-1] // one worker says little of a gang
+			}
+			return
+		}
+	}
+}
+
+// roomFor returns a worker with room for a waiter, or for the first task of a
+// gang.
+func (s *State) roomFor(now Time, w *waiter) (int32, bool) {
+	m := w.message()
+	req, err := s.read(&m, nil)
+	if err != nil || !s.demands.at(s.asking.demand).known && s.asking.demand != noDemand {
+		return 0, false
+	}
+	n, outcome := s.find(now, req)
+	return n, outcome == index.Found
 }
 
 // answerFound answers the waiters whose task turned out to run: a worker came
@@ -67,13 +110,22 @@ func (s *State) hand(now Time, budget *int, out *Outbox) {
 	q := &s.queue
 	*budget--
 	s.serveHolder(now, out)
+	open := s.openClaims()
 	r := round{left: s.candidates(), budget: budget, freed: len(q.freed)}
 	for i := 0; i < len(q.levels) && s.goesOn(&r); {
 		l := q.levels[i]
-		s.handLevel(now, l, &r, out)
+		if len(open) > 0 {
+			open = s.closeClaims(now, l.priority, open, out)
+		}
+		if i < len(q.levels) && q.levels[i] == l {
+			s.handLevel(now, l, &r, out)
+		}
 		if i < len(q.levels) && q.levels[i] == l {
 			i++ // else it was emptied, and is gone
 		}
+	}
+	for _, n := range open {
+		s.shutClaim(n)
 	}
 	if *budget <= 0 || len(q.freed) != r.freed {
 		return
@@ -299,6 +351,6 @@ func mayWait(c wire.Code) bool {
 func (w *waiter) message() wire.Schedule {
 	m := w.line.want.members[0].ask
 	m.Task, m.Owner, m.Group, m.Key = w.task(), w.owner(), w.group(), w.idempotency()
-	m.Priority, m.TTLMS = w.line.turn.level.priority, w.ttl
+	m.Priority, m.TTLMS, m.Preempt, m.OnPreempt = w.line.turn.level.priority, w.ttl, w.preempt, w.onPreempt
 	return m
 }

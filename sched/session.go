@@ -1,6 +1,10 @@
 package sched
 
-import "github.com/dtask/dtask-scheduler/wire"
+import (
+	"maps"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // maxLinks bounds the registrations of one connection.
 const maxLinks = 4096
@@ -29,7 +33,9 @@ func (s *State) hello(from Session, request uint64, m wire.Message, out *Outbox)
 	}
 	sess := &session{client: noClient}
 	if h.Role == wire.RoleClient {
-		sess.client = s.clients.hold([]byte(h.Client)) // an agent asks for nothing
+		if sess.client = s.clients.hold([]byte(h.Client)); sess.client != noClient { // an agent asks for nothing
+			s.clients.list[sess.client].session = from
+		}
 	}
 	s.sessions[from] = sess
 	out.put(from, request, &wire.HelloOK{
@@ -38,7 +44,7 @@ func (s *State) hello(from Session, request uint64, m wire.Message, out *Outbox)
 		Grantor:     s.Grantor(),
 		HeartbeatMS: uint32(s.cfg.Heartbeat),
 		StartTTLMS:  uint32(s.cfg.StartTTL),
-		Limits:      limits,
+		Limits:      s.limits,
 	})
 }
 
@@ -62,6 +68,13 @@ var limits = map[string]uint64{
 	"priority":      wire.MaxPriority,
 }
 
+// limitsOf returns limits with what the configuration sets.
+func limitsOf(cfg *Config) map[string]uint64 {
+	all := maps.Clone(limits)
+	all["grace_ms"] = uint64(cfg.PreemptGrace)
+	return all
+}
+
 // Close forgets a session whose connection is gone. Workers registered through
 // it become suspicious at once; the leases of its client live on.
 func (s *State) Close(now Time, id Session, out *Outbox) {
@@ -80,6 +93,9 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 			s.setPresence(k.worker, suspicious)
 		}
 		s.settle(k.worker)
+	}
+	if c := &s.clients.list[sess.client]; c.session == id {
+		c.session = 0
 	}
 	s.clients.drop(sess.client)
 	delete(s.sessions, id)

@@ -21,6 +21,7 @@ const pulseBudget = 1024
 // State is one scheduler. It is not safe for concurrent use.
 type State struct {
 	cfg      Config
+	limits   map[string]uint64 // that hello tells
 	epoch    uint32
 	now      Time // of the call that is being handled
 	sessions map[Session]*session
@@ -44,6 +45,8 @@ type State struct {
 	asking   asking
 	keys     keyTable
 	queue    queue
+	requests map[int32]*request // of leases whose tasks may be requeued, by slot
+	notices  []notice           // for clients, to be sent when this message has been applied
 	mass     mass
 	expiry   wheel // of leases that have not begun, or must make room
 
@@ -54,6 +57,10 @@ type State struct {
 	roomBuf   []int64 // scratch, as all below
 	deviceBuf []resource.Device
 	keyBuf    []byte
+
+	scratch     worker // as all below
+	scratchHeld holding
+	planBuf     [2]plan
 }
 
 // counters are totals that Stats reports.
@@ -62,13 +69,15 @@ type counters struct {
 	slotless    int   // workers that run no tasks at all
 	slots, used int64 // of online workers
 	states      [wire.StateEnded + 1]int
-	ends        [wire.ReasonBelieved + 1]uint64
+	ends        [wire.ReasonPreempted + 1]uint64
+	preemptible int // leases whose room a task of a higher priority may take
 
 	granted, repeated, adopted, revokes  uint64
 	unavailable, infeasible, limited     uint64
 	heartbeats, stale, superseded        uint64
 	removed                              uint64
 	waited, holds, massLosses, preempted uint64
+	requeued                             uint64
 	waits                                [waitEnds]uint64 // tasks, by how their wait ended
 	beats, beatsStale, beatsUnknown      uint64
 }
@@ -87,8 +96,10 @@ func New(cfg Config) (*State, error) {
 		cordons:  map[string]*cordon{},
 		kits:     kitTable{},
 		queue:    newQueue(),
+		requests: map[int32]*request{},
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
+	s.limits = limitsOf(&cfg)
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
 	s.asking.fits = s.fits
 	s.events.size, s.history.size = eventMemory, endedMemory
@@ -150,6 +161,7 @@ func (s *State) finish(now Time, out *Outbox) {
 	if len(s.draining) > 0 {
 		s.settleDrains()
 	}
+	s.sendNotices(out)
 	s.serve(now, out)
 }
 
@@ -198,13 +210,16 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, wire.CodeUnavailable, waitOver, out) })
 	s.disperse(left, out)
 	s.finish(now, out)
+	if s.seek(now, out) {
+		s.finish(now, out)
+	}
 }
 
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline())
-	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed) > 0 {
+	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek())
+	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed)+len(q.fresh) > 0 {
 		next = min(next, s.now)
 	}
 	return next

@@ -33,6 +33,7 @@ func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wir
 	w := waiter{
 		session: from, request: request, client: client, ttl: first.TTLMS, index: uint32(index + 1),
 		content: s.waitContent(tasks, isGang, distinct), over: s.now + Time(first.WaitMS),
+		preempt: first.Preempt, onPreempt: first.OnPreempt,
 	}
 	if client != noClient {
 		w.hash = s.waitHash(client, key)
@@ -48,7 +49,10 @@ func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wir
 	if g == nil {
 		return queueFull("different needs wait", maxWants)
 	}
-	s.add(w, first.Priority, g)
+	slot := s.add(w, first.Priority, g)
+	if len(s.queue.claims) > 0 {
+		s.queue.fresh = append(s.queue.fresh, slot) // what is held for lower priorities may be for it
+	}
 	s.count.waited += uint64(len(tasks))
 	return nil
 }
@@ -70,7 +74,7 @@ func (w *waiter) write(m *wire.Schedule) {
 func cloneTask(m *wire.Schedule) wire.Schedule {
 	c := needsOf(m)
 	c.Task, c.Owner, c.Group, c.Key = append([]byte(nil), m.Task...), append([]byte(nil), m.Owner...), append([]byte(nil), m.Group...), append([]byte(nil), m.Key...)
-	c.Priority, c.TTLMS, c.WaitMS = m.Priority, m.TTLMS, m.WaitMS
+	c.Priority, c.TTLMS, c.WaitMS, c.Preempt, c.OnPreempt = m.Priority, m.TTLMS, m.WaitMS, m.Preempt, m.OnPreempt
 	return c
 }
 
@@ -80,6 +84,9 @@ func (s *State) waitContent(tasks []wire.Schedule, isGang, distinct bool) uint64
 	for i := range tasks {
 		m := &tasks[i]
 		h = mix(h^uint64(uint32(m.Priority)), hashK1)
+		if h ^= uint64(m.OnPreempt) << 1; m.Preempt {
+			h ^= 1
+		}
 		for _, text := range [...][]byte{m.Task, m.Owner, m.Group} {
 			h = hashBytes(h, text)
 		}
@@ -116,7 +123,7 @@ func (s *State) again(sess *session, from Session, request uint64, tasks []wire.
 		return refusals[wire.CodeUnavailable], true
 	}
 	s.unlinkSession(slot)
-	w.session, w.request, w.index = from, request, uint32(index+1)
+	w.session, w.request, w.index, w.mute = from, request, uint32(index+1), false
 	if w.later = sess.waiting; w.later != 0 {
 		q.at(w.later - 1).earlier = slot + 1
 	}
@@ -130,6 +137,7 @@ func (s *State) again(sess *session, from Session, request uint64, tasks []wire.
 func (s *State) answerWaiter(slot int32, results []wire.BatchResult, out *Outbox) {
 	w := s.queue.at(slot)
 	switch {
+	case w.mute:
 	case w.gang != nil:
 		out.put(w.session, w.request, &wire.PlacedAll{Results: results})
 	case w.index > 0:
@@ -145,7 +153,7 @@ func (s *State) answerWaiter(slot int32, results []wire.BatchResult, out *Outbox
 // tellWaiter answers a waiter with a refusal.
 func (s *State) tellWaiter(w *waiter, code wire.Code, out *Outbox) {
 	switch {
-	case s.sessions[w.session] == nil:
+	case s.sessions[w.session] == nil, w.mute:
 	case w.gang != nil:
 		results := make([]wire.BatchResult, len(w.gang.tasks))
 		for i := range results {
@@ -263,6 +271,9 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 		for _, n := range q.hold.workers {
 			info.Holds = append(info.Holds, strings.Clone(s.workers.at(n).id))
 		}
+	}
+	if w.claimed {
+		info.Holds = append(info.Holds, strings.Clone(s.workers.at(q.claims[q.claimOf(slot)].worker).id))
 	}
 	return info
 }

@@ -17,6 +17,8 @@ type want struct {
 	gang    bool
 	rate    rate
 
+	failed uint64 // queue.look when there were no victims
+
 	round uint64 // of serve, for which at holds
 	at    int    // in queue.freed: those before have no room for it
 }

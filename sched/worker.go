@@ -50,6 +50,7 @@ type worker struct {
 	exclusive   uint16 // leases that take the whole worker
 	reserved    bool   // held for a waiter
 	freed       bool   // stands in queue.freed
+	preemptible uint32 // leases whose room a task of a higher priority may take
 }
 
 // address returns the worker's address.
@@ -167,7 +168,7 @@ func (s *State) forget(n int32) {
 func (s *State) remove(n int32) {
 	w := s.workers.at(n)
 	if w.reserved {
-		s.letGo()
+		s.loseHeld(n)
 	}
 	if w.cordon != nil && w.cordon.own {
 		s.forgetDeadline(w.cordon)
@@ -233,6 +234,7 @@ func (w *worker) usable() bool {
 func (s *State) settle(n int32) {
 	w := s.workers.at(n)
 	ok := w.usable() && !w.reserved
+	s.queue.shaken = s.queue.shaken || w.reserved && !w.usable()
 	if ok != w.eligible {
 		w.eligible = ok
 		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)

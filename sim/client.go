@@ -30,6 +30,8 @@ type task struct {
 	priority int32
 	ttl      uint32
 	wait     uint32 // milliseconds
+	preempt  bool
+	on       wire.OnPreempt
 	phase    phase
 	lease    *lease
 	handed   bool           // a begin was sent for its lease
@@ -45,6 +47,7 @@ type client struct {
 	link    *link
 	request uint64
 	tasks   []*task
+	requeue map[wire.LeaseID]*task // that may be requeued; never walked
 	count   int
 	paused  sched.Time
 }
@@ -72,7 +75,7 @@ func (c *call) settled(m wire.Message) bool {
 }
 
 func (w *World) newClient(id string) *client {
-	c := &client{w: w, id: id}
+	c := &client{w: w, id: id, requeue: map[wire.LeaseID]*task{}}
 	w.clients = append(w.clients, c)
 	return c
 }
@@ -143,7 +146,7 @@ func (c *client) batch(g *group) {
 
 // message returns the request for a place.
 func (t *task) message(w *World) *wire.Schedule {
-	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl, WaitMS: t.wait}
+	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl, WaitMS: t.wait, Preempt: t.preempt, OnPreempt: t.on}
 	if len(t.tags) > 0 {
 		m.Tags = wire.AppendTags(nil, t.tags)
 	}
@@ -176,6 +179,8 @@ func (c *client) receive(l *link, request uint64, m wire.Message) {
 		c.result(asked.tasks[m.Index], &m.Result)
 	case *wire.Renewed:
 		c.renewed(asked.renewed, m)
+	case *wire.Notice:
+		c.noticed(m)
 	case *wire.Error:
 		if len(asked.tasks) == 1 || m.Code == wire.CodeBadRequest {
 			for _, t := range asked.tasks {
@@ -220,7 +225,10 @@ func (t *task) take(w *World, l *lease, flags uint8) {
 	l.target = wire.Handover{
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: t.id, Client: t.caller(), Owner: t.owner, Priority: t.priority,
-		Resources: l.takes.resources, Devices: bitsOf(l.takes.devices), Exclusive: l.takes.exclusive,
+		Resources: l.takes.resources, Devices: bitsOf(l.takes.devices), Exclusive: l.takes.exclusive, OnPreempt: t.on,
+	}
+	if t.on == wire.OnPreemptRequeue && t.client != nil {
+		t.client.requeue[l.id] = t
 	}
 	if flags&wire.PlacedBegun != 0 {
 		t.handed = true

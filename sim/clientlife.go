@@ -74,10 +74,19 @@ func (w *World) join(tasks []*task) {
 		if alike {
 			t.tags, t.needs, t.wait = tasks[0].tags, tasks[0].needs, tasks[0].wait
 		}
+		if g.gang {
+			t.preempt = false
+			if t.on == wire.OnPreemptRequeue {
+				t.on = wire.OnPreemptEnd
+			}
+		}
 		if spread {
 			t.needs.policy, t.needs.spread = "spread", []string{"zone", "cuda", "planet"}[w.rng.IntN(3)]
 			if !g.gang {
-				t.wait = 0
+				t.wait, t.preempt = 0, false
+			}
+			if t.on == wire.OnPreemptRequeue {
+				t.on = wire.OnPreemptNever
 			}
 		}
 	}
@@ -87,9 +96,39 @@ func (w *World) join(tasks []*task) {
 // refused.
 func (t *task) broken() bool {
 	if t.group == nil {
-		return t.needs.broken != ""
+		return t.malformed()
 	}
-	return slices.ContainsFunc(t.group.tasks, func(o *task) bool { return o.needs.broken != "" })
+	return slices.ContainsFunc(t.group.tasks, (*task).malformed)
+}
+
+// malformed reports whether nobody can read what the task needs, or it would
+// preempt and not wait for it.
+func (t *task) malformed() bool {
+	return t.needs.broken != "" || t.preempt && sched.Time(t.wait) < t.client.w.host.cfg.PreemptGrace
+}
+
+// noticed reads what became of a task that had to make room. Most that wait
+// again are asked for again, under a request of their own.
+func (c *client) noticed(m *wire.Notice) {
+	t := c.requeue[m.Lease]
+	if t == nil || m.News == wire.NewsPreempted {
+		return
+	}
+	delete(c.requeue, m.Lease)
+	if m.News == wire.NewsOver || c.w.chance(1, 5) {
+		return
+	}
+	more := &task{client: c, id: t.id, tags: t.tags, needs: t.needs, owner: t.owner, priority: t.priority, ttl: t.ttl, wait: max(t.wait, 5000), preempt: t.preempt, on: t.on}
+	if c.w.chance(1, 2) {
+		more.wait = 60_000
+	}
+	c.tasks = append(c.tasks, more)
+	c.w.after(c.w.around(30), func() {
+		if c.link != nil && more.phase == phaseAsking {
+			c.schedule(more)
+		}
+	})
+	c.w.after(c.w.between(5_000, 30_000), func() { more.giveUpAsking(c.w) })
 }
 
 // again asks sometimes for the same task once more, or for another task with
@@ -102,7 +141,7 @@ func (c *client) again(t *task) {
 		c.schedule(t)
 	case 1:
 		w.counts[FaultConflict]++
-		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, wait: t.wait, phase: phaseDone})
+		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, wait: t.wait, preempt: t.preempt, on: t.on, phase: phaseDone})
 	}
 }
 
@@ -130,6 +169,13 @@ func (w *World) dress(t *task) {
 	if t.client != nil && w.chance(w.manners.patient, 10) {
 		t.wait = uint32(w.between(100, 20_000))
 		t.tags = append(t.tags, agentTag) // what a worker that speaks HTTP has left is a guess
+		t.preempt = w.chance(1, 2) && (sched.Time(t.wait) >= w.host.cfg.PreemptGrace || w.chance(1, 10))
+	}
+	if t.on = wire.OnPreempt(w.rng.IntN(4)); t.client == nil && t.on == wire.OnPreemptRequeue {
+		t.on = wire.OnPreemptEnd
+	}
+	if t.on == wire.OnPreemptRequeue && !slices.Contains(t.tags, agentTag) {
+		t.tags = append(t.tags, agentTag) // it may wait one day
 	}
 }
 
@@ -266,7 +312,7 @@ func (c *client) crash() {
 	for _, t := range c.tasks {
 		t.drop(w)
 	}
-	c.tasks = nil
+	c.tasks, c.requeue = nil, map[wire.LeaseID]*task{}
 	c.count += 1000
 	w.hangUpAny(c.link)
 }

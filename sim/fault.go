@@ -78,6 +78,11 @@ const (
 	FaultMassLoss       // so many workers were silent that it was one event
 	FaultSpared         // a worker stayed suspicious for that
 	FaultOverDevices    // a worker had not enough room for what it ran beside its slots
+	FaultClaimed        // tasks were chosen to make room for a waiter
+	FaultNotNeeded      // a task was spared that needed not make room
+	FaultUnpreempted    // a task went on that was to make room and did not know it
+	FaultChosenAgain    // a waiter chose other tasks, because room did not come
+	FaultRequeued       // a task waited again that had to make room
 	faultKinds          // how many there are
 	firstCounted        = FaultLost
 	plannedFaults       = int(firstCounted)
@@ -97,6 +102,7 @@ var faultNames = [faultKinds]string{
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "preempted", "killed", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
 	"waited", "wait_over", "wait_cancelled", "held", "mass_loss", "spared", "resources_over",
+	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 }
 
 func (f Fault) String() string { return faultNames[f] }

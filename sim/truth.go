@@ -333,7 +333,7 @@ func (t *truth) released(w *World, q question, m *wire.Released) {
 }
 
 // revoked judges that a lease is asked back: not before its TTL (I10),
-// unless its worker must be empty.
+// unless its worker must be empty, or another task takes its room.
 func (t *truth) revoked(w *World, m *wire.Revoke) {
 	w.counts[FaultAskedBack]++
 	l := t.byID[m.Lease]
@@ -341,7 +341,7 @@ func (t *truth) revoked(w *World, m *wire.Revoke) {
 		return
 	}
 	at, emptied := t.emptied[l.worker]
-	if emptied = emptied && at <= w.now; !l.offered && !emptied && w.now < l.keptUntil {
+	if emptied = emptied && at <= w.now || w.twin.makesRoom(m.Lease); !l.offered && !emptied && w.now < l.keptUntil {
 		w.fail("I10: the lease %v is asked back %d ms before its time", m.Lease, l.keptUntil-w.now)
 	}
 }

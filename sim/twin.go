@@ -25,7 +25,10 @@ type twin struct {
 	mass     bool       // so many are silent that it is one event
 	massEnd  sched.Time // nobody becomes offline before
 	gives    int
-	ends     [wire.ReasonBelieved + 1]uint64
+	ends     [wire.ReasonPreempted + 1]uint64
+	latest   map[string]sched.Session // of each client, the one that said hello last; never walked
+	news     []said                   // for clients, told when this event has been applied
+	unmet    []*twinLease             // granted without an answer
 
 	said     []said // what the real one must say next
 	touched  []*twinWorker
@@ -89,7 +92,10 @@ type twinLease struct {
 	orphan                    bool // its end was told before, or is not ours to tell
 	rival                     bool // it lives under another worker, too: one of them lies
 	listed                    bool
+	onPreempt                 wire.OnPreempt
+	request                   *twinRequest // nil: its task is not requeued
 	preempted, warned, killed bool
+	wanted                    bool       // another task wanted its room, once
 	due                       sched.Time // of the next word to the worker of a preempted lease that has begun
 	first                     bool       // the first that its worker was ever given,
 	load                      uint64     // at this load
@@ -122,6 +128,7 @@ func newTwin(w *World) *twin {
 		sessions: map[sched.Session]*twinSession{0: {}},
 		past:     map[wire.LeaseID]wire.Reason{},
 		cordons:  map[string]*twinCordon{},
+		latest:   map[string]sched.Session{},
 		queue:    twinQueue{turns: map[int32][]string{}},
 	}
 }
@@ -143,6 +150,9 @@ func (t *twin) apply(from sched.Session, request uint64, m wire.Message) {
 			return
 		}
 		t.sessions[from] = &twinSession{client: h.Client}
+		if h.Role == wire.RoleClient && h.Client != "" {
+			t.latest[h.Client] = from
+		}
 		t.say(said{to: from, request: request, kind: wire.KindHelloOK, grantor: t.grantor()})
 		return
 	}
@@ -226,7 +236,7 @@ func (t *twin) accept(w *twinWorker, to said, m wire.Message) {
 		t.adopt(w, &m.Record)
 	case *wire.End:
 		if l := t.aliveOn(m.Lease, w); l != nil {
-			t.end(l, m.Outcome, byWorker)
+			t.end(l, l.outcome(m.Outcome), byWorker)
 		}
 		to.kind = wire.KindEnded
 		t.say(to)
@@ -269,6 +279,9 @@ func (t *twin) close(id sched.Session) {
 		}
 	}
 	delete(t.sessions, id)
+	if t.latest[s.client] == id {
+		delete(t.latest, s.client)
+	}
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if x.to == id {
 			t.drop(x)
@@ -296,12 +309,14 @@ func (t *twin) pulse() {
 		}
 	}
 	t.serve()
+	t.seek()
 	t.shuffled = true
 }
 
 // compare holds the answers of the real scheduler against the predictions.
 func (t *twin) compare(items []sched.Item) {
 	t.noticed()
+	t.meet()
 	var got []said
 	for i := range items {
 		got = t.outline(got, &items[i])
@@ -316,8 +331,8 @@ func (t *twin) compare(items []sched.Item) {
 		order := func(a, b said) int {
 			key := func(s said) []uint64 {
 				k := []uint64{uint64(s.to), s.request, uint64(s.kind), uint64(s.index)}
-				if s.kind == wire.KindRevoke || s.kind == wire.KindPreempt {
-					k = append(k, s.lease.Counter, uint64(s.lease.Instance))
+				if s.kind == wire.KindRevoke || s.kind == wire.KindPreempt || s.kind == wire.KindNotice {
+					k = append(k, s.lease.Counter, uint64(s.lease.Instance), uint64(s.number))
 				}
 				return k
 			}
@@ -388,6 +403,8 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 		s.number, s.lease = m.Handle, m.Lease
 	case *wire.Preempt:
 		s.number, s.lease, s.ttl = m.Handle, m.Lease, m.GraceMS
+	case *wire.Notice:
+		s.lease, s.number, s.ttl, s.reason = m.Lease, uint32(m.News), m.GraceMS, m.Reason
 	case *wire.Superseded:
 		s.worker, s.incarnation = m.Worker, m.Incarnation
 	case *wire.Cordoned:

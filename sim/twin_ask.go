@@ -3,11 +3,17 @@ package sim
 import (
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // single predicts the answer to a request for one place, unless it waits.
 func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
+	if t.badPreempt(s, m, false) {
+		to.kind, to.code = wire.KindError, wire.CodeBadRequest
+		t.say(to)
+		return
+	}
 	one := []wire.Schedule{*m}
 	if tell, code, handled := t.again(s, to, one, false, false, -1); handled {
 		t.said = append(t.said, tell...)
@@ -18,12 +24,10 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 		return
 	}
 	answer, _ := t.schedule(s, to, m, nil, false)
-	q := &t.queue
-	if answer.code == wire.CodeUnavailable && q.holder != nil && m.Priority > q.holder.priority {
-		held := q.held
-		q.held = nil // what is held is not held from a higher priority
+	if answer.code == wire.CodeUnavailable {
+		t.queue.over = &m.Priority
 		answer, _ = t.schedule(s, to, m, nil, false)
-		q.held = held
+		t.queue.over = nil
 	}
 	if answer.code == wire.CodeUnavailable && m.WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
@@ -36,13 +40,29 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 // being served.
 func (t *twin) heldFromOthers(w *twinWorker) bool {
 	q := &t.queue
-	return slices.Contains(q.held, w) && q.serving != q.holder
+	if slices.Contains(q.held, w) && q.serving != q.holder && (q.over == nil || *q.over <= q.holder.priority) {
+		return true
+	}
+	x := t.claimant(w)
+	switch {
+	case x == nil, x == q.serving:
+		return false
+	case q.serving != nil:
+		return q.serving.priority <= x.priority
+	}
+	return q.over == nil || *q.over <= x.priority
+}
+
+// badPreempt reports whether a request may not ask so for making room.
+func (t *twin) badPreempt(s *twinSession, m *wire.Schedule, gang bool) bool {
+	requeue := m.OnPreempt == wire.OnPreemptRequeue
+	return m.Preempt && (gang || sched.Time(m.WaitMS) < t.cfg.PreemptGrace) || requeue && (gang || s.client == "" || len(m.SpreadBy) > 0)
 }
 
 // batch predicts the answer to a batch.
 func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
 	for i := range m.Tasks {
-		if q := t.w.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone {
+		if q := t.w.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone || t.badPreempt(s, &m.Tasks[i], m.AllOrNone) {
 			to.kind, to.code = wire.KindError, wire.CodeBadRequest
 			t.say(to)
 			return
@@ -177,6 +197,9 @@ func (t *twin) listQueue(m *wire.ListQueue) (rows []wire.WaiterInfo) {
 			for _, w := range t.queue.held {
 				row.Holds = append(row.Holds, w.id)
 			}
+		}
+		if x.claim != nil {
+			row.Holds = append(row.Holds, x.claim.id)
 		}
 		rows = append(rows, row)
 	}

@@ -174,7 +174,7 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 		b = &twinBatch{}
 	}
 	client, key := t.keyOf(s, m)
-	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.tags, m.Priority, m.Owner, m.Group, q.resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread)
+	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.tags, m.Priority, m.Owner, m.Group, q.resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread) + fmt.Sprint(m.OnPreempt)
 	if l := t.keyed(client, key); l != nil {
 		return t.repeat(l, to, content), 0
 	}
@@ -187,13 +187,28 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 		t.w.counts[FaultExclusive]++
 	}
 	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
-		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now, takes: share{q.resources, mask, q.exclusive}}
+		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now, takes: share{q.resources, mask, q.exclusive}, onPreempt: m.OnPreempt}
+	if m.OnPreempt == wire.OnPreemptRequeue {
+		l.request = t.keepRequest(m)
+	}
 	t.grant(l, &to)
 	b.note(&q, w, distinct)
 	if !b.gang {
 		t.passed(w)
 	}
 	return t.place(l, to), given
+}
+
+// keepRequest keeps what a task asked for that may be requeued.
+func (t *twin) keepRequest(m *wire.Schedule) *twinRequest {
+	r := &twinRequest{task: copyTask(m), arrived: t.w.now}
+	if x := t.queue.serving; x != nil {
+		r.number, r.arrived = x.number, x.arrived
+	} else {
+		t.queue.last++
+		r.number = t.queue.last
+	}
+	return r
 }
 
 // grant gives a new lease its room.
@@ -208,6 +223,7 @@ func (t *twin) grant(l *twinLease, to *said) {
 	w.given = t.gives
 	to.made = l
 	if w.http {
+		l.onPreempt, l.request = wire.OnPreemptNever, nil // nobody could tell it to make room
 		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
 	}
 	t.leases = append(t.leases, l)

@@ -40,7 +40,7 @@ func (t *twin) judgeAll() {
 		t.w.fail("no answer to GetStats")
 		return
 	}
-	for _, r := range []wire.Reason{wire.ReasonOK, wire.ReasonFailed, wire.ReasonRefused, wire.ReasonLost, wire.ReasonRevoked} {
+	for _, r := range []wire.Reason{wire.ReasonOK, wire.ReasonFailed, wire.ReasonRefused, wire.ReasonLost, wire.ReasonRevoked, wire.ReasonPreempted} {
 		if got := s.Counters["ended_"+r.String()]; got != t.ends[r] {
 			t.w.fail("C: %d leases ended as %s, the twin counts %d", got, r, t.ends[r])
 		}
@@ -162,8 +162,12 @@ func (w *twinWorker) offered() map[string]int64 {
 
 // heldBy is whom a worker is held for.
 func (t *twin) heldBy(w *twinWorker) string {
-	if x := t.queue.holder; x != nil && slices.Contains(t.queue.held, w) {
-		return x.client + "/" + string(x.tasks[0].Task)
+	x := t.claimant(w)
+	if x == nil && slices.Contains(t.queue.held, w) {
+		x = t.queue.holder
 	}
-	return ""
+	if x == nil {
+		return ""
+	}
+	return x.describe()
 }

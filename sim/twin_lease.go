@@ -144,7 +144,7 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 	}
 	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
 		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.now,
-		takes: share{readResources(r.Resources), r.Devices, r.Exclusive}}
+		takes: share{readResources(r.Resources), r.Devices, r.Exclusive}, onPreempt: r.OnPreempt}
 	l.rival = t.alive(r.Lease) != nil
 	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
@@ -163,8 +163,17 @@ func (t *twin) end(l *twinLease, reason wire.Reason, by string) {
 			t.past[l.id] = reason
 		}
 	}
+	t.requeueOr(l, reason)
 	t.touch(l.worker)
 	t.leases = slices.DeleteFunc(t.leases, func(o *twinLease) bool { return o == l })
+}
+
+// outcome is the reason for which a lease ends that its worker says ended so.
+func (l *twinLease) outcome(reported wire.Reason) wire.Reason {
+	if l.warned && (reported == wire.ReasonFailed || reported == wire.ReasonLost) {
+		return wire.ReasonPreempted
+	}
+	return reported
 }
 
 // of returns the leases of a worker, the oldest first.

@@ -33,7 +33,7 @@ func (t *twin) preempt(l *twinLease) {
 	if l.preempted || l.worker.http {
 		return
 	}
-	l.preempted = true
+	l.preempted, l.wanted = true, true
 	t.touch(l.worker)
 	switch l.state {
 	case wire.StateGranted:
@@ -67,7 +67,10 @@ func (t *twin) warn(l *twinLease) {
 	e.Lease = l.id
 	if c := t.cordons[l.worker.id]; c != nil {
 		e.Reason, e.By = c.reason, c.by
+	} else if x := t.claimant(l.worker); x != nil {
+		e.Reason, e.By = "for "+x.describe(), x.client
 	}
+	t.inform(l, said{number: uint32(wire.NewsPreempted), ttl: uint32(t.cfg.PreemptGrace)})
 	t.tellPreempt(l, t.cfg.PreemptGrace)
 }
 
@@ -76,4 +79,10 @@ func (t *twin) tellPreempt(l *twinLease, grace sched.Time) {
 	if l.worker.session != 0 {
 		t.say(said{to: l.worker.session, kind: wire.KindPreempt, number: l.worker.handle, lease: l.id, ttl: uint32(max(grace, 0))})
 	}
+}
+
+// makesRoom reports whether another task wants the room of a lease, or did.
+func (t *twin) makesRoom(id wire.LeaseID) bool {
+	l := t.alive(id)
+	return l != nil && l.wanted
 }

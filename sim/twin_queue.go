@@ -26,15 +26,24 @@ type twinWaiter struct {
 	arrived  sched.Time
 	over     sched.Time
 	bypassed int
+	number   int // in order of arrival
+
+	preempt bool
+	claim   *twinWorker // where tasks make room for it
+	until   sched.Time  // it chooses again then
+	mute    bool        // it was requeued, and nobody has asked for it since
 }
 
 // twinQueue is the tasks that wait, and whose turn it is.
 type twinQueue struct {
-	waiters []*twinWaiter      // in order of arrival
-	turns   map[int32][]string // the owners of each priority, the next first; never walked
-	holder  *twinWaiter        // nil: nothing is held
-	held    []*twinWorker
-	serving *twinWaiter
+	waiters          []*twinWaiter      // in order of arrival
+	turns            map[int32][]string // the owners of each priority, the next first; never walked
+	holder           *twinWaiter        // nil: nothing is held
+	held             []*twinWorker
+	serving          *twinWaiter
+	over             *int32 // of a request that does not wait: what is held for lower priorities than this is not held from it
+	last             int    // number
+	seekAt, soughtAt sched.Time
 }
 
 // copyTask keeps a request beyond its frame.
@@ -50,7 +59,7 @@ func copyTask(m *wire.Schedule) wire.Schedule {
 func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, distinct bool, index int) *twinWaiter {
 	x := &twinWaiter{
 		to: to.to, request: to.request, index: index, gang: gang, distinct: distinct, owner: string(tasks[0].Owner), priority: tasks[0].Priority,
-		arrived: t.w.now, over: t.w.now + sched.Time(tasks[0].WaitMS),
+		arrived: t.w.now, over: t.w.now + sched.Time(tasks[0].WaitMS), preempt: tasks[0].Preempt,
 	}
 	x.client, x.key = t.keyOf(s, &tasks[0])
 	x.need = fmt.Sprint(gang, distinct, len(tasks))
@@ -60,7 +69,7 @@ func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, d
 		x.tasks = append(x.tasks, m)
 		need := fmt.Sprintf("%q %q %q %q %q %v %q %q", m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Exclusive, m.Policy, m.SpreadBy)
 		x.need += need
-		x.content += fmt.Sprintf("%s %q %d %q %q", need, m.Task, m.Priority, m.Owner, m.Group)
+		x.content += fmt.Sprintf("%s %q %d %q %q %v %d", need, m.Task, m.Priority, m.Owner, m.Group, m.Preempt, m.OnPreempt)
 	}
 	return x
 }
@@ -69,7 +78,15 @@ func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, d
 func (t *twin) enqueue(x *twinWaiter) {
 	t.w.counts[FaultWaited]++
 	q := &t.queue
+	if x.preempt {
+		t.seekSoon()
+	}
+	if x.number == 0 {
+		q.last++
+		x.number = q.last
+	}
 	q.waiters = append(q.waiters, x)
+	slices.SortStableFunc(q.waiters, func(a, b *twinWaiter) int { return cmp.Compare(a.number, b.number) })
 	if !slices.Contains(q.turns[x.priority], x.owner) {
 		q.turns[x.priority] = append(q.turns[x.priority], x.owner)
 	}
@@ -84,6 +101,9 @@ func (t *twin) drop(x *twinWaiter) {
 	}
 	if q.holder == x {
 		t.letGo()
+	}
+	if x.claim != nil {
+		t.dropClaim(x)
 	}
 }
 
@@ -103,12 +123,15 @@ func (t *twin) again(s *twinSession, to said, tasks []wire.Schedule, gang, disti
 		t.drop(old)
 		return tell, wire.CodeUnavailable, true
 	}
-	old.to, old.request, old.index, old.over = x.to, x.request, x.index, x.over
+	old.to, old.request, old.index, old.over, old.mute = x.to, x.request, x.index, x.over, false
 	return tell, wire.CodeWaiting, true
 }
 
 // refused is the answer to a waiter that gets nothing.
 func (x *twinWaiter) refused(code wire.Code) []said {
+	if x.mute {
+		return nil
+	}
 	e := said{to: x.to, request: x.request, kind: wire.KindError, code: code}
 	switch {
 	case x.index >= 0:
@@ -153,39 +176,66 @@ func (t *twin) inOrder() []*twinWaiter {
 // serve places whoever fits, the first in order first, until nobody does.
 func (t *twin) serve() {
 	t.settleDrains()
+	t.said, t.news = append(t.said, t.news...), t.news[:0]
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if !x.gang && t.keyed(x.client, x.key) != nil { // its worker came back with it
 			answers, _ := t.tryWaiter(x)
-			t.said = append(t.said, answers...)
+			t.answer(x, answers)
 			t.drop(x)
 			t.shuffled = true
 		}
 	}
 	for again := true; again && t.w.err == nil; {
 		if again = t.serveOne(); !again {
-			again = t.keepHold()
+			claims, holds := t.keepClaims(), t.keepHold()
+			again = claims || holds
 		}
 	}
 }
 
-// serveOne places the first that fits.
+// serveOne places the first that fits. Of one priority those go first for which
+// tasks have made room.
 func (t *twin) serveOne() bool {
-	q := &t.queue
+	tried := map[int32]bool{}
 	for _, x := range t.inOrder() {
-		q.serving = x
-		answers, ok := t.tryWaiter(x)
-		q.serving = nil
-		if !ok {
-			continue
+		if !tried[x.priority] {
+			tried[x.priority] = true
+			if t.serveClaimant(x.priority) {
+				return true
+			}
 		}
-		t.said = append(t.said, answers...)
-		owners := q.turns[x.priority]
-		i := slices.Index(owners, x.owner)
-		q.turns[x.priority] = append(slices.Delete(owners, i, i+1), x.owner)
-		t.drop(x)
-		return true
+		if t.give(x) {
+			return true
+		}
 	}
 	return false
+}
+
+// give places a waiter, if it fits.
+func (t *twin) give(x *twinWaiter) bool {
+	q := &t.queue
+	q.serving = x
+	answers, ok := t.tryWaiter(x)
+	q.serving = nil
+	if !ok {
+		return false
+	}
+	t.answer(x, answers)
+	owners := q.turns[x.priority]
+	i := slices.Index(owners, x.owner)
+	q.turns[x.priority] = append(slices.Delete(owners, i, i+1), x.owner)
+	t.drop(x)
+	return true
+}
+
+// answer predicts the answer to a waiter. A task that was requeued and not asked
+// for since gets none.
+func (t *twin) answer(x *twinWaiter, answers []said) {
+	if !x.mute {
+		t.said = append(t.said, answers...)
+	} else if l := answers[0].made; l != nil {
+		t.unmet = append(t.unmet, l)
+	}
 }
 
 // tryWaiter places a waiter; false if it has to wait on.
@@ -230,7 +280,7 @@ func (t *twin) keepHold() (room bool) {
 		t.letGo()
 		room = true
 	}
-	if len(next) == 0 || q.holder != nil {
+	if len(next) == 0 || q.holder != nil || next[0].claim != nil {
 		return room
 	}
 	x := next[0]
@@ -257,7 +307,7 @@ func (t *twin) nearest(x *twinWaiter) []*twinWorker {
 	q := t.w.readAsked(&x.tasks[0], true)
 	var all []*twinWorker
 	for _, w := range t.workers {
-		if w != nil && t.usable(w) && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
+		if w != nil && t.usable(w) && t.claimant(w) == nil && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
 			all = append(all, w)
 		}
 	}

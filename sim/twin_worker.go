@@ -144,7 +144,7 @@ func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 		switch {
 		case l == nil:
 		case r.Outcome != wire.ReasonNone:
-			t.end(l, r.Outcome, byWorker)
+			t.end(l, l.outcome(r.Outcome), byWorker)
 		default:
 			l.listed = true
 		}
