@@ -109,8 +109,11 @@ func (s *State) answerFound(now Time, out *Outbox) {
 func (s *State) hand(now Time, budget *int, out *Outbox) {
 	q := &s.queue
 	*budget--
-	s.serveHolder(now, out)
 	open := s.openClaims()
+	if len(open) > 0 && q.hold.slot != 0 {
+		open = s.closeClaims(now, q.at(q.hold.slot-1).line.turn.level.priority, open, out)
+	}
+	s.serveHolder(now, out)
 	r := round{left: s.candidates(), budget: budget, freed: len(q.freed)}
 	for i := 0; i < len(q.levels) && s.goesOn(&r); {
 		l := q.levels[i]
