@@ -255,6 +255,7 @@ func (t *twin) silences() {
 			}
 			t.w.counts[FaultOffline]++
 			t.setPresence(w, presenceOffline)
+			w.spared = t.w.now + 1 // its time may be over already, if it was spared
 		default:
 			t.w.counts[FaultForgotten]++
 			due := t.due(w)
