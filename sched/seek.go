@@ -146,7 +146,7 @@ func (s *State) victims(slot int32, left *int) *plan {
 	for it := s.index.Matching(m.req).Iterator(); it.HasNext() && *left > 0; *left-- {
 		n := int32(it.Next())
 		k := s.workers.at(n)
-		if k.preemptible == 0 || !k.usable() || k.http != nil || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
+		if k.preemptible == 0 || !k.usable() || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
 			continue
 		}
 		if k.reserved && !(q.hold.slot == slot+1 && slices.Contains(q.hold.workers, n)) {

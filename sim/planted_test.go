@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,7 +118,7 @@ func TestPlantedFaults(t *testing.T) {
 // groupsByPackage is groups for faults of several packages.
 func groupsByPackage(t *testing.T) [][]mutant {
 	byPackage := map[string][]mutant{}
-	for _, m := range planted {
+	for _, m := range slices.Concat(planted, plantedPreempt) {
 		byPackage[path.Dir(m.file)] = append(byPackage[path.Dir(m.file)], m)
 	}
 	return append(groups(t, byPackage["index"]), groups(t, byPackage["sched"])...)
