@@ -35,15 +35,20 @@ func (s *State) passed(n int32) {
 	}
 }
 
-// keepHold lets go what is held for somebody who is not the first any more, or
-// on a worker that cannot be used, and holds room for who was passed over too
-// often.
-func (s *State) keepHold(now Time) {
+// endHold lets go what is held for somebody who is not the first any more, or on
+// a worker that cannot be used.
+func (s *State) endHold() {
 	q := &s.queue
 	slot, any := q.head()
 	if q.hold.slot != 0 && (!any || q.hold.slot != slot+1 || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
 		s.letGo()
 	}
+}
+
+// holdForFirst holds room for the first of all, if it was passed over too often.
+func (s *State) holdForFirst(now Time) {
+	q := &s.queue
+	slot, any := q.head()
 	if !any || q.hold.slot != 0 || q.at(slot).claimed {
 		return
 	}

@@ -35,11 +35,14 @@ func (s *State) serve(now Time, out *Outbox) {
 	s.answerFound(now, out)
 	for budget := serveBudget; budget > 0; { // else the next pulse goes on
 		if len(q.freed) == 0 {
+			s.keepClaims(now)
+			s.endHold()
+		}
+		if len(q.freed) == 0 {
 			s.lookForFresh(now)
 		}
 		if len(q.freed) == 0 {
-			s.keepClaims(now)
-			s.keepHold(now)
+			s.holdForFirst(now)
 		}
 		if len(q.freed) == 0 {
 			return

@@ -187,8 +187,10 @@ func (t *twin) serve() {
 	}
 	for again := true; again && t.w.err == nil; {
 		if again = t.serveOne(); !again {
-			claims, holds := t.keepClaims(), t.keepHold()
-			again = claims || holds
+			claims, hold := t.keepClaims(), t.endHold()
+			if again = claims || hold; !again {
+				t.holdForFirst()
+			}
 		}
 	}
 }
@@ -271,27 +273,33 @@ func (t *twin) passed(w *twinWorker) {
 	}
 }
 
-// keepHold lets go what is held for somebody who is not the first any more, and
-// holds room for who was passed over too often. It reports whether room came.
-func (t *twin) keepHold() (room bool) {
+// endHold lets go what is held for somebody who is not the first any more, or on
+// a worker that cannot be used. It reports whether room came.
+func (t *twin) endHold() (room bool) {
 	q := &t.queue
 	next := t.inOrder()
 	if q.holder != nil && (len(next) == 0 || next[0] != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
 		t.letGo()
-		room = true
+		return true
 	}
+	return false
+}
+
+// holdForFirst holds room for the first of all, if it was passed over too often.
+func (t *twin) holdForFirst() {
+	q := &t.queue
+	next := t.inOrder()
 	if len(next) == 0 || q.holder != nil || next[0].claim != nil {
-		return room
+		return
 	}
 	x := next[0]
 	if x.bypassed == 0 || x.bypassed < t.cfg.HoldAfterBypasses && t.w.now-x.arrived < t.cfg.HoldAfter {
-		return room
+		return
 	}
 	if q.held = t.nearest(x); len(q.held) > 0 {
 		t.w.counts[FaultHeld]++
 		q.holder = x
 	}
-	return room
 }
 
 func (t *twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
