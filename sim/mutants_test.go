@@ -91,8 +91,9 @@ var roomMutants = []mutant{
 		`(l.flags&leaseListed == 0 || MUTANT && fresh) && `,
 		"TestANewIncarnationKeepsWhatItLists", false},
 	{"outcome", "sched/register.go",
-		`s.end(slot, r.Outcome)`,
-		`if r.Outcome = r.Outcome; MUTANT { s.end(slot, wire.ReasonLost) } else { s.end(slot, r.Outcome) }`,
+		`s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))`,
+		`if MUTANT { r.Outcome = wire.ReasonLost }
+			s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))`,
 		"TestAnEndThatWasNotAcknowledgedKeepsItsOutcome", false},
 	{"end-listed", "agent/ledger/report.go",
 		`m.Leases = append(m.Leases, e.record)`,
@@ -413,9 +414,9 @@ var roomMutants = []mutant{
 `,
 		"TestSeeds", false},
 	{"queue-taken-over", "sched/waiting.go",
-		`	w.session, w.request, w.index = from, request, uint32(index+1)
+		`	w.session, w.request, w.index, w.mute = from, request, uint32(index+1), false
 `,
-		`	w.session = from
+		`	w.session, w.mute = from, false
 	if !MUTANT { w.request, w.index = request, uint32(index+1) }
 `,
 		"TestSeeds", false},
@@ -451,9 +452,9 @@ var roomMutants = []mutant{
 		`cmp.Or(cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
 		`cmp.Or(map[bool]int{true: -1, false: 1}[MUTANT] * cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
 		"TestSeeds", false},
-	{"hold-of-lower-priority", "sched/schedule.go",
-		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority {`,
-		`q.at(q.hold.slot-1).line.turn.level.priority >= m.Priority && !MUTANT {`,
+	{"hold-of-lower-priority", "sched/claim.go",
+		`if q.hold.slot != 0 && q.at`,
+		`if q.hold.slot != 0 && !MUTANT && q.at`,
 		"TestSeeds", false},
 	{"mass-loss-spares", "sched/worker.go",
 		`if s.mass.on && now < s.mass.until {`,
