@@ -37,9 +37,10 @@ func (a *agent) beat() {
 	}
 }
 
-// drift moves the external load of a machine that others share.
+// drift moves the external load of a machine that others share, until the world
+// heals.
 func (a *agent) drift() {
-	if a.shared && a.w.chance(1, 4) {
+	if a.shared && !a.w.healing && a.w.chance(1, 4) {
 		a.external = uint32(a.w.rng.IntN(int(a.slots) + 1))
 	}
 }
