@@ -43,6 +43,7 @@ type queue struct {
 	seekAt   Time    // when they look for victims
 	soughtAt Time    // when they did
 	look     uint64  // how often they did
+	looking  bool    // a look goes on in the next pulse
 	fresh    []int32 // waiters that came without a look at all workers
 
 	serving int32 // the slot that is being served, + 1

@@ -60,7 +60,8 @@ type State struct {
 
 	scratch     worker // as all below
 	scratchHeld holding
-	planBuf     [2]plan
+	planBuf     plan
+	search      search
 }
 
 // counters are totals that Stats reports.

@@ -167,15 +167,15 @@ func (s *State) forget(n int32) {
 // remove ends everything of a worker and forgets it.
 func (s *State) remove(n int32) {
 	w := s.workers.at(n)
-	if w.reserved {
-		s.loseHeld(n)
-	}
 	if w.cordon != nil && w.cordon.own {
 		s.forgetDeadline(w.cordon)
 		delete(s.cordons, w.id)
 	}
 	for w.head != 0 {
 		s.end(w.head-1, wire.ReasonLost)
+	}
+	if w.reserved {
+		s.loseHeld(n)
 	}
 	if w.freed {
 		s.queue.freed = slices.DeleteFunc(s.queue.freed, func(f int32) bool { return f == n })

@@ -3,16 +3,16 @@ package sim
 // plantedPreempt are faults in the choice of tasks that make room for another,
 // in what is held for that one, and in the requeue.
 var plantedPreempt = []mutant{
-	{"victims-of-the-same-priority", "sched/seek.go", `limit := priority - 1`, `limit := priority - 1; if MUTANT { limit++ }`, "TestScripts", false},
-	{"victims-who-said-never", "sched/seek.go", `l.flags&(leasePreemptible|leasePreempted) == leasePreemptible &&`, `(l.flags&(leasePreemptible|leasePreempted) == leasePreemptible || MUTANT) &&`, "TestScripts", false},
-	{"victims-needless", "sched/seek.go", `if s.occupy(without, l, 1); s.wouldFit(without, m) {`, `if s.occupy(without, l, 1); s.wouldFit(without, m) && !MUTANT {`, "TestScripts", false},
-	{"victims-worth-more", "sched/seek.go", `	case p.highest != o.highest:`, `	case p.highest != o.highest && !MUTANT:`, "TestScripts", false},
-	{"victims-too-many", "sched/seek.go", `	case len(p.victims) != len(o.victims):`, `	case len(p.victims) != len(o.victims) && !MUTANT:`, "TestScripts", false},
-	{"victims-old-first", "sched/seek.go", `	taken := 0
+	{"victims-of-the-same-priority", "sched/victims.go", `limit := q.at(slot).line.turn.level.priority - 1`, `limit := q.at(slot).line.turn.level.priority - 1; if MUTANT { limit++ }`, "TestScripts", false},
+	{"victims-who-said-never", "sched/victims.go", `l.flags&(leasePreemptible|leasePreempted) == leasePreemptible &&`, `(l.flags&(leasePreemptible|leasePreempted) == leasePreemptible || MUTANT) &&`, "TestScripts", false},
+	{"victims-needless", "sched/victims.go", `if s.occupy(without, l, 1); s.wouldFit(without, m) {`, `if s.occupy(without, l, 1); s.wouldFit(without, m) && !MUTANT {`, "TestScripts", false},
+	{"victims-worth-more", "sched/victims.go", `	case p.highest != o.highest:`, `	case p.highest != o.highest && !MUTANT:`, "TestScripts", false},
+	{"victims-too-many", "sched/victims.go", `	case len(p.victims) != len(o.victims):`, `	case len(p.victims) != len(o.victims) && !MUTANT:`, "TestScripts", false},
+	{"victims-old-first", "sched/victims.go", `	taken := 0
 `, `	taken := 0
 	if MUTANT { slices.Reverse(p.victims) }
 `, "TestScripts", false},
-	{"victims-twice", "sched/seek.go", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestScripts", false},
+	{"victims-twice", "sched/victims.go", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestScripts", false},
 	{"requeue-over-http", "sched/life.go", `if w.http == nil { // else`, `if w.http == nil || MUTANT { // else`, "TestScripts", false},
 	{"no-hold-for-the-claimant", "sched/claim.go", `	s.reserve(n)
 	for _, v`, `	if !MUTANT { s.reserve(n) }
