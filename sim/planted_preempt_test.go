@@ -36,3 +36,14 @@ var plantedPreempt = []mutant{
 	{"requeued-for-nobody", "sched/requeue.go", `	if from == 0 {`, `	if from == 0 && !MUTANT {`, "TestScripts", false},
 	{"requeued-and-forgotten", "sched/requeue.go", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestScripts", false},
 }
+
+// preemptMutants are those that random seeds must find.
+var preemptMutants = []mutant{
+	{"seeds-victims-of-the-same-priority", "sched/victims.go", `limit := q.at(slot).line.turn.level.priority - 1`, `limit := q.at(slot).line.turn.level.priority - 1; if MUTANT { limit++ }`, "TestSeeds", false},
+	{"seeds-no-hold-for-the-claimant", "sched/claim.go", `	s.reserve(n)
+	for _, v`, `	if !MUTANT { s.reserve(n) }
+	for _, v`, "TestSeeds", false},
+	{"seeds-told-twice", "sched/victims.go", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestSeeds", false},
+	{"seeds-old-place-lost", "sched/requeue.go", `number: r.number, arrived: r.arrived, mute: true,`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true,`, "TestSeeds", false},
+	{"seeds-requeued-and-forgotten", "sched/requeue.go", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestSeeds", false},
+}

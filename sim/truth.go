@@ -341,7 +341,7 @@ func (t *truth) revoked(w *World, m *wire.Revoke) {
 		return
 	}
 	at, emptied := t.emptied[l.worker]
-	if emptied = emptied && at <= w.now || w.twin.makesRoom(m.Lease); !l.offered && !emptied && w.now < l.keptUntil {
+	if emptied = emptied && at <= w.now || w.twin != nil && w.twin.makesRoom(m.Lease); !l.offered && !emptied && w.now < l.keptUntil {
 		w.fail("I10: the lease %v is asked back %d ms before its time", m.Lease, l.keptUntil-w.now)
 	}
 }

@@ -254,8 +254,9 @@ func (t *twin) silences() {
 				continue
 			}
 			t.w.counts[FaultOffline]++
+			after := t.due(w) + 1
 			t.setPresence(w, presenceOffline)
-			w.spared = t.w.now + 1 // its time may be over already, if it was spared
+			w.spared = after // its time may be over already, if it was spared
 		default:
 			t.w.counts[FaultForgotten]++
 			due := t.due(w)
