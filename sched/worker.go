@@ -172,6 +172,7 @@ func (s *State) remove(n int32) {
 		delete(s.cordons, w.id)
 	}
 	for w.head != 0 {
+		s.leases.slots.at(w.head - 1).flags &^= leasePreempted // nothing proves that its task is over: it is not requeued
 		s.end(w.head-1, wire.ReasonLost)
 	}
 	if w.reserved {

@@ -272,7 +272,9 @@ func (t *twin) meet() {
 		m, ok := t.w.ask(&wire.GetWorker{ID: l.worker.id}).(*wire.Worker)
 		i := -1
 		if ok {
-			i = slices.IndexFunc(m.Leases, func(o wire.LeaseInfo) bool { return o.Task == l.task && o.Client == l.client })
+			i = slices.IndexFunc(m.Leases, func(o wire.LeaseInfo) bool {
+				return o.Task == l.task && o.Client == l.client && t.aliveOn(o.Lease, l.worker) == nil
+			})
 		}
 		if i < 0 {
 			t.w.fail("I18: the task %s of %s waited again and was not placed on %s", l.task, l.client, l.worker.id)

@@ -49,6 +49,7 @@ func (t *twin) add(id string) *twinWorker {
 // removeWorker forgets a worker; its leases are lost.
 func (t *twin) removeWorker(w *twinWorker) {
 	for _, l := range t.of(w) {
+		l.preempted = false // nobody knows whether its task is over
 		t.end(l, wire.ReasonLost, byScheduler)
 	}
 	w.removed = true
