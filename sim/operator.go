@@ -145,7 +145,7 @@ func (o *operator) cordon(id string, on bool) {
 // with further words than needed.
 func (o *operator) cordonFor(id string, ms int) {
 	o.cordon(id, true)
-	if o.w.chance(1, 5) {
+	if o.w.chance(1, 2) {
 		o.cordon(id, true)
 	}
 	o.w.after(ms, func() { o.cordon(id, false) })
