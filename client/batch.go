@@ -335,6 +335,8 @@ func wordsFor(c wire.Code) string {
 		return "too many tasks wait"
 	case wire.CodeCancelled:
 		return "it was cancelled while it waited"
+	case wire.CodeOwnerLimit:
+		return "its owner has as many leases as one owner may have"
 	case wire.CodeLeaseLimit:
 		return "the scheduler holds as many leases as it may"
 	}

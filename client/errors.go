@@ -33,7 +33,7 @@ var (
 	ErrResourceLimit      error = sentinel(wire.CodeResourceLimit)      // the fleet has too many distinct resource names
 	ErrQueueFull          error = sentinel(wire.CodeQueueFull)          // too many tasks wait, of all or of one owner
 	ErrCancelled          error = sentinel(wire.CodeCancelled)          // the task waited for room and was cancelled
-	ErrOwnerLimit         error = sentinel(wire.CodeOwnerLimit)         // the owner has as many tasks as one owner may have
+	ErrOwnerLimit         error = sentinel(wire.CodeOwnerLimit)         // the owner has as many leases as one owner may have
 	ErrWaiting            error = sentinel(wire.CodeWaiting)            // a task of a batch waits; only users of Conn meet it
 	ErrLeaseLimit         error = sentinel(wire.CodeLeaseLimit)         // too many leases live at once
 	ErrBusy               error = sentinel(wire.CodeBusy)               // the scheduler is at a limit; try again later

@@ -57,7 +57,7 @@ func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (fail
 	var all sync.WaitGroup
 	slots := make(chan struct{}, maxWaits)
 	for i := range tasks {
-		if tasks[i].Wait == 0 || !errors.Is(results[i].Err, ErrUnavailable) {
+		if err := results[i].Err; tasks[i].Wait == 0 || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOwnerLimit) && !errors.Is(err, ErrLeaseLimit) {
 			continue
 		}
 		slots <- struct{}{}

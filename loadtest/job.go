@@ -222,7 +222,7 @@ func (j *job) refused(now int64, k *call, e *wire.Error) {
 		if j.need.feasible && !j.apart && !s.run.cfg.Faults {
 			s.run.judge.Broken(judge.NotInfeasible, "%v: %+v was called infeasible", j.task, j.need.need)
 		}
-	case wire.CodeUnavailable, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit, wire.CodeSearchLimit, wire.CodeAllOrNone, wire.CodeQueueFull:
+	case wire.CodeUnavailable, wire.CodeBusy, wire.CodeDraining, wire.CodeLeaseLimit, wire.CodeSearchLimit, wire.CodeAllOrNone, wire.CodeQueueFull, wire.CodeOwnerLimit:
 	default:
 		s.run.judge.Broken(judge.Unexpected, "%v: %s was answered %v", j.task, k.step, e)
 	}

@@ -54,6 +54,10 @@ func (s *State) batch(now Time, sess *session, from Session, request uint64, m *
 		}
 	}
 	if m.AllOrNone {
+		if err := s.queue.owners.checkOwners(m.Tasks); err != nil {
+			out.put(from, request, err)
+			return
+		}
 		s.gang(now, sess, from, request, m, out)
 		return
 	}
@@ -98,7 +102,7 @@ func (s *State) gang(now Time, sess *session, from Session, request uint64, m *w
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
 	failed := s.placeGang(now, sess, m.Tasks, m.Distinct, all.Results)
-	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) {
+	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
 		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
 		if err == nil {
 			return
@@ -136,6 +140,7 @@ func (s *State) placeGang(now Time, sess *session, tasks []wire.Schedule, distin
 	for i := range b.made {
 		s.passed(s.leases.slots.at(b.made[i].slot).worker)
 	}
+	s.queue.seatOwner(tasks[0].Owner)
 	return -1
 }
 

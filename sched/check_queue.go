@@ -7,14 +7,13 @@ import "fmt"
 // (I19).
 func (s *State) checkQueue() error {
 	q := &s.queue
-	live, tasks, owners, classed := 0, 0, map[string]int{}, [classes]int{}
+	live, tasks, classed := 0, 0, [classes]int{}
 	for slot := range int32(q.waiters.n) {
 		w := q.at(slot)
 		if !w.live {
 			continue
 		}
 		live, tasks = live+1, tasks+w.size()
-		owners[string(w.owner())] += w.size()
 		classed[classOf(w.line.turn.level.priority)] += w.size()
 		if got, ok := s.waitingFor(w.client, w.key()); w.hash != 0 && (!ok || got != slot) {
 			return fmt.Errorf("I15: the waiter %q is not found by its key", w.task())
@@ -33,50 +32,78 @@ func (s *State) checkQueue() error {
 	if classed != q.classed {
 		return fmt.Errorf("I14: %v tasks of each class wait, %v are counted", classed, q.classed)
 	}
-	if len(owners) != len(q.owners) {
-		return fmt.Errorf("I14: %d owners wait, %d are counted", len(owners), len(q.owners))
+	if err := s.checkOwners(); err != nil {
+		return err
 	}
-	for owner, n := range owners {
-		if q.owners[owner] != n {
-			return fmt.Errorf("I14: %d tasks of %q wait, %d are counted", n, owner, q.owners[owner])
-		}
+	if err := s.checkRounds(); err != nil {
+		return err
 	}
-	if err := s.checkLines(); err != nil {
+	if err := s.checkTurns(); err != nil {
 		return err
 	}
 	return s.checkNobodyWaits()
 }
 
-// checkLines walks levels, turns and lines in their order (I16).
-func (s *State) checkLines() error {
-	q, n, wants := &s.queue, 0, map[*want]int{}
+// checkRounds walks the levels in their order, and the turns in each round.
+func (s *State) checkRounds() error {
+	q, back, lines := &s.queue, 0, map[*want]int{}
 	for i, l := range q.levels {
 		if i > 0 && q.levels[i-1].priority <= l.priority {
 			return fmt.Errorf("I16: the priority %d comes behind %d", l.priority, q.levels[i-1].priority)
 		}
-		turns := 0
+		if l.first == nil {
+			return fmt.Errorf("the priority %d has no turns", l.priority)
+		}
+		seeking := 0
 		for t := l.first; t != nil; t = t.next {
-			turns++
-			last := uint64(0)
+			if !t.in || t.level != l || t.prev != nil && t.prev.stamp >= t.stamp {
+				return fmt.Errorf("the turn of %q stands in a wrong place of the round", t.owner.name)
+			}
+			if seeking += t.seeking; t.back {
+				back++
+			}
 			for ln := t.first; ln != nil; ln = ln.next {
-				if head := q.number(ln); head <= last {
-					return fmt.Errorf("I16: a line with the head %d comes behind %d", head, last)
-				}
-				last = 0
-				for e := ln.head; e != 0; e = q.at(e - 1).next {
-					w := q.at(e - 1)
-					if w.line != ln || w.number <= last {
-						return fmt.Errorf("I16: the waiter %q stands in a wrong place", w.task())
-					}
-					last = w.number
-					n++
-					wants[ln.want]++
-				}
-				last = q.number(ln)
+				lines[ln.want]++
 			}
 		}
-		if turns != len(l.byOwner) || turns == 0 {
-			return fmt.Errorf("the priority %d has %d owners, %d are known", l.priority, turns, len(l.byOwner))
+		if seeking != l.seeking {
+			return fmt.Errorf("I18: %d waiters of the priority %d look for victims, counted %d", seeking, l.priority, l.seeking)
+		}
+	}
+	if back != q.owners.back {
+		return fmt.Errorf("%d turns have come back, %d are counted", back, q.owners.back)
+	}
+	for _, g := range q.all {
+		if g.lines != lines[g] {
+			return fmt.Errorf("a want has %d lines, %d are counted", lines[g], g.lines)
+		}
+	}
+	return nil
+}
+
+// checkTurns walks the lines of every owner in their order (I16).
+func (s *State) checkTurns() error {
+	q, n, wants := &s.queue, 0, map[*want]int{}
+	for _, o := range q.owners.byName {
+		for i, t := range o.turns {
+			if i > 0 && o.turns[i-1].level.priority <= t.level.priority || t.owner != o || t.in != (t.first != nil && !q.owners.full(o)) {
+				return fmt.Errorf("a turn of %q stands in a wrong place, in the round: %v", o.name, t.in)
+			}
+			head := uint64(0)
+			for ln := t.first; ln != nil; ln = ln.next {
+				if q.number(ln) <= head {
+					return fmt.Errorf("I16: a line with the head %d comes behind %d", q.number(ln), head)
+				}
+				head = q.number(ln)
+			}
+			for _, ln := range t.byWant {
+				waiters, err := s.checkLine(ln)
+				if err != nil {
+					return err
+				}
+				n += waiters
+				wants[ln.want] += waiters
+			}
 		}
 	}
 	if n != q.n || len(wants) != len(q.wants) || len(q.all) != len(q.wants) {
@@ -86,6 +113,61 @@ func (s *State) checkLines() error {
 		if g.n != n || q.all[g.place] != g {
 			return fmt.Errorf("a want has %d waiters, %d are counted", n, g.n)
 		}
+	}
+	return nil
+}
+
+// checkLine walks the waiters of a line and counts them.
+func (s *State) checkLine(ln *line) (n int, err error) {
+	q, last := &s.queue, uint64(0)
+	for e := ln.head; e != 0; e = q.at(e - 1).next {
+		w := q.at(e - 1)
+		if w.line != ln || w.number <= last {
+			return 0, fmt.Errorf("I16: the waiter %q stands in a wrong place", w.task())
+		}
+		last = w.number
+		n++
+	}
+	o := ln.turn.owner
+	if n == 0 || ln.aside != (q.owners.most > 0 && ln.want.gang && ln.want.size > q.owners.left(o)) {
+		return 0, fmt.Errorf("a line of %q with %d waiters of %d tasks is aside: %v", o.name, n, ln.want.size, ln.aside)
+	}
+	return n, nil
+}
+
+// checkOwners counts the leases and the waiting tasks of each owner, and the
+// gangs that its limit concerns.
+func (s *State) checkOwners() error {
+	t, leases, waiting, gangs, full := &s.queue.owners, map[string]int{}, map[string]int{}, map[string]int{}, 0
+	for slot := range int32(s.leases.slots.n) {
+		if l := s.leases.slots.at(slot); l.live() && t.most > 0 {
+			leases[string(l.owner())]++
+		}
+	}
+	for slot := range int32(s.queue.waiters.n) {
+		if w := s.queue.at(slot); w.live {
+			waiting[string(w.owner())] += w.size()
+			if t.most > 0 && w.gang != nil && w.prev == 0 {
+				gangs[string(w.owner())]++
+			}
+		}
+	}
+	for name, o := range t.byName {
+		if o.name != name || o.leases != leases[name] || o.waiting != waiting[name] || len(o.gangs) != gangs[name] {
+			return fmt.Errorf("I14: the owner %q has %d leases, %d waiting tasks, %d lines of gangs, counted %d, %d, %d",
+				name, leases[name], waiting[name], gangs[name], o.leases, o.waiting, len(o.gangs))
+		}
+		if t.most > 0 && o.seated != t.left(o) {
+			return fmt.Errorf("the owner %q has %d leases left, its turns are seated for %d", name, t.left(o), o.seated)
+		}
+		if t.full(o) {
+			full++
+		}
+		delete(leases, name)
+		delete(waiting, name)
+	}
+	if len(leases)+len(waiting) > 0 || full != t.fulls {
+		return fmt.Errorf("I14: owners are not known: of leases %v, of waiting tasks %v; %d are at their limit, %d are counted", leases, waiting, full, t.fulls)
 	}
 	return nil
 }
@@ -100,11 +182,11 @@ func (s *State) checkNobodyWaits() error {
 	}
 	for n := range int32(s.workers.n) {
 		w := s.workers.at(n)
-		if !w.known || w.freed || s.leases.live >= s.cfg.MaxLeases {
+		if !w.known || w.freed || s.leases.live >= s.cfg.MaxLeases || q.owners.back > 0 {
 			continue
 		}
 		for _, g := range q.all {
-			if !g.gang && s.hasRoomFor(g, n) {
+			if !g.gang && g.lines > 0 && s.hasRoomFor(g, n) {
 				return fmt.Errorf("I19: worker %q has room for what %d tasks wait for", w.id, g.n)
 			}
 		}
@@ -116,7 +198,7 @@ func (s *State) checkNobodyWaits() error {
 // hold them (I19), and counts the waiters that preempt (I18).
 func (s *State) checkHolds() error {
 	q := &s.queue
-	held, seeking := map[int32]bool{}, 0
+	held, claims, seeking := map[int32]bool{}, map[*owner]int{}, 0
 	for _, n := range q.hold.workers {
 		held[n] = true
 	}
@@ -126,6 +208,12 @@ func (s *State) checkHolds() error {
 			return fmt.Errorf("I18: the claim %+v of %q", c, w.task())
 		}
 		held[c.worker] = true
+		claims[c.owner]++
+	}
+	for _, o := range q.owners.byName {
+		if o.claims != claims[o] {
+			return fmt.Errorf("I18: waiters of %q have %d claims, counted %d", o.name, claims[o], o.claims)
+		}
 	}
 	for slot := range int32(q.waiters.n) {
 		if w := q.at(slot); w.live && w.preempt && !w.claimed {

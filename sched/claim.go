@@ -24,6 +24,7 @@ const (
 type claim struct {
 	slot   int32 // of the waiter
 	worker int32
+	owner  *owner // of the waiter
 	until  Time // the waiter chooses again then
 }
 
@@ -36,8 +37,9 @@ func (s *State) claim(slot, n int32, victims []int32, out *Outbox) {
 	}
 	w := q.at(slot)
 	w.claimed = true
+	w.line.turn.owner.claims++
 	q.soughtOff(w)
-	q.claims = append(q.claims, claim{slot, n, s.now + max(s.cfg.PreemptGrace, 1) + claimPatience})
+	q.claims = append(q.claims, claim{slot, n, w.line.turn.owner, s.now + max(s.cfg.PreemptGrace, 1) + claimPatience})
 	s.reserve(n)
 	for _, v := range victims {
 		s.preempt(v, out)
@@ -59,6 +61,7 @@ func (q *queue) claimOn(n int32) int {
 func (s *State) dropClaim(i int) {
 	q := &s.queue
 	c := q.claims[i]
+	c.owner.claims--
 	q.claims = slices.Delete(q.claims, i, i+1)
 	if w := q.at(c.slot); w.live {
 		w.claimed = false
@@ -97,7 +100,8 @@ func (s *State) makesRoom(n int32) bool {
 
 // keepClaims gives up the claims from which no room is to be hoped for any more:
 // the worker cannot be used, nobody there is about to make room, or that has
-// taken too long. Their waiters choose again.
+// taken too long. Their waiters choose again. So they do if their owner may have
+// nothing now.
 func (s *State) keepClaims(now Time) {
 	q := &s.queue
 	if len(q.claims) == 0 || !q.shaken && q.claims[0].until > now {
@@ -105,7 +109,7 @@ func (s *State) keepClaims(now Time) {
 	}
 	q.shaken = false
 	for i := len(q.claims) - 1; i >= 0; i-- {
-		if c := q.claims[i]; c.until <= now || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) {
+		if c := q.claims[i]; c.until <= now || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) || q.owners.full(c.owner) {
 			s.dropClaim(i)
 		}
 	}
@@ -163,9 +167,8 @@ func (s *State) shutClaim(n int32) {
 func (s *State) serveClaimant(now Time, slot int32, out *Outbox) bool {
 	t := s.queue.at(slot).line.turn
 	served := s.serveHead(now, slot, out)
-	if served && t.n > 0 {
-		t.level.unlink(t)
-		t.level.push(t)
+	if served {
+		s.queue.isOver(t)
 	}
 	return served
 }
@@ -177,13 +180,37 @@ func (s *State) openBelow(priority int32) (opened []int32) {
 	if q.hold.slot != 0 && q.at(q.hold.slot-1).line.turn.level.priority < priority {
 		opened = append(opened, q.hold.workers...)
 	}
-	for _, c := range q.claims {
-		if s.workers.at(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
-			opened = append(opened, c.worker)
-		}
-	}
+	opened = s.claimedBelow(opened, priority)
 	s.unreserve(opened...)
 	return opened
+}
+
+// claimedBelow appends the workers with room that are held, now, for waiters
+// below a priority for which tasks make room there.
+func (s *State) claimedBelow(to []int32, priority int32) []int32 {
+	q := &s.queue
+	for _, c := range q.claims {
+		if w := s.workers.at(c.worker); w.reserved && w.load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
+			to = append(to, c.worker)
+		}
+	}
+	return to
+}
+
+// lookAround looks for a worker with room for each of some lines of a turn, also
+// where it is claimed for a lower priority, and frees these workers. It reports
+// whether there are any.
+func (s *State) lookAround(first, last *line) (found bool) {
+	opened := s.claimedBelow(nil, first.turn.level.priority)
+	s.unreserve(opened...)
+	for l := first; l != last.next; l = l.next {
+		if n, ok := s.roomFor(l.want); ok {
+			s.gotRoom(n)
+			found = true
+		}
+	}
+	s.reserve(opened...)
+	return found
 }
 
 // heldFor returns the slot of the waiter that a reserved worker is held for.

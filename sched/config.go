@@ -46,6 +46,9 @@ type Config struct {
 	// MaxWaiting bounds the tasks that wait for room, those of gangs included;
 	// MaxOwnerWaiting those of one owner.
 	MaxWaiting, MaxOwnerWaiting int
+	// MaxOwnerLeases bounds the live leases of one owner; 0 sets no limit. Tasks
+	// without an owner are those of one owner.
+	MaxOwnerLeases int
 	// HoldAfterBypasses is how often, and HoldAfter how long in milliseconds, the
 	// first of all waiting tasks is passed over before room is held for it.
 	HoldAfterBypasses int
@@ -120,6 +123,8 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxWaiting %d is outside 0..%d", c.MaxWaiting, maxWaitingLimit)
 	case c.MaxOwnerWaiting < 0 || c.MaxOwnerWaiting > maxWaitingLimit:
 		return fmt.Errorf("sched: Config.MaxOwnerWaiting %d is outside 0..%d", c.MaxOwnerWaiting, maxWaitingLimit)
+	case c.MaxOwnerLeases < 0 || c.MaxOwnerLeases > maxLeasesLimit:
+		return fmt.Errorf("sched: Config.MaxOwnerLeases %d is outside 0..%d", c.MaxOwnerLeases, maxLeasesLimit)
 	case c.MassLossShare < 1 || c.MassLossShare > 100 || c.MassLossLeast < 1 || c.MassLossHold < 0:
 		return fmt.Errorf("sched: Config.MassLossShare %d, MassLossLeast %d or MassLossHold %d ms is out of range: 1..100 percent, 1 or more, 0 or more", c.MassLossShare, c.MassLossLeast, c.MassLossHold)
 	case c.PreemptGrace < 0 || c.PreemptGrace > wire.MaxGrace:

@@ -25,8 +25,8 @@ func (s *State) passed(n int32) {
 	if q.n == 0 {
 		return
 	}
-	slot, _ := q.head()
-	if slot+1 == q.serving {
+	slot, any := q.head()
+	if !any || slot+1 == q.serving {
 		return
 	}
 	w := q.at(slot)
@@ -106,9 +106,8 @@ func (s *State) serveHolder(now Time, out *Outbox) {
 	switch {
 	case q.hold.slot == slot+1:
 		s.reserve(workers...)
-	case served && t.n > 0:
-		t.level.unlink(t) // its turn is over
-		t.level.push(t)
+	case served:
+		q.isOver(t)
 	}
 }
 

@@ -60,6 +60,7 @@ func (s *State) attach(slot int32) {
 	s.occupy(w, l, 1)
 	s.tally(w, 1)
 	s.countPreemptible(w, l, 1)
+	s.queue.owners.count(l.owner(), 1)
 	s.count.states[l.state]++
 }
 
@@ -81,6 +82,7 @@ func (s *State) detach(slot int32) {
 	s.occupy(w, l, -1)
 	s.tally(w, 1)
 	s.countPreemptible(w, l, -1)
+	s.queue.owners.count(l.owner(), -1)
 	s.count.states[l.state]--
 }
 
@@ -134,6 +136,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	s.expiry.remove(slot)
 	s.dropKey(slot)
 	s.detach(slot)
+	s.queue.seatOwner(l.owner())
 	s.tell(l.worker)
 	if l.state == wire.StateBegun {
 		s.workers.at(l.worker).digest ^= l.id.Digest()
@@ -200,6 +203,7 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 		s.warnSoon(slot)
 	}
 	s.attach(slot)
+	s.queue.seatOwner(l.owner())
 	s.tell(n)
 	s.count.adopted++
 	if rival || r.Lease.Instance == s.cfg.Instance {

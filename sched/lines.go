@@ -5,20 +5,23 @@ import "slices"
 // level is a priority at which tasks wait.
 type level struct {
 	priority    int32
-	first, last *turn
-	byOwner     map[string]*turn
-	seeking     int // as queue.seeking
+	first, last *turn // in order of their stamps
+	seeking     int   // as queue.seeking, in the round
 }
 
-// turn is an owner with tasks that wait at a level.
+// turn is an owner with tasks that wait at a level. It stands in the round of
+// the level while it has a line whose head its owner may have a lease for.
 type turn struct {
-	owner       string
+	owner       *owner
 	level       *level
 	next, prev  *turn
 	first, last *line // in order of their heads
 	byWant      map[*want]*line
-	n           int // waiters
-	seeking     int // as queue.seeking
+	n           int    // waiters
+	seeking     int    // as queue.seeking
+	stamp       uint64 // grows with each turn that begins or is over
+	in          bool   // the round
+	back        bool   // it may have what its owner's limit kept from it, on any worker
 }
 
 // line is the tasks of a turn that need the same.
@@ -30,33 +33,102 @@ type line struct {
 	n          int
 	places     uint32 // that were given
 	seeking    int    // as queue.seeking
+	aside      bool   // of a gang that is larger than what its owner may have now
 }
 
-// turnOf returns the turn of an owner at a priority.
-func (q *queue) turnOf(priority int32, owner string) *turn {
-	i, found := slices.BinarySearchFunc(q.levels, priority, func(l *level, p int32) int { return int(p) - int(l.priority) })
+// turnOf returns the turn of an owner at a priority. A new one joins the round
+// with its first line.
+func (q *queue) turnOf(priority int32, o *owner) *turn {
+	i, found := slices.BinarySearchFunc(o.turns, priority, func(t *turn, p int32) int { return int(p) - int(t.level.priority) })
 	if !found {
-		q.levels = slices.Insert(q.levels, i, &level{priority: priority, byOwner: map[string]*turn{}})
+		q.stamp++
+		t := &turn{owner: o, level: q.levelOf(priority), byWant: map[*want]*line{}, stamp: q.stamp}
+		o.turns = slices.Insert(o.turns, i, t)
 	}
-	l := q.levels[i]
-	t := l.byOwner[owner]
-	if t == nil {
-		t = &turn{owner: owner, level: l, byWant: map[*want]*line{}}
-		l.byOwner[owner] = t
-		l.push(t)
-	}
-	return t
+	return o.turns[i]
 }
 
-// push puts a turn at the end of the round.
-func (l *level) push(t *turn) {
-	t.prev, t.next = l.last, nil
-	if l.last != nil {
-		l.last.next = t
+// levelOf returns the level of a priority, a new one if no turn stands there.
+func (q *queue) levelOf(priority int32) *level {
+	if i, found := q.findLevel(priority); found {
+		return q.levels[i]
+	}
+	return &level{priority: priority}
+}
+
+func (q *queue) findLevel(priority int32) (int, bool) {
+	return slices.BinarySearchFunc(q.levels, priority, func(l *level, p int32) int { return int(p) - int(l.priority) })
+}
+
+// seat puts a turn into the round of its level if it belongs there, at the
+// place that its stamp gives it, and takes it out if not.
+func (q *queue) seat(t *turn) {
+	in := t.first != nil && !q.owners.full(t.owner)
+	switch {
+	case in && !t.in:
+		i, found := q.findLevel(t.level.priority)
+		if !found {
+			q.levels = slices.Insert(q.levels, i, t.level)
+		}
+		t.level = q.levels[i]
+		t.level.link(t)
+		t.in = true
+		t.count(1)
+		t.level.seeking += t.seeking
+	case !in && t.in:
+		q.isBack(t)
+		t.count(-1)
+		t.level.seeking -= t.seeking
+		t.in = false
+		t.level.unlink(t)
+		q.shaken = q.shaken || len(q.claims) > 0
+		if i, _ := q.findLevel(t.level.priority); t.level.first == nil {
+			q.levels = slices.Delete(q.levels, i, i+1)
+		}
+	}
+}
+
+// count adds the lines of a turn to those that are in a round, or with -1 takes
+// them out.
+func (t *turn) count(by int) {
+	for l := t.first; l != nil; l = l.next {
+		l.want.lines += by
+	}
+}
+
+// isOver puts a turn that was served at the end of the round.
+func (q *queue) isOver(t *turn) {
+	q.stamp++
+	t.stamp = q.stamp
+	if t.in {
+		t.level.unlink(t)
+		t.level.link(t)
+	}
+}
+
+// link puts a turn behind all that have older stamps, looked for from both
+// ends: the one whose turn is over goes to the end, and one that comes back
+// after long to the front.
+func (l *level) link(t *turn) {
+	after, before := l.last, l.first
+	for after != nil && after.stamp > t.stamp {
+		if before.stamp > t.stamp {
+			after = before.prev
+			break
+		}
+		after, before = after.prev, before.next
+	}
+	t.prev, t.next = after, l.first
+	if after != nil {
+		t.next, after.next = after.next, t
 	} else {
 		l.first = t
 	}
-	l.last = t
+	if t.next != nil {
+		t.next.prev = t
+	} else {
+		l.last = t
+	}
 }
 
 func (l *level) unlink(t *turn) {
@@ -112,11 +184,12 @@ func (l *line) insert(q *queue, slot int32) {
 	if w.prev != 0 {
 		return
 	}
-	if l.head != 0 {
+	if l.head, slot = slot+1, l.head; slot == 0 {
+		q.open(l)
+	} else if !l.aside {
 		l.turn.unlink(l)
+		l.place(q)
 	}
-	l.head = slot + 1
-	l.place(q)
 }
 
 // position is the place of a waiter in its line, 1 for the head. Those that
@@ -143,19 +216,14 @@ func (l *line) remove(q *queue, slot int32) {
 	l.head = w.next
 	switch {
 	case l.head == 0:
-		t.unlink(l)
+		q.close(l)
 		delete(t.byWant, l.want)
 	case l.next != nil && q.number(l) > q.number(l.next):
 		t.unlink(l)
 		l.place(q)
 	}
-	if t.n > 0 {
-		return
-	}
-	t.level.unlink(t)
-	delete(t.level.byOwner, t.owner)
-	if t.level.first == nil {
-		q.levels = slices.DeleteFunc(q.levels, func(o *level) bool { return o == t.level })
+	if t.n == 0 {
+		t.owner.turns = slices.DeleteFunc(t.owner.turns, func(o *turn) bool { return o == t })
 	}
 }
 

@@ -21,10 +21,11 @@ type queue struct {
 	tasks   int          // the same, each task of a gang counted
 	classed [classes]int // of tasks, by class
 	last    uint64
-	levels  []*level         // the highest priority first
+	stamp   uint64           // of turns, the last
+	levels  []*level         // the highest priority first, each with a round
 	byKey   map[uint64]int32 // the first waiter of each hash of client and key; slot + 1
 	waits   wheel            // when waits are over
-	owners  map[string]int   // tasks that wait, by owner
+	owners  ownerTable
 
 	wants   map[string]*want
 	all     []*want
@@ -118,16 +119,16 @@ func (w *waiter) size() int {
 	return 1
 }
 
-func newQueue() queue {
-	return queue{byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: map[string]int{}}
+func newQueue(cfg *Config) queue {
+	return queue{byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: newOwnerTable(cfg.MaxOwnerLeases)}
 }
 
 // at returns the waiter of a slot.
 func (q *queue) at(slot int32) *waiter { return q.waiters.at(slot) }
 
-// head returns the first waiter of all.
+// head returns the first waiter of all whose owner may have what it waits for.
 func (q *queue) head() (int32, bool) {
-	if q.n == 0 {
+	if len(q.levels) == 0 {
 		return 0, false
 	}
 	return q.levels[0].first.first.head - 1, true
@@ -170,7 +171,7 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 		w.number, w.arrived = q.last, s.now
 	}
 	w.live = true
-	w.line = q.turnOf(priority, string(w.owner())).lineOf(g)
+	w.line = q.turnOf(priority, q.owners.of(w.owner())).lineOf(g)
 	p := q.at(slot)
 	*p = w
 	p.line.insert(q, slot)
@@ -190,7 +191,7 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	q.n++
 	q.tasks += p.size()
 	q.classed[classOf(priority)] += p.size()
-	q.owners[p.line.turn.owner] += p.size()
+	q.owners.wait(p.line.turn.owner, p.size())
 	g.n++
 	return slot
 }
@@ -208,10 +209,7 @@ func (s *State) leave(slot int32) {
 	q.waits.remove(slot)
 	q.unkey(slot)
 	s.unlinkSession(slot)
-	owner := w.line.turn.owner
-	if q.owners[owner] -= w.size(); q.owners[owner] == 0 {
-		delete(q.owners, owner)
-	}
+	q.owners.wait(w.line.turn.owner, -w.size())
 	g, class := w.line.want, classOf(w.line.turn.level.priority)
 	w.line.remove(q, slot)
 	q.n--

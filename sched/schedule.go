@@ -58,7 +58,9 @@ func (s *State) alone(m *wire.Schedule) []wire.Schedule {
 
 // waitsFor reports whether a request that is refused is worth waiting: room
 // will be told.
-func waitsFor(c wire.Code) bool { return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit }
+func waitsFor(c wire.Code) bool {
+	return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
+}
 
 // placeOver is place for a request that does not come from the queue. What is
 // held for a waiter of a lower priority is there for it.
@@ -93,6 +95,9 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 	if s.leases.live >= s.cfg.MaxLeases {
 		return refusals[wire.CodeLeaseLimit]
 	}
+	if s.queue.owners.refuses(m.Owner) {
+		return s.overLimit(req)
+	}
 	n, devices, code := s.choose(now, m, req)
 	if code != wire.CodeOK {
 		return refusals[code]
@@ -107,6 +112,7 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 	b.add(s, slot, stamp)
 	if b == nil || !b.gang {
 		s.passed(n)
+		s.queue.seatOwner(m.Owner)
 	}
 	s.describe(slot, p)
 	return nil

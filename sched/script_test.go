@@ -60,14 +60,16 @@ func newScript(t *testing.T) *script {
 	c := &script{t: t, sessions: map[string]Session{}, names: map[Session]string{0: "http"},
 		leases: map[wire.LeaseID]string{}, ids: map[string]wire.LeaseID{}, seqs: map[string]uint32{},
 		handles: map[string]uint32{}, incs: map[string]uint64{}, request: map[uint64]string{}}
-	c.start(7)
+	c.start(7, nil)
 	return c
 }
 
-func (c *script) start(instance uint32) {
+// start begins a life of the scheduler.
+func (c *script) start(instance uint32, args map[string]string) {
 	cfg := DefaultConfig()
 	cfg.Instance = instance
 	cfg.Retention = 60_000
+	cfg.MaxOwnerLeases = int(c.num(args, "owner-leases", 0))
 	var err error
 	c.s, err = New(cfg)
 	require.NoError(c.t, err)
@@ -116,7 +118,7 @@ func (c *script) command(line string) {
 	case "remove":
 		fmt.Fprintf(&c.print, "removed: %v\n", c.s.RemoveWorker(c.now, words[0], &c.out))
 	case "restart":
-		c.start(uint32(c.num(args, "instance", 8)))
+		c.start(uint32(c.num(args, "instance", 8)), args)
 	case "report":
 		c.report(words[0], args)
 	case "beat":

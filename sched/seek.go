@@ -40,7 +40,9 @@ func (l *line) seeks(q *queue, by int) {
 	q.seeking += by
 	l.seeking += by
 	l.turn.seeking += by
-	l.turn.level.seeking += by
+	if l.turn.in {
+		l.turn.level.seeking += by
+	}
 }
 
 // nextSeek returns when waiters look for victims, or give up a claim.
@@ -63,7 +65,7 @@ func (q *queue) nextSeek() Time {
 // none at a lower one. It reports whether it looked.
 func (s *State) seek(now Time, out *Outbox) bool {
 	q := &s.queue
-	if q.seeking == 0 || !q.looking && q.seekAt > now || len(q.freed) > 0 {
+	if q.seeking == 0 || !q.looking && q.seekAt > now || !q.settled() {
 		return false
 	}
 	if !q.looking {
@@ -99,10 +101,10 @@ func (s *State) seekAll(out *Outbox) bool {
 }
 
 // seekLine looks for victims for the waiters of one line, until there are none
-// for one of them.
+// for one of them, or their owner may not have what would be free then.
 func (s *State) seekLine(ln *line, left *int, out *Outbox) {
-	q := &s.queue
-	for e := ln.head; e != 0 && *left > 0 && ln.seeking > 0 && len(q.claims) < maxClaims; {
+	q, o := &s.queue, ln.turn.owner
+	for e := ln.head; e != 0 && *left > 0 && ln.seeking > 0 && len(q.claims) < maxClaims && o.claims < q.owners.left(o); {
 		w := q.at(e - 1)
 		if *left--; w.preempt && !w.claimed {
 			p, done := s.victims(e-1, left)

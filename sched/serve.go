@@ -34,17 +34,17 @@ func (s *State) serve(now Time, out *Outbox) {
 	}
 	s.answerFound(now, out)
 	for budget := serveBudget; budget > 0; { // else the next pulse goes on
-		if len(q.freed) == 0 {
+		if q.settled() {
 			s.keepClaims(now)
 			s.endHold()
 		}
-		if len(q.freed) == 0 {
-			s.lookForFresh(now)
+		if q.settled() {
+			s.lookForFresh()
 		}
-		if len(q.freed) == 0 {
+		if q.settled() {
 			s.holdForFirst(now)
 		}
-		if len(q.freed) == 0 {
+		if q.settled() {
 			return
 		}
 		s.hand(now, &budget, out)
@@ -53,22 +53,14 @@ func (s *State) serve(now Time, out *Outbox) {
 
 // lookForFresh looks for a worker with room for a waiter that came without a
 // look at any. Who gets that room is decided as always.
-func (s *State) lookForFresh(now Time) {
+func (s *State) lookForFresh() {
 	q := &s.queue
 	for ; len(q.fresh) > 0; q.fresh = q.fresh[:len(q.fresh)-1] {
 		w := q.at(q.fresh[len(q.fresh)-1])
-		if !w.live || s.leases.live >= s.cfg.MaxLeases {
+		if !w.live || s.leases.live >= s.cfg.MaxLeases || w.line.aside || !w.line.turn.in {
 			continue
 		}
-		opened := s.openBelow(w.line.turn.level.priority)
-		n, found := s.roomFor(now, w)
-		if found {
-			s.gotRoom(n)
-			for _, n := range opened {
-				s.gotRoom(n)
-			}
-		}
-		if s.reserve(opened...); found {
+		if s.lookAround(w.line, w.line) {
 			if w.gang != nil {
 				q.fresh = q.fresh[:len(q.fresh)-1] // one worker says little of a gang
 			}
@@ -77,16 +69,28 @@ func (s *State) lookForFresh(now Time) {
 	}
 }
 
-// roomFor returns a worker with room for a waiter, or for the first task of a
-// gang.
-func (s *State) roomFor(now Time, w *waiter) (int32, bool) {
-	m := w.message()
-	req, err := s.read(&m, nil)
-	if err != nil || !s.demands.at(s.asking.demand).known && s.asking.demand != noDemand {
-		return 0, false
+// roomFor returns a worker that has room for one of the tasks of a want.
+func (s *State) roomFor(g *want) (int32, bool) {
+	for i := range g.members {
+		ask := g.members[i].ask
+		ask.Prefer, ask.Policy, ask.SpreadBy = nil, nil, nil
+		req, err := s.read(&ask, nil)
+		if err != nil || s.unknown() {
+			continue
+		}
+		n, outcome := s.find(s.now, req)
+		switch outcome {
+		case index.Found:
+			return n, true
+		case index.Limited: // the worker is there, or not: look at each
+			for it := s.index.Matching(req).Iterator(); it.HasNext(); {
+				if n := int32(it.Next()); s.hasRoomFor(g, n) {
+					return n, true
+				}
+			}
+		}
 	}
-	n, outcome := s.find(now, req)
-	return n, outcome == index.Found
+	return 0, false
 }
 
 // answerFound answers the waiters whose task turned out to run: a worker came
@@ -123,11 +127,12 @@ func (s *State) hand(now Time, budget *int, out *Outbox) {
 		if len(open) > 0 {
 			open = s.closeClaims(now, l.priority, open, out)
 		}
-		if i < len(q.levels) && q.levels[i] == l {
+		if _, found := q.findLevel(l.priority); found {
 			s.handLevel(now, l, &r, out)
 		}
-		if i < len(q.levels) && q.levels[i] == l {
-			i++ // else it was emptied, and is gone
+		found := false
+		if i, found = q.findLevel(l.priority); found {
+			i++ // else nobody is left in its round, and it is gone
 		}
 	}
 	for _, n := range open {
@@ -150,7 +155,7 @@ type round struct {
 }
 
 func (s *State) goesOn(r *round) bool {
-	return r.left > 0 && *r.budget > 0 && len(s.queue.freed) == r.freed
+	return (r.left > 0 || s.queue.owners.back > 0) && *r.budget > 0 && len(s.queue.freed) == r.freed
 }
 
 // handLevel goes round the owners of a priority. Those that it has passed have
@@ -168,18 +173,22 @@ func (s *State) handLevel(now Time, l *level, r *round, out *Outbox) {
 		if served && !s.anyRoom() {
 			r.left = 0
 		}
+		if served {
+			s.queue.isOver(t)
+		}
 		switch {
-		case t.n == 0:
+		case !t.in:
 			t = next
 		case served:
-			l.unlink(t) // its turn is over
-			l.push(t)
 			if t = next; t == nil {
 				t = l.last // alone, or the last of the round
 			}
 		}
 	}
 }
+
+// settled reports whether nobody may have room of whom it is not known.
+func (q *queue) settled() bool { return len(q.freed) == 0 && q.owners.back == 0 }
 
 // anyRoom reports whether a freed worker may still get something.
 func (s *State) anyRoom() bool {
@@ -210,7 +219,7 @@ func (s *State) candidates() (n int) {
 			continue
 		}
 		for _, g := range s.wantsOf(f) {
-			if g.round != q.round {
+			if g.round != q.round && g.lines > 0 {
 				g.round, g.at = q.round, 0
 				n++
 			}
@@ -245,6 +254,11 @@ func (s *State) wantsOf(n int32) []*want {
 // room, as slot + 1; 0 if there is none.
 func (s *State) firstThatFits(t *turn, r *round) int32 {
 	q := &s.queue
+	if t.back {
+		if s.lookAround(t.first, t.last); len(q.freed) > r.freed {
+			return 0 // the walk begins again
+		}
+	}
 	for l := t.first; l != nil; l = l.next {
 		g := l.want
 		if g.round != q.round {
@@ -259,6 +273,7 @@ func (s *State) firstThatFits(t *turn, r *round) int32 {
 		g.round = 0
 		r.left--
 	}
+	q.isBack(t)
 	return 0
 }
 
@@ -350,7 +365,7 @@ func (s *State) tryWaiter(now Time, sess *session, w *waiter) ([]wire.BatchResul
 
 // mayWait reports whether a task that is refused may be placed later.
 func mayWait(c wire.Code) bool {
-	return c == wire.CodeUnavailable || c == wire.CodeSearchLimit || c == wire.CodeLeaseLimit
+	return c == wire.CodeUnavailable || c == wire.CodeSearchLimit || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
 }
 
 // message is the request of a waiter that is no gang.

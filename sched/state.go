@@ -75,6 +75,7 @@ type counters struct {
 
 	granted, repeated, adopted, revokes  uint64
 	unavailable, infeasible, limited     uint64
+	ownerLimited                         uint64
 	heartbeats, stale, superseded        uint64
 	removed                              uint64
 	waited, holds, massLosses, preempted uint64
@@ -96,7 +97,7 @@ func New(cfg Config) (*State, error) {
 		byID:     map[string]int32{},
 		cordons:  map[string]*cordon{},
 		kits:     kitTable{},
-		queue:    newQueue(),
+		queue:    newQueue(&cfg),
 		requests: map[int32]*request{},
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
@@ -208,7 +209,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	})
 	left = s.overdue(now, left, out)
 	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
-	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, wire.CodeUnavailable, waitOver, out) })
+	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.whyOver(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(now, out)
 	if s.seek(now, out) {
@@ -220,7 +221,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
 	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek())
-	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.freed)+len(q.fresh) > 0 {
+	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}
 	return next

@@ -23,7 +23,7 @@ const queueRetry = 1000
 // the first task.
 func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wire.Schedule, isGang, distinct bool, index int) *wire.Error {
 	q, first := &s.queue, &tasks[0]
-	switch owned := q.owners[string(first.Owner)]; {
+	switch owned := q.owners.waiting(clip(first.Owner)); {
 	case q.tasks+len(tasks) > s.cfg.MaxWaiting:
 		return queueFull("tasks wait", s.cfg.MaxWaiting)
 	case owned+len(tasks) > s.cfg.MaxOwnerWaiting:
@@ -118,9 +118,10 @@ func (s *State) again(sess *session, from Session, request uint64, tasks []wire.
 	}
 	s.tellWaiter(w, wire.CodeConflict, out)
 	if tasks[0].WaitMS == 0 {
+		why := s.refusal(s.whyOver(w))
 		s.count.waits[waitOver] += uint64(w.size())
 		s.leave(slot)
-		return refusals[wire.CodeUnavailable], true
+		return why, true
 	}
 	s.unlinkSession(slot)
 	w.session, w.request, w.index, w.mute = from, request, uint32(index+1), false
@@ -145,7 +146,7 @@ func (s *State) answerWaiter(slot int32, results []wire.BatchResult, out *Outbox
 	case results[0].Code == wire.CodeOK:
 		out.next(w.session, w.request, wire.KindPlaced).Placed = results[0].Placed
 	default:
-		out.put(w.session, w.request, waitRefusal(results[0].Code))
+		out.put(w.session, w.request, s.waitRefusal(results[0].Code))
 	}
 	s.leave(slot)
 }
@@ -164,7 +165,7 @@ func (s *State) tellWaiter(w *waiter, code wire.Code, out *Outbox) {
 	case w.index > 0:
 		out.put(w.session, w.request, &wire.Settled{Index: w.index - 1, Result: wire.BatchResult{Code: code}})
 	default:
-		out.put(w.session, w.request, waitRefusal(code))
+		out.put(w.session, w.request, s.waitRefusal(code))
 	}
 }
 
@@ -174,7 +175,7 @@ var (
 	takenOver   = &wire.Error{Code: wire.CodeConflict, Field: "task", Message: "a later request asks for the same task"}
 )
 
-func waitRefusal(code wire.Code) *wire.Error {
+func (s *State) waitRefusal(code wire.Code) *wire.Error {
 	switch code {
 	case wire.CodeUnavailable:
 		return waitIsOver
@@ -183,7 +184,7 @@ func waitRefusal(code wire.Code) *wire.Error {
 	case wire.CodeConflict:
 		return takenOver
 	}
-	return refusals[code]
+	return s.refusal(code)
 }
 
 // endWait takes a waiter out that gets nothing.

@@ -15,6 +15,8 @@ type want struct {
 	n       int      // waiters
 	place   int      // in queue.all
 	gang    bool
+	size    int // tasks of each waiter
+	lines   int // that are in a round
 	rate    rate
 
 	failed uint64 // queue.look when there were no victims
@@ -53,7 +55,7 @@ func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
 	if len(q.all) >= maxWants {
 		return nil
 	}
-	g := &want{key: string(key), place: len(q.all), gang: isGang}
+	g := &want{key: string(key), place: len(q.all), gang: isGang, size: len(tasks)}
 	seen := map[string]bool{}
 	for i := range tasks {
 		if needs := string(appendNeeds(nil, &tasks[i])); !seen[needs] {

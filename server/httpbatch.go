@@ -178,6 +178,8 @@ func sentenceOf(code wire.Code) string {
 		return "the search for a worker with room was given up"
 	case wire.CodeLeaseLimit:
 		return "too many leases are alive"
+	case wire.CodeOwnerLimit:
+		return "the owner has as many leases as one owner may have"
 	}
 	return code.String()
 }

@@ -201,10 +201,11 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	var b []byte
 	b = appendString(append(b, `{"error":`...), sentence)
 	b = appendString(append(b, `,"reason":`...), e.Code.String())
-	if e.Code == wire.CodeBadRequest && e.Field != "" {
+	detailed := e.Code == wire.CodeBadRequest || e.Code == wire.CodeOwnerLimit
+	if detailed && e.Field != "" {
 		b = appendString(append(b, `,"field":`...), e.Field)
 	}
-	if e.Code == wire.CodeBadRequest && e.Limit != 0 {
+	if detailed && e.Limit != 0 {
 		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)
 	}
 	if e.RetryAfterMS != 0 {

@@ -322,7 +322,7 @@ func (c *client) renewed(tasks []*task, m *wire.Renewed) {
 // refused handles that a task gets no place now, or has another's id.
 func (c *client) refused(t *task, code wire.Code) {
 	switch code {
-	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeAllOrNone, wire.CodeCancelled:
+	case wire.CodeUnavailable, wire.CodeInfeasible, wire.CodeLeaseLimit, wire.CodeAllOrNone, wire.CodeCancelled, wire.CodeOwnerLimit:
 		t.drop(c.w)
 	case wire.CodeConflict: // another asks for it, or the same asked again
 		if t.phase == phaseAsking && t.wait == 0 {

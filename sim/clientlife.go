@@ -66,8 +66,11 @@ func (w *World) join(tasks []*task) {
 	if g.gang && !alike {
 		tasks[0].wait = 0 // whether unlike tasks fit together depends on their order, and on who is loaded how
 	}
+	oneOwner := w.chance(3, 4)
 	for _, t := range tasks {
-		t.group = g
+		if t.group = g; oneOwner {
+			t.owner = tasks[0].owner
+		}
 		if t.wait = tasks[0].wait; t.wait > 0 && !slices.Contains(t.tags, agentTag) {
 			t.tags = append(t.tags, agentTag)
 		}
@@ -98,7 +101,8 @@ func (t *task) broken() bool {
 	if t.group == nil {
 		return t.malformed()
 	}
-	return slices.ContainsFunc(t.group.tasks, (*task).malformed)
+	limited := t.group.gang && t.client.w.host.cfg.MaxOwnerLeases > 0
+	return slices.ContainsFunc(t.group.tasks, func(o *task) bool { return o.malformed() || limited && o.owner != t.owner })
 }
 
 // malformed reports whether nobody can read what the task needs, or it would

@@ -75,6 +75,9 @@ const (
 	FaultWaitOver       // a wait was over without room
 	FaultCancelled      // a task was cancelled while it waited
 	FaultHeld           // room was held for a task that was passed over
+	FaultOwnerFull      // a task's owner had as many leases as one owner may have
+	FaultOwnerWaited    // a wait was over while that was so
+	FaultOwnerOver      // workers came back with more leases of an owner than it may have
 	FaultMassLoss       // so many workers were silent that it was one event
 	FaultSpared         // a worker stayed suspicious for that
 	FaultOverDevices    // a worker had not enough room for what it ran beside its slots
@@ -101,7 +104,7 @@ var faultNames = [faultKinds]string{
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "preempted", "killed", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
-	"waited", "wait_over", "wait_cancelled", "held", "mass_loss", "spared", "resources_over",
+	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 }
 

@@ -14,7 +14,7 @@ type mutant struct {
 }
 
 // mutants are all rules that are dropped, one by one.
-var mutants = slices.Concat(roomMutants, drainMutants, preemptMutants)
+var mutants = slices.Concat(roomMutants, drainMutants, preemptMutants, ownerMutants)
 
 // roomMutants are the rules of "Leases and accounting", and of the queue.
 var roomMutants = []mutant{
@@ -367,10 +367,9 @@ var roomMutants = []mutant{
 		`if !MUTANT { s.index.Count(sp, index.Worker(n), 1) }`,
 		"TestSeeds", false},
 	{"queue-turns", "sched/serve.go",
-		`			l.unlink(t) // its turn is over
-			l.push(t)
+		`			s.queue.isOver(t)
 `,
-		`			if !MUTANT { l.unlink(t); l.push(t) }
+		`			if !MUTANT { s.queue.isOver(t) }
 `,
 		"TestSeeds", false},
 	{"queue-priority", "sched/lines.go",

@@ -79,6 +79,9 @@ func (w *World) build() {
 	if w.chance(1, 2) {
 		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold = w.between(1, 4), w.between(10, 60), sched.Time(w.between(0, 40_000))
 	}
+	if w.chance(1, 3) {
+		cfg.MaxOwnerLeases = w.between(1, 8)
+	}
 	w.startScheduler(cfg)
 	w.newGateway()
 	w.twin = newTwin(w)
@@ -223,6 +226,7 @@ func (w *World) judgeFeasible() {
 	}
 	for i, t := range tasks {
 		t.id = fmt.Sprintf("last%d", i)
+		t.owner = t.id // who has no lease yet
 		room := false
 		for _, a := range w.agents {
 			room = room || !a.rival && !a.down && a.hasRoom(t)

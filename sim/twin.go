@@ -65,7 +65,7 @@ type twinWorker struct {
 	promised    bool
 	seen        sched.Time
 	presence    string
-	spared      sched.Time // it does not become offline before
+	spared      sched.Time // it does not become offline, or is not removed, before
 	beat        uint32     // the last datagram of this incarnation
 	differs     int        // datagrams in a row whose digest differed
 	given       int        // 0: never
@@ -292,9 +292,12 @@ func (t *twin) close(id sched.Session) {
 
 // pulse does what is due: leases first, then silent workers.
 func (t *twin) pulse() {
-	for _, l := range t.leases {
+	for _, l := range slices.Clone(t.leases) {
 		if l.state == wire.StateGranted && l.deadline <= t.w.now {
 			t.askBack(l)
+		}
+		if l.state == wire.StateAssumed && l.granted+httpTTL <= t.w.now {
+			t.end(l, wire.ReasonBelieved, byScheduler)
 		}
 		if l.state == wire.StateBegun && l.preempted && l.due <= t.w.now {
 			t.warn(l)
@@ -305,7 +308,7 @@ func (t *twin) pulse() {
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if x.over <= t.w.now {
 			t.w.counts[FaultWaitOver]++
-			t.endWait(x, wire.CodeUnavailable)
+			t.endWait(x, t.whyOver(x))
 		}
 	}
 	t.serve()

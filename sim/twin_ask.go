@@ -29,7 +29,7 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 		answer, _ = t.schedule(s, to, m, nil, false)
 		t.queue.over = nil
 	}
-	if answer.code == wire.CodeUnavailable && m.WaitMS > 0 {
+	if worthWaiting(answer.code) && m.WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
 		return
 	}
@@ -69,6 +69,11 @@ func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
 		}
 	}
 	if m.AllOrNone {
+		if t.mixedOwners(m.Tasks) {
+			to.kind, to.code = wire.KindError, wire.CodeBadRequest
+			t.say(to)
+			return
+		}
 		t.gang(s, to, m)
 		return
 	}
@@ -90,7 +95,7 @@ func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *t
 		return to, tell
 	}
 	answer, _ = t.schedule(s, to, &one[0], b, false)
-	if answer.code == wire.CodeUnavailable && one[0].WaitMS > 0 {
+	if worthWaiting(answer.code) && one[0].WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, i))
 		answer.code = wire.CodeWaiting
 	}
@@ -108,7 +113,8 @@ func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
 		return
 	}
 	answers, failed := t.placeGang(s, to, m.Tasks, m.Distinct)
-	if failed >= 0 && answers[failed].code == wire.CodeUnavailable && m.Tasks[0].WaitMS > 0 {
+	inVain := t.cfg.MaxOwnerLeases > 0 && len(m.Tasks) > t.cfg.MaxOwnerLeases
+	if failed >= 0 && worthWaiting(answers[failed].code) && m.Tasks[0].WaitMS > 0 && !inVain {
 		t.enqueue(x)
 		return
 	}
@@ -127,6 +133,7 @@ func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinc
 	answers = make([]said, len(tasks))
 	given := make([]int, len(tasks)) // when the workers were given something before
 	var made []*twinWorker
+	first := t.first()
 	for i := range tasks {
 		fresh := len(t.leases)
 		answers[i], given[i] = t.schedule(s, to, &tasks[i], b, distinct)
@@ -141,7 +148,7 @@ func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinc
 		}
 	}
 	for _, w := range made {
-		t.passed(w)
+		t.passed(w, first)
 	}
 	return answers, -1
 }

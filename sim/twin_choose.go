@@ -34,10 +34,8 @@ func (t *twin) load(w *twinWorker) uint64 { return t.tally(w).load(w.external) }
 // choose returns the worker that a request gets, and the devices there.
 func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	code := wire.CodeInfeasible
-	for _, w := range t.workers {
-		if w != nil && q.wants(w.id, &w.kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http) {
-			code = wire.CodeUnavailable
-		}
+	if t.feasible(q, b) {
+		code = wire.CodeUnavailable
 	}
 	var best *twinWorker
 	if q.prefer != nil {
@@ -53,6 +51,13 @@ func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	}
 	mask, _ := t.tally(best).place(q.resources, q.exclusive)
 	return best, mask, wire.CodeOK
+}
+
+// feasible reports whether a worker could take a request if it were idle.
+func (t *twin) feasible(q *asked, b *twinBatch) bool {
+	return slices.ContainsFunc(t.workers, func(w *twinWorker) bool {
+		return w != nil && q.wants(w.id, &w.kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http)
+	})
 }
 
 // search returns the best worker that a request can have now.
@@ -178,6 +183,10 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 	if l := t.keyed(client, key); l != nil {
 		return t.repeat(l, to, content), 0
 	}
+	if t.overLimit(string(m.Owner), 1) {
+		return t.refusedOwner(to, &q, b), 0
+	}
+	first := t.first()
 	w, mask, code := t.choose(&q, b)
 	if w == nil {
 		to.kind, to.code = wire.KindError, code
@@ -194,7 +203,7 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 	t.grant(l, &to)
 	b.note(&q, w, distinct)
 	if !b.gang {
-		t.passed(w)
+		t.passed(w, first)
 	}
 	return t.place(l, to), given
 }

@@ -54,11 +54,21 @@ func (t *twin) seek() {
 	all := slices.Clone(q.waiters)
 	slices.SortStableFunc(all, func(a, b *twinWaiter) int { return cmp.Compare(line(a), line(b)) })
 	for _, x := range all {
-		if x.preempt && x.claim == nil {
+		if x.preempt && x.claim == nil && !t.overLimit(x.owner, 1+t.claimed(x.owner)) {
 			t.claim(x)
 		}
 	}
 	t.serve()
+}
+
+// claimed counts the waiters of an owner that have victims.
+func (t *twin) claimed(owner string) (n int) {
+	for _, x := range t.queue.waiters {
+		if x.claim != nil && x.owner == owner {
+			n++
+		}
+	}
+	return n
 }
 
 // claim has the least valuable tasks make room for a waiter, if there are such.
@@ -185,7 +195,7 @@ func (t *twin) keepClaims() (room bool) {
 			continue
 		}
 		making := slices.ContainsFunc(t.of(x.claim), func(l *twinLease) bool { return l.preempted })
-		if x.until <= t.w.now || !t.usable(x.claim) || !making {
+		if x.until <= t.w.now || !t.usable(x.claim) || !making || t.overLimit(x.owner, 1) {
 			t.w.counts[FaultChosenAgain]++
 			t.dropClaim(x)
 			room = true

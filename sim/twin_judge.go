@@ -65,6 +65,7 @@ func (t *twin) judgeAll() {
 	if got := s.Counters["waiting"]; got != uint64(waiting) {
 		t.w.fail("I14: %d tasks wait, by the twin %d", got, waiting)
 	}
+	t.judgeOwners(s)
 	next := t.w.host.state.NextPulse()
 	for _, l := range t.leases {
 		if l.state == wire.StateGranted && l.deadline < next {

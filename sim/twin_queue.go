@@ -121,7 +121,7 @@ func (t *twin) again(s *twinSession, to said, tasks []wire.Schedule, gang, disti
 	tell = old.refused(wire.CodeConflict)
 	if tasks[0].WaitMS == 0 {
 		t.drop(old)
-		return tell, wire.CodeUnavailable, true
+		return tell, t.whyOver(old), true
 	}
 	old.to, old.request, old.index, old.over, old.mute = x.to, x.request, x.index, x.over, false
 	return tell, wire.CodeWaiting, true
@@ -155,12 +155,16 @@ func (t *twin) endWait(x *twinWaiter, code wire.Code) {
 }
 
 // inOrder lists the waiters that are next: of each owner and need the oldest,
-// by priority, turn, and arrival.
+// by priority, turn, and arrival. Those whose owner may not have what they wait
+// for are passed over.
 func (t *twin) inOrder() []*twinWaiter {
 	q := &t.queue
 	seen := map[string]bool{}
 	var out []*twinWaiter
 	for _, x := range q.waiters {
+		if t.overLimit(x.owner, len(x.tasks)) {
+			continue
+		}
 		if line := fmt.Sprint(x.priority, x.owner, "|", x.need); !seen[line] {
 			seen[line] = true
 			out = append(out, x)
@@ -244,7 +248,7 @@ func (t *twin) answer(x *twinWaiter, answers []said) {
 func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
 	s, to := t.sessions[x.to], said{to: x.to, request: x.request}
 	waits := func(a said) bool {
-		return a.kind == wire.KindError && (a.code == wire.CodeUnavailable || a.code == wire.CodeInfeasible)
+		return a.kind == wire.KindError && (worthWaiting(a.code) || a.code == wire.CodeInfeasible)
 	}
 	if x.gang {
 		answers, failed := t.placeGang(s, to, x.tasks, x.distinct)
@@ -258,13 +262,20 @@ func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
 	return []said{answer}, ok
 }
 
-// passed counts that a worker gave room to another than the first of all.
-func (t *twin) passed(w *twinWorker) {
-	next := t.inOrder()
-	if len(next) == 0 || next[0] == t.queue.serving {
+// first returns the waiter that is the first of all, nil if there is none.
+func (t *twin) first() *twinWaiter {
+	if next := t.inOrder(); len(next) > 0 {
+		return next[0]
+	}
+	return nil
+}
+
+// passed counts that a worker gave room to another than the first of all, as it
+// was before that.
+func (t *twin) passed(w *twinWorker, x *twinWaiter) {
+	if x == nil || x == t.queue.serving {
 		return
 	}
-	x := next[0]
 	for i := range x.tasks {
 		if q := t.w.readAsked(&x.tasks[i], true); q.suits(&w.kit) {
 			x.bypassed++

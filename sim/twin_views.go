@@ -60,9 +60,12 @@ func (t *twin) judgeNews() {
 		return
 	}
 	var got, want []string
+	mass := slices.ContainsFunc(t.notes, func(e wire.Event) bool { return e.What == "mass_loss" })
 	for _, e := range events {
 		t.events = append(t.events, logged[wire.Event]{t.w.now - sched.Time(e.AgeMS), e})
-		e.Number = 0
+		if e.Number = 0; mass && e.What == presenceSuspicious {
+			e.Worker = "" // who of those that one late pulse finds silent comes first is not known
+		}
 		if e.What != "drained" || t.w.webNamed(e.Worker) == nil {
 			got = append(got, fmt.Sprintf("%+v", e))
 		}
@@ -75,6 +78,9 @@ func (t *twin) judgeNews() {
 		}
 	}
 	for i := range t.notes {
+		if mass && t.notes[i].What == presenceSuspicious {
+			t.notes[i].Worker = ""
+		}
 		want = append(want, fmt.Sprintf("%+v", t.notes[i]))
 	}
 	for i := range t.over {

@@ -78,6 +78,7 @@ func (t *twin) reported(r *sched.Report) {
 		w = t.add(r.Worker)
 	}
 	w.http, w.kit = true, kit{tags: r.Tags, slots: r.Slots}
+	t.believe()
 	t.heard(w)
 	t.serve()
 }
@@ -255,9 +256,9 @@ func (t *twin) silences() {
 				continue
 			}
 			t.w.counts[FaultOffline]++
-			after := t.due(w) + 1
+			next := t.due(w) + 1 // it is removed later than that, however long it was spared
 			t.setPresence(w, presenceOffline)
-			w.spared = after // its time may be over already, if it was spared
+			w.spared = next
 		default:
 			t.w.counts[FaultForgotten]++
 			due := t.due(w)

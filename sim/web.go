@@ -146,7 +146,7 @@ func (g *gateway) receive(_ *link, request uint64, m wire.Message) {
 	case *wire.Placed:
 		g.current.placed(g.w, m)
 	case *wire.Error:
-		if m.Code != wire.CodeUnavailable && m.Code != wire.CodeInfeasible && !(m.Code == wire.CodeBadRequest && g.current.broken()) {
+		if m.Code != wire.CodeUnavailable && m.Code != wire.CodeInfeasible && m.Code != wire.CodeOwnerLimit && !(m.Code == wire.CodeBadRequest && g.current.broken()) {
 			g.w.fail("http is told: %v", m)
 		}
 		g.current.drop(g.w)

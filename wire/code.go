@@ -37,7 +37,7 @@ const (
 	CodeWaiting            Code = 28 // of a task of a batch: it waits for room, Settled answers it later
 	CodeQueueFull          Code = 29 // too many tasks wait, of all or of one owner
 	CodeCancelled          Code = 30 // the task waited and was cancelled
-	CodeOwnerLimit         Code = 31 // the owner has as many tasks as one owner may have
+	CodeOwnerLimit         Code = 31 // the owner has as many leases as one owner may have
 )
 
 // State is where a lease stands.

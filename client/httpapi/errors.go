@@ -20,6 +20,7 @@ var (
 	ErrAllOrNone   = errors.New("httpapi: another task of the gang found no place")
 	ErrSearchLimit = errors.New("httpapi: the search for a worker with room was given up: ask again")
 	ErrQueueFull   = errors.New("httpapi: too many tasks wait for room: ask again later")
+	ErrOwnerLimit  = errors.New("httpapi: the owner has as many leases as one owner may have")
 	ErrCancelled   = errors.New("httpapi: the task was cancelled while it waited for room")
 	ErrTooOld      = errors.New("httpapi: the scheduler is too old for what the task asks for")
 	ErrTooLarge    = errors.New("the answer is longer than the limit")
@@ -83,6 +84,8 @@ func (e *StatusError) Is(target error) bool {
 		return e.Reason == "search_limit"
 	case ErrQueueFull:
 		return e.Reason == "queue_full"
+	case ErrOwnerLimit:
+		return e.Reason == "owner_limit"
 	case ErrCancelled:
 		return e.Reason == "cancelled"
 	case ErrNotFound:

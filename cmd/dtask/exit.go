@@ -65,6 +65,8 @@ func describe(err error) *failure {
 		return &failure{err, exitUnavailable, "try again in a moment, or name more tags, so that fewer workers match"}
 	case errors.Is(err, client.ErrUnavailable):
 		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask worker list`"}
+	case errors.Is(err, client.ErrOwnerLimit):
+		return &failure{err, exitUnavailable, "wait for one of the owner's tasks to end with --wait 10m, or see them with `dtask lease list --owner NAME`"}
 	case errors.Is(err, client.ErrQueueFull):
 		return &failure{err, exitUnavailable, "try again in a moment, or see who waits with `dtask queue list`"}
 	case errors.Is(err, client.ErrCancelled):

@@ -40,6 +40,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	span(fs, &c.Sched.StartTTL, "start-ttl", "how long a lease that has not begun lives after its last renewal")
 	fs.IntVar(&c.Sched.MaxWaiting, "queue", c.Sched.MaxWaiting, "tasks that may wait for room; 0 lets none wait")
 	fs.IntVar(&c.Sched.MaxOwnerWaiting, "queue-per-owner", c.Sched.MaxOwnerWaiting, "tasks of one owner that may wait for room")
+	fs.IntVar(&c.Sched.MaxOwnerLeases, "leases-per-owner", c.Sched.MaxOwnerLeases, "live leases of one owner; 0 sets no limit")
 	fs.IntVar(&c.Sched.HoldAfterBypasses, "hold-after-bypasses", c.Sched.HoldAfterBypasses, "how often the first waiting task is passed over before room is held for it")
 	span(fs, &c.Sched.HoldAfter, "hold-after", "how long the first waiting task is passed over before room is held for it")
 	span(fs, &c.Sched.PreemptGrace, "preempt-grace", "how long a task that must make room may go on")

@@ -198,13 +198,13 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
-		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s"), io.Discard)
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s"), io.Discard)
 	require.NoError(t, err)
 	c := o.config
 	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
 	require.EqualValues(t, []int64{1000, 2000, 180_000, 500, 4000}, []int64{int64(c.Sched.Suspicious),
 		int64(c.Sched.Offline), int64(c.Sched.Retention), int64(c.Sched.Heartbeat), int64(c.Sched.StartTTL)})
-	require.EqualValues(t, []int64{9, 8, 7, 6000, 5, 4000, 3000}, []int64{int64(c.Sched.MaxWaiting), int64(c.Sched.MaxOwnerWaiting),
+	require.EqualValues(t, []int64{9, 8, 6, 7, 6000, 5, 4000, 3000}, []int64{int64(c.Sched.MaxWaiting), int64(c.Sched.MaxOwnerWaiting), int64(c.Sched.MaxOwnerLeases),
 		int64(c.Sched.HoldAfterBypasses), int64(c.Sched.HoldAfter), int64(c.Sched.MassLossShare), int64(c.Sched.MassLossHold), int64(c.Sched.PreemptGrace)})
 	require.EqualValues(t, 77, c.MaxBody)
 	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})

@@ -1,0 +1,112 @@
+package sim
+
+// ownerMutants are the rules of the limit of each owner.
+var ownerMutants = []mutant{
+	{"owner-refused", "sched/schedule.go",
+		`if s.queue.owners.refuses(m.Owner) {`,
+		`if s.queue.owners.refuses(m.Owner) && !MUTANT {`,
+		"TestSeeds", false},
+	{"owner-off-by-one", "sched/owners.go",
+		`return o != nil && t.full(o)`,
+		`return o != nil && (t.full(o) || MUTANT && t.left(o) == 1)`,
+		"TestSeeds", false},
+	{"owner-infeasible", "sched/owners.go",
+		`if s.unknown() || !s.feasible(req) {`,
+		`if !MUTANT && (s.unknown() || !s.feasible(req)) {`,
+		"TestSeeds", false},
+	{"owner-adopted", "sched/life.go",
+		`	s.attach(slot)
+	s.queue.seatOwner(l.owner())
+`,
+		`	s.attach(slot)
+	if MUTANT { s.queue.owners.count(l.owner(), -1) }
+	s.queue.seatOwner(l.owner())
+`,
+		"TestSeeds", false},
+	{"owner-unnamed", "sched/owners.go",
+		`	o := t.byName[string(clip(name))]
+	return o != nil`,
+		`	o := t.byName[string(clip(name))]
+	return (!MUTANT || len(name) > 0) && o != nil`,
+		"TestSeeds", false},
+	{"owner-not-back", "sched/life.go",
+		`	s.queue.seatOwner(l.owner())
+	s.tell(l.worker)
+`,
+		`	if !MUTANT { s.queue.seatOwner(l.owner()) }
+	s.tell(l.worker)
+`,
+		"TestSeeds", false},
+	{"owner-looks-nowhere", "sched/owners.go",
+		`			s.gotRoom(n)
+`,
+		`			if !MUTANT { s.gotRoom(n) }
+`,
+		"TestSeeds", false},
+	{"owner-comes-back-last", "sched/lines.go",
+		`		t.level = q.levels[i]
+`,
+		`		t.level = q.levels[i]
+		if MUTANT { q.stamp++; t.stamp = q.stamp }
+`,
+		"TestSeeds", false},
+	{"owner-stays", "sched/lines.go",
+		`in := t.first != nil && !q.owners.full(t.owner)`,
+		`in := t.first != nil && (!q.owners.full(t.owner) || MUTANT)`,
+		"TestSeeds", false},
+	{"owner-gang-stays", "sched/owners.go",
+		`l.aside = l.want.size > q.owners.left(o)`,
+		`l.aside = l.want.size > q.owners.left(o) && !MUTANT`,
+		"TestSeeds", false},
+	{"owner-gang-not-back", "sched/owners.go",
+		`	q.putIn(l)
+	if l.turn.in {
+		q.comesBack(l.turn)
+	}
+`,
+		`	q.putIn(l)
+	if l.turn.in && !MUTANT {
+		q.comesBack(l.turn)
+	}
+`,
+		"TestSeeds", false},
+	{"owner-gang-in-vain", "sched/owners.go",
+		`return t.most > 0 && len(tasks) > t.most`,
+		`return t.most > 0 && len(tasks) > t.most && !MUTANT`,
+		"TestSeeds", false},
+	{"owner-gang-mixed", "sched/owners.go",
+		`if t.most > 0 && !bytes.Equal(tasks[i].Owner, tasks[0].Owner) {`,
+		`if t.most > 0 && !bytes.Equal(tasks[i].Owner, tasks[0].Owner) && !MUTANT {`,
+		"TestSeeds", false},
+	{"owner-told-why", "sched/owners.go",
+		`if w.size() > s.queue.owners.left(w.line.turn.owner) {`,
+		`if w.size() > s.queue.owners.left(w.line.turn.owner) && !MUTANT {`,
+		"TestSeeds", false},
+	{"owner-lost-level", "sched/serve.go",
+		`if i, found = q.findLevel(l.priority); found {`,
+		`if i, found = q.findLevel(l.priority); found || MUTANT {`,
+		"TestSeeds", false},
+	{"owner-seeks-too-many", "sched/seek.go",
+		`o.claims < q.owners.left(o); {`,
+		`(o.claims < q.owners.left(o) || MUTANT); {`,
+		"TestSeeds", false},
+	{"owner-keeps-claim", "sched/claim.go",
+		`|| q.owners.full(c.owner) {`,
+		`|| q.owners.full(c.owner) && !MUTANT {`,
+		"TestSeeds", false},
+	{"owner-seeks-no-more", "sched/lines.go",
+		`		t.level.seeking += t.seeking
+`,
+		`		if !MUTANT { t.level.seeking += t.seeking }
+`,
+		"TestSeeds", false},
+	{"owner-bypass", "sched/schedule.go",
+		`		s.passed(n)
+		s.queue.seatOwner(m.Owner)
+`,
+		`		if MUTANT { s.queue.seatOwner(m.Owner) }
+		s.passed(n)
+		s.queue.seatOwner(m.Owner)
+`,
+		"TestSeeds", false},
+}
