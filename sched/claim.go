@@ -25,7 +25,7 @@ type claim struct {
 	slot   int32 // of the waiter
 	worker int32
 	owner  *owner // of the waiter
-	until  Time // the waiter chooses again then
+	until  Time   // the waiter chooses again then
 }
 
 // claim has victims on a worker make room for a waiter, and holds the worker

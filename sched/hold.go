@@ -35,12 +35,19 @@ func (s *State) passed(n int32) {
 	}
 }
 
+// holderIsFirst reports whether room is held for the first of all. It is not any
+// more when one of a higher priority was requeued, or an owner came back from its
+// limit.
+func (q *queue) holderIsFirst() bool {
+	slot, any := q.head()
+	return any && q.hold.slot == slot+1
+}
+
 // endHold lets go what is held for somebody who is not the first any more, or on
 // a worker that cannot be used.
 func (s *State) endHold() {
 	q := &s.queue
-	slot, any := q.head()
-	if q.hold.slot != 0 && (!any || q.hold.slot != slot+1 || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
+	if q.hold.slot != 0 && (!q.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
 		s.letGo()
 	}
 }

@@ -33,6 +33,9 @@ func (s *State) serve(now Time, out *Outbox) {
 		return
 	}
 	s.answerFound(now, out)
+	if q.hold.slot != 0 && !q.holderIsFirst() {
+		s.letGo()
+	}
 	for budget := serveBudget; budget > 0; { // else the next pulse goes on
 		if q.settled() {
 			s.keepClaims(now)
@@ -117,10 +120,12 @@ func (s *State) hand(now Time, budget *int, out *Outbox) {
 	q := &s.queue
 	*budget--
 	open := s.openClaims()
-	if len(open) > 0 && q.hold.slot != 0 {
-		open = s.closeClaims(now, q.at(q.hold.slot-1).line.turn.level.priority, open, out)
+	if q.holderIsFirst() {
+		if len(open) > 0 {
+			open = s.closeClaims(now, q.at(q.hold.slot-1).line.turn.level.priority, open, out)
+		}
+		s.serveHolder(now, out)
 	}
-	s.serveHolder(now, out)
 	r := round{left: s.candidates(), budget: budget, freed: len(q.freed)}
 	for i := 0; i < len(q.levels) && s.goesOn(&r); {
 		l := q.levels[i]

@@ -37,7 +37,7 @@ var ownerMutants = []mutant{
 	s.tell(l.worker)
 `,
 		"TestSeeds", false},
-	{"owner-looks-nowhere", "sched/owners.go",
+	{"owner-looks-nowhere", "sched/claim.go",
 		`			s.gotRoom(n)
 `,
 		`			if !MUTANT { s.gotRoom(n) }

@@ -189,6 +189,9 @@ func (t *twin) serve() {
 			t.shuffled = true
 		}
 	}
+	if h := t.queue.holder; h != nil && h != t.first() {
+		t.letGo()
+	}
 	for again := true; again && t.w.err == nil; {
 		if again = t.serveOne(); !again {
 			claims, hold := t.keepClaims(), t.endHold()
