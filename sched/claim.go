@@ -109,7 +109,7 @@ func (s *State) keepClaims(now Time) {
 	}
 	q.shaken = false
 	for i := len(q.claims) - 1; i >= 0; i-- {
-		if c := q.claims[i]; c.until <= now || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) || q.owners.full(c.owner) {
+		if c := q.claims[i]; c.until <= now || q.owners.full(c.owner) || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) {
 			s.dropClaim(i)
 		}
 	}
@@ -190,7 +190,7 @@ func (s *State) openBelow(priority int32) (opened []int32) {
 func (s *State) claimedBelow(to []int32, priority int32) []int32 {
 	q := &s.queue
 	for _, c := range q.claims {
-		if w := s.workers.at(c.worker); w.reserved && w.load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
+		if s.workers.at(c.worker).reserved && s.workers.at(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
 			to = append(to, c.worker)
 		}
 	}

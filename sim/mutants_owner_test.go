@@ -91,8 +91,8 @@ var ownerMutants = []mutant{
 		`(o.claims < q.owners.left(o) || MUTANT); {`,
 		"TestSeeds", false},
 	{"owner-keeps-claim", "sched/claim.go",
-		`|| q.owners.full(c.owner) {`,
-		`|| q.owners.full(c.owner) && !MUTANT {`,
+		`|| q.owners.full(c.owner) ||`,
+		`|| q.owners.full(c.owner) && !MUTANT ||`,
 		"TestSeeds", false},
 	{"owner-seeks-no-more", "sched/lines.go",
 		`		t.level.seeking += t.seeking
