@@ -195,8 +195,8 @@ func (a *agent) revoke(id wire.LeaseID) {
 	if m := a.book.Revoke(id); m != nil {
 		a.send(m)
 	}
-	if l := a.w.truth.byID[id]; l != nil && !a.book.Runs(id) && !a.book.MemoryFull() {
-		l.sworn = a.book.Incarnation()
+	if !a.book.Runs(id) && !a.book.MemoryFull() {
+		a.w.truth.swear(id, a.book.Incarnation())
 	}
 	a.w.truth.touch(a)
 	a.roomy()

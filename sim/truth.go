@@ -50,7 +50,8 @@ func (l *lease) wanted() bool {
 // by the simulated agents and clients and trusts nobody else.
 type truth struct {
 	byID    map[wire.LeaseID]*lease
-	list    []*lease // the same, in the order of the grants
+	list    []*lease                // the same, in the order of the grants
+	sworn   map[wire.LeaseID]uint64 // as lease.sworn, of leases that nobody was told of yet; never walked
 	touched []*agent
 	granted int // leases of all lives of the scheduler
 	ended   int // tasks that came to their end
@@ -276,11 +277,20 @@ func (t *truth) adopt(w *World, task *task, m *wire.Placed) *lease {
 	worker, address := wire.ReadTarget(m.Target)
 	l := &lease{id: m.Lease, worker: worker, address: address, incarnation: m.Incarnation, agent: w.agentAt(address)}
 	l.takes = share{task.needs.resources, m.Devices, task.needs.exclusive}
-	l.ttl = sched.Time(m.TTLMS)
+	l.ttl, l.sworn = sched.Time(m.TTLMS), t.sworn[m.Lease]
 	t.byID[m.Lease] = l
 	t.list = append(t.list, l)
 	t.reopen(l)
 	return l
+}
+
+// swear notes that an incarnation will never begin a lease.
+func (t *truth) swear(id wire.LeaseID, incarnation uint64) {
+	if l := t.byID[id]; l != nil {
+		l.sworn = incarnation
+		return
+	}
+	t.sworn[id] = incarnation
 }
 
 // reopen lists a lease with its agent as one that may begin there.

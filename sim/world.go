@@ -67,7 +67,7 @@ const (
 func newWorld(seed uint64) *World {
 	w := &World{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x9E3779B97F4A7C15))}
 	w.trace.hash = hashStart
-	w.truth.byID = map[wire.LeaseID]*lease{}
+	w.truth.byID, w.truth.sworn = map[wire.LeaseID]*lease{}, map[wire.LeaseID]uint64{}
 	w.truth.cordoned, w.truth.emptied = map[string]bool{}, map[string]sched.Time{}
 	w.formulas = map[string]*formula{}
 	return w
