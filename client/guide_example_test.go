@@ -240,14 +240,18 @@ func Example_waiting() {
 		}
 		fmt.Println(waiter.Task, waiter.Position, waiter.Holds)
 	}
+	waiting, err := c.CountWaiting(ctx, client.QueueFilter{Owner: "ann"})
+	if err != nil {
+		log.Fatal(err)
+	}
 	n, err := c.CancelWaiting(ctx, client.QueueFilter{Owner: "ann", Group: "job-17"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(n, "cancelled")
+	fmt.Println(n, "of", waiting, "cancelled")
 	// Output:
 	// placed on w1
-	// 0 cancelled
+	// 0 of 0 cancelled
 }
 
 // What operators ask and do.

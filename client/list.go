@@ -85,6 +85,22 @@ func (c *Client) Leases(ctx context.Context, f LeaseFilter) iter.Seq2[wire.Lease
 	})
 }
 
+// CountLeases returns how many live leases pass a filter. It looks at all that
+// live, a few thousand with each frame.
+func (c *Client) CountLeases(ctx context.Context, f LeaseFilter) (uint64, error) {
+	n := uint64(0)
+	for ask := (&wire.ListLeases{Worker: f.Worker, Owner: f.Owner, Group: f.Group, Client: f.Client, State: f.State, Count: true}); ; {
+		page, err := fetch[wire.Leases](ctx, c, "leases", ask)
+		if err != nil {
+			return n, err
+		}
+		n += page.Matched + uint64(len(page.Rows)) // rows are of a scheduler that does not only count
+		if ask.After = page.Next; ask.After == 0 {
+			return n, nil
+		}
+	}
+}
+
 // Tags returns the tags of the fleet in their order, each with the number of
 // workers that have it.
 func (c *Client) Tags(ctx context.Context) iter.Seq2[wire.TagInfo, error] {

@@ -99,6 +99,25 @@ func (c *Client) Queue(ctx context.Context, f QueueFilter) iter.Seq2[wire.Waiter
 	})
 }
 
+// CountWaiting returns how many tasks wait for room that pass a filter, those of
+// gangs one by one. It looks at all that wait, a few thousand with each frame.
+func (c *Client) CountWaiting(ctx context.Context, f QueueFilter) (uint64, error) {
+	n := uint64(0)
+	for ask := (&wire.ListQueue{Task: f.Task, Client: f.Client, Owner: f.Owner, Group: f.Group, Count: true}); ; {
+		page, err := fetch[wire.Queue](ctx, c, "queue", ask)
+		if err != nil {
+			return n, err
+		}
+		n += page.Matched
+		for i := range page.Rows { // of a scheduler that does not only count
+			n += uint64(page.Rows[i].Tasks)
+		}
+		if ask.After = page.Next; ask.After == 0 {
+			return n, nil
+		}
+	}
+}
+
 // CancelWaiting takes tasks that wait for room out of the queue and returns how
 // many; a gang counts as one. Their callers are told ErrCancelled. The filter
 // must name something; a task without a client is one of this client's own.

@@ -188,15 +188,18 @@ func (s *State) informLease(l *lease) wire.LeaseInfo {
 	}
 }
 
-// listLeases answers with one page of live leases, in order of their slots;
-// the cursor is the number of slots that were looked at.
+// listLeases answers with one page of live leases, in order of their slots, or
+// counts them; the cursor is the number of slots that were looked at.
 func (s *State) listLeases(m *wire.ListLeases) *wire.Leases {
 	page, p := &wire.Leases{Rows: []wire.LeaseInfo{}}, newPager(m.Limit)
 	end := min(m.After+listVisits, uint64(s.leases.slots.n))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
-		l := s.leases.slots.at(int32(n))
-		if l.live() && s.wanted(l, m) {
+		switch l := s.leases.slots.at(int32(n)); {
+		case !l.live() || !s.wanted(l, m):
+		case m.Count:
+			page.Matched++
+		default:
 			page.Rows = append(page.Rows, s.informLease(l))
 			p.add(rowBytes + len(l.body) + wire.MaxID + len(s.workers.at(l.worker).id))
 		}

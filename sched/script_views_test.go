@@ -40,19 +40,28 @@ func (c *script) showViews(verb string, args map[string]string) {
 	switch verb {
 	case "leases":
 		p := c.s.listLeases(&wire.ListLeases{After: uint64(c.num(args, "after", 0)), Limit: limit, Worker: args["worker"],
-			Owner: args["owner"], Group: args["group"], Client: args["client"]})
+			Owner: args["owner"], Group: args["group"], Client: args["client"], Count: args["count"] != ""})
+		if args["count"] != "" {
+			fmt.Fprintf(&c.print, "%d leases\n", p.Matched)
+		}
 		for _, l := range p.Rows {
 			fmt.Fprintf(&c.print, "%s %v task=%s on %s for %gs\n", c.leases[l.Lease], l.State, l.Task, l.Worker, float64(l.AgeMS)/1000)
 		}
 		c.printNext(p.Next)
 	case "queue":
 		p := c.s.listQueue(&wire.ListQueue{After: uint64(c.num(args, "after", 0)), Limit: limit, Task: args["task"],
-			Client: args["client"], Owner: args["owner"], Group: args["group"]})
+			Client: args["client"], Owner: args["owner"], Group: args["group"], Count: args["count"] != ""})
 		fmt.Fprintf(&c.print, "%d wait in %d groups\n", p.Waiting, p.Groups)
+		if args["count"] != "" {
+			fmt.Fprintf(&c.print, "%d of them\n", p.Matched)
+		}
 		for _, w := range p.Rows {
 			text := fmt.Sprintf("%s/%s owner=%s priority=%d position=%d for %gs, %gs left", w.Client, w.Task, w.Owner, w.Priority, w.Position, float64(w.AgeMS)/1000, float64(w.LeftMS)/1000)
 			if w.Tasks > 1 {
 				text += fmt.Sprintf(" tasks=%d", w.Tasks)
+			}
+			if w.AtLimit {
+				text += " at_limit"
 			}
 			if w.Bypassed > 0 {
 				text += fmt.Sprintf(" bypassed=%d", w.Bypassed)

@@ -240,15 +240,19 @@ func (s *State) passes(w *waiter, task, client, owner, group string) bool {
 		(group == "" || string(w.group()) == group)
 }
 
-// listQueue answers with one page of the waiters, in order of their slots; the
-// cursor is the number of slots that were looked at.
+// listQueue answers with one page of the waiters, in order of their slots, or
+// counts them; the cursor is the number of slots that were looked at.
 func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
 	q := &s.queue
 	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, newPager(m.Limit)
 	end := min(m.After+listVisits, uint64(q.waiters.n))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
-		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
+		switch w := q.at(int32(n)); {
+		case !w.live || !s.passes(w, m.Task, m.Client, m.Owner, m.Group):
+		case m.Count:
+			page.Matched += uint64(w.size())
+		default:
 			page.Rows = append(page.Rows, s.informWaiter(int32(n)))
 			p.add(rowBytes + len(w.body) + wire.MaxID)
 		}
@@ -267,6 +271,7 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 		Task: string(w.task()), Client: s.clients.list[w.client].id, Owner: string(w.owner()), Group: string(w.group()),
 		Priority: w.line.turn.level.priority, Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
 		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
+		AtLimit: s.whyOver(w) == wire.CodeOwnerLimit,
 	}
 	if q.hold.slot == slot+1 {
 		for _, n := range q.hold.workers {

@@ -89,6 +89,20 @@ func (p *params) state() wire.State {
 	return wire.StateNone
 }
 
+// flag returns a parameter that is true or false, false if it is missing.
+func (p *params) flag(name string) bool {
+	switch p.Get(name) {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		if p.fault == "" {
+			p.fault = name + " must be true or false"
+		}
+	}
+	return false
+}
+
 // list asks the core for a page. It reports false after it has answered with
 // an error itself.
 func (g *gateway) list(w http.ResponseWriter, r *http.Request, p *params, m wire.Message) (wire.Message, bool) {
@@ -110,22 +124,28 @@ func (g *gateway) list(w http.ResponseWriter, r *http.Request, p *params, m wire
 type leasesAnswer struct {
 	Leases []leaseRow `json:"leases"`
 	Next   uint64     `json:"next,omitempty"`
+	Count  *uint64    `json:"count,omitempty"`
 }
 
-// leases lists live leases. The core looks at a few thousand places for each
+// leases lists live leases, or counts them. The core looks at a few thousand places for each
 // page; one that shows nothing is skipped here.
 func (g *gateway) leases(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
 	ask := &wire.ListLeases{After: p.cursor("after"), Limit: p.limit(), State: p.state(),
-		Worker: p.Get("worker"), Owner: p.Get("owner"), Group: p.Get("group"), Client: p.Get("client")}
-	for {
+		Worker: p.Get("worker"), Owner: p.Get("owner"), Group: p.Get("group"), Client: p.Get("client"), Count: p.flag("count")}
+	for matched := uint64(0); ; {
 		answer, ok := g.list(w, r, p, ask)
 		if !ok {
 			return
 		}
 		page := answer.(*wire.Leases)
+		matched += page.Matched
 		if len(page.Rows) > 0 || page.Next == 0 {
-			writeValue(w, &leasesAnswer{Leases: g.leaseRows(page.Rows), Next: page.Next})
+			a := leasesAnswer{Leases: g.leaseRows(page.Rows), Next: page.Next}
+			if ask.Count {
+				a.Count = &matched
+			}
+			writeValue(w, &a)
 			return
 		}
 		ask.After = page.Next

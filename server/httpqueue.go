@@ -20,6 +20,7 @@ type waiterRow struct {
 	Placed   uint64   `json:"placed_last_minute"`
 	Bypassed uint32   `json:"bypassed"`
 	Holds    []string `json:"holds,omitempty"`
+	AtLimit  bool     `json:"at_limit,omitempty"`
 }
 
 // queueAnswer is the body of GET /api/v1/queue.
@@ -28,6 +29,7 @@ type queueAnswer struct {
 	Next    uint64      `json:"next,omitempty"`
 	Waiting uint64      `json:"waiting"`
 	Groups  uint64      `json:"groups"`
+	Count   *uint64     `json:"count,omitempty"`
 }
 
 // queue lists the tasks that wait. The core looks at a few thousand places for
@@ -35,19 +37,23 @@ type queueAnswer struct {
 func (g *gateway) queue(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
 	ask := &wire.ListQueue{After: p.cursor("after"), Limit: p.limit(),
-		Task: p.Get("task"), Client: p.Get("client"), Owner: p.Get("owner"), Group: p.Get("group")}
-	for {
+		Task: p.Get("task"), Client: p.Get("client"), Owner: p.Get("owner"), Group: p.Get("group"), Count: p.flag("count")}
+	for matched := uint64(0); ; {
 		answer, ok := g.list(w, r, p, ask)
 		if !ok {
 			return
 		}
 		page := answer.(*wire.Queue)
+		matched += page.Matched
 		if len(page.Rows) > 0 || page.Next == 0 {
-			rows := make([]waiterRow, len(page.Rows))
+			a := queueAnswer{Queue: make([]waiterRow, len(page.Rows)), Next: page.Next, Waiting: page.Waiting, Groups: page.Groups}
 			for i, x := range page.Rows {
-				rows[i] = waiterRow{x.Task, x.Client, x.Owner, x.Group, x.Priority, x.Tasks, x.AgeMS, x.LeftMS, x.Position, x.Placed, x.Bypassed, x.Holds}
+				a.Queue[i] = waiterRow{x.Task, x.Client, x.Owner, x.Group, x.Priority, x.Tasks, x.AgeMS, x.LeftMS, x.Position, x.Placed, x.Bypassed, x.Holds, x.AtLimit}
 			}
-			writeValue(w, &queueAnswer{Queue: rows, Next: page.Next, Waiting: page.Waiting, Groups: page.Groups})
+			if ask.Count {
+				a.Count = &matched
+			}
+			writeValue(w, &a)
 			return
 		}
 		ask.After = page.Next

@@ -252,6 +252,40 @@ func TestTheQueueOverHTTP(t *testing.T) {
 	require.Contains(t, a.body, `"reason":"bad_request"`)
 }
 
+// An owner at its limit is refused with what the limit is, or waits for one of
+// its own leases to end; waiters and leases of an owner are counted.
+func TestTheLimitOfAnOwnerOverHTTP(t *testing.T) {
+	f := start(t, func(c *Config) { c.Sched.MaxOwnerLeases = 1 })
+	f.agent("w1", 8)
+	c := f.dial("c1")
+	first := placed(t, c.ask(2, &wire.Schedule{Task: []byte("first"), Owner: []byte("ann"), Group: []byte("g")}))
+	a := f.call("POST", "/api/v1/schedule", `{"task_id":"t2","owner":"ann"}`)
+	require.Equal(t, 503, a.status)
+	require.Equal(t, `{"error":"the owner has as many leases as one owner may have","reason":"owner_limit","field":"owner","limit":1}`, strings.TrimSpace(a.body))
+	a = f.call("POST", "/api/v1/schedule/batch", `{"tasks":[{"task_id":"t3","owner":"ann"},{"task_id":"t4","owner":"bob"}]}`)
+	require.Equal(t, 200, a.status)
+	require.Contains(t, a.body, `{"error":"the owner has as many leases as one owner may have","reason":"owner_limit"}`)
+	require.Contains(t, a.body, `"lease_id"`)
+	a = f.call("POST", "/api/v1/schedule/batch", `{"all_or_none":true,"tasks":[{"task_id":"t5","owner":"cid"},{"task_id":"t6","owner":"dan"}]}`)
+	require.Equal(t, 400, a.status)
+	require.Contains(t, a.body, `"field":"tasks[1].owner"`)
+	a = f.call("POST", "/api/v1/schedule", `{"task_id":"t7","owner":"ann","max_wait_ms":50}`)
+	require.Equal(t, 503, a.status)
+	require.Contains(t, a.body, `"reason":"owner_limit"`)
+
+	held := f.held(t.Context(), `{"task_id":"t8","max_wait_ms":60000,"owner":"ann"}`)
+	require.Contains(t, f.call("GET", "/api/v1/queue", "").body, `"at_limit":true`)
+	require.Equal(t, `{"queue":[],"waiting":1,"groups":1,"count":1}`, strings.TrimSpace(f.call("GET", "/api/v1/queue?count=true&owner=ann", "").body))
+	require.Equal(t, `{"queue":[],"waiting":1,"groups":1,"count":0}`, strings.TrimSpace(f.call("GET", "/api/v1/queue?count=true&owner=bob", "").body))
+	require.Equal(t, `{"leases":[],"count":1}`, strings.TrimSpace(f.call("GET", "/api/v1/leases?owner=ann&group=g&count=true", "").body))
+	require.Equal(t, 400, f.call("GET", "/api/v1/leases?count=yes", "").status)
+	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
+	require.Equal(t, 200, (<-held).status)
+	var s statsAnswer
+	f.get("/stats", &s)
+	require.EqualValues(t, []uint64{4, 2}, []uint64{s.Metrics["owner_limit"], s.Metrics["owners_at_limit"]})
+}
+
 // A request that is held longer than the server's usual limits is not cut.
 func TestHTTPWaitsLongerThanUsual(t *testing.T) {
 	f := start(t, func(c *Config) { c.FrameTimeout, c.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond })

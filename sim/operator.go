@@ -90,7 +90,7 @@ func (o *operator) look() {
 	ids := w.workerIDs()
 	switch w.rng.IntN(6) {
 	case 0:
-		m := &wire.ListLeases{Limit: limit, State: wire.State(max(w.between(-8, int(wire.StateAssumed)), 0))}
+		m := &wire.ListLeases{Limit: limit, Count: w.chance(1, 4), State: wire.State(max(w.between(-8, int(wire.StateAssumed)), 0))}
 		if w.chance(1, 3) {
 			m.Worker = ids[w.rng.IntN(len(ids))]
 		}
@@ -113,7 +113,7 @@ func (o *operator) look() {
 		}
 		o.send(m)
 	case 4:
-		m := &wire.ListQueue{Limit: limit}
+		m := &wire.ListQueue{Limit: limit, Count: w.chance(1, 4)}
 		if w.chance(1, 3) {
 			m.Owner = "ann"
 		}

@@ -199,6 +199,7 @@ func (t *twin) listQueue(m *wire.ListQueue) (rows []wire.WaiterInfo) {
 		row := wire.WaiterInfo{
 			Task: string(first.Task), Client: x.client, Owner: x.owner, Group: string(first.Group), Priority: x.priority, Tasks: uint32(len(x.tasks)),
 			AgeMS: uint64(t.w.now - x.arrived), LeftMS: uint64(max(0, x.over-t.w.now)), Bypassed: uint32(x.bypassed), Holds: []string{},
+			AtLimit: t.overLimit(x.owner, len(x.tasks)),
 		}
 		if t.queue.holder == x {
 			for _, w := range t.queue.held {

@@ -176,12 +176,14 @@ func (t *twin) judgeList(got wire.Message) {
 // judgeQueue asks for all pages of the queue. Places in it are not predicted.
 func (t *twin) judgeQueue(m *wire.ListQueue) {
 	var got, want []string
+	matched := uint64(0)
 	for q := *m; ; {
 		a, ok := t.w.ask(&q).(*wire.Queue)
 		if !ok || len(a.Rows) > page(q.Limit) {
 			t.w.fail("for %+v the scheduler answers %+v", q, a)
 			return
 		}
+		matched += a.Matched
 		for _, row := range a.Rows {
 			row.Position, row.Placed = 0, 0
 			got = append(got, fmt.Sprintf("%+v", row))
@@ -191,12 +193,16 @@ func (t *twin) judgeQueue(m *wire.ListQueue) {
 		}
 	}
 	for _, row := range t.listQueue(m) {
+		if m.Count {
+			matched -= uint64(row.Tasks)
+			continue
+		}
 		want = append(want, fmt.Sprintf("%+v", row))
 	}
 	slices.Sort(got)
 	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.w.fail("for %+v the scheduler lists\n%s\nits twin\n%s", m, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if !slices.Equal(got, want) || matched != 0 {
+		t.w.fail("for %+v the scheduler lists, and counts %d too many,\n%s\nits twin\n%s", m, int64(matched), strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -218,12 +224,14 @@ func page(limit uint32) int {
 // once, in whatever order.
 func (t *twin) judgeLeases(m *wire.ListLeases) {
 	var got, want []string
+	matched := uint64(0)
 	for q := *m; ; {
 		a, ok := t.w.ask(&q).(*wire.Leases)
 		if !ok || len(a.Rows) > page(q.Limit) {
 			t.w.fail("for %+v the scheduler answers %+v", q, a)
 			return
 		}
+		matched += a.Matched
 		for _, l := range a.Rows {
 			got = append(got, fmt.Sprintf("%+v", l))
 		}
@@ -235,6 +243,10 @@ func (t *twin) judgeLeases(m *wire.ListLeases) {
 	for _, l := range t.leases {
 		if (m.Worker == "" || m.Worker == l.worker.id) && (m.Owner == "" || m.Owner == l.owner) && (m.Group == "" || m.Group == l.group) &&
 			(m.Client == "" || m.Client == l.owned()) && (m.State == wire.StateNone || m.State == l.state) {
+			if m.Count {
+				matched--
+				continue
+			}
 			want = append(want, fmt.Sprintf("%+v", wire.LeaseInfo{
 				Lease: l.id, Task: l.task, Client: l.owned(), Owner: l.owner, Group: l.group, Priority: l.priority,
 				State: l.state, AgeMS: uint64(t.w.now - l.granted), Worker: l.worker.id,
@@ -244,8 +256,8 @@ func (t *twin) judgeLeases(m *wire.ListLeases) {
 	}
 	slices.Sort(got)
 	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.w.fail("for %+v the scheduler lists\n%s\nits twin\n%s", m, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if !slices.Equal(got, want) || matched != 0 {
+		t.w.fail("for %+v the scheduler lists, and counts %d too many,\n%s\nits twin\n%s", m, int64(matched), strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -125,6 +125,7 @@ func (m *ListLeases) fields() []field {
 		foreign("group", &m.Group),
 		foreign("client", &m.Client),
 		number("state", &m.State, uint64(StateAssumed)),
+		optional(boolean("count", &m.Count), !m.Count),
 	}
 }
 
@@ -132,6 +133,7 @@ func (m *Leases) fields() []field {
 	return []field{
 		page(&m.Rows, (*LeaseInfo).fields),
 		number64("next", &m.Next),
+		optional(number64("matched", &m.Matched), m.Matched == 0),
 	}
 }
 

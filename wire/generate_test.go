@@ -246,8 +246,10 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindCordon:     cordonOf,
 	KindCordoned:   func(t *rapid.T) Message { return &Cordoned{rapid.Bool().Draw(t, "changed")} },
 	KindListLeases: listLeasesOf,
-	KindLeases:     func(t *rapid.T) Message { return &Leases{rapid.SliceOfN(genLeaseInfo, 1, 3).Draw(t, "rows"), num64(t)} },
-	KindListTags:   func(t *rapid.T) Message { return &ListTags{genForeign.Draw(t, "after"), pageOf(t)} },
+	KindLeases: func(t *rapid.T) Message {
+		return &Leases{rapid.SliceOfN(genLeaseInfo, 1, 3).Draw(t, "rows"), num64(t), num64(t)}
+	},
+	KindListTags: func(t *rapid.T) Message { return &ListTags{genForeign.Draw(t, "after"), pageOf(t)} },
 	KindTags: func(t *rapid.T) Message {
 		return &Tags{rapid.SliceOfN(genTagInfo, 1, 5).Draw(t, "rows"), genForeign.Draw(t, "next")}
 	},
@@ -271,10 +273,10 @@ var generators = map[Kind]func(t *rapid.T) Message{
 	KindCancelled: func(t *rapid.T) Message { return &Cancelled{num32(t), num64(t)} },
 	KindListQueue: func(t *rapid.T) Message {
 		f := func(name string) string { return genForeign.Draw(t, name) }
-		return &ListQueue{num64(t), pageOf(t), f("task"), f("client"), f("owner"), f("group")}
+		return &ListQueue{num64(t), pageOf(t), f("task"), f("client"), f("owner"), f("group"), rapid.Bool().Draw(t, "count")}
 	},
 	KindQueue: func(t *rapid.T) Message {
-		return &Queue{rapid.SliceOfN(rapid.Custom(waiterOf), 1, 3).Draw(t, "rows"), num64(t), num64(t), num64(t)}
+		return &Queue{rapid.SliceOfN(rapid.Custom(waiterOf), 1, 3).Draw(t, "rows"), num64(t), num64(t), num64(t), num64(t)}
 	},
 }
 
@@ -284,6 +286,7 @@ func waiterOf(t *rapid.T) WaiterInfo {
 		Task: f("task"), Client: f("client"), Owner: f("owner"), Group: f("group"), Priority: genPrio.Draw(t, "priority"),
 		Tasks: rapid.Uint32Range(1, MaxBatch).Draw(t, "tasks"), AgeMS: num64(t), LeftMS: num64(t), Position: num64(t),
 		Placed: num64(t), Bypassed: num32(t), Holds: rapid.SliceOfN(genForeign, 1, 3).Draw(t, "holds"),
+		AtLimit: rapid.Bool().Draw(t, "at limit"),
 	}
 }
 

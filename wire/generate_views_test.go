@@ -65,6 +65,6 @@ func listLeasesOf(t *rapid.T) Message {
 	return &ListLeases{
 		After: num64(t), Limit: pageOf(t), Worker: genForeign.Draw(t, "worker"), Owner: genForeign.Draw(t, "owner"),
 		Group: genForeign.Draw(t, "group"), Client: genForeign.Draw(t, "client"),
-		State: State(rapid.Uint8Range(0, uint8(StateAssumed)).Draw(t, "state")),
+		State: State(rapid.Uint8Range(0, uint8(StateAssumed)).Draw(t, "state")), Count: rapid.Bool().Draw(t, "count"),
 	}
 }

@@ -128,12 +128,14 @@ type ListLeases struct {
 	Group  string
 	Client string
 	State  State // only leases in this state, StateAssumed at most; StateNone for all
+	Count  bool  // only count: the answer has no rows
 }
 
 // Leases answers ListLeases. Next is the After of the next page, 0 at the end.
 type Leases struct {
-	Rows []LeaseInfo
-	Next uint64
+	Rows    []LeaseInfo
+	Next    uint64
+	Matched uint64 // if only counted: leases that pass the filters, as far as this frame looked
 }
 
 // ListTags asks for a page of the fleet's tags in their order.

@@ -119,8 +119,8 @@ var grammar = map[Kind]string{
 	KindBeatAck:     "u32 u32 u32 bool",
 	KindCordon:      "utf8 bool reason by bool? bool? deadline?",
 	KindCordoned:    "bool",
-	KindListLeases:  "u64 page utf8 utf8 utf8 utf8 live",
-	KindLeases:      "lease_infos u64",
+	KindListLeases:  "u64 page utf8 utf8 utf8 utf8 live bool?",
+	KindLeases:      "lease_infos u64 u64?",
 	KindListTags:    "utf8 page",
 	KindTags:        "tag_infos utf8",
 	KindListEvents:  "u64 page",
@@ -130,8 +130,8 @@ var grammar = map[Kind]string{
 	KindSettled:     "index result",
 	KindCancel:      "utf8 utf8 utf8 utf8 u64",
 	KindCancelled:   "u32 u64",
-	KindListQueue:   "u64 page utf8 utf8 utf8 utf8",
-	KindQueue:       "waiters u64 u64 u64",
+	KindListQueue:   "u64 page utf8 utf8 utf8 utf8 bool?",
+	KindQueue:       "waiters u64 u64 u64 u64?",
 }
 
 // parts are the arrays of fields inside of messages.
@@ -147,7 +147,7 @@ var parts = map[string]string{
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
 	"refused":     "u16",
-	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names",
+	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool?",
 	"result":      "u16 " + grammar[KindPlaced],
 }
 

@@ -33,6 +33,7 @@ type ListQueue struct {
 	Client string
 	Owner  string
 	Group  string
+	Count  bool // only count: the answer has no rows
 }
 
 // Queue answers ListQueue.
@@ -41,6 +42,7 @@ type Queue struct {
 	Next    uint64 // 0: that was all
 	Waiting uint64 // tasks that wait, those of gangs included
 	Groups  uint64 // distinct requirements among them
+	Matched uint64 // if only counted: tasks that pass the filters, those of gangs included, as far as this frame looked
 }
 
 // WaiterInfo describes a task or gang that waits.
@@ -57,6 +59,7 @@ type WaiterInfo struct {
 	Placed   uint64   // how many that need the same were placed in the last minute
 	Bypassed uint32   // how often another task got room on a worker that it could use, while it was the first of all
 	Holds    []string // workers that are held for it
+	AtLimit  bool     // its owner has as many leases as one may have: it waits for one of these to end
 }
 
 func (*Settled) Kind() Kind   { return KindSettled }
@@ -105,6 +108,7 @@ func (m *ListQueue) fields() []field {
 		foreign("client", &m.Client),
 		foreign("owner", &m.Owner),
 		foreign("group", &m.Group),
+		optional(boolean("count", &m.Count), !m.Count),
 	}
 }
 
@@ -114,6 +118,7 @@ func (m *Queue) fields() []field {
 		number64("next", &m.Next),
 		number64("waiting", &m.Waiting),
 		number64("groups", &m.Groups),
+		optional(number64("matched", &m.Matched), m.Matched == 0),
 	}
 }
 
@@ -131,6 +136,7 @@ func (m *WaiterInfo) fields() []field {
 		number64("placed", &m.Placed),
 		number32("bypassed", &m.Bypassed),
 		foreigns("holds", &m.Holds),
+		optional(boolean("at_limit", &m.AtLimit), !m.AtLimit),
 	}
 }
 

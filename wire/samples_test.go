@@ -252,6 +252,11 @@ func queueSamples() []sample {
 		{"begun, to be requeued", 0, &Begun{Handle: 5, Seq: 3, Record: requeued}},
 		{"notice of a preemption", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsPreempted, GraceMS: 30_000}},
 		{"notice of a requeue", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsRequeued, Reason: ReasonPreempted}},
+		{"list_leases to count", 29, &ListLeases{Owner: "ana", State: StateBegun, Count: true}},
+		{"leases that were counted", 29, &Leases{Next: 8_192, Matched: 17}},
+		{"list_queue to count", 30, &ListQueue{Group: "job-17", Count: true}},
+		{"queue that was counted", 30, &Queue{Waiting: 1_000_000, Groups: 100, Matched: 4_096}},
+		{"queue with an owner at its limit", 31, &Queue{Rows: []WaiterInfo{{Task: "t", Owner: "ana", Tasks: 1, Position: 1, AtLimit: true}}, Waiting: 1, Groups: 1}},
 		{"notice of an end", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsOver, Reason: ReasonOK}},
 	}
 }

@@ -32,10 +32,12 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Config changes the times of the scheduler; zero fields mean the usual values.
+// Config changes times and limits of the scheduler; zero fields mean the usual
+// values.
 type Config struct {
-	StartTTL  time.Duration // how long a lease that has not begun lives without renewals; 10 s
-	Retention time.Duration // how long a worker that is offline is kept; 10 minutes
+	StartTTL       time.Duration // how long a lease that has not begun lives without renewals; 10 s
+	Retention      time.Duration // how long a worker that is offline is kept; 10 minutes
+	LeasesPerOwner int           // live leases of one owner; no limit
 }
 
 // Scheduler is a scheduler in memory. It is safe for concurrent use. Its methods
@@ -72,8 +74,8 @@ func New(tb TB) *Scheduler {
 	return s
 }
 
-// Start returns a scheduler without workers; Close ends it. The error names a
-// time that is out of range.
+// Start returns a scheduler without workers; Close ends it. The error names what
+// is out of range.
 func Start(c Config) (*Scheduler, error) {
 	cfg := sched.DefaultConfig()
 	cfg.Version = "fake"
@@ -83,6 +85,7 @@ func Start(c Config) (*Scheduler, error) {
 	if c.Retention != 0 {
 		cfg.Retention = sched.Time(c.Retention.Milliseconds())
 	}
+	cfg.MaxOwnerLeases = c.LeasesPerOwner
 	s := &Scheduler{cfg: cfg, peers: map[*peer]bool{}, workers: map[string]*Worker{}}
 	if err := s.begin(); err != nil {
 		return nil, err

@@ -160,3 +160,50 @@ func TestBadWaits(t *testing.T) {
 		require.ErrorContains(t, err, "wait")
 	}
 }
+
+// An owner has as many leases as one may have: a further task is refused, or
+// waits for one of these, though the worker has room.
+func TestAnOwnerHasALimit(t *testing.T) {
+	s, err := fake.Start(fake.Config{LeasesPerOwner: 1})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	s.AddWorker("w1", 8)
+	c := s.Dial()
+	first, err := c.Schedule(t.Context(), client.Task{ID: "first", Owner: "ann", Group: "g"})
+	require.NoError(t, err)
+	_, err = c.Schedule(t.Context(), client.Task{ID: "second", Owner: "ann"})
+	require.ErrorIs(t, err, client.ErrOwnerLimit)
+	var refused *wire.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, []any{"owner", uint64(1)}, []any{refused.Field, refused.Limit})
+
+	third := ask(t, t.Context(), c, client.Task{ID: "third", Owner: "ann", Wait: time.Hour})
+	for w, err := range c.Queue(t.Context(), client.QueueFilter{}) {
+		require.NoError(t, err)
+		require.True(t, w.AtLimit)
+	}
+	many := make(chan []client.Result, 1)
+	go func() {
+		results, _ := c.ScheduleAll(t.Context(), []client.Task{{ID: "fourth", Owner: "ann", Wait: time.Hour}, {ID: "other", Owner: "bob"}})
+		many <- results
+	}()
+	waits(t, c, "fourth", true)
+	n, err := c.CountWaiting(t.Context(), client.QueueFilter{Owner: "ann"})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
+	n, err = c.CountLeases(t.Context(), client.LeaseFilter{Owner: "ann", Group: "g"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+
+	require.NoError(t, c.Release(t.Context(), first))
+	got := <-third
+	require.NoError(t, got.err)
+	require.NoError(t, c.Release(t.Context(), got.lease))
+	results := <-many
+	require.NoError(t, results[0].Err)
+	require.NoError(t, results[1].Err)
+	n, err = c.CountWaiting(t.Context(), client.QueueFilter{})
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, s.Check())
+}

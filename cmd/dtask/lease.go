@@ -38,14 +38,11 @@ func (a *app) leaseList() *cli.Command {
 		Usage: "list the live leases",
 		Description: "Examples:\n" +
 			"  dtask lease list --worker worker-001\n" +
-			"  dtask lease list --state granted --watch",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
-			&cli.StringFlag{Name: "owner", Usage: "only leases of this owner `NAME`"},
-			&cli.StringFlag{Name: "group", Usage: "only leases of this group `NAME`"},
-			&cli.StringFlag{Name: "client", Usage: "only leases that this client `ID` asked for"},
+			"  dtask lease list --state granted --watch\n" +
+			"  dtask lease list --owner ann --count",
+		Flags: append(append(leaseFlags(),
 			&cli.StringFlag{Name: "state", Usage: "only leases in this `STATE`: granted, asked_back, begun or assumed"},
-		}, watchFlags()...),
+			countFlag("leases")), watchFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
@@ -54,12 +51,31 @@ func (a *app) leaseList() *cli.Command {
 			if !known {
 				return usage(fmt.Sprintf("--state %q is not granted, asked_back, begun or assumed", cmd.String("state")), cmd.FullName()+" --state begun")
 			}
-			f := client.LeaseFilter{
-				Worker: cmd.String("worker"), Owner: cmd.String("owner"), Group: cmd.String("group"), Client: cmd.String("client"), State: state,
-			}
-			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showLeases(ctx, c, f) })
+			f := leaseFilter(cmd)
+			f.State = state
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error {
+				if cmd.Bool("count") {
+					n, err := c.CountLeases(ctx, f)
+					return a.printCount(n, "lease", err)
+				}
+				return a.showLeases(ctx, c, f)
+			})
 		},
 	}
+}
+
+// leaseFlags are the filters of leases, but for their state.
+func leaseFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
+		&cli.StringFlag{Name: "owner", Usage: "only leases of this owner `NAME`"},
+		&cli.StringFlag{Name: "group", Usage: "only leases of this group `NAME`"},
+		&cli.StringFlag{Name: "client", Usage: "only leases that this client `ID` asked for"},
+	}
+}
+
+func leaseFilter(cmd *cli.Command) client.LeaseFilter {
+	return client.LeaseFilter{Worker: cmd.String("worker"), Owner: cmd.String("owner"), Group: cmd.String("group"), Client: cmd.String("client")}
 }
 
 func (a *app) showLeases(ctx context.Context, c *client.Client, f client.LeaseFilter) error {

@@ -42,17 +42,25 @@ func (a *app) queueList() *cli.Command {
 		Name:  "list",
 		Usage: "list the tasks that wait",
 		Description: "POSITION counts the tasks of the same owner and priority that need the same; owners take\n" +
-			"turns. PLACED is how many that need the same were placed in the last minute.\n\n" +
+			"turns. PLACED is how many that need the same were placed in the last minute. An owner at\n" +
+			"its limit has as many leases as one owner may have.\n\n" +
 			"Examples:\n" +
 			"  dtask queue list\n" +
-			"  dtask queue list --owner ann --watch",
-		Flags: append(queueFlags(), watchFlags()...),
+			"  dtask queue list --owner ann --watch\n" +
+			"  dtask queue list --owner ann --count",
+		Flags: append(append(queueFlags(), countFlag("tasks, those of gangs one by one")), watchFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
 			f := queueFilter(cmd)
-			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showQueue(ctx, c, f) })
+			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error {
+				if cmd.Bool("count") {
+					n, err := c.CountWaiting(ctx, f)
+					return a.printCount(n, "waiting task", err)
+				}
+				return a.showQueue(ctx, c, f)
+			})
 		},
 	}
 }
@@ -114,7 +122,35 @@ func (a *app) queueCancel() *cli.Command {
 }
 
 func waiterRowOf(w *wire.WaiterInfo) waiterRow {
-	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds}
+	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds, w.AtLimit}
+}
+
+// countFlag has a list print a number alone.
+func countFlag(of string) cli.Flag {
+	return &cli.BoolFlag{Name: "count", Usage: "print how many " + of + ", and no list"}
+}
+
+// printCount prints what a list counted.
+func (a *app) printCount(n uint64, what string, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case a.out.json:
+		return a.out.object(counted{n})
+	case a.out.quiet:
+		a.out.linef("%d", n)
+	default:
+		a.out.linef("%s", count(int(n), what))
+	}
+	return nil
+}
+
+// ownerOf shows the owner of a waiter, and whether it keeps the task waiting.
+func ownerOf(w *wire.WaiterInfo) string {
+	if w.AtLimit {
+		return dash(w.Owner) + " (at its limit)"
+	}
+	return dash(w.Owner)
 }
 
 func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFilter) error {
@@ -133,7 +169,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 			rows = append(rows, waiterRowOf(w))
 		default:
 			table = append(table, []string{
-				w.Task, dash(w.Client), dash(w.Owner), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
+				w.Task, dash(w.Client), ownerOf(w), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
 				fmt.Sprint(w.Position), fmt.Sprint(w.Placed), dash(strings.Join(w.Holds, " ")),
 			})
 		}
@@ -167,7 +203,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 			}
 		default:
 			a.out.pairs([][2]string{
-				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", dash(w.Owner)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
+				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", ownerOf(w)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
 				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(millis(w.AgeMS))}, {"LEFT", age(millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
 				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"PASSED OVER", fmt.Sprint(w.Bypassed)}, {"HOLDS", dash(strings.Join(w.Holds, " "))},
 			})

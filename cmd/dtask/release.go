@@ -15,16 +15,26 @@ func (a *app) release() *cli.Command {
 	return &cli.Command{
 		Name:      "release",
 		Usage:     "give leases back whose tasks have not begun",
-		ArgsUsage: "LEASE...",
+		ArgsUsage: "[LEASE...]",
 		Description: "A lease that may have reached its worker needs --handed: the worker is then asked for\n" +
 			"it, and its room returns with the answer. A lease that has begun is ended by its worker\n" +
 			"alone. Releasing twice does no harm.\n\n" +
+			"Filters in the place of leases stand for all that pass them and have not begun, as if\n" +
+			"--handed were there. Tasks that wait are cancelled with `dtask queue cancel`.\n\n" +
 			"Examples:\n" +
 			"  dtask release 1-5f3a9c01-1000001\n" +
-			"  dtask release 1-5f3a9c01-1000001 --handed",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "handed", Usage: "the lease may have been handed to its worker"}},
+			"  dtask release 1-5f3a9c01-1000001 --handed\n" +
+			"  dtask release --owner ann --group job-17",
+		Flags: append([]cli.Flag{&cli.BoolFlag{Name: "handed", Usage: "the lease may have been handed to its worker"}}, leaseFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			ids, err := leasesOf(cmd.Args().Slice())
+			f, args := leaseFilter(cmd), cmd.Args().Slice()
+			if f != (client.LeaseFilter{}) {
+				if len(args) > 0 {
+					return usage("release takes leases, or filters", "dtask release --owner ann")
+				}
+				return a.with(ctx, func(ctx context.Context, c *client.Client) error { return a.releaseFiltered(ctx, c, f) })
+			}
+			ids, err := leasesOf(args)
 			if err != nil {
 				return err
 			}
@@ -35,10 +45,35 @@ func (a *app) release() *cli.Command {
 	}
 }
 
+// releaseFiltered releases the leases that pass a filter and have not begun.
+// Nobody here knows which of them were handed over.
+func (a *app) releaseFiltered(ctx context.Context, c *client.Client, f client.LeaseFilter) error {
+	list, err := collect(c.Leases(ctx, f), 0)
+	if err != nil {
+		return err
+	}
+	var ids []wire.LeaseID
+	begun := 0
+	for i := range list {
+		if list[i].State == wire.StateBegun {
+			begun++
+			continue
+		}
+		ids = append(ids, list[i].Lease)
+	}
+	if err := a.releaseAll(ctx, c, ids, true); err != nil {
+		return err
+	}
+	if !a.out.json && !a.out.quiet {
+		a.out.linef("%s, %d more have begun", count(len(ids), "lease"), begun)
+	}
+	return nil
+}
+
 // leasesOf reads the ids of leases.
 func leasesOf(args []string) ([]wire.LeaseID, error) {
 	if len(args) == 0 {
-		return nil, usage("release takes the ids of leases", "dtask lease list")
+		return nil, usage("release takes the ids of leases, or filters", "dtask lease list")
 	}
 	ids := make([]wire.LeaseID, len(args))
 	for i, text := range args {

@@ -85,6 +85,12 @@ type waiterRow struct {
 	Placed   uint64   `json:"placed_last_minute" doc:"tasks that need the same and were placed in the last minute"`
 	Bypassed uint32   `json:"bypassed" doc:"how often another took room that it could have used in part, while it was the first of all"`
 	Holds    []string `json:"holds,omitempty" doc:"workers that are held for it"`
+	AtLimit  bool     `json:"at_limit,omitempty" doc:"its owner has as many leases as one owner may have: it waits for one of these to end"`
+}
+
+// counted is what lists print with --count.
+type counted struct {
+	Count uint64 `json:"count"`
 }
 
 // cancelled is what queue cancel prints.

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // The scripts are the manual: each shows a command with what it prints. Beside
 // the commands of testscript they have
 //
-//	scheduler              start one and let DTASK_ADDR name it
+//	scheduler [LIMIT]      start one and let DTASK_ADDR name it; each owner may have LIMIT leases
 //	worker ID SLOTS TAG... start an agent and wait until it may get tasks
 //	machine ID SLOTS DEVICES RESOURCES TAG...
 //	                       the same for a worker with GPUs and resources, such as A100:40Gi,A100:40Gi and cpu=16,mem=64Gi
@@ -59,18 +59,27 @@ func TestScripts(t *testing.T) {
 const stopTimeout = 10 * time.Second
 
 func startScheduler(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: scheduler")
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: scheduler [LIMIT]")
 	}
-	addr, stop, err := embed()
+	addr, stop, err := embed(func(cfg *server.Config) {
+		if len(args) == 1 {
+			limit, err := strconv.Atoi(args[0])
+			ts.Check(err)
+			cfg.Sched.MaxOwnerLeases = limit
+		}
+	})
 	ts.Check(err)
 	ts.Defer(stop)
 	ts.Setenv("DTASK_ADDR", addr)
 }
 
 // embed starts a scheduler on a free port.
-func embed() (addr string, stop func(), err error) {
+func embed(tune ...func(*server.Config)) (addr string, stop func(), err error) {
 	cfg := server.DefaultConfig()
+	for _, f := range tune {
+		f(&cfg)
+	}
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", ""
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
