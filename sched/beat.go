@@ -16,16 +16,19 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	n, ok := s.byID[string(m.Worker)]
 	if !ok || s.workers.at(n).incarnation != m.Incarnation {
 		s.count.beatsUnknown++
+		s.watch.beat(OverUDP, BeatUnknown)
 		return true
 	}
 	w := s.workers.at(n)
 	if m.Seq <= w.beatSeq {
 		s.count.beatsStale++
+		s.watch.beat(OverUDP, BeatStale)
 		return false
 	}
 	w.beatSeq = m.Seq
 	s.count.beats++
 	s.heard(n, now)
+	s.watch.beat(OverUDP, BeatOK)
 	s.measure(n, w.slots, m.External)
 	s.settleDrains()
 	w.differs = min(w.differs+1, beatDiffers)

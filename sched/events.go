@@ -44,7 +44,7 @@ type event struct {
 
 // What events say.
 const (
-	eventJoined       = "joined"
+	eventJoined       = EventJoined
 	eventBack         = "back"
 	eventSuspicious   = "suspicious"
 	eventOffline      = "offline"
@@ -61,9 +61,16 @@ const (
 	eventMassLossOver = "mass_loss_over" // the same
 )
 
+// allEvents lists what events say, so that each is counted from 0 on.
+var allEvents = [...]string{
+	eventJoined, eventBack, eventSuspicious, eventOffline, eventRemoved, eventDeregistered, eventSuperseded,
+	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOver,
+}
+
 // note records an event.
 func (s *State) note(what, worker string) *event {
 	e := s.events.next()
+	s.watch.noted[what]++
 	*e = event{at: s.now, what: what, worker: worker}
 	return e
 }

@@ -65,6 +65,7 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	w := s.workers.at(n)
 	if w.http != nil && w.http.late(now, r.Timestamp) {
 		s.count.stale++
+		s.watch.beat(OverHTTP, BeatStale)
 		s.heard(n, now)
 		return nil
 	}
@@ -88,6 +89,9 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	s.measure(n, r.Slots, r.Current)
 	s.count.heartbeats++
 	s.heard(n, now)
+	if s.watch.beats[OverHTTP][BeatOK]++; known {
+		s.watch.silences.add(s.watch.gap, 1)
+	}
 	s.settle(n)
 	return nil
 }

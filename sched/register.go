@@ -204,9 +204,11 @@ func (s *State) promise(now Time, sess *session, from Session, request uint64, m
 func (s *State) heartbeat(now Time, sess *session, from Session, request uint64, m *wire.Heartbeat, out *Outbox) {
 	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
 	if !ok {
+		s.watch.beat(OverTCP, lostBeat(sess, m.Handle))
 		return
 	}
 	s.count.heartbeats++
+	s.watch.beat(OverTCP, BeatOK)
 	s.measure(n, s.workers.at(n).slots, m.External)
 }
 

@@ -106,7 +106,7 @@ func (s *State) answerFound(now Time, out *Outbox) {
 			continue
 		}
 		if results, ok := s.tryWaiter(now, s.sessions[w.session], w); ok {
-			s.count.waits[waitPlaced] += uint64(w.size())
+			s.placedWaiter(w)
 			s.answerWaiter(slot, results, out)
 		}
 	}
@@ -346,7 +346,7 @@ func (s *State) serveHead(now Time, slot int32, out *Outbox) bool {
 		return false
 	}
 	g.rate.add(now, w.size())
-	s.count.waits[waitPlaced] += uint64(w.size())
+	s.placedWaiter(w)
 	s.answerWaiter(slot, results, out)
 	return true
 }

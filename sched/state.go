@@ -53,6 +53,7 @@ type State struct {
 	events  ring[event]
 	history ring[ended]
 	count   counters
+	watch   watch
 
 	roomBuf   []int64 // scratch, as all below
 	deviceBuf []resource.Device
@@ -99,6 +100,7 @@ func New(cfg Config) (*State, error) {
 		kits:     kitTable{},
 		queue:    newQueue(&cfg),
 		requests: map[int32]*request{},
+		watch:    newWatch(),
 		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
 	s.limits = limitsOf(&cfg)

@@ -246,7 +246,7 @@ func (s *State) settle(n int32) {
 // heard notes a report of a worker.
 func (s *State) heard(n int32, now Time) {
 	w := s.workers.at(n)
-	w.seen = now
+	s.watch.gap, w.seen = now-w.seen, now
 	s.watchDrain(n)
 	if w.presence != online {
 		s.setPresence(n, online)

@@ -47,11 +47,12 @@ func newBench(tb testing.TB, workers int) *bench {
 
 // feed handles frames as OnTraffic does, up to the write.
 func (b *bench) feed(tb testing.TB, in []byte) {
-	used, _ := b.l.batch(b.s, in, maxFrames)
+	used := b.l.batch(b.s, in, maxFrames)
 	if used != len(in) {
 		tb.Fatalf("%d bytes of %d were taken", used, len(in))
 	}
 	b.l.encode(b.s)
+	b.l.measure()
 	b.l.lines = b.l.lines[:0]
 }
 

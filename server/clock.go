@@ -14,10 +14,14 @@ type clock struct {
 
 func newClock() clock { return clock{start: time.Now()} }
 
+// since returns the time since the start.
+func (c clock) since() time.Duration { return time.Since(c.start) }
+
 // now returns the milliseconds since the start.
-func (c clock) now() sched.Time {
-	return sched.Time(time.Since(c.start) / time.Millisecond)
-}
+func (c clock) now() sched.Time { return coreTime(c.since()) }
+
+// coreTime converts a time since the start to the core's unit, rounded down.
+func coreTime(d time.Duration) sched.Time { return sched.Time(d / time.Millisecond) }
 
 // wall returns the wall time of a moment that lies ms milliseconds back.
 func (c clock) wall(ms uint64) time.Time {

@@ -69,6 +69,15 @@ type Config struct {
 	// IdleTimeout is how long an HTTP connection is kept without requests.
 	IdleTimeout time.Duration
 
+	// Metrics serves GET /metrics and measures every request for it. Turn it off
+	// to see what that costs.
+	Metrics bool
+	// SlowDecision is how long the core may take for a batch of requests before
+	// a line says so; 0 for no such lines.
+	SlowDecision time.Duration
+	// Revision names the source that the program was built from, for metrics.
+	Revision string
+
 	// Logger gets one line for each event; slog.Default if nil.
 	Logger *slog.Logger
 }
@@ -95,6 +104,8 @@ func DefaultConfig() Config {
 		HeaderTimeout:  5 * time.Second,
 		WriteTimeout:   30 * time.Second,
 		IdleTimeout:    2 * time.Minute,
+		Metrics:        true,
+		SlowDecision:   10 * time.Millisecond,
 	}
 }
 
@@ -154,3 +165,6 @@ func (c *Config) Verify() error {
 	}
 	return core.Verify()
 }
+
+// measured reports whether requests are timed.
+func (c *Config) measured() bool { return c.Metrics || c.SlowDecision > 0 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -16,7 +17,13 @@ type core struct {
 	clock clock
 	log   *slog.Logger
 
+	slowAfter time.Duration // what is slower is told to slow; 0: nothing is
+	slow      func(op string, requests int, took time.Duration, id string)
+
 	mu       sync.Mutex // guards everything below
+	work     work
+	busy     time.Duration // that the core was at work for others than the event loops
+	beats    uint64        // datagrams
 	state    *sched.State
 	sessions map[sched.Session]*session // those that said hello
 	pulseAt  sched.Time                 // when the pulse goroutine wakes
@@ -73,12 +80,50 @@ func (c *core) apply(now sched.Time, from sched.Session, request uint64, m wire.
 	c.applying = false
 }
 
+// work is one use of the core that is measured where it ends. The event loops
+// measure themselves, because their answers are encoded behind it.
+type work struct {
+	op    string // "": not measured
+	id    string // of the HTTP request
+	began time.Duration
+}
+
+// acquire takes the lock and returns the time and how long the lock took.
+// Where it is free, as it nearly always is, the clock is read once.
+func (c *core) acquire() (now, waited time.Duration) {
+	if c.mu.TryLock() {
+		return c.clock.since(), 0
+	}
+	from := c.clock.since()
+	c.mu.Lock()
+	now = c.clock.since()
+	return now, now - from
+}
+
+// enter begins a use of the core that unlock measures.
+func (c *core) enter(op, id string) sched.Time {
+	c.mu.Lock()
+	c.work = work{op: op, id: id, began: c.clock.since()}
+	return coreTime(c.work.began)
+}
+
+// measure ends the measuring of the present use. The lock is held.
+func (c *core) measure() (w work, took time.Duration) {
+	if c.work.op == "" {
+		return c.work, 0
+	}
+	w, took = c.work, c.clock.since()-c.work.began
+	c.work = work{}
+	c.busy += took
+	return w, took
+}
+
 // unlock ends a use of the core: the pulse goroutine is told if it must wake
 // earlier. It is deferred, and ends the process after a panic inside the core.
 func (c *core) unlock() {
 	if c.applying {
 		cause, stack := recover(), debug.Stack()
-		c.applying = false
+		c.applying, c.work = false, work{}
 		c.mu.Unlock()
 		c.crash(cause, stack)
 		return
@@ -90,7 +135,11 @@ func (c *core) unlock() {
 		default:
 		}
 	}
+	w, took := c.measure()
 	c.mu.Unlock()
+	if c.slowAfter > 0 && took > c.slowAfter {
+		c.slow(w.op, 1, took, w.id)
+	}
 }
 
 // route hands every message in out that is not for the session own to the
@@ -115,15 +164,16 @@ func (c *core) route(out *sched.Outbox, own sched.Session, direct bool) {
 // exchange is one use of the core by the HTTP gateway.
 type exchange struct {
 	out sched.Outbox
+	id  string // of the HTTP request, for the log
 }
 
 // do sends m as session 0 and returns the answer, which is valid until the
 // exchange is used again, or nil if the core gave none.
 func (c *core) do(x *exchange, m wire.Message) wire.Message {
-	c.mu.Lock()
+	now := c.enter(m.Kind().String(), x.id)
 	defer c.unlock()
 	x.out.Reset()
-	c.apply(c.clock.now(), 0, 0, m, &x.out)
+	c.apply(now, 0, 0, m, &x.out)
 	c.route(&x.out, 0, true)
 	for i := range x.out.Items {
 		if x.out.Items[i].To == 0 && x.out.Items[i].Request == 0 {
@@ -135,11 +185,11 @@ func (c *core) do(x *exchange, m wire.Message) wire.Message {
 
 // report passes on the heartbeat of an HTTP worker.
 func (c *core) report(x *exchange, r *sched.Report) error {
-	c.mu.Lock()
+	now := c.enter(wire.KindHeartbeat.String(), x.id)
 	defer c.unlock()
 	x.out.Reset()
 	c.applying = true
-	err := c.state.Report(c.clock.now(), r, &x.out)
+	err := c.state.Report(now, r, &x.out)
 	c.applying = false
 	c.route(&x.out, 0, true)
 	return err
@@ -147,11 +197,11 @@ func (c *core) report(x *exchange, r *sched.Report) error {
 
 // remove removes a worker and reports whether it was known.
 func (c *core) remove(x *exchange, id string) bool {
-	c.mu.Lock()
+	now := c.enter(wire.KindDeregister.String(), x.id)
 	defer c.unlock()
 	x.out.Reset()
 	c.applying = true
-	known := c.state.RemoveWorker(c.clock.now(), id, &x.out)
+	known := c.state.RemoveWorker(now, id, &x.out)
 	c.applying = false
 	c.route(&x.out, 0, true)
 	return known
@@ -162,21 +212,29 @@ func (c *core) remove(x *exchange, id string) bool {
 func (c *core) datagram(m *wire.Beat, ack *wire.BeatAck) bool {
 	c.mu.Lock()
 	defer c.unlock()
+	now := c.clock.since()
 	c.applying = true
-	answered := c.state.Beat(c.clock.now(), m, ack)
+	answered := c.state.Beat(coreTime(now), m, ack)
 	c.applying = false
+	if c.beats++; c.beats%timedBeats == 0 {
+		c.busy += timedBeats * (c.clock.since() - now)
+	}
 	return answered
 }
 
+// timedBeats is of how many datagrams one is timed, and stands for the others:
+// reading the clock takes a fifth of the time that one takes.
+const timedBeats = 64
+
 // closed tells the core that the connection of s is gone.
 func (c *core) closed(s *session, out *sched.Outbox) {
-	c.mu.Lock()
+	now := c.enter("close", "")
 	defer c.unlock()
 	delete(c.sessions, s.id)
 	c.courier.forget(s)
 	out.Reset()
 	c.applying = true
-	c.state.Close(c.clock.now(), s.id, out)
+	c.state.Close(now, s.id, out)
 	c.applying = false
 	c.route(out, s.id, true)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -21,27 +22,30 @@ func (g gnetLogger) Debugf(string, ...any) {}
 
 // Infof implements logging.Logger.
 func (g gnetLogger) Infof(format string, args ...any) {
-	g.line(g.log.Debug, format, args)
+	g.line(slog.LevelDebug, format, args)
 }
 
 // Warnf implements logging.Logger.
 func (g gnetLogger) Warnf(format string, args ...any) {
-	g.line(g.log.Warn, format, args)
+	g.line(slog.LevelWarn, format, args)
 }
 
 // Errorf implements logging.Logger.
 func (g gnetLogger) Errorf(format string, args ...any) {
-	g.line(g.log.Error, format, args)
+	g.line(slog.LevelError, format, args)
 }
 
 // Fatalf implements logging.Logger. It does not end the process: an engine that
 // ends surfaces on Server.Done.
 func (g gnetLogger) Fatalf(format string, args ...any) {
-	g.line(g.log.Error, format, args)
+	g.line(slog.LevelError, format, args)
 }
 
-func (g gnetLogger) line(write func(string, ...any), format string, args []any) {
+func (g gnetLogger) line(level slog.Level, format string, args []any) {
+	if !g.log.Enabled(context.Background(), level) {
+		return
+	}
 	if ok, dropped := g.limiter.allow(format); ok {
-		write("gnet", "line", fmt.Sprintf(format, args...), "dropped", dropped)
+		g.log.Log(context.Background(), level, "gnet", "line", fmt.Sprintf(format, args...), "dropped", dropped)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // gateway speaks HTTP for the core. Paths and answers are promises to scripts
@@ -82,9 +84,6 @@ func (h httpLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// maxRequestID bounds the X-Request-ID that is echoed, in bytes.
-const maxRequestID = 256
-
 // handler answers one request.
 type handler func(*gateway, http.ResponseWriter, *http.Request)
 
@@ -111,15 +110,63 @@ var endpoints = map[string]map[string]handler{
 	apiPrefix + "queue":          {http.MethodGet: (*gateway).queue},
 	apiPrefix + "queue/cancel":   {http.MethodPost: (*gateway).cancelQueue},
 	"/healthz":                   {http.MethodGet: (*gateway).health},
+	"/livez":                     {http.MethodGet: (*gateway).live},
+	"/readyz":                    {http.MethodGet: (*gateway).ready},
 	"/stats":                     {http.MethodGet: (*gateway).stats},
+	"/metrics":                   {http.MethodGet: (*gateway).metrics},
+}
+
+// notCounted is the kind of what is no request to the scheduler: those who
+// watch it would else drown what they watch.
+const notCounted wire.Kind = wire.FirstAnswer
+
+// kinds says as what kind of request a path is counted, which is the kind of
+// the native protocol that does the same. The verb of a worker stands before
+// its path.
+var kinds = map[string]wire.Kind{
+	apiPrefix + "heartbeat":              wire.KindHeartbeat,
+	apiPrefix + "schedule":               wire.KindSchedule,
+	apiPrefix + "schedule/batch":         wire.KindBatch,
+	apiPrefix + "renew":                  wire.KindRenew,
+	apiPrefix + "release":                wire.KindRelease,
+	apiPrefix + "workers":                wire.KindListWorkers,
+	workerPath:                           wire.KindGetWorker,
+	http.MethodDelete + " " + workerPath: wire.KindDeregister,
+	workerPath + "/cordon":               wire.KindCordon,
+	workerPath + "/drain":                wire.KindCordon,
+	workerPath + "/uncordon":             wire.KindCordon,
+	apiPrefix + "leases":                 wire.KindListLeases,
+	apiPrefix + "tags":                   wire.KindListTags,
+	apiPrefix + "events":                 wire.KindListEvents,
+	apiPrefix + "history":                wire.KindListEnded,
+	apiPrefix + "queue":                  wire.KindListQueue,
+	apiPrefix + "queue/cancel":           wire.KindCancel,
+	"/stats":                             wire.KindGetStats,
+	"/healthz":                           notCounted,
+	"/livez":                             notCounted,
+	"/readyz":                            notCounted,
+	"/metrics":                           notCounted,
+}
+
+// kindOf returns the kind as which a request is counted.
+func kindOf(endpoint, method string) wire.Kind {
+	if k, ok := kinds[method+" "+endpoint]; ok {
+		return k
+	}
+	return kinds[endpoint]
 }
 
 // ServeHTTP implements http.Handler.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if id := r.Header["X-Request-Id"]; len(id) == 1 && len(id[0]) <= maxRequestID {
-		w.Header()["X-Request-Id"] = id
-	}
-	methods, known := endpoints[endpointOf(r)]
+func (g *gateway) ServeHTTP(under http.ResponseWriter, r *http.Request) {
+	w, endpoint := &reply{ResponseWriter: under, id: g.srv.requestIDs.of(r), began: g.srv.core.clock.since()}, endpointOf(r)
+	defer g.finish(w, kindOf(endpoint, r.Method))
+	w.Header()["X-Request-Id"] = []string{w.id}
+	g.dispatch(w, r, endpoint)
+}
+
+// dispatch has the handler of an endpoint answer.
+func (g *gateway) dispatch(w http.ResponseWriter, r *http.Request, endpoint string) {
+	methods, known := endpoints[endpoint]
 	if !known {
 		textError(w, r, http.StatusNotFound, "404 page not found")
 		return
@@ -208,6 +255,15 @@ func jsonError(w http.ResponseWriter, status int, sentence, reason string) {
 		b = appendString(append(b, `,"reason":`...), reason)
 	}
 	writeJSON(w, status, append(b, "}\n"...))
+}
+
+// metrics answers a scrape.
+func (g *gateway) metrics(w http.ResponseWriter, r *http.Request) {
+	if g.srv.scrape == nil {
+		textError(w, r, http.StatusNotFound, "metrics are turned off: --metrics=false")
+		return
+	}
+	g.srv.scrape.ServeHTTP(w, r)
 }
 
 func (g *gateway) health(w http.ResponseWriter, _ *http.Request) {

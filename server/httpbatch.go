@@ -48,7 +48,7 @@ func (q *batchTask) fault() string {
 }
 
 func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	var q batchRequest
 	if !g.read(c, w, r, &q) {
@@ -67,6 +67,7 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 		refuse(w, e)
 		return
 	}
+	note(w, codeOfAll(results))
 	c.buf = appendResults(c.buf[:0], q.Tasks, results)
 	writeJSON(w, http.StatusOK, c.buf)
 }
@@ -120,7 +121,7 @@ func (g *gateway) askAll(c *call, w http.ResponseWriter, r *http.Request, q *bat
 	}
 	ask.Tasks[0].WaitMS = uint32(q.MaxWaitMS)
 	holdOpen(w, time.Duration(q.MaxWaitMS)*time.Millisecond)
-	return g.srv.core.wait(r.Context(), &c.exchange, ask)
+	return g.srv.core.wait(r.Context(), &c.exchange, ask, func() { g.waits(w) })
 }
 
 // replaced returns a field such as tasks[3].selector with the place that its

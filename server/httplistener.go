@@ -40,6 +40,7 @@ func (l *httpListener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
+		l.srv.webConnections.Add(1)
 		hc := &httpConn{Conn: c, ln: l}
 		l.mu.Lock()
 		l.silent[hc] = struct{}{}
@@ -87,6 +88,7 @@ func (c *httpConn) Close() error {
 	c.once.Do(func() {
 		c.ln.heard(c)
 		c.ln.srv.connections.Add(-1)
+		c.ln.srv.webConnections.Add(-1)
 	})
 	return c.Conn.Close()
 }

@@ -110,7 +110,7 @@ func (g *gateway) list(w http.ResponseWriter, r *http.Request, p *params, m wire
 		textError(w, r, http.StatusBadRequest, p.fault)
 		return nil, false
 	}
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	answer := g.srv.core.do(&c.exchange, m)
 	if e, ok := answer.(*wire.Error); ok {

@@ -72,7 +72,7 @@ type cancelRequest struct {
 // cancelQueue takes tasks that wait out of the queue, in slices, so that the
 // core is never held for long.
 func (g *gateway) cancelQueue(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	var q cancelRequest
 	if !g.read(c, w, r, &q) {

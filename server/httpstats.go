@@ -28,7 +28,7 @@ type statsAnswer struct {
 }
 
 func (g *gateway) stats(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	st, ok := g.srv.core.do(&c.exchange, &wire.GetStats{}).(*wire.Stats)
 	if !ok {

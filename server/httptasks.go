@@ -79,7 +79,7 @@ func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
 }
 
 func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	var q scheduleRequest
 	if !g.read(c, w, r, &q) {
@@ -116,7 +116,7 @@ func (g *gateway) place(c *call, w http.ResponseWriter, r *http.Request, ask *wi
 		return g.srv.core.do(&c.exchange, ask)
 	}
 	holdOpen(w, time.Duration(ask.WaitMS)*time.Millisecond)
-	return g.srv.core.wait(r.Context(), &c.exchange, ask)
+	return g.srv.core.wait(r.Context(), &c.exchange, ask, func() { g.waits(w) })
 }
 
 // appendPlaced appends the answer to a schedule request. It can be handed to
@@ -185,6 +185,7 @@ const nothingFits = "no available worker matching requirements"
 
 // refuse answers with an error of the core.
 func refuse(w http.ResponseWriter, e *wire.Error) {
+	note(w, e.Code)
 	status, sentence := http.StatusServiceUnavailable, e.Message
 	switch e.Code {
 	case wire.CodeUnavailable, wire.CodeInfeasible:
@@ -243,7 +244,7 @@ func (g *gateway) readLease(c *call, w http.ResponseWriter, r *http.Request) (id
 }
 
 func (g *gateway) renew(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	id, _, ok := g.readLease(c, w, r)
 	if !ok {
@@ -262,7 +263,7 @@ func (g *gateway) renew(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *gateway) release(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	id, handed, ok := g.readLease(c, w, r)
 	if !ok {
@@ -279,6 +280,7 @@ func (g *gateway) release(w http.ResponseWriter, r *http.Request) {
 // answerRelease says what became of a lease. A release that is repeated is no
 // error: the lease is given back, as its client wants it.
 func answerRelease(w http.ResponseWriter, m *wire.Released) {
+	note(w, m.Code)
 	switch m.Code {
 	case wire.CodeOK:
 		writeStatus(w, "released", wire.ReasonNone)

@@ -53,12 +53,19 @@ func kept(p *wire.Placed) wire.Placed {
 	return k
 }
 
-// wait is do for a request that may have to wait for room. It returns nil if
-// the context ends first: then nothing of it is left behind.
-func (c *core) wait(ctx context.Context, x *exchange, m wire.Message) wire.Message {
+// wait is do for a request that may have to wait for room: waits is called when
+// it does. It returns nil if the context ends first: then nothing of it is left
+// behind.
+func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func()) wire.Message {
 	id, answer, ch := c.begin(x, m)
 	if answer != nil {
 		return answer
+	}
+	select {
+	case answer = <-ch:
+		return answer
+	default:
+		waits()
 	}
 	select {
 	case answer = <-ch:
@@ -71,7 +78,7 @@ func (c *core) wait(ctx context.Context, x *exchange, m wire.Message) wire.Messa
 
 // begin sends the request and returns its answer, or where that will come.
 func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message) {
-	c.mu.Lock()
+	now := c.enter(m.Kind().String(), x.id)
 	defer c.unlock()
 	switch {
 	case c.draining:
@@ -84,7 +91,7 @@ func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Messag
 	id, ch = c.web.last, make(chan wire.Message, 1)
 	c.web.by[id] = ch
 	x.out.Reset()
-	c.apply(c.clock.now(), 0, id, m, &x.out)
+	c.apply(now, 0, id, m, &x.out)
 	c.route(&x.out, 0, true)
 	return id, nil, ch
 }
@@ -92,19 +99,19 @@ func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Messag
 // abandon takes a request back whose asker has gone away. A lease that it got
 // in the last moment is given back.
 func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
-	c.mu.Lock()
+	now := c.enter("withdraw", x.id)
 	defer c.unlock()
 	delete(c.web.by, id)
 	x.out.Reset()
 	c.applying = true
-	c.state.Withdraw(c.clock.now(), 0, id, &x.out)
+	c.state.Withdraw(now, 0, id, &x.out)
 	c.applying = false
 	c.route(&x.out, 0, true)
 	select {
 	case answer := <-ch:
 		for _, p := range placements(answer) {
 			x.out.Reset()
-			c.apply(c.clock.now(), 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
+			c.apply(now, 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
 			c.route(&x.out, 0, true)
 		}
 	default:

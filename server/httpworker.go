@@ -29,7 +29,7 @@ func (g *gateway) deleteWorker(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	if !g.srv.core.remove(&c.exchange, id) {
 		jsonError(w, http.StatusNotFound, "no such worker", wire.CodeNotFound.String())
@@ -87,7 +87,7 @@ func (g *gateway) worker(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	switch m := g.srv.core.do(&c.exchange, &wire.GetWorker{ID: id}).(type) {
 	case *wire.Worker:
@@ -190,7 +190,7 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m 
 	if !ok {
 		return
 	}
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	var q cordonRequest
 	if !g.readOptional(c, w, r, &q) {

@@ -48,7 +48,7 @@ func (q *heartbeatRequest) fault() string {
 }
 
 func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	var q heartbeatRequest
 	if !g.read(c, w, r, &q) {
@@ -104,7 +104,7 @@ func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
 		textError(w, r, http.StatusBadRequest, fault)
 		return
 	}
-	c := takeCall()
+	c := takeCall(w)
 	defer c.putBack()
 	w.Header()["Content-Type"] = jsonType
 	c.buf = append(c.buf[:0], '[')

@@ -22,7 +22,12 @@ const maxKept = 64 << 10
 
 var calls = sync.Pool{New: func() any { return new(call) }}
 
-func takeCall() *call { return calls.Get().(*call) }
+// takeCall returns memory for the request that w answers.
+func takeCall(w http.ResponseWriter) *call {
+	c := calls.Get().(*call)
+	c.id = requestID(w)
+	return c
+}
 
 // putBack returns a call to the pool, unless it has grown too large.
 func (c *call) putBack() {
@@ -48,7 +53,7 @@ func (g *gateway) readOptional(c *call, w http.ResponseWriter, r *http.Request, 
 
 func (g *gateway) readBody(c *call, w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
 	c.body.Reset()
-	_, err := c.body.ReadFrom(http.MaxBytesReader(w, r.Body, g.srv.cfg.MaxBody))
+	_, err := c.body.ReadFrom(http.MaxBytesReader(under(w), r.Body, g.srv.cfg.MaxBody))
 	if err == nil && !(optional && c.body.Len() == 0) {
 		err = decodeObject(c.body.Bytes(), v)
 	}

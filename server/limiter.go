@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"sync"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -21,8 +22,9 @@ type limiter struct {
 }
 
 type lastLine struct {
-	at      sched.Time
-	dropped int // lines swallowed since
+	at      sched.Time // of the first line of this second
+	lines   int        // written in it
+	dropped int        // lines swallowed since
 }
 
 func newLimiter(now func() sched.Time) *limiter {
@@ -31,23 +33,55 @@ func newLimiter(now func() sched.Time) *limiter {
 
 // allow reports whether a line may be written now, and how many of its reason
 // were swallowed before it.
-func (l *limiter) allow(reason string) (ok bool, dropped int) {
+func (l *limiter) allow(reason string) (ok bool, dropped int) { return l.allowSome(reason, 1) }
+
+// allowSome is allow for a reason of which so many lines may be written in a
+// second.
+func (l *limiter) allowSome(reason string, most int) (ok bool, dropped int) {
 	now := l.nowFunc()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ll := l.last[reason]
-	if ll == nil {
+	switch {
+	case ll == nil:
 		if len(l.last) >= logReasons {
 			clear(l.last)
 		}
-		l.last[reason] = &lastLine{at: now}
+		l.last[reason] = &lastLine{at: now, lines: 1}
+		return true, 0
+	case now-ll.at >= logEvery:
+		dropped = ll.dropped
+		*ll = lastLine{at: now, lines: 1}
+		return true, dropped
+	case ll.lines < most:
+		ll.lines++
 		return true, 0
 	}
-	if now-ll.at < logEvery {
-		ll.dropped++
-		return false, 0
+	ll.dropped++
+	return false, 0
+}
+
+// flush writes a line for each reason that has swallowed lines and has been
+// silent since: else nobody would learn of the last of a flood.
+func (l *limiter) flush(log *slog.Logger) {
+	for reason, dropped := range l.swallowed() {
+		log.Info("lines were dropped", "reason", reason, "dropped", dropped)
 	}
-	dropped = ll.dropped
-	*ll = lastLine{at: now}
-	return true, dropped
+}
+
+func (l *limiter) swallowed() map[string]int {
+	now := l.nowFunc()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all map[string]int
+	for reason, ll := range l.last {
+		if ll.dropped > 0 && now-ll.at >= logEvery {
+			if all == nil {
+				all = make(map[string]int)
+			}
+			all[reason] = ll.dropped
+			delete(l.last, reason)
+		}
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -46,10 +47,16 @@ type loop struct {
 	}
 	watch map[*session]struct{}
 
+	metered bool // what the loop does is measured
+	meter   batchMeter
+
 	// Of the latest batch:
-	now    sched.Time
-	direct bool // its answers need not wait for the courier
-	costly bool // it held a question that ends the turn
+	began  time.Duration // when it had the core
+	waited time.Duration // for the core
+	now    sched.Time    // began in the unit of the core
+	spent  int           // of its budget
+	direct bool          // its answers need not wait for the courier
+	costly bool          // it held a question that ends the turn
 }
 
 // registered is one accepted registration.
@@ -60,7 +67,7 @@ type registered struct {
 }
 
 func newLoop(srv *Server, el gnet.EventLoop) *loop {
-	return &loop{srv: srv, el: el, watch: make(map[*session]struct{})}
+	return &loop{srv: srv, el: el, watch: make(map[*session]struct{}), metered: srv.cfg.measured()}
 }
 
 // traffic handles what has come in on s: batch after batch, each with one lock,
@@ -84,7 +91,7 @@ func (l *loop) traffic(s *session) gnet.Action {
 		if !s.helloed && l.turnAway(s, in) {
 			return gnet.Close
 		}
-		used, spent := l.batch(s, in, min(budget, maxFrames))
+		used := l.batch(s, in, min(budget, maxFrames))
 		if poison := l.srv.hooks.poison; poison != nil {
 			poison(in[:used])
 		}
@@ -96,7 +103,7 @@ func (l *loop) traffic(s *session) gnet.Action {
 			_, _ = s.conn.Discard(used)
 			advanced = true
 		}
-		if budget -= spent; l.costly {
+		if budget -= l.spent; l.costly {
 			break
 		}
 	}
@@ -116,30 +123,30 @@ func (l *loop) turnAway(s *session, in []byte) bool {
 }
 
 // batch takes frames from in until they are handled, or the budget is spent. It
-// returns how many bytes it took and how much it spent.
-func (l *loop) batch(s *session, in []byte, budget int) (used, spent int) {
+// returns how many bytes it took.
+func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	c := l.srv.core
-	c.mu.Lock()
+	l.began, l.waited = c.acquire()
 	defer c.unlock()
-	l.now = c.clock.now()
+	l.now = coreTime(l.began)
 	l.out.Reset()
-	l.costly = false
-	for spent < budget && !s.closing {
+	l.costly, l.spent = false, 0
+	for l.spent < budget && !s.closing {
 		frame, n, err := wire.Split(in[used:], s.limit())
 		if err != nil {
-			l.refuse(s, 0, err)
+			l.refuse(s, 0, 0, err)
 			break
 		}
 		if frame == nil {
 			break
 		}
 		used += n
-		spent += l.handle(s, frame)
+		l.spent += l.handle(s, frame)
 	}
 	s.expect(in[used:])
 	l.direct = !c.courier.holds(s)
 	c.route(&l.out, s.id, l.direct)
-	return used, spent
+	return used
 }
 
 // handle decodes one frame and lets the core apply it. It returns what the
@@ -147,17 +154,20 @@ func (l *loop) batch(s *session, in []byte, budget int) (used, spent int) {
 func (l *loop) handle(s *session, frame []byte) int {
 	m, request, err := l.dec.Decode(frame)
 	if err != nil {
-		l.refuse(s, request, err)
+		l.refuse(s, 0, request, err)
 		return 1
 	}
 	if err := l.outOfTurn(s, m); err != nil {
-		l.refuse(s, request, err)
+		l.refuse(s, m.Kind(), request, err)
 		return 1
 	}
 	before := len(l.out.Items)
 	l.srv.core.apply(l.now, s.id, request, m, &l.out)
 	for i := before; i < len(l.out.Items); i++ {
 		l.notice(s, m, &l.out.Items[i])
+	}
+	if l.metered {
+		l.meter.note(m.Kind(), codeOf(m, s.id, request, l.out.Items[before:]))
 	}
 	n, costly := cost(m)
 	l.costly = l.costly || costly
@@ -206,12 +216,16 @@ func (l *loop) notice(s *session, m wire.Message, it *sched.Item) {
 	}
 }
 
-// refuse answers with an error that the core has no part in. Before hello, and
-// for codes that say so, the connection closes after it.
-func (l *loop) refuse(s *session, request uint64, err error) {
+// refuse answers a message of a kind, 0 if that is not known, with an error that
+// the core has no part in. Before hello, and for codes that say so, the
+// connection closes after it.
+func (l *loop) refuse(s *session, k wire.Kind, request uint64, err error) {
 	var e *wire.Error
 	if !errors.As(err, &e) {
 		e = &wire.Error{Code: wire.CodeBadFrame, Message: err.Error()}
+	}
+	if l.metered {
+		l.meter.note(k, e.Code)
 	}
 	l.out.Items = append(l.out.Items,
 		sched.Item{To: s.id, Request: request, Kind: wire.KindError, Other: e})
@@ -248,9 +262,12 @@ func cost(m wire.Message) (n int, costly bool) {
 // connection is closed or must be.
 func (l *loop) answer(s *session) bool {
 	if !l.direct {
+		l.measure()
 		return !s.closed
 	}
-	if l.encode(s); len(l.buf) == 0 {
+	l.encode(s)
+	l.measure()
+	if len(l.buf) == 0 {
 		return true
 	}
 	ok := l.write(s, l.buf)
@@ -258,6 +275,20 @@ func (l *loop) answer(s *session) bool {
 		l.buf = nil
 	}
 	return ok
+}
+
+// measure notes how long the latest batch took: until now, when its answers are
+// encoded.
+func (l *loop) measure() {
+	if !l.metered || l.meter.n == 0 || l.meter.skips(l.began, l.spent) {
+		return
+	}
+	ended := l.srv.core.clock.since()
+	worked := ended - l.began
+	if limit := l.srv.cfg.SlowDecision; limit > 0 && worked > limit {
+		l.srv.slowDecision(l.meter.latest().String(), l.spent, worked, "")
+	}
+	l.meter.finish(l.waited, worked, ended)
 }
 
 // encode puts the frames of the latest batch for s into the scratch buffer.

@@ -86,6 +86,7 @@ func TestOpenAPIHasEveryEndpointAndNoOther(t *testing.T) {
 // storied is a server where every list has something to show.
 func storied(t *testing.T) *fixture {
 	f := start(t)
+	f.vital.settle()
 	spare := gpus("w3", "gpu", "zone=a", "cuda=12.4")
 	f.equipped(spare)
 	held := gpus("w2", "gpu")
@@ -127,8 +128,12 @@ func TestOpenAPIAgreesWithTheServer(t *testing.T) {
 			}
 			a := f.call(method, strings.ReplaceAll(path, "{id}", "w2"), body)
 			require.Equal(t, 200, a.status, a.body)
-			require.Equal(t, "application/json", a.header.Get("Content-Type"))
-			schema := d.at(op, "responses", "200", "content", "application/json", "schema")
+			kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+			schema := d.at(op, "responses", "200", "content", kind, "schema")
+			if kind == "text/plain" {
+				return
+			}
+			require.Equal(t, "application/json", kind)
 			d.check("answer", schema, decode(t, a.body))
 		})
 	})

@@ -34,9 +34,8 @@ func (c *core) pulse(stop <-chan struct{}) {
 // beat handles one slice of what is due and returns how long nothing else is.
 // The lock is given back between two slices, so that requests come first.
 func (c *core) beat() time.Duration {
-	c.mu.Lock()
+	now := c.enter("pulse", "")
 	defer c.unlock()
-	now := c.clock.now()
 	if c.state.NextPulse() <= now {
 		c.pulseOut.Reset()
 		c.applying = true

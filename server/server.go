@@ -44,6 +44,16 @@ type Server struct {
 	input       atomic.Int64  // bytes of unfinished frames
 	refusing    atomic.Bool   // no new connections: the server is stopping
 	closes      [maxCode]atomic.Uint64
+	panics      atomic.Uint64 // in handlers
+	slowSeen    atomic.Uint64 // uses of the core that were slow
+
+	webConnections atomic.Int64 // of connections those of the HTTP port
+	web            sharedMeter
+	copies         meterCopies
+	scans          fleetScans
+	vital          vital
+	requestIDs     requestIDs
+	scrape         http.Handler // of GET /metrics; nil without Config.Metrics
 
 	loopsMu sync.Mutex // guards loops
 	loops   map[gnet.EventLoop]*loop
@@ -51,7 +61,7 @@ type Server struct {
 	started    atomic.Bool
 	stopping   atomic.Bool
 	engineDone chan struct{}
-	helpers    sync.WaitGroup // courier, pulse, sweeper
+	helpers    sync.WaitGroup // courier, pulse, sweeper, prober
 	stop       chan struct{}  // ends the helpers
 
 	endOnce sync.Once
@@ -94,14 +104,21 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:     cfg,
-		log:     cfg.Logger,
-		core:    c,
-		limiter: newLimiter(c.clock.now),
-		loops:   make(map[gnet.EventLoop]*loop),
-		stop:    make(chan struct{}),
-		ended:   make(chan struct{}),
-		done:    make(chan error, 1),
+		cfg:        cfg,
+		log:        cfg.Logger,
+		core:       c,
+		limiter:    newLimiter(c.clock.now),
+		loops:      make(map[gnet.EventLoop]*loop),
+		stop:       make(chan struct{}),
+		ended:      make(chan struct{}),
+		done:       make(chan error, 1),
+		copies:     meterCopies{by: make(map[*loop]*meter)},
+		requestIDs: requestIDs{life: fmt.Sprintf("%08x", cfg.Sched.Instance)},
+		vital:      newVital(&cfg),
+	}
+	c.slowAfter, c.slow = cfg.SlowDecision, s.slowDecision
+	if cfg.Metrics {
+		s.scrape = metricsHandler(s)
 	}
 	return s, nil
 }
@@ -166,7 +183,7 @@ func (s *Server) Start() error {
 	if err := s.listenNative(); err != nil {
 		return s.abandon(err)
 	}
-	for _, help := range []func(<-chan struct{}){s.core.courier.run, s.core.pulse, s.sweeper} {
+	for _, help := range []func(<-chan struct{}){s.core.courier.run, s.core.pulse, s.sweeper, s.prober} {
 		s.helpers.Go(func() { help(s.stop) })
 	}
 	go s.watch(s.engineDone, "the event loops")
@@ -356,12 +373,30 @@ func (s *Server) recovered(cause any) bool {
 	if cause == nil {
 		return false
 	}
-	if ok, dropped := s.limiter.allow("panic"); ok {
-		s.log.Error("a fault in a connection's handler; it closes", "cause", fmt.Sprint(cause),
-			"stack", string(debug.Stack()), "dropped", dropped)
-	}
+	s.faulted("a fault in a connection's handler; it closes", cause, debug.Stack())
 	s.closes[wire.CodeInternal].Add(1)
 	return true
+}
+
+// faulted counts and logs a panic in a handler.
+func (s *Server) faulted(line string, cause any, stack []byte, more ...any) {
+	s.panics.Add(1)
+	if ok, dropped := s.limiter.allow("panic"); ok {
+		s.log.Error(line, append(more, "cause", fmt.Sprint(cause), "stack", string(stack), "dropped", dropped)...)
+	}
+}
+
+// slowDecision counts and logs a use of the core that took longer than
+// Config.SlowDecision. id is that of an HTTP request, "" without one.
+func (s *Server) slowDecision(op string, requests int, took time.Duration, id string) {
+	s.slowSeen.Add(1)
+	if ok, dropped := s.limiter.allow("slow"); ok {
+		line := []any{"op", op, "requests", requests, "took", took, "dropped", dropped}
+		if id != "" {
+			line = append(line, "request_id", id)
+		}
+		s.log.Warn("a slow decision", line...)
+	}
 }
 
 // countClose counts a connection that closes for a reason, and logs it.

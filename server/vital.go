@@ -1,0 +1,135 @@
+package server
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+)
+
+const (
+	// probeEvery is how often the core and the event loops are probed.
+	probeEvery = time.Second
+	// stallAfter is how long a probe may be unanswered before the scheduler
+	// counts as stuck: longer than any pause of a loaded machine, and much
+	// shorter than the time after which workers are given up.
+	stallAfter = 5 * time.Second
+)
+
+// lagBounds are the upper bounds of the buckets of the event loops' lag.
+var lagBounds = [...]time.Duration{
+	10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+	1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000,
+	100_000_000, 250_000_000, 500_000_000, 1_000_000_000, 2_500_000_000, 10_000_000_000,
+}
+
+// lagCounts counts lags by bucket.
+type lagCounts struct {
+	counts [len(lagBounds) + 1]uint64
+	sum    time.Duration
+}
+
+// vital knows when the parts of the scheduler last showed that they live.
+type vital struct {
+	mu      sync.Mutex              // guards all below
+	core    time.Duration           // when the lock was last had
+	late    time.Duration           // how late the pulse was then
+	waiting map[*loop]time.Duration // when the probes were posted that have not run
+	lag     lagCounts
+	fleet   learning
+}
+
+func newVital(cfg *Config) vital {
+	return vital{
+		waiting: make(map[*loop]time.Duration),
+		fleet:   learning{heartbeat: time.Duration(cfg.Sched.Heartbeat) * time.Millisecond},
+	}
+}
+
+// lags returns a copy of the lags that were measured.
+func (v *vital) lags() lagCounts {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.lag
+}
+
+// prober probes the core and the event loops until stop closes.
+func (s *Server) prober(stop <-chan struct{}) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			s.probeLoops()
+			s.probeCore()
+			s.limiter.flush(s.log)
+		}
+	}
+}
+
+// probeLoops posts a probe to each event loop that has answered the one before.
+func (s *Server) probeLoops() {
+	v := &s.vital
+	for _, l := range s.allLoops() {
+		v.mu.Lock()
+		_, pending := v.waiting[l]
+		posted := s.core.clock.since()
+		if !pending {
+			v.waiting[l] = posted
+		}
+		v.mu.Unlock()
+		if !pending {
+			l.post(func() { v.ran(l, s.core.clock.since()-posted) })
+		}
+	}
+}
+
+// ran notes that a probe has run.
+func (v *vital) ran(l *loop, lag time.Duration) {
+	i := 0
+	for i < len(lagBounds) && lag > lagBounds[i] {
+		i++
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.waiting, l)
+	v.lag.counts[i]++
+	v.lag.sum += lag
+}
+
+// probeCore takes the lock once and looks how late the pulse is.
+func (s *Server) probeCore() {
+	c, v := s.core, &s.vital
+	var o sched.Observation
+	c.mu.Lock()
+	late := max(0, c.clock.now()-c.state.NextPulse())
+	c.mu.Unlock()
+	c.observe(&o)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.core = c.clock.since()
+	v.late = time.Duration(late) * time.Millisecond
+	v.fleet.look(v.core, &o)
+}
+
+// stalled says what does not move, "" if everything does.
+func (s *Server) stalled() string {
+	v, now := &s.vital, s.core.clock.since()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if silent := now - v.core; silent > probeEvery+stallAfter {
+		return fmt.Sprintf("the core has not been free for %v", silent.Round(time.Millisecond))
+	}
+	if v.late > stallAfter {
+		return fmt.Sprintf("what is due in the core is late by %v", v.late)
+	}
+	for _, posted := range v.waiting {
+		if silent := now - posted; silent > stallAfter {
+			return fmt.Sprintf("an event loop has not turned for %v", silent.Round(time.Millisecond))
+		}
+	}
+	return ""
+}
