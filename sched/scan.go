@@ -107,15 +107,15 @@ func (f *FleetScan) add(w *worker) {
 	}
 	for i, d := range w.kit.devices {
 		g := &w.held.devices[i]
-		whole := int64(0)
+		whole, memory := int64(0), g.shares
 		if g.wholes > 0 {
-			whole = 1
+			whole, memory = 1, d.Memory
 		}
 		f.gpus[0].add(w, 1, whole)
 		if whole == 0 && g.leases > 0 && w.eligible {
 			f.gpus[0].Free-- // in shares: nobody can have the whole of it
 		}
-		f.gpus[1].add(w, d.Memory, max(g.shares, whole*d.Memory))
+		f.gpus[1].add(w, d.Memory, memory)
 	}
 }
 

@@ -89,6 +89,8 @@ func (c *script) run(text string) string {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 				c.command(line)
 				require.NoError(c.t, c.s.Check(), "after %q", line)
+				f, _ := scanAll(c.s)
+				require.Empty(c.t, f.Fault, "after %q", line)
 			}
 		}
 		if has || c.print.Len() > 0 {
@@ -127,6 +129,10 @@ func (c *script) command(line string) {
 		c.show(verb, words, args)
 	case "leases", "tags", "events", "history", "queue":
 		c.showViews(verb, args)
+	case "observe":
+		c.observe()
+	case "scan":
+		c.scan()
 	default:
 		c.send(verb, words, args)
 	}

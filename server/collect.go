@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,16 @@ func (out sink) put(m *metric, v float64, labels ...string) {
 	if m.kind == "counter" {
 		kind = prometheus.CounterValue
 	}
-	out <- prometheus.MustNewConstMetric(m.desc, kind, v, labels...)
+	out.send(m, func() (prometheus.Metric, error) { return prometheus.NewConstMetric(m.desc, kind, v, labels...) })
+}
+
+// send sends a metric, or what is wrong with it, which fails the scrape.
+func (out sink) send(m *metric, make func() (prometheus.Metric, error)) {
+	one, err := make()
+	if err != nil {
+		one = prometheus.NewInvalidMetric(m.desc, err)
+	}
+	out <- one
 }
 
 func (out sink) yes(m *metric, v bool) {
@@ -66,12 +76,20 @@ func (out sink) histogram(m *metric, bounds []float64, counts []uint64, sum floa
 		buckets[b] = total
 	}
 	total += counts[len(bounds)]
-	out <- prometheus.MustNewConstHistogram(m.desc, total, sum, buckets, labels...)
+	out.send(m, func() (prometheus.Metric, error) {
+		return prometheus.NewConstHistogram(m.desc, total, sum, buckets, labels...)
+	})
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. It runs in a goroutine of the
+// library's: a fault here must not end the scheduler.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s, out := c.srv, sink(ch)
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.faulted("a fault while metrics were read", cause, debug.Stack())
+		}
+	}()
 	s.collectRequests(out)
 	s.collectServer(out)
 	var o sched.Observation

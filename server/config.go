@@ -75,6 +75,9 @@ type Config struct {
 	// SlowDecision is how long the core may take for a batch of requests before
 	// a line says so; 0 for no such lines.
 	SlowDecision time.Duration
+	// Pprof serves the profiles of the Go runtime under /debug/pprof. Whoever
+	// reaches the HTTP port may then slow the scheduler down and read its memory.
+	Pprof bool
 	// Revision names the source that the program was built from, for metrics.
 	Revision string
 
@@ -145,6 +148,9 @@ func (c *Config) Verify() error {
 		if f.value < f.min || f.value > f.max {
 			return &ConfigError{f.name, fmt.Sprintf("in %d..%d, not %d", f.min, f.max, f.value)}
 		}
+	}
+	if c.SlowDecision < 0 {
+		return &ConfigError{"SlowDecision", fmt.Sprintf("0 or more, not %v", c.SlowDecision)}
 	}
 	for _, f := range []struct {
 		name  string

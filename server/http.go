@@ -158,9 +158,14 @@ func kindOf(endpoint, method string) wire.Kind {
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(under http.ResponseWriter, r *http.Request) {
-	w, endpoint := &reply{ResponseWriter: under, id: g.srv.requestIDs.of(r), began: g.srv.core.clock.since()}, endpointOf(r)
-	defer g.finish(w, kindOf(endpoint, r.Method))
+	endpoint := endpointOf(r)
+	w := &reply{ResponseWriter: under, id: g.srv.requestIDs.of(r), kind: kindOf(endpoint, r.Method), began: g.srv.core.clock.since()}
+	defer g.finish(w)
 	w.Header()["X-Request-Id"] = []string{w.id}
+	if g.profile(w, r) {
+		w.kind = notCounted
+		return
+	}
 	g.dispatch(w, r, endpoint)
 }
 

@@ -35,7 +35,7 @@ func (g *gateway) deleteWorker(w http.ResponseWriter, r *http.Request) {
 		jsonError(w, http.StatusNotFound, "no such worker", wire.CodeNotFound.String())
 		return
 	}
-	g.srv.log.Info("worker removed", "worker", id)
+	g.tell(w, "worker removed", "worker", id)
 	writeJSON(w, http.StatusOK, healthy)
 }
 
@@ -206,7 +206,7 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m 
 	m.Worker, m.Reason, m.By, m.DeadlineMS = id, q.Reason, q.By, q.DeadlineMS
 	switch m := g.srv.core.do(&c.exchange, &m).(type) {
 	case *wire.Cordoned:
-		g.srv.log.Info(line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)
+		g.tell(w, line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)
 		writeValue(w, &cordonAnswer{Status: "ok", Changed: m.Changed})
 	case *wire.Error:
 		refuse(w, m)

@@ -157,8 +157,9 @@ func (l *loop) handle(s *session, frame []byte) int {
 		l.refuse(s, 0, request, err)
 		return 1
 	}
-	if err := l.outOfTurn(s, m); err != nil {
-		l.refuse(s, m.Kind(), request, err)
+	k := m.Kind()
+	if err := l.outOfTurn(s, m, k); err != nil {
+		l.refuse(s, k, request, err)
 		return 1
 	}
 	before := len(l.out.Items)
@@ -167,7 +168,7 @@ func (l *loop) handle(s *session, frame []byte) int {
 		l.notice(s, m, &l.out.Items[i])
 	}
 	if l.metered {
-		l.meter.note(m.Kind(), codeOf(m, s.id, request, l.out.Items[before:]))
+		l.meter.note(requestOf(k, codeOf(k, s.id, request, l.out.Items[before:])))
 	}
 	n, costly := cost(m)
 	l.costly = l.costly || costly
@@ -175,8 +176,7 @@ func (l *loop) handle(s *session, frame []byte) int {
 }
 
 // outOfTurn reports why s may not send m now, or nil.
-func (l *loop) outOfTurn(s *session, m wire.Message) error {
-	k := m.Kind()
+func (l *loop) outOfTurn(s *session, m wire.Message, k wire.Kind) error {
 	if k.IsAnswer() {
 		return &wire.Error{Code: wire.CodeProtocol, Message: "kind " + k.String() + " is for the scheduler to send"}
 	}
@@ -225,7 +225,7 @@ func (l *loop) refuse(s *session, k wire.Kind, request uint64, err error) {
 		e = &wire.Error{Code: wire.CodeBadFrame, Message: err.Error()}
 	}
 	if l.metered {
-		l.meter.note(k, e.Code)
+		l.meter.note(requestOf(k, e.Code))
 	}
 	l.out.Items = append(l.out.Items,
 		sched.Item{To: s.id, Request: request, Kind: wire.KindError, Other: e})
@@ -286,7 +286,7 @@ func (l *loop) measure() {
 	ended := l.srv.core.clock.since()
 	worked := ended - l.began
 	if limit := l.srv.cfg.SlowDecision; limit > 0 && worked > limit {
-		l.srv.slowDecision(l.meter.latest().String(), l.spent, worked, "")
+		l.srv.slowDecision(opName(l.meter.kind()), l.spent, worked, "")
 	}
 	l.meter.finish(l.waited, worked, ended)
 }

@@ -61,6 +61,9 @@ type meter struct {
 // request is the kind of a request and the code of its answer.
 type request uint16
 
+// kind returns the kind of a request.
+func (r request) kind() wire.Kind { return wire.Kind(r / maxCode) }
+
 func requestOf(k wire.Kind, code wire.Code) request {
 	if int(k) >= ops {
 		k = 0
@@ -68,16 +71,12 @@ func requestOf(k wire.Kind, code wire.Code) request {
 	return request(int(k)*maxCode + min(int(code), maxCode-1))
 }
 
-// count counts a request that took so long.
-func (m *meter) count(r request, took time.Duration) {
-	m.countIn(r, took, bucketOf(took))
-}
-
-func (m *meter) countIn(r request, took time.Duration, bucket int) {
-	m.requests[r]++
+// count counts n requests that took so long, each.
+func (m *meter) count(r request, n int, took time.Duration, bucket int) {
+	m.requests[r] += uint64(n)
 	l := &m.took[r/maxCode]
-	l.counts[bucket]++
-	l.sum += took
+	l.counts[bucket] += uint64(n)
+	l.sum += took * time.Duration(n)
 }
 
 // merge adds what another meter has counted.
@@ -98,8 +97,8 @@ func (m *meter) merge(o *meter) {
 // tenth of a request. For a batch of several requests that is little; of small
 // ones that follow each other closely only one in maxUntimed+1 is timed.
 const (
-	smallBatch = 4                      // what a batch must cost to be timed always
-	maxUntimed = 3                      // small batches in a row that are not timed
+	smallBatch = 8                      // what a batch must cost to be timed always
+	maxUntimed = 15                     // small batches in a row that are not timed
 	freshFor   = 100 * time.Microsecond // how soon after a timed one they must begin
 )
 
@@ -107,23 +106,41 @@ const (
 // timed get the duration of the next that is, a few batches later.
 type batchMeter struct {
 	meter
-	open    [maxFrames + maxUntimed*smallBatch]request // counted with the next timed batch
-	n       int                                        // of open
-	untimed int                                        // batches among them
-	ended   time.Duration                              // when the last timed batch ended
-	last    time.Duration                              // how long its requests took
+	run                   // the latest, and as the others counted with the next timed batch
+	runs    []run         // those before it
+	untimed int           // batches among them
+	ended   time.Duration // when the last timed batch ended
+	last    time.Duration // how long its requests took
+}
+
+// run is a number of equal requests.
+type run struct {
+	request
+	n int
 }
 
 // note notes a request of the present batch.
-func (m *batchMeter) note(k wire.Kind, code wire.Code) {
-	if m.n < len(m.open) {
-		m.open[m.n] = requestOf(k, code)
-		m.n++
+func (m *batchMeter) note(r request) {
+	if r != m.request {
+		m.push(r)
 	}
+	m.n++
 }
 
-// latest returns the kind of the latest request.
-func (m *batchMeter) latest() wire.Kind { return wire.Kind(m.open[m.n-1] / maxCode) }
+// push goes on with the run of r, or begins it. Of single requests that take
+// turns there are few.
+func (m *batchMeter) push(r request) {
+	for i := range m.runs {
+		if m.runs[i].request == r {
+			m.run, m.runs[i] = m.runs[i], m.run
+			return
+		}
+	}
+	if m.n > 0 {
+		m.runs = append(m.runs, m.run)
+	}
+	m.run = run{request: r}
+}
 
 // skips reports whether a batch that cost so much and began at began need not
 // be timed.
@@ -146,22 +163,26 @@ func (m *batchMeter) finish(waited, worked, ended time.Duration) {
 // close counts the open requests with the latest duration.
 func (m *batchMeter) close() {
 	bucket := bucketOf(m.last)
-	for _, r := range m.open[:m.n] {
-		m.countIn(r, m.last, bucket)
+	m.count(m.request, m.n, m.last, bucket)
+	for _, r := range m.runs {
+		m.count(r.request, r.n, m.last, bucket)
 	}
-	m.n, m.untimed = 0, 0
+	m.runs, m.n, m.untimed = m.runs[:0], 0, 0
 }
 
 // codeOf returns the code with which the core answered a request of a session:
 // the first of its items for it. A request that has no answer yet waits; a
 // report that has none is accepted.
-func codeOf(m wire.Message, from sched.Session, request uint64, items []sched.Item) wire.Code {
+func codeOf(k wire.Kind, from sched.Session, request uint64, items []sched.Item) wire.Code {
+	if len(items) == 1 && items[0].To == from && items[0].Request == request {
+		return codeIn(&items[0])
+	}
 	for i := range items {
 		if it := &items[i]; it.To == from && it.Request == request {
 			return codeIn(it)
 		}
 	}
-	switch m.Kind() {
+	switch k {
 	case wire.KindSchedule, wire.KindBatch:
 		return wire.CodeWaiting
 	}

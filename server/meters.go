@@ -42,7 +42,7 @@ type sharedMeter struct {
 
 func (s *sharedMeter) count(r request, took time.Duration) {
 	s.mu.Lock()
-	s.m.count(r, took)
+	s.m.count(r, 1, took, bucketOf(took))
 	s.mu.Unlock()
 }
 

@@ -18,6 +18,7 @@ import (
 type reply struct {
 	http.ResponseWriter
 	id     string        // of the request
+	kind   wire.Kind     // as which the request is counted
 	code   wire.Code     // that the answer carries; CodeOK: its status tells
 	status int           // 0: nothing was written yet
 	began  time.Duration // when the handler began
@@ -126,7 +127,7 @@ func validRequestID(id string) bool {
 
 // finish ends an HTTP request: a fault in its handler is logged and answered,
 // the request counted. It is deferred.
-func (g *gateway) finish(w *reply, k wire.Kind) {
+func (g *gateway) finish(w *reply) {
 	s := g.srv
 	if cause := recover(); cause != nil {
 		if cause == http.ErrAbortHandler {
@@ -142,10 +143,21 @@ func (g *gateway) finish(w *reply, k wire.Kind) {
 	if ended == 0 {
 		ended = s.core.clock.since()
 	}
-	if s.cfg.Metrics && k != notCounted {
-		s.web.count(requestOf(k, w.outcome()), ended-w.began)
+	if s.cfg.Metrics && w.kind != notCounted {
+		s.web.count(requestOf(w.kind, w.outcome()), ended-w.began)
 	}
-	s.tellRequest(w, k, ended-w.began)
+	s.tellRequest(w, ended-w.began)
+}
+
+// changeLines is how many changes of one kind that came over HTTP are logged in
+// a second.
+const changeLines = 20
+
+// tell logs what an HTTP request has changed.
+func (g *gateway) tell(w http.ResponseWriter, line string, about ...any) {
+	if ok, dropped := g.srv.limiter.allowSome(line, changeLines); ok {
+		g.srv.log.Info(line, append(about, "request_id", requestID(w), "dropped", dropped)...)
+	}
 }
 
 // requestLines is how many HTTP requests are logged in a second at the level
@@ -153,12 +165,12 @@ func (g *gateway) finish(w *reply, k wire.Kind) {
 const requestLines = 100
 
 // tellRequest logs an HTTP request for those who want to see each.
-func (s *Server) tellRequest(w *reply, k wire.Kind, took time.Duration) {
-	if !s.log.Enabled(context.Background(), slog.LevelDebug) {
+func (s *Server) tellRequest(w *reply, took time.Duration) {
+	if w.kind == notCounted || !s.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
 	if ok, dropped := s.limiter.allowSome("request", requestLines); ok {
-		s.log.Debug("HTTP request", "request_id", w.id, "op", opName(k), "status", w.status,
+		s.log.Debug("HTTP request", "request_id", w.id, "op", opName(w.kind), "status", w.status,
 			"code", w.outcome().String(), "took", took, "dropped", dropped)
 	}
 }

@@ -58,6 +58,7 @@ func (v *vital) lags() lagCounts {
 func (s *Server) prober(stop <-chan struct{}) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
+	s.probeCore()
 	for {
 		select {
 		case <-stop:

@@ -35,6 +35,7 @@ func (t *twin) judgeAll() {
 		}
 	}
 	t.judgeNews()
+	t.judgeScan()
 	s, ok := t.w.ask(&wire.GetStats{}).(*wire.Stats)
 	if !ok {
 		t.w.fail("no answer to GetStats")

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/server"
 )
@@ -18,6 +19,7 @@ type options struct {
 	host, listen string
 	port         int
 	version      bool
+	log          logflags.Options
 	config       server.Config
 }
 
@@ -49,6 +51,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of the native protocol")
 	fs.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections of both ports together")
+	fs.BoolVar(&c.Metrics, "metrics", c.Metrics, "measure requests and serve /metrics")
+	fs.BoolVar(&c.Pprof, "pprof", false, "serve /debug/pprof on the HTTP port")
+	fs.DurationVar(&c.SlowDecision, "slow-decision", c.SlowDecision, "how long the core may take for a batch of requests before a line says so, a `duration`; 0 for no such lines")
+	o.log.Add(fs)
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		return nil, err

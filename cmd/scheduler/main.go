@@ -50,17 +50,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "dtask-scheduler %s (commit %s, built %s, %s)\n", version, commit, date, runtime.Version())
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "dtask-scheduler starting...")
-	o.config.Sched.Version = version
-	o.config.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	say := func(line string) { o.log.Say(stderr, line) }
+	say("dtask-scheduler starting...")
+	o.config.Sched.Version, o.config.Revision = version, commit
+	o.config.Logger = slog.New(o.log.Handler(stderr))
 	s, err := start(o.config)
 	if err != nil {
-		fmt.Fprintln(stderr, explain(err, o))
+		say(explain(err, o))
 		return exitError
 	}
-	fmt.Fprintln(stderr, "Scheduler listening on port "+port(s.HTTPAddr()))
-	fmt.Fprintln(stderr, reach(s, o))
-	return serve(ctx, s, stderr)
+	say("Scheduler listening on port " + port(s.HTTPAddr()))
+	say(reach(s, o))
+	return serve(ctx, s, say)
 }
 
 func start(cfg server.Config) (*server.Server, error) {
@@ -72,17 +73,17 @@ func start(cfg server.Config) (*server.Server, error) {
 }
 
 // serve waits for the end: the signal that asks for it, or a fault.
-func serve(ctx context.Context, s *server.Server, stderr io.Writer) int {
+func serve(ctx context.Context, s *server.Server, say func(string)) int {
 	select {
 	case err := <-s.Done():
-		fmt.Fprintln(stderr, "dtask-scheduler failed:", err)
+		say("dtask-scheduler failed: " + err.Error())
 		return exitError
 	case <-ctx.Done():
 	}
-	fmt.Fprintln(stderr, "Shutting down gracefully...")
+	say("Shutting down gracefully...")
 	if err := s.Shutdown(context.Background()); err != nil {
-		fmt.Fprintln(stderr, "some answers could not be sent before the stop:", err)
+		say("some answers could not be sent before the stop: " + err.Error())
 	}
-	fmt.Fprintln(stderr, "Server stopped")
+	say("Server stopped")
 	return exitOK
 }

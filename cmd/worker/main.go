@@ -42,6 +42,7 @@ func run(args []string, stdout io.Writer) int {
 	if done {
 		return code
 	}
+	o.setLog(os.Stderr)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if o.detect {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -38,6 +39,7 @@ type options struct {
 	detectTags                bool
 	detectResources           bool
 	version                   bool
+	log                       logflags.Options
 }
 
 // parse reads the command line. done says that the program ends with code.
@@ -85,6 +87,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.BoolVar(&o.detect, "detect", false, "print what is detected, with the evidence, and exit")
 	f.BoolVar(&o.detectTags, "detect-tags", false, "announce the detected tags (default true with dtask://)")
 	f.BoolVar(&o.detectResources, "detect-resources", true, "announce the detected resources (dtask:// only)")
+	o.log.Add(f)
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	return f
 }
