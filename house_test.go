@@ -39,7 +39,7 @@ var rooms = map[string]struct {
 	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger", "resource"}},
 	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
 	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
-	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource"}},
+	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "cmd"}},
 }
 
 // core lists what the deterministic core must not see.

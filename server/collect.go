@@ -90,6 +90,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			s.faulted("a fault while metrics were read", cause, debug.Stack())
 		}
 	}()
+	s.collectScan(out) // first: what it finds is counted below
 	s.collectRequests(out)
 	s.collectServer(out)
 	var o sched.Observation
@@ -97,7 +98,6 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s.collectUDP(out, &o)
 	collectFleet(out, &o)
 	collectLeases(out, &o)
-	s.collectScan(out)
 	out.put(buildInfo, 1, s.cfg.Sched.Version, s.cfg.Revision, runtime.Version())
 	out.yes(insecureNow, s.cfg.Insecure)
 	reason, _ := s.unready()

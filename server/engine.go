@@ -68,7 +68,7 @@ func (s *Server) startEngine() error {
 			gnet.WithReuseAddr(true),
 			gnet.WithTCPNoDelay(gnet.TCPNoDelay),
 			gnet.WithReadBufferCap(peekBytes),
-			gnet.WithLogger(gnetLogger{s.log, s.limiter}))
+			gnet.WithLogger(gnetLogger{s.log, s.limiter, &s.ending}))
 	}()
 	select {
 	case err := <-ev.booted:
@@ -95,6 +95,8 @@ const enginePatience = 2 * time.Second
 // its loops have seen what came before. gnet looks only twice a second whether
 // it has stopped; the end of its Run is seen at once.
 func (s *Server) stopEngine() {
+	s.ending.Store(true)
+	defer s.ending.Store(false)
 	if unix.Shutdown(s.listenFD, unix.SHUT_RDWR) == nil {
 		select {
 		case <-s.engineDone:

@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 )
 
 // gnetLogger passes gnet's own lines on to slog, at most one of a kind for each
-// second. What gnet calls information is of use to nobody but a developer.
+// second. What gnet calls information is of use to nobody but a developer, and
+// so are the errors with which it ends when it is told to.
 type gnetLogger struct {
 	log     *slog.Logger
 	limiter *limiter
+	ending  *atomic.Bool // the engines are being stopped
 }
 
 var _ logging.Logger = gnetLogger{}
@@ -42,6 +45,9 @@ func (g gnetLogger) Fatalf(format string, args ...any) {
 }
 
 func (g gnetLogger) line(level slog.Level, format string, args []any) {
+	if g.ending.Load() {
+		level = slog.LevelDebug
+	}
 	if !g.log.Enabled(context.Background(), level) {
 		return
 	}

@@ -60,6 +60,7 @@ type Server struct {
 
 	started    atomic.Bool
 	stopping   atomic.Bool
+	ending     atomic.Bool // the engines are being stopped
 	engineDone chan struct{}
 	helpers    sync.WaitGroup // courier, pulse, sweeper, prober
 	stop       chan struct{}  // ends the helpers

@@ -56,7 +56,7 @@ func (s *Server) startUDP(addr string) error {
 		ran <- gnet.Run(u, "udp://"+addr,
 			gnet.WithNumEventLoop(1),
 			gnet.WithReadBufferCap(peekBytes),
-			gnet.WithLogger(gnetLogger{s.log, s.limiter}))
+			gnet.WithLogger(gnetLogger{s.log, s.limiter, &s.ending}))
 	}()
 	select {
 	case err := <-u.booted:

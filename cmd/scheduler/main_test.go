@@ -4,18 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 )
 
 // patience bounds every wait of the tests.
@@ -182,6 +187,10 @@ func TestFlags(t *testing.T) {
 		{"--offline-threshold=1us", exitUsage, "whole milliseconds"},
 		{"--port=0 --offline-threshold=1s", exitError, "Offline"},
 		{"--port=0 --loops=0", exitError, "Loops"},
+		{"--slow-decision=soon", exitUsage, "Usage of scheduler"},
+		{"--port=0 --slow-decision=-1ms", exitError, "SlowDecision"},
+		{"--log-level=loud", exitUsage, "want debug, info, warn or error"},
+		{"--log-format=xml", exitUsage, "want text or json"},
 		{"--host=0.0.0.0 --port=0", exitError, "Add --insecure"},
 		{"--listen=:0 --port=0", exitError, "Add --insecure"},
 		{"--version", exitOK, "dtask-scheduler dev"},
@@ -198,7 +207,7 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
-		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s"), io.Discard)
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s --metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn"), io.Discard)
 	require.NoError(t, err)
 	c := o.config
 	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
@@ -210,6 +219,49 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})
 	require.True(t, c.Insecure)
 	require.False(t, c.UDP)
+	require.False(t, c.Metrics)
+	require.True(t, c.Pprof)
+	require.Equal(t, 3*time.Millisecond, c.SlowDecision)
+	require.Equal(t, logflags.Options{JSON: true, Level: slog.LevelWarn}, o.log)
+}
+
+// In JSON every line is an object, those that scripts look for included, at
+// every level.
+func TestJSONLines(t *testing.T) {
+	p := launch(t, "--port=0", "--log-format=json", "--log-level=error")
+	var messages []string
+	message := func(line string) string {
+		var record struct{ Level, Msg string }
+		require.NoError(t, json.Unmarshal([]byte(line), &record), line)
+		messages = append(messages, record.Msg)
+		return record.Msg
+	}
+	for {
+		if strings.HasPrefix(message(p.line("")), "HTTP on ") {
+			break
+		}
+	}
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, exitOK, p.exit())
+	messages = nil
+	for _, line := range p.seen {
+		message(line)
+	}
+	require.Len(t, messages, 5)
+	require.Equal(t, "dtask-scheduler starting...", messages[0])
+	require.Contains(t, messages[1], "Scheduler listening on port ")
+	require.Equal(t, []string{"Shutting down gracefully...", "Server stopped"}, messages[3:])
+}
+
+func TestHealthAndMetricsAreServed(t *testing.T) {
+	p := launch(t, "--port=0", "--heartbeat=50ms", "--pprof")
+	url := "http://127.0.0.1:" + p.line("Scheduler listening on port ")
+	require.Contains(t, get(t, url+"/livez"), "ok")
+	require.Eventually(t, func() bool { return strings.Contains(get(t, url+"/readyz"), `"ok"`) }, patience, 50*time.Millisecond)
+	metrics := get(t, url+"/metrics")
+	require.Contains(t, metrics, `dtask_build_info{go_version="`+runtime.Version()+`",revision="unknown",version="dev"} 1`)
+	require.Contains(t, metrics, "dtask_ready 1")
+	require.Contains(t, get(t, url+"/debug/pprof/"), "goroutine")
 }
 
 func TestInsecureIsSaid(t *testing.T) {
