@@ -51,6 +51,10 @@ mutants: ## plant faults, one by one, and print which test found each and how fa
 loadtest: ## the judged load test with 5,000 workers (LOADTEST_FLAGS='-faults')
 	$(GO) run ./cmd/loadtest $(LOADTEST_FLAGS)
 
+.PHONY: alerts
+alerts: ## a real Prometheus watches a scheduler under load, and sees that workers are killed (a minute)
+	CGO_ENABLED=0 $(GO) test ./deploy -count 1 -v -live
+
 .PHONY: bench
 bench: ## the benchmarks that docs/performance.md quotes
 	$(GO) test -run '^$$' -bench . -benchmem ./index ./sched ./wire ./bench

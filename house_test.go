@@ -38,6 +38,7 @@ var rooms = map[string]struct {
 	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
 	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger", "resource"}},
 	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
+	"deploy":       {}, // tests alone, beside files for operators
 	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
 	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "cmd"}},
 }

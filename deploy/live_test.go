@@ -1,0 +1,119 @@
+package deploy
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var live = flag.Bool("live", false, "run a scheduler, a fleet and a Prometheus that watches them (about a minute); make alerts does")
+
+// liveLimit bounds the whole test, after the binaries are built.
+const liveLimit = 2 * time.Minute
+
+// TestAlertsAndDashboardLive has a real Prometheus read a real scheduler under
+// load: every query of the dashboard has an answer, workers that are killed are
+// noticed, and so is that they are back.
+func TestAlertsAndDashboardLive(t *testing.T) {
+	if !*live || testing.Short() {
+		t.Skip("takes a minute; make alerts runs it")
+	}
+	path := need(t, "prometheus")
+	bin := build(t.Context(), t, "scheduler", "worker", "loadtest")
+	ctx, cancel := context.WithTimeout(t.Context(), liveLimit)
+	defer cancel()
+
+	s := startScheduler(ctx, t, bin)
+	p := watch(ctx, t, path, s.http)
+	p.until("the scheduler is read", func() bool { return p.holds(`up{job="dtask"} == 1`) })
+	p.until("the alert that always fires does", func() bool { return p.alert(alwaysFires) != nil })
+	p.queriesHaveAnswers(launch(ctx, t, "loadtest", filepath.Join(bin, "loadtest"), "--addr", s.native, "--http-addr", s.http,
+		"--workers=60", "--slots=4", "--transport=mixed", "--profile=overload", "--task-time=300ms", "--duration=10s"))
+	p.workersAreMissed(ctx, s, bin)
+
+	s.stop()
+	p.until("SchedulerDown fires", func() bool { return p.alert("SchedulerDown") != nil })
+}
+
+// scheduler is a scheduler in a process of its own.
+type scheduler struct {
+	*program
+	http, native string // host:port
+}
+
+// startScheduler starts a scheduler on free ports that soon misses workers.
+func startScheduler(ctx context.Context, t *testing.T, bin string) *scheduler {
+	t.Helper()
+	p := launch(ctx, t, "scheduler", filepath.Join(bin, "scheduler"), "--port=0",
+		"--heartbeat=500ms", "--suspicious-threshold=3s", "--offline-threshold=5s")
+	at := p.await(`HTTP on (\S+), native protocol on (\S+) `)
+	return &scheduler{program: p, http: at[1], native: at[2]}
+}
+
+// mayBeEmpty are the panels that show nothing while all is well.
+var mayBeEmpty = []string{"Connections closed by the server", "annotation"}
+
+// queriesHaveAnswers runs every query of the dashboard until each has shown a
+// number, which all must while the load lasts.
+func (p *prometheus) queriesHaveAnswers(load *program) {
+	p.t.Helper()
+	open := queries(p.t, "10s")
+	all := len(open)
+	p.until(fmt.Sprintf("%d queries of the dashboard were answered", all), func() bool {
+		over := load.ended()
+		open = slices.DeleteFunc(open, func(q query) bool { return p.hasNumber(q.expr) })
+		return over || !slices.ContainsFunc(open, mustShow)
+	})
+	require.Empty(p.t, slices.DeleteFunc(open, func(q query) bool { return !mustShow(q) }), "these show nothing under load")
+	p.until("the load is over", load.ended)
+	require.Zero(p.t, load.cmd.ProcessState.ExitCode(), load.printed())
+	p.until("its workers are gone", func() bool { return p.holds(`sum(dtask_workers) == 0`) })
+}
+
+func mustShow(q query) bool { return !slices.Contains(mayBeEmpty, q.panel) }
+
+// Of the fleet whose workers are killed.
+const (
+	fleetSize = 12
+	killed    = 4
+)
+
+// workersAreMissed kills a third of a fleet, sees the alert, starts them again,
+// and sees it end.
+func (p *prometheus) workersAreMissed(ctx context.Context, s *scheduler, bin string) {
+	p.t.Helper()
+	start := func(n int) *program {
+		return launch(ctx, p.t, fmt.Sprintf("worker-%03d", n), filepath.Join(bin, "worker"), fmt.Sprintf("--id=worker-%03d", n),
+			"--addr=localhost:9001", "--tags=cpu", "--max-tasks=4", "--gpus=0", "--scheduler=dtask://"+s.native)
+	}
+	var fleet []*program
+	for n := range fleetSize {
+		fleet = append(fleet, start(n))
+	}
+	whole := fmt.Sprintf(`sum(dtask_workers{status="online"}) == %d`, fleetSize)
+	p.until("the fleet is online", func() bool { return p.holds(whole) })
+	require.Nil(p.t, p.alert("WorkersLost"), "nobody is lost yet")
+
+	for _, w := range fleet[:killed] {
+		w.kill()
+	}
+	var alert *firing
+	p.until("WorkersLost fires", func() bool { alert = p.alert("WorkersLost"); return alert != nil })
+	require.Equal(p.t, map[string]string{"alertname": "WorkersLost", "severity": "page", "priority": "P1", "job": "dtask",
+		"instance": s.http}, alert.Labels)
+	require.True(p.t, strings.HasPrefix(alert.Annotations["summary"], "33.33%"), alert.Annotations["summary"])
+	require.Equal(p.t, runbookURL+"workerslost", alert.Annotations["runbook_url"])
+
+	for n := range killed {
+		start(n)
+	}
+	p.until("WorkersLost is over", func() bool { return p.alert("WorkersLost") == nil })
+	p.until("the whole fleet is back", func() bool { return p.holds(whole) })
+}

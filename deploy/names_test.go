@@ -1,0 +1,106 @@
+package deploy
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// quoted are the texts within an expression, and grouping the labels of by,
+// without, on and ignoring: neither names a metric.
+var (
+	quoted   = regexp.MustCompile(`"[^"]*"`)
+	grouping = regexp.MustCompile(`\b(?:by|without|on|ignoring)\s*\([^)]*\)`)
+	named    = regexp.MustCompile(`\b(?:dtask[_:]|process_|go_)[a-zA-Z0-9_:]+\b`)
+)
+
+// metricsIn returns the names of metrics in an expression.
+func metricsIn(expr string) []string {
+	expr = grouping.ReplaceAllString(quoted.ReplaceAllString(expr, `""`), "")
+	return named.FindAllString(expr, -1)
+}
+
+// documented returns the metrics that docs/metrics.md has a row for.
+func documented(t *testing.T) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:dtask|process|go)_[a-z0-9_]+)").FindAllStringSubmatch(read(t, metricsFile), -1) {
+		all[m[1]] = true
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// base returns the documented metric of a name: a histogram has three.
+func base(name string, in map[string]bool) string {
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		if bare, ok := strings.CutSuffix(name, suffix); ok && !in[name] && in[bare] {
+			return bare
+		}
+	}
+	return name
+}
+
+// TestMetricsOfRulesAndPanelsAreDocumented.
+func TestMetricsOfRulesAndPanelsAreDocumented(t *testing.T) {
+	docs, recorded := documented(t), map[string]bool{}
+	for _, r := range rules(t) {
+		recorded[r.Record] = true
+	}
+	check := func(where, expr string) {
+		for _, name := range metricsIn(expr) {
+			require.True(t, recorded[name] || docs[base(name, docs)], "%s asks for %s, which docs/metrics.md does not have", where, name)
+		}
+	}
+	for _, r := range rules(t) {
+		check(r.Alert+r.Record, r.Expr)
+	}
+	for _, q := range queries(t, "5m") {
+		check(q.panel, q.expr)
+	}
+}
+
+// TestEveryMetricIsUsed by an alert, a panel or a runbook: what nobody looks at
+// need not be measured.
+func TestEveryMetricIsUsed(t *testing.T) {
+	docs, used := documented(t), map[string]bool{}
+	use := func(text string) {
+		for _, name := range named.FindAllString(text, -1) {
+			used[base(name, docs)] = true
+		}
+	}
+	for _, r := range rules(t) {
+		use(r.Expr)
+	}
+	for _, q := range queries(t, "5m") {
+		use(q.expr)
+	}
+	for _, book := range runbooks(t) {
+		use(book.text)
+	}
+	for name := range docs {
+		require.True(t, used[name], "no alert, panel or runbook uses %s", name)
+	}
+}
+
+// TestEveryRecordedRuleIsUsed by an alert or a panel.
+func TestEveryRecordedRuleIsUsed(t *testing.T) {
+	var all strings.Builder
+	for _, r := range alerts(t) {
+		all.WriteString(r.Expr + "\n")
+	}
+	for _, q := range queries(t, "5m") {
+		all.WriteString(q.expr + "\n")
+	}
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			require.Regexp(t, regexp.QuoteMeta(r.Record)+`\b`, all.String())
+		}
+	}
+}
+
+func TestMetricsInFindsNamesAlone(t *testing.T) {
+	require.Equal(t, []string{"dtask_a_total", "dtask:b:ratio", "process_c"},
+		metricsIn(`sum by (go_version) (rate(dtask_a_total{go="dtask_no"}[5m])) / on (dtask_label) dtask:b:ratio + process_c`))
+}
