@@ -53,7 +53,7 @@ loadtest: ## the judged load test with 5,000 workers (LOADTEST_FLAGS='-faults')
 
 .PHONY: alerts
 alerts: ## a real Prometheus watches a scheduler under load, and sees that workers are killed (a minute)
-	CGO_ENABLED=0 $(GO) test ./deploy -count 1 -v -live
+	CGO_ENABLED=0 $(GO) test ./deploy -count 1 -v -run Live -live
 
 .PHONY: bench
 bench: ## the benchmarks that docs/performance.md quotes

@@ -103,7 +103,7 @@ func TestDocumentedCommandsRun(t *testing.T) {
 		t.Skip("curl is missing")
 	}
 	bin := binaries(t)
-	for _, file := range []string{"README.md", "docs/quickstart.md", "docs/operating.md", "docs/loadtest.md"} {
+	for _, file := range []string{"README.md", "docs/quickstart.md", "docs/operating.md", "docs/runbooks.md", "docs/loadtest.md"} {
 		t.Run(file, func(t *testing.T) { runSession(t, bin, shellBlocks(read(t, file))) })
 	}
 }

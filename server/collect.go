@@ -98,6 +98,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s.collectUDP(out, &o)
 	collectFleet(out, &o)
 	collectLeases(out, &o)
+	out.put(queueMax, float64(s.cfg.Sched.MaxWaiting))
 	out.put(buildInfo, 1, s.cfg.Sched.Version, s.cfg.Revision, runtime.Version())
 	out.yes(insecureNow, s.cfg.Insecure)
 	reason, _ := s.unready()

@@ -96,6 +96,8 @@ var (
 		"Tasks that were told to make room.")
 	queueLength = define("gauge", "dtask_queue_length",
 		"Tasks that wait for room.", "class")
+	queueMax = define("gauge", "dtask_queue_max",
+		"Tasks that may wait at once, of all classes together.")
 	queueOldest = define("gauge", "dtask_queue_oldest_age_seconds",
 		"How long the task has waited that waits longest; 0 if none waits.", "class")
 	queueWait = define("histogram", "dtask_queue_wait_seconds",
