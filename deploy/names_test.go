@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +105,32 @@ func TestEveryRecordedRuleIsUsed(t *testing.T) {
 		if r.Record != "" {
 			require.Regexp(t, regexp.QuoteMeta(r.Record)+`\b`, all.String())
 		}
+	}
+}
+
+// ofPrometheus are labels whose values are not the scheduler's.
+var ofPrometheus = []string{"job", "instance", "le", "quantile", "alertname", "alertstate", "severity"}
+
+// TestValuesOfLabelsAreDocumented: an alert that asks for a code or a state that
+// is not there stays silent for ever, too.
+func TestValuesOfLabelsAreDocumented(t *testing.T) {
+	docs := read(t, metricsFile) + read(t, "../docs/errors.md") + read(t, "../docs/api.md")
+	matcher := regexp.MustCompile(`([a-z_]+)(?:=|!=|=~|!~)"([^"]+)"`)
+	check := func(where, expr string) {
+		for _, m := range matcher.FindAllStringSubmatch(expr, -1) {
+			if slices.Contains(ofPrometheus, m[1]) {
+				continue
+			}
+			for value := range strings.SplitSeq(m[2], "|") {
+				require.True(t, strings.Contains(docs, "`"+value+"`"), "%s asks for %s of %s", where, m[1], value)
+			}
+		}
+	}
+	for _, r := range rules(t) {
+		check(r.Alert+r.Record, r.Expr)
+	}
+	for _, q := range queries(t, "5m") {
+		check(q.panel, q.expr)
 	}
 }
 
