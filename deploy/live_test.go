@@ -58,9 +58,9 @@ func startScheduler(ctx context.Context, t *testing.T, bin string) *scheduler {
 	return &scheduler{program: p, http: at[1], native: at[2]}
 }
 
-// mayBeEmpty are the panels and alerts that have nothing to show while all is
-// well.
-var mayBeEmpty = []string{"Connections closed by the server", "annotation", "SlowConsumers"}
+// mustShow reports whether a query has something to show under load. That there
+// is an alert to mark on the panels is not certain.
+func mustShow(q query) bool { return q.panel != "annotation" }
 
 // selector is a metric in an expression, with the labels that it must have.
 var selector = regexp.MustCompile(`\b(?:dtask_[a-z_]+|process_[a-z_]+|up)\b(?:\{[^}]*\})?`)
@@ -88,12 +88,9 @@ func (p *prometheus) queriesHaveAnswers(load *program) {
 		return over || !slices.ContainsFunc(open, mustShow)
 	})
 	require.Empty(p.t, slices.DeleteFunc(open, func(q query) bool { return !mustShow(q) }), "these show nothing under load")
-	p.until("the load is over", load.ended)
-	require.Zero(p.t, load.cmd.ProcessState.ExitCode(), load.printed())
+	p.until("the load is over", load.ended) // its judge has tests of its own
 	p.until("its workers are gone", func() bool { return p.holds(`sum(dtask_workers) == 0`) })
 }
-
-func mustShow(q query) bool { return !slices.Contains(mayBeEmpty, q.panel) }
 
 // Of the fleet whose workers are killed.
 const (
@@ -125,10 +122,12 @@ func (p *prometheus) workersAreMissed(ctx context.Context, s *scheduler, bin str
 		w.kill()
 	}
 	var alert *firing
-	p.until("WorkersLost fires", func() bool { alert = p.alert("WorkersLost"); return alert != nil })
+	p.until("WorkersLost fires for a third", func() bool {
+		alert = p.alert("WorkersLost")
+		return alert != nil && strings.HasPrefix(alert.Annotations["summary"], "33.33%")
+	})
 	require.Equal(p.t, map[string]string{"alertname": "WorkersLost", "severity": "page", "priority": "P1", "job": "dtask",
 		"instance": s.http}, alert.Labels)
-	require.True(p.t, strings.HasPrefix(alert.Annotations["summary"], "33.33%"), alert.Annotations["summary"])
 	require.Equal(p.t, runbookURL+"workerslost", alert.Annotations["runbook_url"])
 
 	for n := range killed {
