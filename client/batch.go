@@ -63,6 +63,9 @@ func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) 
 		if err := tasks[i].Check(); err != nil {
 			return nil, err
 		}
+		if err := tasks[i].checkGang(); err != nil {
+			return nil, err
+		}
 	}
 	b := batch{client: c, tasks: slices.Clone(tasks), results: make([]Result, len(tasks))}
 	b.request.AllOrNone, b.request.Distinct, b.until = true, distinct, tasks[0].waitUntil()
@@ -133,6 +136,9 @@ func (b *batch) collect(at int) int {
 		if b.client.book.full() {
 			b.results[at].Err = errFullBook
 			continue
+		}
+		if t.Preempt {
+			continue // it is asked for alone: tasks of a batch do not wait there
 		}
 		var m wire.Schedule
 		size += len(t.pack(&m, nil)) + t.choiceBytes() + taskOverhead

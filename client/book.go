@@ -38,12 +38,42 @@ type book struct {
 	mu      sync.Mutex // Guards what follows and the changing part of every lease.
 	period  time.Duration
 	leases  map[wire.LeaseID]*Lease
-	root    Lease // the ring of renewed leases; root.next is due first
+	renewed ring // the leases that are renewed
+	follows ring // those that are followed beyond that; see follow.go
 	shunned []wire.LeaseID
 	oldest  int // of shunned, once it is full
 	targets map[string]target
 	closed  bool
 	losses  []loss // to be logged when mu is let go
+}
+
+// ring is leases in the order in which something is due for them.
+type ring struct{ root Lease }
+
+func (r *ring) clear() { r.root.prev, r.root.next = &r.root, &r.root }
+
+// first returns the lease that is due first, nil for none.
+func (r *ring) first() *Lease {
+	if r.root.next == &r.root {
+		return nil
+	}
+	return r.root.next
+}
+
+// push puts a lease at the end. All of a ring wait equally long, so it stays in
+// order.
+func (r *ring) push(l *Lease, due time.Time) {
+	l.due = due
+	last := r.root.prev
+	l.prev, l.next = last, &r.root
+	last.next, r.root.prev = l, l
+}
+
+// hurry makes everything due.
+func (r *ring) hurry(now time.Time) {
+	for l := r.root.next; l != &r.root; l = l.next {
+		l.due = now
+	}
 }
 
 // loss is a lease that its holder can no longer use.
@@ -57,7 +87,8 @@ type target struct{ worker, address string }
 
 func newBook(client string, log *slog.Logger) *book {
 	b := &book{client: client, log: log, leases: map[wire.LeaseID]*Lease{}, targets: map[string]target{}}
-	b.root.prev, b.root.next = &b.root, &b.root
+	b.renewed.clear()
+	b.follows.clear()
 	return b
 }
 
@@ -74,19 +105,27 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l := b.leases[m.Lease]; l != nil {
-		return l, false
+		if l.cause != errForgotten {
+			return l, false
+		}
+		b.endFollowLocked(l, l.errLocked()) // its worker came back with it, and this is the lease from here on
 	}
 	at := b.targetLocked(m.Target)
 	l = &Lease{
 		book: b, id: m.Lease, task: *t, worker: at.worker, address: at.address,
 		incarnation: m.Incarnation, flags: Flags(m.Flags), devices: m.Devices,
 	}
+	if t.OnPreempt == OnPreemptRequeue && !l.flags.BestEffort() {
+		l.follow = newFollow()
+	}
 	switch {
 	case b.closed:
 		l.standing, l.cause = lost, ErrClosed
+		b.goOnLocked(l)
 		return l, true
 	case l.flags.Begun():
 		l.standing = begun
+		b.goOnLocked(l)
 		return l, true
 	case t.TTL > 0:
 		ttl := time.Duration(m.TTLMS) * time.Millisecond
@@ -98,7 +137,7 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 			within = defaultStartWithin
 		}
 		l.beginBy = now.Add(within)
-		b.queueLocked(l, now)
+		b.renewed.push(l, now.Add(b.period))
 	}
 	b.leases[l.id] = l
 	return l, true
@@ -117,17 +156,8 @@ func (b *book) targetLocked(raw []byte) target {
 	return at
 }
 
-// queueLocked puts a lease at the end of the ring; all have the same period, so
-// the ring stays in the order of due.
-func (b *book) queueLocked(l *Lease, now time.Time) {
-	l.due = now.Add(b.period)
-	last := b.root.prev
-	l.prev, l.next = last, &b.root
-	last.next, b.root.prev = l, l
-}
-
-// unqueueLocked takes a lease out of the ring, if it is in it.
-func (b *book) unqueueLocked(l *Lease) {
+// unqueue takes a lease out of its ring, if it is in one.
+func (l *Lease) unqueue() {
 	if l.next != nil {
 		l.prev.next, l.next.prev = l.next, l.prev
 		l.prev, l.next = nil, nil
@@ -136,12 +166,13 @@ func (b *book) unqueueLocked(l *Lease) {
 
 // dropLocked ends the client's care for a lease.
 func (b *book) dropLocked(l *Lease, to standing, cause error) {
-	b.unqueueLocked(l)
+	l.unqueue()
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
 	delete(b.leases, l.id)
 	l.standing, l.cause = to, cause
+	b.goOnLocked(l)
 	if to == lost {
 		l.signalLocked()
 		// Nobody waits for a lease whose caller has gone, or whose client has.
@@ -208,7 +239,9 @@ func (b *book) shunLocked(l *Lease) {
 		b.shunned = append(b.shunned, l.id)
 		return
 	}
-	delete(b.leases, b.shunned[b.oldest])
+	if old := b.leases[b.shunned[b.oldest]]; old != nil && old.next == nil { // else it is followed
+		delete(b.leases, old.id)
+	}
 	b.shunned[b.oldest] = l.id
 	b.oldest = (b.oldest + 1) % maxShunned
 }
@@ -277,5 +310,6 @@ func (b *book) close() {
 		case l.expiry != nil:
 			l.expiry.Stop()
 		}
+		b.endFollowLocked(l, ErrClosed)
 	}
 }

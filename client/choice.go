@@ -104,6 +104,10 @@ func (t *Task) choiceBytes() int {
 // "" if there is none.
 func (t *Task) newer() (field, limit string) {
 	switch {
+	case t.Preempt:
+		return "preempt", graceLimit
+	case t.OnPreempt != OnPreemptDefault:
+		return "on_preempt", graceLimit
 	case t.Selector != "":
 		return "selector", "selector"
 	case t.Prefer != "":
@@ -125,12 +129,15 @@ func (t *Task) newer() (field, limit string) {
 	return "", ""
 }
 
-// knows returns a *TooOldError if the scheduler would ignore a field of the task.
+// knows returns a *TooOldError if the scheduler would ignore a field of the task,
+// and what is wrong if it waits too short a time for others to make room.
 func (c *Conn) knows(t *Task) error {
 	if field, limit := t.newer(); field != "" {
-		return c.knowsField(field, limit)
+		if err := c.knowsField(field, limit); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.waitsOut(c.grace())
 }
 
 func (c *Conn) knowsField(field, limit string) error {

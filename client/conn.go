@@ -70,7 +70,8 @@ type slot struct {
 
 // DialConn connects to addr over TCP and says hello. push receives the messages
 // that answer no request, and *wire.Error that names none; it obeys the rules of
-// Done and may be nil.
+// Done and may be nil. Those of a kind that this package does not know are left
+// out.
 func DialConn(ctx context.Context, addr string, hello *wire.Hello, push func(wire.Message)) (*Conn, error) {
 	d := net.Dialer{Timeout: handshakeTimeout, KeepAliveConfig: keepAlive}
 	nc, err := d.DialContext(ctx, "tcp", addr)

@@ -20,6 +20,9 @@
 //	|         v
 //	+------ ended
 //
+// A task with OnPreemptRequeue that has to make room waits again when its lease
+// has ended: Client.Requeued waits for the end, and returns the next lease.
+//
 // A Client keeps one connection for all goroutines. It reconnects by itself and
 // repeats what was not answered: Schedule is idempotent by client and task id,
 // and a release that arrives twice changes nothing. Calls wait for a connection

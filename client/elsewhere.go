@@ -32,6 +32,9 @@ var ErrRefused = errors.New("dtask: the workers refuse the task")
 // ever runs twice: that takes until it answers, or the context ends. ErrBegun
 // says that the task runs there after all. Otherwise the errors are those of
 // Schedule.
+//
+// A task that was requeued meanwhile, because it had to make room, was not
+// refused: it keeps its place, as by Requeued, and may be placed anywhere.
 func (c *Client) ScheduleElsewhere(ctx context.Context, l *Lease) (*Lease, error) {
 	refusals := c.book.refusals(l, 0)
 	if refusals >= MaxRefusals {
@@ -54,6 +57,9 @@ func (c *Client) ScheduleElsewhere(ctx context.Context, l *Lease) (*Lease, error
 		if err == nil {
 			c.book.refusals(next, refusals+1)
 			return next, nil
+		}
+		if c.book.waitsAgain(l) {
+			return c.goRound(ctx, l)
 		}
 		// While the worker has not answered, the task's id is in use.
 		if over || !errors.Is(err, ErrConflict) {

@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,16 +17,19 @@ import (
 // patience bounds every wait of a test.
 const patience = 10 * time.Second
 
+// graceOfFake is the grace of a fake, in milliseconds.
+const graceOfFake = 5_000
+
 // fake is a scheduler with one worker of endless room, whose answers a test may
 // bend. It believes every renewal until a test says otherwise.
 type fake struct {
 	t        *testing.T
 	listener net.Listener
 	startTTL time.Duration
-	old      bool // knows no selectors, devices and gangs
+	old      bool // knows no selectors, devices, gangs and preemption
 
 	mu       sync.Mutex // Guards what follows.
-	conns    map[net.Conn]bool
+	conns    map[net.Conn]*peer
 	counter  uint64
 	leases   map[string]wire.LeaseID // by client and task
 	states   map[wire.LeaseID]wire.LeaseStatus
@@ -54,7 +59,7 @@ func newFake(t *testing.T) *fake {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	f := &fake{
-		t: t, listener: l, startTTL: 10 * time.Second, conns: map[net.Conn]bool{},
+		t: t, listener: l, startTTL: 10 * time.Second, conns: map[net.Conn]*peer{},
 		leases: map[string]wire.LeaseID{}, states: map[wire.LeaseID]wire.LeaseStatus{},
 		released: map[wire.LeaseID]int{}, handed: map[wire.LeaseID]bool{}, renewals: map[wire.LeaseID]int{},
 	}
@@ -82,10 +87,11 @@ func (f *fake) accept() {
 		if err != nil {
 			return
 		}
+		p := &peer{fake: f, nc: nc}
 		f.mu.Lock()
-		f.conns[nc] = true
+		f.conns[nc] = p
 		f.mu.Unlock()
-		go f.serve(&peer{fake: f, nc: nc})
+		go f.serve(p)
 	}
 }
 
@@ -96,6 +102,16 @@ func (f *fake) drop() {
 	for nc := range f.conns {
 		nc.Close()
 		delete(f.conns, nc)
+	}
+}
+
+// push sends a message to everybody who is connected.
+func (f *fake) push(m wire.Message) {
+	f.mu.Lock()
+	peers := slices.Collect(maps.Values(f.conns))
+	f.mu.Unlock()
+	for _, p := range peers {
+		p.send(0, m)
 	}
 }
 
@@ -126,7 +142,7 @@ func (f *fake) answer(p *peer, m wire.Message) wire.Message {
 		f.hellos = append(f.hellos, m.Client)
 		hello := &wire.HelloOK{Version: wire.Version, Server: "fake", Grantor: wire.Grantor{Epoch: 1, Instance: 7}, StartTTLMS: uint32(f.startTTL.Milliseconds())}
 		if !f.old {
-			hello.Limits = map[string]uint64{"selector": wire.MaxSelector, "not_workers": wire.MaxNotWorkers, "devices": wire.MaxDevices}
+			hello.Limits = map[string]uint64{"selector": wire.MaxSelector, "not_workers": wire.MaxNotWorkers, "devices": wire.MaxDevices, "grace_ms": graceOfFake}
 		}
 		return hello
 	case *wire.Ping:

@@ -254,6 +254,78 @@ func Example_waiting() {
 	// 0 of 0 cancelled
 }
 
+// awaitWaiting returns when a task stands in the queue.
+func awaitWaiting(ctx context.Context, c *client.Client, task string) {
+	for {
+		for _, err := range c.Queue(ctx, client.QueueFilter{Task: task}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
+// A task that takes the room of others, and one that gives it and comes back.
+func Example_preemption() {
+	s, err := fake.Start(fake.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	w := s.AddWorker("w1", 1)
+	c, boss := s.Dial(), s.Dial()
+	ctx := context.Background()
+
+	urgent := func() {
+		c := boss
+		lease, err := c.Schedule(ctx, client.Task{ID: "urgent-1", Priority: 10, Preempt: true, Wait: time.Minute})
+		if err != nil {
+			log.Fatal(err) // the wait is shorter than the scheduler's grace, or nobody made room
+		}
+		if err := boss.Release(ctx, lease); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// The first time the task is preempted, the second time it comes to its end.
+	rounds := 0
+	run := func(l *client.Lease) {
+		h, err := l.Hand()
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := w.Begin(h); err != nil {
+			log.Fatal(err)
+		}
+		outcome := wire.ReasonOK
+		if rounds++; rounds == 1 {
+			go urgent()
+			awaitWaiting(ctx, c, "urgent-1")
+			s.Advance(time.Second)
+			<-l.Preempted()
+			outcome = wire.ReasonFailed
+		}
+		if err := w.End(l.ID(), outcome); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	task := client.Task{ID: "scan-4", Priority: -1, OnPreempt: client.OnPreemptRequeue}
+	lease, err := c.Schedule(ctx, task)
+	for err == nil {
+		run(lease)                          // lease.Preempted() and the worker say when it must make room
+		lease, err = c.Requeued(ctx, lease) // waits until it is over, and for its next place
+	}
+	var over *client.EndedError
+	if errors.As(err, &over) {
+		fmt.Println("its own end:", over.Reason)
+	}
+	fmt.Println(rounds, "rounds")
+	// Output:
+	// its own end: ok
+	// 2 rounds
+}
+
 // What operators ask and do.
 func Example_operators() {
 	s, c := fleet()

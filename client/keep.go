@@ -38,7 +38,7 @@ func (c *Client) connect(ctx context.Context, first int) (*Conn, int, error) {
 		nc, err := c.dial(ctx, c.addrs[at])
 		if err == nil {
 			var conn *Conn
-			if conn, err = NewConn(ctx, nc, &c.hello, nil); err == nil {
+			if conn, err = NewConn(ctx, nc, &c.hello, c.pushed); err == nil {
 				return conn, at, nil
 			}
 		}
@@ -117,7 +117,8 @@ func (c *Client) serve(conn *Conn) {
 	}
 }
 
-// renewDue sends the renewals that are due, and releases what must be given up.
+// renewDue sends the renewals that are due, asks after what is followed, and
+// releases what must be given up.
 func (c *Client) renewDue(conn *Conn, now time.Time) {
 	for {
 		ids, late := c.book.due(now, wire.MaxBatch, nil)
@@ -135,7 +136,7 @@ func (c *Client) renewDue(conn *Conn, now time.Time) {
 			if !ok {
 				return // the next connection renews everything
 			}
-			if err := c.book.renewed(ids, answer.Leases); err != nil {
+			if err := c.book.answered(ids, answer.Leases); err != nil {
 				conn.Abort(err)
 			}
 		})

@@ -63,6 +63,7 @@ type Lease struct {
 	expiry     *time.Timer   // of a lease with a ttl
 	signal     chan struct{} // made by Lost
 	settled    chan struct{} // closed when the release was answered
+	follow     *follow       // nil unless it is followed beyond its begin
 	prev, next *Lease        // in the order of due
 }
 
@@ -112,7 +113,7 @@ func (l *Lease) Hand() (wire.Handover, error) {
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: l.task.ID, Client: l.book.client, Owner: l.task.Owner, Group: l.task.Group,
 		Priority: l.task.Priority, Resources: l.task.Resources,
-		Devices: l.Devices(), Exclusive: l.task.Exclusive,
+		Devices: l.Devices(), Exclusive: l.task.Exclusive, OnPreempt: l.task.OnPreempt,
 	}, nil
 }
 

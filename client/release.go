@@ -18,7 +18,7 @@ import (
 // release. Releasing a lost lease returns Lease.Err.
 func (c *Client) Release(ctx context.Context, l *Lease) error {
 	if l.book != c.book {
-		return errors.New("dtask: the lease belongs to another client")
+		return errForeign
 	}
 	settled, send, err := c.book.release(l)
 	if err != nil {
@@ -122,7 +122,7 @@ func (b *book) release(l *Lease) (settled <-chan struct{}, send bool, err error)
 
 // startReleaseLocked marks a lease as on its way back.
 func (b *book) startReleaseLocked(l *Lease) {
-	b.unqueueLocked(l)
+	l.unqueue()
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
@@ -179,6 +179,7 @@ func (b *book) settle(l *Lease, m *wire.Released) {
 	case m.Code == wire.CodeBegun:
 		b.settleLocked(l, begun, refusedRelease(l.id, l.task.ID, m))
 	case m.Code == wire.CodeAlreadyEnded:
+		l.learnLocked(m.Reason, false)
 		b.settleLocked(l, ended, refusedRelease(l.id, l.task.ID, m))
 	default:
 		b.settleLocked(l, released, refusedRelease(l.id, l.task.ID, m))

@@ -16,43 +16,55 @@ func (b *book) setPeriod(startTTL time.Duration, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.period = max(startTTL/3, time.Millisecond)
-	for l := b.root.next; l != &b.root; l = l.next {
-		l.due = now
-	}
+	b.renewed.hurry(now)
+	b.follows.hurry(now)
 }
 
-// due returns at most limit leases to renew now, appended to ids, and those that
-// must be given up. Renewed ones move to the end of the ring.
+// due returns at most limit leases to renew or to look after now, appended to
+// ids, and those that must be given up. The former move to the end of their ring.
 func (b *book) due(now time.Time, limit int, ids []wire.LeaseID) (renew []wire.LeaseID, late []*Lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range limit {
-		l := b.root.next
-		if l == &b.root || l.due.After(now) {
+		l := b.renewed.first()
+		if l == nil || l.due.After(now) {
 			break
 		}
-		b.unqueueLocked(l)
+		l.unqueue()
 		if now.After(l.beginBy) {
 			late = append(late, l)
 			b.giveUpLocked(l, errStartWithin)
 			continue
 		}
-		b.queueLocked(l, now)
+		b.renewed.push(l, now.Add(b.period))
+		ids = append(ids, l.id)
+	}
+	for len(ids) < limit {
+		l := b.follows.first()
+		if l == nil || l.due.After(now) {
+			break
+		}
+		l.unqueue()
+		b.follows.push(l, now.Add(followPeriod))
 		ids = append(ids, l.id)
 	}
 	return ids, late
 }
 
-// renewed takes the answer to a renewal.
-func (b *book) renewed(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
+// answered takes the answer to a renewal.
+func (b *book) answered(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
 	if len(ids) != len(answers) {
 		return fmt.Errorf("dtask: a renewal of %d leases was answered for %d", len(ids), len(answers))
 	}
 	b.mu.Lock()
 	defer b.unlock()
 	for i, id := range ids {
-		if l := b.leases[id]; l != nil && l.standing == held {
+		switch l := b.leases[id]; {
+		case l == nil:
+		case l.standing == held:
 			b.statusLocked(l, answers[i])
+		case l.standing != releasing && l.follow != nil:
+			b.followedLocked(l, answers[i])
 		}
 	}
 	return nil
@@ -65,10 +77,8 @@ func (b *book) statusLocked(l *Lease, s wire.LeaseStatus) {
 		b.dropLocked(l, begun, nil)
 	case s.State == wire.StateNone:
 		b.dropLocked(l, lost, errForgotten)
-	case s.State == wire.StateEnded && (s.Reason == wire.ReasonOK || s.Reason == wire.ReasonFailed || s.Reason == wire.ReasonBelieved):
-		b.dropLocked(l, ended, nil)
 	case s.State == wire.StateEnded:
-		b.dropLocked(l, lost, refused("lease", &wire.Error{Code: wire.CodeAlreadyEnded, Message: "it ended: " + s.Reason.String()}))
+		b.endedLocked(l, s.Reason, false)
 	case s.State == wire.StateAskedBack && !l.handed:
 		b.loseLocked(l, errAskedBack)
 	}

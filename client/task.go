@@ -54,6 +54,13 @@ type Task struct {
 	// first task's counts. A task that is asked for again on another connection
 	// waits for what is left, at the end of its line.
 	Wait time.Duration
+	// Preempt takes the room from tasks of a strictly lower priority that may be
+	// preempted, if there is none without it: they are told, and have the
+	// scheduler's grace to end. Wait must be that grace at least. Not of a gang.
+	Preempt bool
+	// OnPreempt says what becomes of this task when it must make room itself; the
+	// zero value lets it end if its Priority is below 0, and else be left alone.
+	OnPreempt OnPreempt
 	// TTL asks for a lease that lives this long, at most 24 hours, without
 	// renewals: for programs that exit at once. 0: the client renews it.
 	TTL time.Duration
@@ -87,6 +94,9 @@ func (t *Task) Check() error {
 		return err
 	}
 	if err := t.checkWait(); err != nil {
+		return err
+	}
+	if err := t.checkPreempt(); err != nil {
 		return err
 	}
 	return t.checkResources()
@@ -148,7 +158,7 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 		m.Resources = cut()
 	}
 	t.packChoice(m)
-	m.Priority, m.WaitMS = t.Priority, 0
+	m.Priority, m.WaitMS, m.Preempt, m.OnPreempt = t.Priority, 0, t.Preempt, t.OnPreempt
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
 }

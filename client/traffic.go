@@ -62,6 +62,10 @@ func (c *Conn) read(in *input) {
 	var told error
 	for {
 		m, request, err := in.message()
+		if request == 0 && isUnknown(err) {
+			c.handedOut(in.buffered()) // a push that a newer scheduler knows
+			continue
+		}
 		if err != nil {
 			c.fail(endOf(err, told))
 			break
@@ -106,13 +110,25 @@ func (c *Conn) deliver(request uint64, m wire.Message, more bool) error {
 	default:
 		done(m, nil)
 	}
+	c.handedOut(more)
+	return nil
+}
+
+// handedOut wakes the writer unless further frames are buffered.
+func (c *Conn) handedOut(more bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.reading = more
 	if !more && c.sleeping && len(c.out) > 0 {
 		c.wakeLocked()
 	}
-	c.mu.Unlock()
-	return nil
+}
+
+// isUnknown reports whether a message is of a kind that this package does not
+// know.
+func isUnknown(err error) bool {
+	e, ok := err.(*wire.Error)
+	return ok && e.Code == wire.CodeUnknownKind
 }
 
 // finish frees the slot of a request and returns its Done; a request of 0 has

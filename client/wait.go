@@ -52,12 +52,14 @@ func cancelWait(conn *Conn, t *Task) {
 }
 
 // wait asks again for the tasks of a batch that found no room and may wait, each
-// for itself. The error is that of the context, if it ended some of the waits.
+// for itself, and now for those that preempt, which a batch cannot carry. The
+// error is that of the context, if it ended some of the waits.
 func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (failed error) {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, maxWaits)
 	for i := range tasks {
-		if err := results[i].Err; tasks[i].Wait == 0 || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOwnerLimit) && !errors.Is(err, ErrLeaseLimit) {
+		first := tasks[i].Preempt && results[i] == (Result{})
+		if !first && (tasks[i].Wait == 0 || !findsRoomLater(results[i].Err)) {
 			continue
 		}
 		slots <- struct{}{}
@@ -73,6 +75,12 @@ func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (fail
 		}
 	}
 	return failed
+}
+
+// findsRoomLater reports whether a task that was refused may be placed when it
+// waits.
+func findsRoomLater(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOwnerLimit) || errors.Is(err, ErrLeaseLimit)
 }
 
 // QueueFilter says which waiting tasks Queue returns and CancelWaiting cancels;

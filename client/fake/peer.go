@@ -18,11 +18,13 @@ type peer struct {
 	nc        net.Conn
 	gone      chan struct{} // closed when the connection is forgotten
 	decoder   wire.Decoder
-	late      []byte        // frames for it that another's message caused; guarded by scheduler.mu
+	out       []byte        // frames for it, in the order in which they came up; guarded by scheduler.mu
+	over      bool          // these are the last; guarded by scheduler.mu
 	wake      chan struct{} // tells deliver of them
 }
 
-// deliver writes what others caused, until the connection is forgotten.
+// deliver writes what the client is to be told, until the connection is
+// forgotten.
 func (p *peer) deliver() {
 	for {
 		select {
@@ -30,17 +32,23 @@ func (p *peer) deliver() {
 			return
 		case <-p.wake:
 			p.scheduler.mu.Lock()
-			frames := p.late
-			p.late = nil
+			frames, over := p.out, p.over
+			p.out = nil
 			p.scheduler.mu.Unlock()
-			_, _ = p.nc.Write(frames) // serve notices the end of the connection
+			if len(frames) > 0 { // one wake may stand for several messages, and the next for none
+				_, _ = p.nc.Write(frames) // serve notices the end of the connection
+			}
+			if over {
+				p.nc.Close()
+				return
+			}
 		}
 	}
 }
 
-// push keeps a message for deliver. The scheduler's lock is held.
-func (p *peer) push(request uint64, m wire.Message) {
-	p.late = wire.Append(p.late, request, m)
+// put keeps a message for deliver. The scheduler's lock is held.
+func (p *peer) put(request uint64, m wire.Message) {
+	p.out = wire.Append(p.out, request, m)
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -58,53 +66,46 @@ func (p *peer) serve() {
 			return
 		}
 		in = append(in, chunk[:n]...)
-		used, out, err := p.answer(in)
-		if _, e := p.nc.Write(out); e != nil || err != nil {
-			return
-		}
-		in = in[:copy(in, in[used:])]
+		in = in[:copy(in, in[p.answer(in):])]
 	}
 }
 
-// answer handles the whole frames of in and returns how many bytes they take
-// and what answers them. After an error the connection ends.
-func (p *peer) answer(in []byte) (used int, out []byte, err error) {
-	for {
-		frame, n, err := wire.Split(in[used:], wire.MaxFrame)
-		if err != nil {
-			return used, appendError(out, 0, err), err
-		}
-		if frame == nil {
-			return used, out, nil
-		}
-		used += n
-		m, request, err := p.decoder.Decode(frame)
-		var bad *wire.Error
-		switch {
-		case errors.As(err, &bad) && bad.Code == wire.CodeBadFrame:
-			return used, appendError(out, 0, err), err
-		case err != nil:
-			out = appendError(out, request, err)
-		default:
-			out = p.apply(out, request, m)
-		}
-	}
-}
-
-func (p *peer) apply(out []byte, request uint64, m wire.Message) []byte {
+// answer handles the whole frames of in and returns how many bytes they take.
+// After what is no frame the connection ends.
+func (p *peer) answer(in []byte) (used int) {
 	s := p.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(out, p.session, request, m)
+	for !p.over {
+		frame, n, err := wire.Split(in[used:], wire.MaxFrame)
+		if err != nil {
+			p.refuse(0, err)
+			p.over = true
+			break
+		}
+		if frame == nil {
+			break
+		}
+		used += n
+		m, request, err := p.decoder.Decode(frame)
+		if err == nil {
+			s.apply(p.session, request, m)
+			continue
+		}
+		p.refuse(request, err)
+		var bad *wire.Error
+		p.over = errors.As(err, &bad) && bad.Code == wire.CodeBadFrame
+	}
+	return used
 }
 
-// appendError appends a refusal; every error of package wire is one.
-func appendError(out []byte, request uint64, err error) []byte {
+// refuse answers with an error; every error of package wire is a *wire.Error.
+func (p *peer) refuse(request uint64, err error) {
 	var e *wire.Error
 	if !errors.As(err, &e) {
 		e = &wire.Error{Code: wire.CodeInternal, Message: err.Error()}
 	}
-	return wire.Append(out, request, e)
+	p.put(request, e)
 }
 
 // forget ends the connection.
@@ -114,7 +115,7 @@ func (p *peer) forget() {
 	s.mu.Lock()
 	s.out.Reset()
 	s.state.Close(s.now, p.session, &s.out)
-	s.route(0, nil)
+	s.route()
 	delete(s.peers, p)
 	s.mu.Unlock()
 	close(p.gone)

@@ -37,6 +37,7 @@ type TB interface {
 type Config struct {
 	StartTTL       time.Duration // how long a lease that has not begun lives without renewals; 10 s
 	Retention      time.Duration // how long a worker that is offline is kept; 10 minutes
+	Grace          time.Duration // how long a task that must make room may go on; 30 s
 	LeasesPerOwner int           // live leases of one owner; no limit
 }
 
@@ -86,6 +87,9 @@ func Start(c Config) (*Scheduler, error) {
 		cfg.Retention = sched.Time(c.Retention.Milliseconds())
 	}
 	cfg.MaxOwnerLeases = c.LeasesPerOwner
+	if c.Grace != 0 {
+		cfg.PreemptGrace = sched.Time(c.Grace.Milliseconds())
+	}
 	s := &Scheduler{cfg: cfg, peers: map[*peer]bool{}, workers: map[string]*Worker{}}
 	if err := s.begin(); err != nil {
 		return nil, err
@@ -217,7 +221,12 @@ func (s *Scheduler) Advance(d time.Duration) {
 	defer s.mu.Unlock()
 	end := s.now + sched.Time(d.Milliseconds())
 	for s.now < end {
-		s.now = min(end, s.now+sched.Time(step.Milliseconds()))
+		stop := min(end, s.now+sched.Time(step.Milliseconds()))
+		for due := s.state.NextPulse(); due < stop; due = s.state.NextPulse() {
+			s.now = max(s.now, due)
+			s.pulse()
+		}
+		s.now = stop
 		for _, w := range s.order {
 			w.report()
 		}
@@ -230,22 +239,21 @@ func (s *Scheduler) pulse() {
 	for s.state.NextPulse() <= s.now {
 		s.out.Reset()
 		s.state.Pulse(s.now, &s.out)
-		s.route(0, nil)
+		s.route()
 	}
 }
 
-// apply hands one message to the core and returns the frames that answer it on
-// the same session, appended to dst. Messages for workers are delivered, and so
-// are their answers.
-func (s *Scheduler) apply(dst []byte, from sched.Session, request uint64, m wire.Message) []byte {
+// apply hands one message to the core. What it wants sent is delivered, and so
+// are the answers of workers.
+func (s *Scheduler) apply(from sched.Session, request uint64, m wire.Message) {
 	s.out.Reset()
 	s.state.Apply(s.now, from, request, m, &s.out)
-	return s.route(from, dst)
+	s.route()
 }
 
-// route delivers what the core wants sent: to workers at once, to the session
-// from by what it returns, to other clients by their connections.
-func (s *Scheduler) route(from sched.Session, dst []byte) []byte {
+// route delivers what the core wants sent: to workers at once, to clients by
+// their connections.
+func (s *Scheduler) route() {
 	type push struct {
 		to *Worker
 		m  wire.Message
@@ -262,23 +270,18 @@ func (s *Scheduler) route(from sched.Session, dst []byte) []byte {
 			pushes = append(pushes, push{w, m})
 			continue
 		}
-		if it.To != from {
-			for p := range s.peers {
-				if p.session == it.To {
-					p.push(it.Request, m)
-				}
-			}
-			continue
-		}
 		if ok, is := m.(*wire.HelloOK); is {
 			ok.StartTTLMS = min(ok.StartTTLMS, uint32(renewWithin.Milliseconds()))
 		}
-		dst = wire.Append(dst, it.Request, m)
+		for p := range s.peers {
+			if p.session == it.To {
+				p.put(it.Request, m)
+			}
+		}
 	}
 	for _, p := range pushes {
 		p.to.receive(p.m)
 	}
-	return dst
 }
 
 // Check reports the first broken invariant of the scheduler's core.

@@ -22,6 +22,7 @@ type Worker struct {
 	silent   bool
 	gone     bool
 	began    map[wire.LeaseID]wire.Handover // what runs
+	told     map[wire.LeaseID]bool          // what of it must make room
 }
 
 // WorkerOptions say what a worker has; the zero value has nothing.
@@ -51,7 +52,7 @@ func (s *Scheduler) AddWorkerWith(id string, o WorkerOptions) *Worker {
 	if o.Address == "" {
 		o.Address = id + ":7000"
 	}
-	w := &Worker{scheduler: s, id: id, began: map[wire.LeaseID]wire.Handover{}}
+	w := &Worker{scheduler: s, id: id, began: map[wire.LeaseID]wire.Handover{}, told: map[wire.LeaseID]bool{}}
 	w.ledger = ledger.New(ledger.Config{
 		Worker: id, Address: o.Address, Tags: slices.Clone(o.Tags), Slots: uint32(max(o.Slots, 0)), Incarnation: incarnation(),
 		Resources: maps.Clone(o.Resources), Devices: slices.Clone(o.Devices),
@@ -104,16 +105,30 @@ func (w *Worker) Begin(h wire.Handover) error {
 func (w *Worker) End(id wire.LeaseID, outcome wire.Reason) error {
 	w.scheduler.mu.Lock()
 	defer w.scheduler.mu.Unlock()
+	return w.end(id, outcome)
+}
+
+// end is End; the lock is held.
+func (w *Worker) end(id wire.LeaseID, outcome wire.Reason) error {
 	m, err := w.ledger.End(id, outcome)
 	if err != nil {
 		return err
 	}
 	delete(w.began, id)
+	delete(w.told, id)
 	if m != nil {
 		w.send(m)
 		w.ledger.Ended(id)
 	}
 	return nil
+}
+
+// Preempted reports whether a task that runs on the worker was told to make
+// room. It should End within the grace; then it is killed, and ends as lost.
+func (w *Worker) Preempted(id wire.LeaseID) bool {
+	w.scheduler.mu.Lock()
+	defer w.scheduler.mu.Unlock()
+	return w.told[id]
 }
 
 // Running returns what runs on the worker, in no particular order.
@@ -166,6 +181,7 @@ func (w *Worker) Crash() {
 		_, _ = w.ledger.End(id, wire.ReasonLost) // it runs, and lost is an outcome
 	}
 	clear(w.began)
+	clear(w.told)
 	w.ledger.Superseded(incarnation())
 	if !w.silent && !w.gone {
 		w.connect()
@@ -210,7 +226,7 @@ func (w *Worker) hangUp() {
 	s.state.Close(s.now, w.session, &s.out)
 	w.session = 0
 	w.ledger.Disconnected()
-	s.route(0, nil)
+	s.route()
 }
 
 // report sends a heartbeat.
@@ -237,7 +253,7 @@ func (w *Worker) send(m wire.Message) {
 		s.fatalf("worker %s: %v", w.id, err)
 		return
 	}
-	s.apply(nil, w.session, request, read)
+	s.apply(w.session, request, read)
 }
 
 // receive takes a message of the scheduler.
@@ -255,6 +271,13 @@ func (w *Worker) receive(m wire.Message) {
 	case *wire.Revoke:
 		if a := w.ledger.Revoke(m.Lease); a != nil {
 			w.send(a)
+		}
+	case *wire.Preempt:
+		if _, runs := w.began[m.Lease]; !runs {
+			return
+		}
+		if w.told[m.Lease] = true; m.GraceMS == 0 {
+			_ = w.end(m.Lease, wire.ReasonLost) // it runs, and lost is an outcome
 		}
 	case *wire.Superseded:
 		w.ledger.Superseded(incarnation())

@@ -1,0 +1,81 @@
+package client
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// This file is what a task says of making room, for others and for itself.
+
+// OnPreempt says what becomes of a task when another of a higher priority wants
+// its room. A drain that has waited long enough preempts all tasks but those
+// on workers that speak HTTP, whatever they say.
+type OnPreempt = wire.OnPreempt
+
+// What becomes of a task that must make room.
+const (
+	OnPreemptDefault = wire.OnPreemptDefault // it ends if its own priority is below 0, else nobody takes its room
+	OnPreemptEnd     = wire.OnPreemptEnd     // it ends
+	OnPreemptRequeue = wire.OnPreemptRequeue // it ends, and waits again at its old place: see Client.Requeued
+	OnPreemptNever   = wire.OnPreemptNever   // nobody takes its room
+)
+
+// graceLimit names, among the limits of hello_ok, how long a task that must make
+// room may go on, in milliseconds. Schedulers that know no preemption have none.
+const graceLimit = "grace_ms"
+
+// grace returns how long the scheduler lets a task that must make room go on.
+func (c *Conn) grace() time.Duration {
+	return time.Duration(c.welcome.Limits[graceLimit]) * time.Millisecond
+}
+
+// checkPreempt checks what a task says of making room.
+func (t *Task) checkPreempt() error {
+	switch {
+	case t.OnPreempt > OnPreemptNever:
+		return badField("on_preempt", fmt.Sprintf("on_preempt: %v is none of default, end, requeue and never", t.OnPreempt))
+	case t.Preempt && t.Policy == Spread:
+		return badField("preempt", "preempt does not go with the policy spread, which does not wait")
+	case t.OnPreempt == OnPreemptRequeue && t.Policy == Spread:
+		return badField("on_preempt", "on_preempt: requeue does not go with the policy spread, which does not wait")
+	case t.Preempt && t.Wait == 0:
+		return badField("wait_ms", "the wait is missing: who preempts waits until others have made room")
+	}
+	return nil
+}
+
+// checkGang checks what a task of a gang may not ask for.
+func (t *Task) checkGang() error {
+	switch {
+	case t.Preempt:
+		return badField("preempt", "preempt is not for gangs")
+	case t.OnPreempt == OnPreemptRequeue:
+		return badField("on_preempt", "on_preempt: requeue is not for gangs")
+	}
+	return nil
+}
+
+// waitsOut returns an error if a task that preempts does not wait as long as the
+// others may take to make room.
+func (t *Task) waitsOut(grace time.Duration) error {
+	if !t.Preempt || t.Wait >= grace {
+		return nil
+	}
+	return badLimit("wait_ms", uint64(grace/time.Millisecond),
+		fmt.Sprintf("the wait %v is less than the grace of %v that this scheduler gives tasks to make room", t.Wait, grace))
+}
+
+// Preempted returns a channel that is closed when the scheduler says that the
+// task must make room and end within Grace. Its worker is told as well, and
+// kills it after that, so a program may leave all of this to the worker.
+//
+// Of a task with OnPreemptRequeue the client hears in any case; of others only
+// if Preempted was called before the notice, so call it before the task begins.
+// A notice that is sent while there is no connection is not heard.
+func (l *Lease) Preempted() <-chan struct{} { return l.book.preemptedSignal(l) }
+
+// Grace returns how long a preempted task may go on; 0 for others, and when the
+// time is over.
+func (l *Lease) Grace() time.Duration { return l.book.graceOf(l) }
