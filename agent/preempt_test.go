@@ -87,3 +87,43 @@ func TestPreempted(t *testing.T) {
 	flagged(t, c, "w1", "drained")
 	require.NoError(t, a.Stop(t.Context()))
 }
+
+// TestAWorkerTellsTheNextSchedulerWhoseRoomMayBeTaken: a scheduler that was
+// started anew knows by the worker's list alone that one of two tasks of the
+// same priority must not be preempted, and that the other may be.
+func TestAWorkerTellsTheNextSchedulerWhoseRoomMayBeTaken(t *testing.T) {
+	cfg := config()
+	cfg.Sched.PreemptGrace = 60_000
+	s := serveWith(t, cfg)
+	cfg.Addr, cfg.HTTPAddr = s.Addr(), s.HTTPAddr()
+	a, err := agent.Start(t.Context(), agent.Config{
+		Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2, TasksDieWithAgent: true,
+	})
+	require.NoError(t, err)
+	c, err := client.Dial(t.Context(), []string{s.Addr()}, nil)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Release(t.Context(), schedule(t, c, "first"))) // the worker is there
+	tasks := map[client.OnPreempt]*agent.Task{}
+	for _, on := range []client.OnPreempt{client.OnPreemptEnd, client.OnPreemptNever} {
+		l, err := c.Schedule(t.Context(), client.Task{ID: "t-" + on.String(), OnPreempt: on})
+		require.NoError(t, err)
+		tasks[on], err = a.Begin(hand(t, l), agent.Caller{})
+		require.NoError(t, err)
+	}
+	s.Kill()
+	require.Eventually(t, func() bool { return !a.Status().Connected }, patience, time.Millisecond)
+	s = serveWith(t, cfg)
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Begun == 2 }, patience, 10*time.Millisecond)
+
+	high := make(chan error, 1)
+	go func() {
+		_, err := c.Schedule(t.Context(), client.Task{ID: "high", Priority: 1, Preempt: true, Wait: time.Minute})
+		high <- err
+	}()
+	ends(t, tasks[client.OnPreemptEnd].Preempted(), "nobody makes room")
+	require.NoError(t, tasks[client.OnPreemptEnd].End(wire.ReasonFailed))
+	require.NoError(t, <-high)
+	require.False(t, tasks[client.OnPreemptNever].Status().Preempted)
+	require.NoError(t, a.Stop(t.Context()))
+}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,37 @@ func TestTasksOutliveTheAgent(t *testing.T) {
 	end := await[*wire.End](p)
 	require.EqualValues(t, 1, end.Lease.Counter)
 	require.Equal(t, wire.ReasonLost, end.Outcome, "its process died")
+}
+
+// TestWhatATaskSaysOfMakingRoomIsKept: the next agent lists it. What an agent
+// wrote that did not know of it says nothing.
+func TestWhatATaskSaysOfMakingRoomIsKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _, err := openStore(dir, "w1")
+	require.NoError(t, err)
+	for n, on := range []wire.OnPreempt{wire.OnPreemptDefault, wire.OnPreemptEnd, wire.OnPreemptRequeue, wire.OnPreemptNever} {
+		h := wire.Handover{Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: uint64(n)}, Worker: "w1", Incarnation: 1, Task: "t", OnPreempt: on}
+		require.NoError(t, s.sync(s.begun(&h, &watch{Token: "p"})))
+	}
+	require.NoError(t, s.close())
+	data, err := os.ReadFile(filepath.Join(dir, storeFile))
+	require.NoError(t, err)
+	words := 0
+	_, err = eachRecord(data, func(_ int64, payload []byte) error {
+		words += strings.Count(string(payload), `"on_preempt"`)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 3, words, "the first is what an older agent writes")
+
+	f := newFake(t)
+	startAgent(t, f.url(), keeps(dir))
+	_, m := f.admit()
+	require.Len(t, m.Leases, 4)
+	for i := range m.Leases {
+		require.EqualValues(t, m.Leases[i].Lease.Counter, m.Leases[i].OnPreempt)
+	}
 }
 
 func TestTasksThatDieWithTheAgentAreLost(t *testing.T) {

@@ -39,6 +39,7 @@ func TestBeginNamesTheFieldThatNoRecordCanCarry(t *testing.T) {
 		"resources": func(h *wire.Handover, _ *string) {
 			h.Resources = map[string]int64{"cpu": wire.MaxAmount + 1}
 		},
+		"on_preempt": func(h *wire.Handover, _ *string) { h.OnPreempt = wire.OnPreemptNever + 1 },
 	} {
 		t.Run(field, func(t *testing.T) {
 			l := connected(t, Config{Slots: 1})
@@ -59,15 +60,21 @@ func TestBegunCarriesTheWholeRecord(t *testing.T) {
 	l := connected(t, Config{Slots: 1})
 	h := handover(5)
 	h.Task, h.Client, h.Owner, h.Group, h.Priority = "task", "client", "owner", "group", -3
-	h.Resources = map[string]int64{"cpu": 500, "mem": 64}
+	h.Resources, h.OnPreempt = map[string]int64{"cpu": 500, "mem": 64}, wire.OnPreemptRequeue
 	want := wire.Record{
 		Lease: h.Lease, Task: []byte("task"), Client: []byte("client"), Owner: []byte("owner"), Group: []byte("group"),
-		Priority: -3, Resources: wire.AppendResources(nil, h.Resources),
+		Priority: -3, Resources: wire.AppendResources(nil, h.Resources), OnPreempt: wire.OnPreemptRequeue,
 	}
 	m, err := l.Begin(h, "p")
 	require.NoError(t, err)
 	require.Equal(t, want, m.Record)
 	require.Equal(t, []wire.Record{want}, l.Register().Leases)
+
+	again := New(Config{Worker: "w1", Incarnation: 2, Slots: 1})
+	for r, caller := range l.All() {
+		require.NoError(t, again.Restore(*r, caller))
+	}
+	require.Equal(t, []wire.Record{want}, again.Register().Leases, "the next process has it, too")
 }
 
 func TestAListThatNoRegistrationHoldsIsRefused(t *testing.T) {

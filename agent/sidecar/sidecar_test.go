@@ -129,7 +129,7 @@ func TestAPreemptedTaskIsTold(t *testing.T) {
 		return status == http.StatusConflict && answer["reason"] == "preempted"
 	}, patience, 10*time.Millisecond)
 	require.Equal(t, "ended", s.post("/end?outcome=failed", lease)["status"])
-	require.Equal(t, wire.ReasonFailed, ended(t, sched, "task-1"))
+	require.Equal(t, wire.ReasonPreempted, ended(t, sched, "task-1"))
 }
 
 func TestEveryRefusalHasItsReason(t *testing.T) {
@@ -195,6 +195,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 		{"/begin", with(t, lease, `"pid":"5"`), "pid"},
 		{"/begin", with(t, lease, `"lease_id":"x"`), "lease_id"},
 		{"/begin", with(t, lease, `"priority":9999999999`), "Handover.priority"},
+		{"/begin?keepalive_ms=60000", with(t, lease, `"on_preempt":"later"`), "on_preempt"},
 		{"/end", "{}", "lease_id"},
 		{"/end", `{"lease_id":5}`, "lease_id"},
 		{"/keepalive", "{}", "lease_id"},
