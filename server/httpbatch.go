@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -37,6 +38,17 @@ func (q *batchRequest) waitFault() *wire.Error {
 type batchTask struct {
 	scheduleRequest
 	Key string `json:"idempotency_key"`
+}
+
+// batchFault is fieldFault for a task of a batch, which does not wait for itself.
+func (q *batchTask) batchFault(grace sched.Time) *wire.Error {
+	switch {
+	case q.Preempt:
+		return badField("preempt", "is for requests of one task: those of a batch do not wait for others to make room", 0)
+	case q.MaxWaitMS > 0 && q.MaxWaitMS <= maxWaitHTTP:
+		return badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
+	}
+	return q.fieldFault(grace)
 }
 
 // fault returns what is wrong with the task, or "".
@@ -83,11 +95,7 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 	var places []int // of the tasks of ask in q
 	for i := range q.Tasks {
 		t := &q.Tasks[i]
-		e := t.fieldFault()
-		if e == nil && t.MaxWaitMS > 0 {
-			e = badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
-		}
-		if e != nil {
+		if e := t.batchFault(g.srv.cfg.Sched.PreemptGrace); e != nil {
 			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
 			return nil, e
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -21,16 +22,21 @@ type scheduleRequest struct {
 	TTLMS        int64    `json:"ttl_ms"`
 	MaxWaitMS    int64    `json:"max_wait_ms"`
 	choice
+	yield
 }
 
 // fieldFault returns what is wrong with one of the fields that came later, or
-// nil. These are always answered with JSON that names the field.
-func (q *scheduleRequest) fieldFault() *wire.Error {
+// nil. These are always answered with JSON that names the field. grace is that
+// of tasks that must make room.
+func (q *scheduleRequest) fieldFault(grace sched.Time) *wire.Error {
 	if q.Resources.fault != nil {
 		return q.Resources.fault
 	}
 	if q.MaxWaitMS < 0 || q.MaxWaitMS > maxWaitHTTP {
 		return badField("max_wait_ms", "is out of range", maxWaitHTTP)
+	}
+	if e := q.yield.fault(q.MaxWaitMS, grace); e != nil {
+		return e
 	}
 	return q.choice.fault()
 }
@@ -75,6 +81,7 @@ func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
 		m.Resources = wire.AppendResources(nil, q.Resources.list)
 	}
 	q.choice.fill(&m)
+	q.yield.fill(&m)
 	return m
 }
 
@@ -93,7 +100,7 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, what)
 		return
 	}
-	if e := q.fieldFault(); e != nil {
+	if e := q.fieldFault(g.srv.cfg.Sched.PreemptGrace); e != nil {
 		refuse(w, e)
 		return
 	}
@@ -142,6 +149,7 @@ func appendPlaced(b []byte, q *scheduleRequest, p *wire.Placed) []byte {
 	if q.Exclusive {
 		b = append(b, `,"exclusive":true`...)
 	}
+	b = appendOnPreempt(b, q.OnPreempt)
 	b = strconv.AppendUint(append(b, `,"ttl_ms":`...), uint64(p.TTLMS), 10)
 	for _, f := range placedFlags {
 		if p.Flags&f.bit != 0 {

@@ -55,6 +55,7 @@ type workerRow struct {
 	Incarnation uint64           `json:"incarnation,string"`
 	LastSeen    string           `json:"last_seen"`
 	Cordon      *cordonRow       `json:"cordon,omitempty"`
+	HeldBy      string           `json:"held_by,omitempty"`
 }
 
 // deviceRow is one GPU of a worker; its number is its place in the list.
@@ -103,7 +104,7 @@ func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
 		ID: info.ID, Address: info.Address, Tags: info.Tags, State: info.State, Flags: info.Flags,
 		Slots: info.Slots, Leased: info.Taken, External: info.External, Resources: info.Resources,
 		Used: info.Used, Devices: make([]deviceRow, len(info.Devices)),
-		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS),
+		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS), HeldBy: info.HeldBy,
 	}
 	for i, d := range info.Devices {
 		row.Devices[i] = deviceRow(d)

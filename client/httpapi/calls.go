@@ -32,6 +32,14 @@ type Task struct {
 	// ScheduleGang as long as its first task says; ScheduleAll does not.
 	MaxWaitMS int64 `json:"max_wait_ms,omitempty"`
 
+	// Preempt takes the room from tasks of a lower priority, if there is none
+	// without it. MaxWaitMS must be the scheduler's grace at least (30 s unless
+	// it is set otherwise). Not in batches.
+	Preempt bool `json:"preempt,omitempty"`
+	// OnPreempt says what becomes of the task when another of a higher priority
+	// wants its room: end, or never; "" lets it end if its priority is below 0.
+	OnPreempt string `json:"on_preempt,omitempty"`
+
 	// Key makes the request one that may be repeated: while the first placement
 	// lives, the same key is answered with it. At most 255 bytes.
 	Key string `json:"-"`
@@ -58,6 +66,7 @@ func (t *Task) newer() string {
 	}{
 		{"selector", t.Selector != ""}, {"prefer", t.Prefer != ""}, {"not_workers", len(t.NotWorkers) > 0}, {"exclusive", t.Exclusive},
 		{"policy", t.Policy != "" && t.Policy != "least-loaded"}, {"resources", len(t.Resources) > 0},
+		{"preempt", t.Preempt}, {"on_preempt", t.OnPreempt != ""},
 	} {
 		if f.set {
 			return f.name
@@ -68,7 +77,8 @@ func (t *Task) newer() string {
 
 // Schedule asks for a place for a task. ErrUnavailable and ErrInfeasible say
 // that there is none. ErrTooOld says that the older scheduler answered, which
-// knows tags alone, and gave a place to a task that asks for more.
+// knows tags alone, and gave a place to a task that asks for more, or one that
+// does not know OnPreempt.
 //
 // It takes room, so it is repeated only if no connection was made, or if
 // Task.Key is set: then also after a broken connection, a timeout of one attempt,
@@ -79,7 +89,13 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Placement, error) {
 	if err := c.do(ctx, k, &p); err != nil {
 		return nil, err
 	}
-	if field := t.newer(); field != "" && p.Lease.IsZero() {
+	field := t.newer()
+	if on, _ := wire.ParseOnPreempt(t.OnPreempt); on != p.OnPreempt {
+		field = "on_preempt" // the answer repeats it
+	} else if !p.Lease.IsZero() {
+		field = ""
+	}
+	if field != "" {
 		return nil, fmt.Errorf("%w: it ignored %s and chose %.150q", ErrTooOld, field, p.Worker)
 	}
 	return &p, nil

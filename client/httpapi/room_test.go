@@ -177,6 +177,7 @@ func TestTheOlderSchedulerIsNoticed(t *testing.T) {
 	for field, task := range map[string]httpapi.Task{
 		"selector": {Selector: "gpu"}, "prefer": {Prefer: "gpu"}, "not_workers": {NotWorkers: []string{"w1"}}, "exclusive": {Exclusive: true},
 		"policy": {Policy: "pack"}, "resources": {Resources: map[string]int64{"cpu": 1}},
+		"preempt": {Preempt: true, MaxWaitMS: 60_000}, "on_preempt": {OnPreempt: "never"},
 	} {
 		task.ID = "t1"
 		_, err := c.Schedule(within(t), task)
@@ -186,6 +187,49 @@ func TestTheOlderSchedulerIsNoticed(t *testing.T) {
 	p, err := c.Schedule(within(t), httpapi.Task{ID: "t1", Tags: []string{"gpu"}, Policy: "least-loaded"})
 	require.NoError(t, err)
 	require.Equal(t, "w1", p.Worker)
+
+	// One that gives leases and knows no preemption is noticed by its answer.
+	s, _ = scripted(t, text(200, `{"worker_id":"w1","address":"h:1","lease_id":"1-2-3"}`))
+	c = newClient(t, s.URL, nil)
+	_, err = c.Schedule(within(t), httpapi.Task{ID: "t1", OnPreempt: "end"})
+	require.ErrorIs(t, err, httpapi.ErrTooOld)
+	_, err = c.Schedule(within(t), httpapi.Task{ID: "t1", OnPreempt: "default", Exclusive: true})
+	require.NoError(t, err)
+}
+
+// A task takes room from another, which is told by its worker.
+func TestATaskMakesRoom(t *testing.T) {
+	s := startScheduler(t)
+	c := newClient(t, "http://"+s.HTTPAddr(), nil)
+	a, err := agent.Start(t.Context(), agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "w1:7000", Slots: 1, TasksDieWithAgent: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = a.Stop(context.Background()) })
+	var low *httpapi.Placement
+	require.Eventually(t, func() bool {
+		low, err = c.Schedule(within(t), httpapi.Task{ID: "low", OnPreempt: "end"})
+		return err == nil
+	}, patience, time.Millisecond)
+	require.Equal(t, wire.OnPreemptEnd, low.OnPreempt)
+	runs, err := a.Begin(low.Handover, agent.Caller{})
+	require.NoError(t, err)
+	_, err = c.Schedule(within(t), httpapi.Task{ID: "hasty", Preempt: true, MaxWaitMS: 1})
+	var refused *httpapi.StatusError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "max_wait_ms", refused.Field)
+	require.EqualValues(t, 30_000, refused.Limit)
+
+	high := make(chan error, 1)
+	go func() {
+		_, err := c.Schedule(context.Background(), httpapi.Task{ID: "high", Priority: 1, Preempt: true, MaxWaitMS: 60_000})
+		high <- err
+	}()
+	<-runs.Preempted()
+	w, err := c.Worker(within(t), "w1")
+	require.NoError(t, err)
+	require.Contains(t, w.Worker.HeldBy, "high")
+	require.True(t, w.Leases[0].Preempted)
+	require.NoError(t, runs.End(wire.ReasonFailed))
+	require.NoError(t, <-high)
 }
 
 // A request is held until there is room, longer than one attempt may take.

@@ -33,7 +33,8 @@ type WorkerInfo struct {
 	Devices     []Device         `json:"devices"`   // its GPUs; the place is the number
 	Incarnation uint64           `json:"incarnation,string"`
 	LastSeen    time.Time        `json:"last_seen"`
-	Cordon      *Cordon          `json:"cordon"` // nil unless it is out of service
+	Cordon      *Cordon          `json:"cordon"`  // nil unless it is out of service
+	HeldBy      string           `json:"held_by"` // client and task that it is held for, "" for none
 }
 
 // Device is one GPU of a worker.
