@@ -94,6 +94,7 @@ func TestSlowDecisions(t *testing.T) {
 	}
 	require.NoError(t, f.Start())
 	c := f.dial("c1")
+	time.Sleep(2 * freshFor) // sooner, a small batch need not be timed
 	require.IsType(t, &wire.Error{}, c.ask(1, task("t1")))
 	require.Regexp(t, `level=WARN msg="a slow decision" op=schedule requests=1 took=\S+ dropped=0\n`, f.log.String())
 	f.limiter.mu.Lock()
