@@ -36,6 +36,23 @@ func TestObserveIsBounded(t *testing.T) {
 	require.NoError(t, s.Check())
 }
 
+// Tasks that their owner's limit keeps from room do not wait for room.
+func TestTheOldestWaitsForRoom(t *testing.T) {
+	s, out := crowd(t, 0, func(c *Config) { c.MaxOwnerLeases = 1 })
+	ask := func(now Time, task, owner string) {
+		s.Apply(now, 3, 1, &wire.Schedule{Task: []byte(task), Owner: []byte(owner), WaitMS: wire.MaxWait}, out)
+	}
+	s.Apply(1, 1, 1, &wire.Release{Lease: s.leases.slots.at(0).id}, out)
+	ask(2, "t1", "ann")
+	ask(3, "t2", "ann")
+	ask(7, "t3", "bob")
+	var o Observation
+	s.Observe(10, &o)
+	require.Equal(t, Time(3), o.Oldest[classNormal])
+	require.EqualValues(t, 2, o.Waiting[classNormal])
+	require.NoError(t, s.Check())
+}
+
 // Every event is counted from 0 on, so that the first of its kind is seen as
 // one more.
 func TestEveryEventIsCounted(t *testing.T) {

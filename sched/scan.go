@@ -97,13 +97,14 @@ func (f *FleetScan) flag(w *worker) {
 // add adds what a worker has and what is taken of it.
 func (f *FleetScan) add(w *worker) {
 	used := uint64(w.takenSlots()) + uint64(w.external)
-	f.slots.add(w, int64(w.slots), int64(used))
+	gives := w.eligible && w.exclusive == 0
+	f.slots.add(int64(w.slots), int64(used), gives)
 	for i, o := range w.kit.plain {
 		taken := w.held.amounts[i]
 		if w.exclusive > 0 {
 			taken = max(taken, o.capacity)
 		}
-		f.sums[o.dim].add(w, o.capacity, taken)
+		f.sums[o.dim].add(o.capacity, taken, gives)
 	}
 	for i, d := range w.kit.devices {
 		g := &w.held.devices[i]
@@ -111,20 +112,16 @@ func (f *FleetScan) add(w *worker) {
 		if g.wholes > 0 {
 			whole, memory = 1, d.Memory
 		}
-		f.gpus[0].add(w, 1, whole)
-		if whole == 0 && g.leases > 0 && w.eligible {
-			f.gpus[0].Free-- // in shares: nobody can have the whole of it
-		}
-		f.gpus[1].add(w, d.Memory, memory)
+		f.gpus[0].add(1, whole, gives && g.leases == 0) // nobody can have the whole of one in shares
+		f.gpus[1].add(d.Memory, memory, gives)
 	}
 }
 
-// add adds to an amount; what is left counts as free if the worker may get
-// something now.
-func (a *Amount) add(w *worker, capacity, taken int64) {
+// add adds to an amount; what is left counts as free if the worker gives it.
+func (a *Amount) add(capacity, taken int64, gives bool) {
 	a.Capacity += float64(capacity)
 	a.Taken += float64(taken)
-	if w.eligible && w.exclusive == 0 && taken < capacity {
+	if gives && taken < capacity {
 		a.Free += float64(capacity - taken)
 	}
 }

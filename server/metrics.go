@@ -99,7 +99,7 @@ var (
 	queueMax = define("gauge", "dtask_queue_max",
 		"Tasks that may wait at once, of all classes together.")
 	queueOldest = define("gauge", "dtask_queue_oldest_age_seconds",
-		"How long the task has waited that waits longest; 0 if none waits.", "class")
+		"How long the task has waited that waits longest for room; 0 if none does.", "class")
 	queueWait = define("histogram", "dtask_queue_wait_seconds",
 		"How long tasks waited that got their room.", "class")
 	queueEnds = define("counter", "dtask_queue_ends_total",

@@ -3,16 +3,16 @@ package sim
 // scanMutants are the rules of the totals over the fleet.
 var scanMutants = []mutant{
 	{"scan-free", "sched/scan.go",
-		`if w.eligible && w.exclusive == 0 && taken < capacity {`,
-		`if (w.eligible || MUTANT) && w.exclusive == 0 && taken < capacity {`,
+		`gives := w.eligible &&`,
+		`gives := (w.eligible || MUTANT) &&`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-external", "sched/scan.go",
 		`uint64(w.takenSlots()) + uint64(w.external)`,
 		`uint64(w.takenSlots()) + uint64(w.external)*map[bool]uint64{false: 1}[MUTANT]`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-shares", "sched/scan.go",
-		`if whole == 0 && g.leases > 0 && w.eligible {`,
-		`if whole == 0 && g.leases > 0 && w.eligible && !MUTANT {`,
+		`gives && g.leases == 0)`,
+		`gives && (g.leases == 0 || MUTANT))`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-online", "sched/scan.go",
 		`		if w.presence == online {

@@ -36,6 +36,7 @@ func (t *twin) judgeAll() {
 	}
 	t.judgeNews()
 	t.judgeScan()
+	t.judgeObservation()
 	s, ok := t.w.ask(&wire.GetStats{}).(*wire.Stats)
 	if !ok {
 		t.w.fail("no answer to GetStats")

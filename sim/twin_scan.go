@@ -79,3 +79,37 @@ func addListed(totals map[string]sched.Amount, info *wire.WorkerInfo, gets bool)
 		add(gpuMem, d.Memory, d.Used, d.Memory-d.Used)
 	}
 }
+
+// judgeObservation compares what monitoring is told of the moment with the
+// twin's view.
+func (t *twin) judgeObservation() {
+	var got, want sched.Observation
+	t.w.host.state.Observe(t.w.now, &got)
+	for _, w := range t.workers {
+		if w != nil {
+			want.Workers[slices.Index(sched.Presences[:], w.presence)]++
+		}
+	}
+	for _, x := range t.queue.waiters {
+		class := slices.Index(sched.Classes[:], classOf(x.priority))
+		want.Waiting[class] += uint64(len(x.tasks))
+		if !t.overLimit(x.owner, len(x.tasks)) {
+			want.Oldest[class] = max(want.Oldest[class], t.w.now-x.arrived)
+		}
+	}
+	if got.Workers != want.Workers || got.Waiting != want.Waiting || got.Oldest != want.Oldest {
+		t.w.fail("monitoring is told of workers %v, waiting %v, the oldest %v; by the twin %v, %v, %v",
+			got.Workers, got.Waiting, got.Oldest, want.Workers, want.Waiting, want.Oldest)
+	}
+}
+
+// classOf names the class of a priority.
+func classOf(priority int32) string {
+	switch {
+	case priority < 0:
+		return "low"
+	case priority > 0:
+		return "high"
+	}
+	return "normal"
+}
