@@ -67,6 +67,9 @@ var (
 // add counts n durations of d.
 func (h *Durations) add(d Time, n uint64) {
 	i := 0
+	if d > h.Bounds[durationBounds/2] {
+		i = durationBounds/2 + 1
+	}
 	for i < durationBounds && d > h.Bounds[i] {
 		i++
 	}

@@ -80,5 +80,12 @@ func TestDurations(t *testing.T) {
 		d.add(x, 2)
 	}
 	require.EqualValues(t, []uint64{4, 2, 2, 2}, []uint64{d.Counts[0], d.Counts[1], d.Counts[durationBounds-1], d.Counts[durationBounds]})
+	for i, b := range waitBounds {
+		for _, x := range []Time{b, b + 1} {
+			d := Durations{Bounds: &waitBounds}
+			d.add(x, 1)
+			require.EqualValues(t, 1, d.Counts[i+int(x-b)])
+		}
+	}
 	require.Equal(t, 2*(0+1+2+2*waitBounds[durationBounds-1]+1), d.Sum)
 }

@@ -107,15 +107,15 @@ func (c *core) enter(op, id string) sched.Time {
 	return coreTime(c.work.began)
 }
 
-// measure ends the measuring of the present use. The lock is held.
-func (c *core) measure() (w work, took time.Duration) {
-	if c.work.op == "" {
-		return c.work, 0
-	}
-	w, took = c.work, c.clock.since()-c.work.began
+// leave gives the lock back after a use of the core that is measured.
+func (c *core) leave() {
+	w, took := c.work, c.clock.since()-c.work.began
 	c.work = work{}
 	c.busy += took
-	return w, took
+	c.mu.Unlock()
+	if c.slowAfter > 0 && took > c.slowAfter {
+		c.slow(w.op, 1, took, w.id)
+	}
 }
 
 // unlock ends a use of the core: the pulse goroutine is told if it must wake
@@ -135,11 +135,11 @@ func (c *core) unlock() {
 		default:
 		}
 	}
-	w, took := c.measure()
-	c.mu.Unlock()
-	if c.slowAfter > 0 && took > c.slowAfter {
-		c.slow(w.op, 1, took, w.id)
+	if c.work.op != "" {
+		c.leave()
+		return
 	}
+	c.mu.Unlock()
 }
 
 // route hands every message in out that is not for the session own to the

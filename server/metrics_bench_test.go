@@ -2,9 +2,14 @@ package server
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/sched"
 )
 
 // BenchmarkMetrics prints what metrics add to a request, from the bytes that
@@ -42,6 +47,33 @@ func BenchmarkMetrics(b *testing.B) {
 			requests := float64(2 * n * rounds)
 			b.ReportMetric(float64(added[len(added)/2])/requests, "added-ns/request")
 			b.ReportMetric(float64(without[len(without)/2])/requests, "without-ns/request")
+		})
+	}
+}
+
+// BenchmarkScrape is one scrape, with a walk over the fleet of its own each
+// time, and the longest time for which it kept others from the core.
+func BenchmarkScrape(b *testing.B) {
+	for _, workers := range []int{5_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(workers), func(b *testing.B) {
+			x := newBench(b, 0)
+			for i := range workers {
+				r := &sched.Report{Worker: fmt.Sprintf("w%07d", i), Address: "h:1", Slots: 2, Tags: []string{"gpu", fmt.Sprintf("rack-%d", i%40)}}
+				require.NoError(b, x.srv.core.report(new(exchange), r))
+			}
+			longest := time.Duration(0)
+			for b.Loop() {
+				var f sched.FleetScan
+				for done := false; !done; {
+					began := time.Now()
+					done = x.srv.core.scanSlice(&f)
+					longest = max(longest, time.Since(began))
+					time.Sleep(scanPause)
+				}
+				x.srv.scans.latest, x.srv.scans.done, x.srv.scans.took = f, true, time.Hour
+				x.srv.scrape.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
+			}
+			b.ReportMetric(float64(longest.Microseconds()), "longest-us")
 		})
 	}
 }
