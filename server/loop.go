@@ -278,9 +278,9 @@ func (l *loop) answer(s *session) bool {
 }
 
 // measure notes how long the latest batch took: until now, when its answers are
-// encoded.
+// encoded. One that wakes many others is never a small one.
 func (l *loop) measure() {
-	if !l.metered || l.meter.n == 0 || l.meter.skips(l.began, l.spent) {
+	if !l.metered || l.meter.n == 0 || l.meter.skips(l.began, max(l.spent, len(l.out.Items))) {
 		return
 	}
 	ended := l.srv.core.clock.since()
