@@ -56,6 +56,10 @@ type workerRow struct {
 	LastSeen    string           `json:"last_seen"`
 	Cordon      *cordonRow       `json:"cordon,omitempty"`
 	HeldBy      string           `json:"held_by,omitempty"`
+	// Recent is how many outcomes of its last tasks are remembered, and
+	// RecentFailed how many of them are failures.
+	Recent       uint32 `json:"recent,omitempty"`
+	RecentFailed uint32 `json:"recent_failed,omitempty"`
 }
 
 // deviceRow is one GPU of a worker; its number is its place in the list.
@@ -66,6 +70,7 @@ type deviceRow struct {
 	Used   int64  `json:"used"` // MiB
 	Leases uint32 `json:"leases"`
 	Whole  bool   `json:"whole"`
+	Failed uint32 `json:"failed,omitempty"` // of the worker's recent failures
 }
 
 // cordonRow says why a worker gets nothing new.
@@ -75,6 +80,8 @@ type cordonRow struct {
 	Since  string `json:"since"`
 	// Deadline is when what still runs is preempted.
 	Deadline string `json:"deadline,omitempty"`
+	// Probe is when one task is let onto a worker that is quarantined.
+	Probe string `json:"probe,omitempty"`
 }
 
 // workerAnswer is the body of GET /api/v1/workers/{id}.
@@ -105,6 +112,7 @@ func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
 		Slots: info.Slots, Leased: info.Taken, External: info.External, Resources: info.Resources,
 		Used: info.Used, Devices: make([]deviceRow, len(info.Devices)),
 		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS), HeldBy: info.HeldBy,
+		Recent: info.Recent, RecentFailed: info.RecentFailed,
 	}
 	for i, d := range info.Devices {
 		row.Devices[i] = deviceRow(d)
@@ -120,6 +128,9 @@ func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
 			row.Cordon = &cordonRow{Reason: info.CordonReason, By: info.CordonBy, Since: g.ago(info.CordonMS)}
 			if info.DeadlineMS > 0 {
 				row.Cordon.Deadline = g.srv.core.clock.ahead(info.DeadlineMS).Format(lastHeartbeat)
+			}
+			if info.ProbeMS > 0 {
+				row.Cordon.Probe = g.srv.core.clock.ahead(info.ProbeMS).Format(lastHeartbeat)
 			}
 		}
 	}

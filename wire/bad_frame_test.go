@@ -203,7 +203,7 @@ func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	results := accepts(t, pack(t, KindPlacedAll, 1, []any{[]any{7, "busy"}})).(*PlacedAll)
 	require.Equal(t, []BatchResult{{Code: CodeUnavailable}}, results.Results)
 
-	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "", 0, "new", nil}
+	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "", 0, 0, 0, 0, "new", nil}
 	workers := accepts(t, pack(t, KindWorkers, 1, []any{row}, "")).(*Workers)
 	require.Equal(t, "w", workers.Rows[0].ID)
 }

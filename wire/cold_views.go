@@ -38,6 +38,9 @@ func (m *WorkerInfo) fields() []field {
 		optional(devices(&m.Devices, (*DeviceInfo).fields), len(m.Devices) == 0),
 		optional(foreign("held_by", &m.HeldBy), m.HeldBy == ""),
 		optional(number64("deadline_ms", &m.DeadlineMS), m.DeadlineMS == 0),
+		optional(number32("recent", &m.Recent), m.Recent == 0),
+		optional(number32("recent_failed", &m.RecentFailed), m.RecentFailed == 0),
+		optional(number64("probe_ms", &m.ProbeMS), m.ProbeMS == 0),
 	}
 }
 
@@ -49,6 +52,7 @@ func (m *DeviceInfo) fields() []field {
 		memory("used", &m.Used, math.MaxInt64),
 		number32("leases", &m.Leases),
 		boolean("whole", &m.Whole),
+		optional(number32("failed", &m.Failed), m.Failed == 0),
 	}
 }
 

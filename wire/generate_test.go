@@ -134,7 +134,7 @@ func rowOf(t *rapid.T) WorkerInfo {
 		CordonReason: genForeign.Draw(t, "reason"), CordonBy: genForeign.Draw(t, "by"), CordonMS: num64(t),
 		Used:    numbersOf(t, rapid.MapOfN(genID, rapid.Int64Min(0), 0, MaxResources+2)),
 		Devices: devicesOf(t, rapid.Custom(deviceInfoOf)),
-		HeldBy:  genForeign.Draw(t, "held_by"), DeadlineMS: num64(t),
+		HeldBy:  genForeign.Draw(t, "held_by"), DeadlineMS: num64(t), Recent: num32(t), RecentFailed: num32(t), ProbeMS: num64(t),
 	}
 }
 

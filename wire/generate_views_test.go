@@ -17,7 +17,7 @@ func deviceInfoOf(t *rapid.T) DeviceInfo {
 	d := deviceOf(t)
 	return DeviceInfo{
 		Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: rapid.Int64Min(0).Draw(t, "used"),
-		Leases: num32(t), Whole: rapid.Bool().Draw(t, "whole"),
+		Leases: num32(t), Whole: rapid.Bool().Draw(t, "whole"), Failed: num32(t),
 	}
 }
 

@@ -14,7 +14,7 @@ type WorkerInfo struct {
 	Address     string
 	Tags        []string
 	State       string   // online, suspicious, offline
-	Flags       []string // http, connecting, cordoned, draining, drained, overcommitted, tags_omitted
+	Flags       []string // http, connecting, cordoned, draining, drained, quarantined, probing, overcommitted, tags_omitted
 	Slots       uint32
 	Taken       uint32 // slots taken by leases
 	External    uint32 // tasks outside any lease
@@ -33,6 +33,10 @@ type WorkerInfo struct {
 	HeldBy  string // the task that waits for this worker to have room, and its client before a slash
 
 	DeadlineMS uint64 // milliseconds until what runs on a worker that drains is preempted; 0: never, or it was
+
+	Recent       uint32 // outcomes of its last tasks that are remembered
+	RecentFailed uint32 // those of them that are failures
+	ProbeMS      uint64 // milliseconds until one task is let onto a worker that is quarantined; 0: it is not, or one may come
 }
 
 // DeviceInfo describes one GPU of a worker.
@@ -42,7 +46,8 @@ type DeviceInfo struct {
 	UUID   string
 	Used   int64 // MiB that shares take; all of Memory if a lease takes the whole device
 	Leases uint32
-	Whole  bool // one lease takes the whole device
+	Whole  bool   // one lease takes the whole device
+	Failed uint32 // of the worker's RecentFailed, those that had the device
 }
 
 // Workers answers ListWorkers. Next is the After of the next page, "" at the
@@ -166,7 +171,7 @@ type ListEvents struct {
 type Event struct {
 	Number uint64 // grows by one with each event
 	AgeMS  uint64 // milliseconds since it happened
-	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, mass_loss, mass_loss_over
+	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, mass_loss, mass_loss_over
 	Worker string
 	Lease  LeaseID // zero if it concerns none
 	Reason string

@@ -105,7 +105,7 @@ var (
 // samples returns the messages of the golden vectors. A sample is never
 // changed: a vector must be read for ever.
 func samples() []sample {
-	return append(clientSamples(), append(workerSamples(), append(viewSamples(), append(listSamples(), append(deviceSamples(), queueSamples()...)...)...)...)...)
+	return append(clientSamples(), append(workerSamples(), append(viewSamples(), append(listSamples(), append(deviceSamples(), append(queueSamples(), quarantineSamples()...)...)...)...)...)...)
 }
 
 func clientSamples() []sample {
@@ -258,5 +258,18 @@ func queueSamples() []sample {
 		{"queue that was counted", 30, &Queue{Waiting: 1_000_000, Groups: 100, Matched: 4_096}},
 		{"queue with an owner at its limit", 31, &Queue{Rows: []WaiterInfo{{Task: "t", Owner: "ana", Tasks: 1, Position: 1, AtLimit: true}}, Waiting: 1, Groups: 1}},
 		{"notice of an end", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsOver, Reason: ReasonOK}},
+	}
+}
+
+// quarantineSamples are messages that tell of workers which fail their tasks.
+func quarantineSamples() []sample {
+	kept, probed := cordonedWorker, cordonedWorker
+	kept.Flags, kept.CordonReason, kept.CordonBy = []string{"cordoned", "quarantined"}, "failed 8 of its last 9 tasks, of 3 owners or groups", "scheduler"
+	kept.Recent, kept.RecentFailed, kept.ProbeMS = 15, 8, 60_000
+	kept.Devices = []DeviceInfo{{Model: "Tesla T4", Memory: 15_360}, {Model: "Tesla T4", Memory: 15_360, Failed: 7}}
+	probed.Flags, probed.Recent = []string{"cordoned", "quarantined", "probing"}, 3
+	return []sample{
+		{"worker in quarantine", 29, &Worker{Info: kept}},
+		{"workers of which one is on probe", 29, &Workers{Rows: []WorkerInfo{probed, bareWorker}}},
 	}
 }

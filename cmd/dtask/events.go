@@ -19,6 +19,7 @@ const followPause = 500 * time.Millisecond
 // eventKinds are the values of --what.
 var eventKinds = []string{
 	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked", "preempted",
+	"quarantined", "probing", "recovered",
 	"mass_loss", "mass_loss_over",
 }
 
@@ -110,11 +111,11 @@ func (a *app) listEvents(ctx context.Context, c *client.Client, f *eventFilter, 
 func (a *app) cellsOf(r *eventRow) []string {
 	colour := plain
 	switch r.What {
-	case "suspicious", "cordoned", "draining", "revoked", "preempted":
+	case "suspicious", "cordoned", "draining", "revoked", "preempted", "probing":
 		colour = yellow
-	case "offline", "removed":
+	case "offline", "removed", "quarantined":
 		colour = red
-	case "joined", "back", "uncordoned", "drained":
+	case "joined", "back", "uncordoned", "drained", "recovered":
 		colour = green
 	}
 	detail := r.Reason

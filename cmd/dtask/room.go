@@ -67,6 +67,11 @@ func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
 			}
 		}
 	}
+	failed := slices.ContainsFunc(w.Devices, func(d wire.DeviceInfo) bool { return d.Failed > 0 })
+	head := []string{"DEVICE", "MODEL", "USED", "MEMORY", "UUID", "TASKS"}
+	if failed {
+		head = append(head, "FAILED")
+	}
 	var rows [][]string
 	for i, d := range w.Devices {
 		used := resource.Format(resource.GPUMem, d.Used)
@@ -76,9 +81,12 @@ func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
 		rows = append(rows, []string{
 			fmt.Sprint(i), dash(d.Model), used, resource.Format(resource.GPUMem, d.Memory), dash(d.UUID), dash(few(holders[i])),
 		})
+		if failed {
+			rows[i] = append(rows[i], fmt.Sprint(d.Failed))
+		}
 	}
 	a.out.linef("")
-	a.out.table([]string{"DEVICE", "MODEL", "USED", "MEMORY", "UUID", "TASKS"}, rows)
+	a.out.table(head, rows)
 }
 
 // few names the first of a list, and how many there are more.

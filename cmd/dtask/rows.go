@@ -16,16 +16,19 @@ type workerRow struct {
 	Address   string           `json:"address" doc:"where it takes tasks"`
 	Tags      []string         `json:"tags" doc:"its tags, as it announced them"`
 	State     string           `json:"state" doc:"online, suspicious or offline"`
-	Flags     []string         `json:"flags,omitempty" doc:"of cordoned, draining, drained, connecting, overcommitted, http, tags_omitted"`
+	Flags     []string         `json:"flags,omitempty" doc:"of cordoned, draining, drained, quarantined, probing, connecting, overcommitted, http, tags_omitted"`
 	Slots     uint32           `json:"max_tasks" doc:"how many tasks it runs at once"`
 	Leased    uint32           `json:"leased" doc:"slots taken by leases"`
 	External  uint32           `json:"external" doc:"tasks outside any lease"`
 	Resources map[string]int64 `json:"resources,omitempty" doc:"amounts that it offers, by name, in the units of the protocol: cpu in millicores, mem in MiB"`
 	Used      map[string]int64 `json:"used,omitempty" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
-	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it)"`
+	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (of its recent failures those that had it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
 	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for more room there than there is; nobody else gets it"`
-	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted"`
+	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted; probe: when one task is let onto it"`
+
+	Recent       uint32 `json:"recent,omitempty" doc:"of its last tasks, how many outcomes are remembered, at most 15"`
+	RecentFailed uint32 `json:"recent_failed,omitempty" doc:"how many of these are failures"`
 }
 
 // deviceRow is one GPU of a worker.
@@ -36,6 +39,7 @@ type deviceRow struct {
 	Used   int64  `json:"used"` // MiB
 	Leases uint32 `json:"leases"`
 	Whole  bool   `json:"whole"`
+	Failed uint32 `json:"failed,omitempty"`
 }
 
 // cordonRow says why a worker is out of service.
@@ -45,6 +49,8 @@ type cordonRow struct {
 	Since  time.Time `json:"since"`
 	// Deadline is when what still runs is preempted.
 	Deadline *time.Time `json:"deadline,omitempty"`
+	// Probe is when one task is let onto a worker that is quarantined.
+	Probe *time.Time `json:"probe,omitempty"`
 }
 
 // workerDetail is a worker with its leases.
@@ -116,7 +122,7 @@ type endedRow struct {
 type eventRow struct {
 	Number uint64        `json:"number" doc:"grows by one with each event; a gap tells of events that are not kept any more"`
 	Time   time.Time     `json:"time" doc:"when"`
-	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, mass_loss or mass_loss_over"`
+	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, mass_loss or mass_loss_over"`
 	Worker string        `json:"worker_id" doc:"to whom"`
 	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"which lease, if it is about one"`
 	Reason string        `json:"reason,omitempty" doc:"why, where that is known"`
@@ -183,13 +189,18 @@ func before(now time.Time, ms uint64) time.Time {
 	return now.Add(-millis(ms)).UTC().Truncate(time.Millisecond)
 }
 
+// ahead returns the wall time of a moment some milliseconds from now.
+func ahead(now time.Time, ms uint64) time.Time {
+	return now.Add(millis(ms)).UTC().Truncate(time.Millisecond)
+}
+
 func millis(ms uint64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 func workerRowOf(w *wire.WorkerInfo, now time.Time) workerRow {
 	r := workerRow{
 		ID: w.ID, Address: w.Address, Tags: append([]string{}, w.Tags...), State: w.State, Flags: w.Flags,
 		Slots: w.Slots, Leased: w.Taken, External: w.External, LastSeen: before(now, w.SeenMS),
-		Resources: w.Resources, Used: w.Used, HeldBy: w.HeldBy,
+		Resources: w.Resources, Used: w.Used, HeldBy: w.HeldBy, Recent: w.Recent, RecentFailed: w.RecentFailed,
 	}
 	for _, d := range w.Devices {
 		r.Devices = append(r.Devices, deviceRow(d))
@@ -197,8 +208,12 @@ func workerRowOf(w *wire.WorkerInfo, now time.Time) workerRow {
 	if isCordoned(w) {
 		r.Cordon = &cordonRow{Reason: w.CordonReason, By: w.CordonBy, Since: before(now, w.CordonMS)}
 		if w.DeadlineMS > 0 {
-			at := now.Add(millis(w.DeadlineMS)).UTC().Truncate(time.Millisecond)
+			at := ahead(now, w.DeadlineMS)
 			r.Cordon.Deadline = &at
+		}
+		if w.ProbeMS > 0 {
+			at := ahead(now, w.ProbeMS)
+			r.Cordon.Probe = &at
 		}
 	}
 	return r

@@ -176,6 +176,9 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 		{"USED", fmt.Sprintf("%d of %d slots by leases, %d by tasks outside", w.Taken, w.Slots, w.External)},
 		{"TAGS", strings.Join(w.Tags, " ")},
 	}
+	if w.RecentFailed > 0 {
+		facts = append(facts, [2]string{"FAILED", fmt.Sprintf("%d of its last %d tasks", w.RecentFailed, w.Recent)})
+	}
 	if w.HeldBy != "" {
 		facts = append(facts, [2]string{"HELD FOR", w.HeldBy + ", which waits for more room than there is"})
 	}
@@ -187,6 +190,11 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(millis(w.CordonMS)), w.CordonBy, why)})
 		if w.DeadlineMS > 0 {
 			facts = append(facts, [2]string{"DEADLINE", "in " + age(millis(w.DeadlineMS)) + ": what still runs then must make room"})
+		}
+		if w.ProbeMS > 0 {
+			facts = append(facts, [2]string{"PROBE", "in " + age(millis(w.ProbeMS)) + ": one task is let onto it, and decides"})
+		} else if slices.Contains(w.Flags, "probing") {
+			facts = append(facts, [2]string{"PROBE", "now: one task is let onto it, and decides"})
 		}
 	}
 	return facts
