@@ -11,7 +11,7 @@ import (
 // first violation. It visits everything. The numbers are those of the list of
 // invariants in docs/architecture.md.
 func (s *State) Check() error {
-	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.index.Check} {
+	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.checkQuarantine, s.index.Check} {
 		if err := test(); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *State) checkWorkers() error {
 // checkPlace compares a worker with what the index and the timers hold of it.
 func (s *State) checkPlace(n int32, w *worker) error {
 	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
-	want := w.presence == online && w.cordon == nil && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
+	want := w.presence == online && w.cordon == nil && w.standing != barred && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
 	switch {
 	case !s.index.Known(index.Worker(n)) || load != w.load():
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())

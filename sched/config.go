@@ -59,6 +59,20 @@ type Config struct {
 	// MassLossHold, in milliseconds.
 	MassLossShare, MassLossLeast int
 	MassLossHold                 Time
+	// Quarantine says whether workers that fail their tasks are taken out of
+	// service, for QuarantineFirst the first time and for twice as long each
+	// further time, QuarantineMost at most, in milliseconds.
+	Quarantine                      bool
+	QuarantineFirst, QuarantineMost Time
+	// QuarantineFailures among the last 15 outcomes of a worker, 1 to 15, are
+	// enough for it, of tasks of QuarantineOwners different owners or groups.
+	QuarantineFailures, QuarantineOwners int
+	// QuarantineShare is how many of the workers that are online, in percent, may
+	// be out of service for it at once; one may always be.
+	QuarantineShare int
+	// QuarantineMemory is after how many milliseconds without a failure a worker's
+	// outcomes are forgotten.
+	QuarantineMemory Time
 	// PreemptGrace is how long a task that must make room may go on, in
 	// milliseconds, at most wire.MaxGrace.
 	PreemptGrace Time
@@ -72,6 +86,7 @@ type Config struct {
 const (
 	maxWorkersLimit = 1 << 20
 	maxWaitingLimit = 1_000_000
+	maxBackoff      = 7 * 86_400_000                 // a week
 	maxLeasesLimit  = 1<<leaseSlotBits - leaseMemory // slots of ended leases are kept beside those of live ones
 )
 
@@ -94,6 +109,14 @@ func DefaultConfig() Config {
 		MassLossShare: 25,
 		MassLossLeast: 10,
 		MassLossHold:  60_000,
+
+		Quarantine:         true,
+		QuarantineFirst:    60_000,
+		QuarantineMost:     3_600_000,
+		QuarantineFailures: 5,
+		QuarantineOwners:   3,
+		QuarantineShare:    10,
+		QuarantineMemory:   3_600_000,
 
 		PreemptGrace: 30_000,
 
@@ -131,6 +154,23 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.PreemptGrace %d ms is outside 0..%d", c.PreemptGrace, wire.MaxGrace)
 	case c.HoldAfterBypasses < 1 || c.HoldAfter < 1:
 		return fmt.Errorf("sched: Config.HoldAfterBypasses %d and HoldAfter %d ms must be positive", c.HoldAfterBypasses, c.HoldAfter)
+	}
+	return c.verifyQuarantine()
+}
+
+// verifyQuarantine is Verify for the numbers of quarantines.
+func (c *Config) verifyQuarantine() error {
+	switch {
+	case c.QuarantineFirst < 1 || c.QuarantineMost < c.QuarantineFirst || c.QuarantineMost > maxBackoff:
+		return fmt.Errorf("sched: Config.QuarantineFirst %d ms and QuarantineMost %d ms must be 1..%d and in this order", c.QuarantineFirst, c.QuarantineMost, int64(maxBackoff))
+	case c.QuarantineFailures < 1 || c.QuarantineFailures > recentMost:
+		return fmt.Errorf("sched: Config.QuarantineFailures %d is outside 1..%d", c.QuarantineFailures, recentMost)
+	case c.QuarantineOwners < 1 || c.QuarantineOwners > c.QuarantineFailures:
+		return fmt.Errorf("sched: Config.QuarantineOwners %d is outside 1..QuarantineFailures %d", c.QuarantineOwners, c.QuarantineFailures)
+	case c.QuarantineShare < 0 || c.QuarantineShare > 100:
+		return fmt.Errorf("sched: Config.QuarantineShare %d is outside 0..100 percent", c.QuarantineShare)
+	case c.QuarantineMemory < 1 || c.QuarantineMemory > maxBackoff:
+		return fmt.Errorf("sched: Config.QuarantineMemory %d ms is outside 1..%d", c.QuarantineMemory, int64(maxBackoff))
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (c *cordon) holds(m *wire.Cordon) bool {
 
 func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.Cordon, out *Outbox) {
 	n, known := s.byID[m.Worker]
-	old := s.cordons[m.Worker]
+	old, quarantined := s.cordons[m.Worker], s.quarantined(m.Worker)
 	if m.DeadlineMS > 0 && !(m.On && m.Drain) {
 		out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
 		return
@@ -50,7 +50,7 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 			Message: "this connection does not speak for the worker"})
 		return
 	}
-	if !known && (m.On || old == nil) {
+	if !known && (m.On || old == nil && !quarantined) {
 		out.put(from, request, noSuchWorker)
 		return
 	}
@@ -66,9 +66,12 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 	case by == "":
 		by = s.clients.list[sess.client].id
 	}
-	changed := old != nil && (old.own || !m.Own)
+	changed := old != nil && (old.own || !m.Own) || quarantined && !m.Own
 	if m.On {
 		changed = old == nil || !old.holds(m)
+	}
+	if changed && !m.Own {
+		s.absolve(m.Worker)
 	}
 	switch {
 	case changed && m.On:

@@ -57,6 +57,9 @@ const (
 	eventDrained      = "drained"
 	eventUncordoned   = "uncordoned"
 	eventRevoked      = "revoked"
+	eventQuarantined  = "quarantined"
+	eventProbing      = "probing"
+	eventRecovered    = "recovered"
 	eventMassLoss     = "mass_loss"      // of no worker: see mass
 	eventMassLossOver = "mass_loss_over" // the same
 )
@@ -65,6 +68,7 @@ const (
 var allEvents = [...]string{
 	eventJoined, eventBack, eventSuspicious, eventOffline, eventRemoved, eventDeregistered, eventSuperseded,
 	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOver,
+	eventQuarantined, eventProbing, eventRecovered,
 }
 
 // note records an event.

@@ -146,7 +146,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	for it, left := s.index.Matching(m.req).Iterator(), holdVisits; it.HasNext() && left > 0; left-- {
 		n := int32(it.Next())
 		k := s.workers.at(n)
-		if !k.usable() || k.reserved || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if !k.usable() || k.reserved || k.standing == probing || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})

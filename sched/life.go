@@ -41,6 +41,7 @@ func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand 
 	s.expiry.set(slot, now+Time(l.ttl))
 	s.attach(slot)
 	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
+	s.probes(slot)
 	s.count.granted++
 	return slot
 }
@@ -135,6 +136,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	l := s.leases.slots.at(slot)
 	s.expiry.remove(slot)
 	s.dropKey(slot)
+	s.unprobe(slot)
 	s.detach(slot)
 	s.queue.seatOwner(l.owner())
 	s.tell(l.worker)
@@ -169,6 +171,7 @@ func (s *State) undo(slot int32, stamp uint32) {
 	s.detach(slot)
 	delete(s.requests, slot)
 	s.index.Ungive(index.Worker(l.worker), w.load(), stamp, s.room(w)...)
+	s.undoProbe(slot)
 	s.clients.drop(l.client)
 	s.demands.drop(l.demand)
 	l.state, l.reason, l.flags, l.demand = wire.StateEnded, wire.ReasonReleased, 0, noDemand

@@ -77,6 +77,7 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 		}
 		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(now, w.cordon.since)
 	}
+	s.informOutcomes(now, w, &info)
 	if w.overcommitted() {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
@@ -254,6 +255,7 @@ func (s *State) stats() *wire.Stats {
 			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "removed": c.removed,
 			"preempted": c.preempted, "requeued": c.requeued, "preempting": uint64(len(s.queue.claims)),
 			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
+			"quarantines": s.quarantine.times, "quarantined": uint64(s.quarantine.out),
 			"wait_placed": c.waits[waitPlaced], "wait_over": c.waits[waitOver], "wait_cancelled": c.waits[waitCancelled], "wait_closed": c.waits[waitClosed],
 			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
 		},

@@ -135,6 +135,8 @@ type Observation struct {
 	Holding   bool                             // room is held now
 	MassLoss  bool                             // a large part of the fleet is silent now
 	Losses    uint64                           // mass losses
+
+	Quarantines uint64 // how often a worker was taken out of service because it failed its tasks
 }
 
 // Observe fills in o. It visits no worker and no lease, and of the queue at
@@ -145,6 +147,7 @@ func (s *State) Observe(now Time, o *Observation) {
 		LeaseEnds: c.ends, WaitEnds: c.waits, Waits: w.waits, Beats: w.beats, Silences: w.silences, Violated: w.violation,
 		Granted: c.granted, Revokes: c.revokes, Preempted: c.preempted, Holds: c.holds, Holding: s.queue.hold.slot != 0,
 		MassLoss: s.mass.on, Losses: c.massLosses, Events: make(map[string]uint64, len(w.noted)),
+		Quarantines: s.quarantine.times,
 	}
 	for p, n := range c.presence {
 		o.Workers[p] = uint64(n)

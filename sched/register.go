@@ -132,6 +132,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 			s.leases.slots.at(slot).flags |= leaseListed
 		case ok:
 			before := s.history.last
+			s.judge(slot, r.Outcome, fresh)
 			s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))
 			s.endedByWorker(before)
 		}
@@ -141,6 +142,9 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		if r := &m.Leases[i]; r.Outcome == wire.ReasonNone {
 			s.adopt(now, n, r)
 		}
+	}
+	if fresh {
+		s.carry(n)
 	}
 	s.measure(n, m.Slots, m.External)
 }
@@ -235,6 +239,7 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
 		before := s.history.last
+		s.judge(slot, m.Outcome, false)
 		s.end(slot, s.leases.slots.at(slot).outcome(m.Outcome))
 		s.endedByWorker(before)
 	}

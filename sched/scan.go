@@ -14,13 +14,14 @@ const (
 
 // Flags names the flags of workers that FleetScan counts.
 var Flags = [...]string{flagConnecting: "connecting", flagCordoned: "cordoned", flagDraining: "draining",
-	flagDrained: "drained", flagOvercommitted: "overcommitted"}
+	flagDrained: "drained", flagQuarantined: "quarantined", flagOvercommitted: "overcommitted"}
 
 const (
 	flagConnecting = iota // online, and has not promised yet
 	flagCordoned
 	flagDraining
 	flagDrained
+	flagQuarantined
 	flagOvercommitted
 )
 
@@ -83,9 +84,13 @@ func (f *FleetScan) flag(w *worker) {
 	if w.overcommitted() {
 		f.Flags[flagOvercommitted]++
 	}
+	if w.quarantined() {
+		f.Flags[flagQuarantined]++
+	}
 	switch c := w.cordon; {
-	case c == nil:
+	case c == nil && !w.quarantined():
 		return
+	case c == nil:
 	case c.drained:
 		f.Flags[flagDrained]++
 	case c.drain:
@@ -97,7 +102,7 @@ func (f *FleetScan) flag(w *worker) {
 // add adds what a worker has and what is taken of it.
 func (f *FleetScan) add(w *worker) {
 	used := uint64(w.takenSlots()) + uint64(w.external)
-	gives := w.eligible && w.exclusive == 0
+	gives := w.takesMore() && w.exclusive == 0
 	f.slots.add(int64(w.slots), int64(used), gives)
 	for i, o := range w.kit.plain {
 		taken := w.held.amounts[i]

@@ -158,5 +158,5 @@ func infoText(w *wire.WorkerInfo) string {
 	if w.CordonBy != "" {
 		text += fmt.Sprintf(" (%s, by %s, %gs ago)", w.CordonReason, w.CordonBy, float64(w.CordonMS)/1000)
 	}
-	return text
+	return text + outcomesText(w)
 }

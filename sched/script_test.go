@@ -121,6 +121,10 @@ func (c *script) command(line string) {
 		fmt.Fprintf(&c.print, "removed: %v\n", c.s.RemoveWorker(c.now, words[0], &c.out))
 	case "restart":
 		c.start(uint32(c.num(args, "instance", 8)), args)
+	case "until":
+		c.until(words)
+	case "task":
+		c.live(words, args)
 	case "report":
 		c.report(words[0], args)
 	case "beat":

@@ -39,16 +39,17 @@ type State struct {
 	index       *index.Index
 	timers      wheel // of workers: their next silence
 
-	leases   leaseTable
-	demands  demandTable
-	verdicts map[verdict]bool
-	asking   asking
-	keys     keyTable
-	queue    queue
-	requests map[int32]*request // of leases whose tasks may be requeued, by slot
-	notices  []notice           // for clients, to be sent when this message has been applied
-	mass     mass
-	expiry   wheel // of leases that have not begun, or must make room
+	leases     leaseTable
+	demands    demandTable
+	verdicts   map[verdict]bool
+	asking     asking
+	keys       keyTable
+	queue      queue
+	requests   map[int32]*request // of leases whose tasks may be requeued, by slot
+	notices    []notice           // for clients, to be sent when this message has been applied
+	mass       mass
+	quarantine quarantine
+	expiry     wheel // of leases that have not begun, or must make room
 
 	events  ring[event]
 	history ring[ended]
@@ -106,6 +107,7 @@ func New(cfg Config) (*State, error) {
 	s.limits = limitsOf(&cfg)
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
 	s.asking.fits = s.fits
+	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
 	s.events.size, s.history.size = eventMemory, endedMemory
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
 	return s, nil
@@ -211,6 +213,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	})
 	left = s.overdue(now, left, out)
 	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
+	left = s.quarantine.timers.advance(now, left, s.suspectDue)
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.whyOver(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(now, out)
@@ -222,7 +225,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek())
+	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.next())
 	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}

@@ -76,7 +76,7 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 // consider looks at one worker for the search that is under way.
 func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
 	q, f, k := &s.queue, &s.search, s.workers.at(n)
-	if k.preemptible == 0 || !k.usable() || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
+	if k.preemptible == 0 || !k.usable() || k.standing == probing || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
 		return
 	}
 	if k.reserved && !(q.hold.slot == slot+1 && slices.Contains(q.hold.workers, n)) {

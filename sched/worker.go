@@ -42,15 +42,17 @@ type worker struct {
 	external    uint32 // tasks outside any lease; for HTTP the reported number
 	taken       uint32 // leases
 	head, tail  int32  // its leases, oldest first; slot + 1
+	recent      recent // how its last tasks ended
+	exclusive   uint16 // leases that take the whole worker
 	presence    presence
 	known       bool
-	promised    bool   // on the present connection
-	eligible    bool   // what the index was told
-	differs     uint8  // datagrams in a row whose digest differed
-	exclusive   uint16 // leases that take the whole worker
-	reserved    bool   // held for a waiter
-	freed       bool   // stands in queue.freed
-	preemptible uint32 // leases whose room a task of a higher priority may take
+	promised    bool     // on the present connection
+	eligible    bool     // what the index was told
+	differs     uint8    // datagrams in a row whose digest differed
+	reserved    bool     // held for a waiter
+	freed       bool     // stands in queue.freed
+	standing    standing // with quarantine
+	preemptible uint32   // leases whose room a task of a higher priority may take
 }
 
 // address returns the worker's address.
@@ -91,6 +93,7 @@ func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
 	}
 	w := s.workers.at(n)
 	*w = worker{id: id, known: true, seen: now, cordon: s.cordons[id]}
+	s.returns(w)
 	s.tally(w, 1)
 	s.byID[id] = n
 	s.order.add(id)
@@ -127,6 +130,7 @@ func (s *State) change(n int32, k *kit) {
 	s.tally(w, -1)
 	s.enable(w, -1)
 	w.kit = k
+	s.redevice(w, old)
 	s.enable(w, 1)
 	s.recount(w)
 	s.tally(w, 1)
@@ -156,6 +160,7 @@ func (s *State) tell(n int32) {
 // forget undoes newWorker.
 func (s *State) forget(n int32) {
 	w := s.workers.at(n)
+	s.departs(w)
 	s.timers.remove(n)
 	s.tally(w, -1)
 	delete(s.byID, w.id)
@@ -228,7 +233,7 @@ func (w *worker) takenSlots() uint32 {
 
 // usable reports whether a worker may get anything, were it not held.
 func (w *worker) usable() bool {
-	return w.known && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil
+	return w.known && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.standing != barred
 }
 
 // settle tells the index whether a worker may get anything.

@@ -244,6 +244,7 @@ func collectFleet(out sink, o *sched.Observation) {
 	}
 	out.yes(massLoss, o.MassLoss)
 	out.put(massLosses, float64(o.Losses))
+	out.put(quarantines, float64(o.Quarantines))
 }
 
 func collectLeases(out sink, o *sched.Observation) {

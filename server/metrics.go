@@ -80,6 +80,8 @@ var (
 		"1 while a large part of the fleet is silent at once, else 0.")
 	massLosses = define("counter", "dtask_mass_losses_total",
 		"How often a large part of the fleet fell silent at once.")
+	quarantines = define("counter", "dtask_quarantines_total",
+		"How often a worker was taken out of service because it failed its tasks.")
 )
 
 // Leases and the queue.

@@ -33,8 +33,9 @@ type agent struct {
 	since     uint32     // number of the last beat before it registered
 	mute      sched.Time // its datagrams are lost until then
 
-	down    bool // the process does not run
-	life    int  // how many processes there were; what an older one planned is void
+	broken  sched.Time // its tasks fail until then
+	down    bool       // the process does not run
+	life    int        // how many processes there were; what an older one planned is void
 	paused  sched.Time
 	lying   bool
 	rival   bool         // a second agent with the id of another
@@ -276,7 +277,7 @@ func (a *agent) begin(bytes []byte, by string) error {
 		a.w.truth.begun++
 		a.w.truth.reopen(l)
 		if a.w.auto {
-			a.w.after(a.w.around(a.w.manners.runs), func() { a.over(l) })
+			a.w.after(a.w.around(a.runsFor(l)), func() { a.over(l) })
 		}
 	}
 	if report != nil {
@@ -309,11 +310,7 @@ func (a *agent) over(l *lease) {
 		a.w.after(a.w.between(100, 1000), func() { a.over(l) })
 		return
 	}
-	outcome := wire.ReasonOK
-	if a.w.chance(1, 5) {
-		outcome = wire.ReasonFailed
-	}
-	a.end(l, outcome)
+	a.end(l, a.outcome(l))
 }
 
 // end ends a running task.

@@ -28,74 +28,91 @@ const (
 	FaultRepair                      // the same, and meanwhile its agent stops or leaves
 	FaultDrain                       // an agent takes its worker out of service, and is restarted when it is empty
 	FaultResources                   // a worker offers other amounts
+	FaultBroken                      // a machine fails its tasks for a while, and fast
+	FaultPoison                      // the tasks of an owner fail everywhere for a while
 	FaultDevices                     // an agent restarts with other devices and still has its tasks
 
-	FaultLost           // a message was lost with its connection
-	FaultLate           // a message came late, on an old connection
-	FaultDuplicateBeat  // a heartbeat came twice
-	FaultDuplicateBegin // a begin came twice
-	FaultLateBegin      // a begin was seconds under way
-	FaultForeignBegin   // somebody else began the same lease
-	FaultGivenUp        // a client stopped to renew
-	FaultRetry          // a client asked again for the same task
-	FaultConflict       // a client asked for another task with the same id
-	FaultSecondRelease  // a lease was released twice
-	FaultLatePulse      // the scheduler's timer was late
-	FaultSuspicious     // a worker was silent until it was suspicious
-	FaultOffline        // a worker was silent until it was offline
-	FaultForgotten      // a worker was silent until it was removed
-	FaultSuperseded     // an agent was told that its incarnation is void
-	FaultAskedBack      // a lease was asked back
-	FaultRefusedFull    // an agent had no slot for a begin, after a cut or a lie
-	FaultMemoryFull     // an agent could remember no further lease
-	FaultOldNumber      // a heartbeat over HTTP came late
-	FaultBeatLost       // a datagram of an agent was lost
-	FaultBeatTwice      // a datagram of an agent came twice
-	FaultBeatLate       // a datagram of an agent was seconds under way
-	FaultBeatOtherLife  // a datagram reached a later life of the scheduler
-	FaultBeatStale      // a datagram came behind a newer one, or again
-	FaultBeatUnknown    // a datagram of an incarnation that is not the worker's present one
-	FaultAckLost        // an acknowledgement was lost
-	FaultAckTwice       // an acknowledgement came twice
-	FaultAckLate        // an acknowledgement was seconds under way
-	FaultNoAck          // an agent missed acknowledgements and registered again
-	FaultNoConnection   // a worker without a connection was told to connect
-	FaultDigest         // two digests in a row differed
-	FaultCordonAgain    // a worker was cordoned, or put back, that was so already
-	FaultCordonGone     // a worker was put back into service while it was gone
-	FaultCordonKept     // a worker came back and was still cordoned
-	FaultPreempted      // a task was told to make room
-	FaultKilled         // and to be killed, because it went on
-	FaultDrained        // a worker that was to become empty did
-	FaultBadRequest     // a client asked for what nobody can read
-	FaultGangUndone     // a gang was placed in part, and undone
-	FaultNotPreferred   // nobody preferred had room, and another was chosen
-	FaultExclusive      // a task got a whole worker
-	FaultWaited         // a task waited for room
-	FaultWaitOver       // a wait was over without room
-	FaultCancelled      // a task was cancelled while it waited
-	FaultHeld           // room was held for a task that was passed over
-	FaultOwnerFull      // a task's owner had as many leases as one owner may have
-	FaultOwnerWaited    // a wait was over while that was so
-	FaultOwnerOver      // workers came back with more leases of an owner than it may have
-	FaultMassLoss       // so many workers were silent that it was one event
-	FaultSpared         // a worker stayed suspicious for that
-	FaultOverDevices    // a worker had not enough room for what it ran beside its slots
-	FaultClaimed        // tasks were chosen to make room for a waiter
-	FaultNotNeeded      // a task was spared that needed not make room
-	FaultUnpreempted    // a task went on that was to make room and did not know it
-	FaultChosenAgain    // a waiter chose other tasks, because room did not come
-	FaultRequeued       // a task waited again that had to make room
-	faultKinds          // how many there are
-	firstCounted        = FaultLost
-	plannedFaults       = int(firstCounted)
+	FaultLost              // a message was lost with its connection
+	FaultLate              // a message came late, on an old connection
+	FaultDuplicateBeat     // a heartbeat came twice
+	FaultDuplicateBegin    // a begin came twice
+	FaultLateBegin         // a begin was seconds under way
+	FaultForeignBegin      // somebody else began the same lease
+	FaultGivenUp           // a client stopped to renew
+	FaultRetry             // a client asked again for the same task
+	FaultConflict          // a client asked for another task with the same id
+	FaultSecondRelease     // a lease was released twice
+	FaultLatePulse         // the scheduler's timer was late
+	FaultSuspicious        // a worker was silent until it was suspicious
+	FaultOffline           // a worker was silent until it was offline
+	FaultForgotten         // a worker was silent until it was removed
+	FaultSuperseded        // an agent was told that its incarnation is void
+	FaultAskedBack         // a lease was asked back
+	FaultRefusedFull       // an agent had no slot for a begin, after a cut or a lie
+	FaultMemoryFull        // an agent could remember no further lease
+	FaultOldNumber         // a heartbeat over HTTP came late
+	FaultBeatLost          // a datagram of an agent was lost
+	FaultBeatTwice         // a datagram of an agent came twice
+	FaultBeatLate          // a datagram of an agent was seconds under way
+	FaultBeatOtherLife     // a datagram reached a later life of the scheduler
+	FaultBeatStale         // a datagram came behind a newer one, or again
+	FaultBeatUnknown       // a datagram of an incarnation that is not the worker's present one
+	FaultAckLost           // an acknowledgement was lost
+	FaultAckTwice          // an acknowledgement came twice
+	FaultAckLate           // an acknowledgement was seconds under way
+	FaultNoAck             // an agent missed acknowledgements and registered again
+	FaultNoConnection      // a worker without a connection was told to connect
+	FaultDigest            // two digests in a row differed
+	FaultCordonAgain       // a worker was cordoned, or put back, that was so already
+	FaultCordonGone        // a worker was put back into service while it was gone
+	FaultCordonKept        // a worker came back and was still cordoned
+	FaultPreempted         // a task was told to make room
+	FaultKilled            // and to be killed, because it went on
+	FaultDrained           // a worker that was to become empty did
+	FaultBadRequest        // a client asked for what nobody can read
+	FaultGangUndone        // a gang was placed in part, and undone
+	FaultNotPreferred      // nobody preferred had room, and another was chosen
+	FaultExclusive         // a task got a whole worker
+	FaultWaited            // a task waited for room
+	FaultWaitOver          // a wait was over without room
+	FaultCancelled         // a task was cancelled while it waited
+	FaultHeld              // room was held for a task that was passed over
+	FaultOwnerFull         // a task's owner had as many leases as one owner may have
+	FaultOwnerWaited       // a wait was over while that was so
+	FaultOwnerOver         // workers came back with more leases of an owner than it may have
+	FaultMassLoss          // so many workers were silent that it was one event
+	FaultSpared            // a worker stayed suspicious for that
+	FaultOverDevices       // a worker had not enough room for what it ran beside its slots
+	FaultClaimed           // tasks were chosen to make room for a waiter
+	FaultNotNeeded         // a task was spared that needed not make room
+	FaultUnpreempted       // a task went on that was to make room and did not know it
+	FaultChosenAgain       // a waiter chose other tasks, because room did not come
+	FaultRequeued          // a task waited again that had to make room
+	FaultKeptOut           // a worker that failed its tasks was taken out of service
+	FaultKeptOutAgain      // and another time soon after, for longer
+	FaultProbed            // a task was let onto a worker to see whether it has recovered
+	FaultProbeSilent       // it ended without an answer to that
+	FaultRecovered         // it went well
+	FaultAbsolved          // an operator put such a worker back into service
+	FaultKeptOutKept       // one left, came back and was still out
+	FaultGoneForgotten     // one left, and did not come back for long
+	FaultOutcomesForgotten // how the last tasks of a worker ended was forgotten
+	FaultFailsAnywhere     // a failure did not count, because its owner failed elsewhere
+	FaultFewOwners         // too few owners failed on a worker
+	FaultFleetFails        // a worker did not fail clearly more than the others
+	FaultTooManyOut        // too many workers were out for one more
+	FaultFailsCordoned     // a worker that was out of service anyway failed
+	FaultFailsInMass       // a worker failed while many were silent
+	faultKinds             // how many there are
+	firstCounted           = FaultLost
+	plannedFaults          = int(firstCounted)
 )
 
 var faultNames = [faultKinds]string{
 	"agent_link", "client_link", "client_crash", "client_pause", "restart_with_list",
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
-	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "devices_changed",
+	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "machine_broken", "owner_poisoned", "devices_changed",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
@@ -106,6 +123,8 @@ var faultNames = [faultKinds]string{
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
 	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
+	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
+	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss",
 }
 
 func (f Fault) String() string { return faultNames[f] }

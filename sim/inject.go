@@ -24,12 +24,14 @@ func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
 		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
-		FaultResources, FaultDevices:
+		FaultResources, FaultBroken, FaultDevices:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
 	case FaultCordon:
 		ids := w.workerIDs()
 		w.operator.cordonFor(ids[w.rng.IntN(len(ids))], w.around(6000))
+	case FaultPoison:
+		w.poison()
 	case FaultScheduler:
 		w.restartScheduler(3000)
 	case FaultSchedulerPause:
@@ -94,6 +96,8 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		return a.drain()
 	case FaultResources:
 		a.announce(kit{a.tags, a.slots, w.otherAmounts(a.resources), a.devices})
+	case FaultBroken:
+		a.breakDown()
 	case FaultDevices:
 		a.restart(true)
 		a.offer(a.resources, w.someDevices())
@@ -177,14 +181,17 @@ func (w *World) someTags() []string {
 }
 
 // restart ends an agent's process and starts another some time later.
-func (a *agent) restart(keep bool) {
+func (a *agent) restart(keep bool) { a.restartIn(a.w.around(3000), keep) }
+
+// restartIn is restart with a time in milliseconds.
+func (a *agent) restartIn(ms int, keep bool) {
 	w := a.w
 	if l := a.link; l != nil && w.chance(1, 2) {
 		w.hangUpAny(l)
 	}
 	a.stop(keep)
 	life := a.life
-	w.after(w.around(3000), func() {
+	w.after(ms, func() {
 		if a.life == life {
 			a.start()
 		}

@@ -82,6 +82,7 @@ func (w *World) build() {
 	if w.chance(1, 3) {
 		cfg.MaxOwnerLeases = w.between(1, 8)
 	}
+	w.drawQuarantine(&cfg)
 	w.startScheduler(cfg)
 	w.newGateway()
 	w.twin = newTwin(w)
@@ -148,11 +149,12 @@ func (w *World) heal() {
 	w.say("faults end")
 	w.healing = true
 	w.host.pausedUntil = w.now
+	clear(w.poisoned)
 	for _, c := range w.clients {
 		c.paused = w.now
 	}
 	for _, a := range w.agents {
-		a.paused, a.mute = w.now, w.now
+		a.paused, a.mute, a.broken = w.now, w.now, w.now
 		switch {
 		case a.rival && !a.down:
 			a.stop(false)

@@ -12,23 +12,24 @@ import (
 // real one and predicts every answer. Of workers that speak HTTP it asks the
 // real one for the load, because what they run is a guess anyway.
 type twin struct {
-	w        *World
-	cfg      sched.Config
-	epoch    uint32
-	sessions map[sched.Session]*twinSession // never walked
-	workers  []*twinWorker                  // in order of their numbers; gaps are nil
-	free     []int                          // numbers of removed workers, the last is used first
-	leases   []*twinLease                   // alive, the oldest first
-	past     map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
-	cordons  map[string]*twinCordon         // by worker id; walked in no order that matters
-	queue    twinQueue
-	mass     bool       // so many are silent that it is one event
-	massEnd  sched.Time // nobody becomes offline before
-	gives    int
-	ends     [wire.ReasonPreempted + 1]uint64
-	latest   map[string]sched.Session // of each client, the one that said hello last; never walked
-	news     []said                   // for clients, told when this event has been applied
-	unmet    []*twinLease             // granted without an answer
+	w           *World
+	cfg         sched.Config
+	epoch       uint32
+	sessions    map[sched.Session]*twinSession // never walked
+	workers     []*twinWorker                  // in order of their numbers; gaps are nil
+	free        []int                          // numbers of removed workers, the last is used first
+	leases      []*twinLease                   // alive, the oldest first
+	past        map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
+	cordons     map[string]*twinCordon         // by worker id; walked in no order that matters
+	queue       twinQueue
+	mass        bool       // so many are silent that it is one event
+	massEnd     sched.Time // nobody becomes offline before
+	gives       int
+	quarantines quarantines
+	ends        [wire.ReasonPreempted + 1]uint64
+	latest      map[string]sched.Session // of each client, the one that said hello last; never walked
+	news        []said                   // for clients, told when this event has been applied
+	unmet       []*twinLease             // granted without an answer
 
 	said     []said // what the real one must say next
 	touched  []*twinWorker
@@ -71,6 +72,7 @@ type twinWorker struct {
 	given       int        // 0: never
 	removed     bool
 	touched     bool
+	recent      []twinOutcome // of its last tasks, the oldest first
 }
 
 type twinLease struct {
@@ -96,6 +98,7 @@ type twinLease struct {
 	request                   *twinRequest // nil: its task is not requeued
 	preempted, warned, killed bool
 	wanted                    bool       // another task wanted its room, once
+	carried                   bool       // over from an earlier incarnation
 	due                       sched.Time // of the next word to the worker of a preempted lease that has begun
 	first                     bool       // the first that its worker was ever given,
 	load                      uint64     // at this load
@@ -125,11 +128,12 @@ type said struct {
 func newTwin(w *World) *twin {
 	return &twin{
 		w: w, cfg: w.host.cfg, epoch: 1,
-		sessions: map[sched.Session]*twinSession{0: {}},
-		past:     map[wire.LeaseID]wire.Reason{},
-		cordons:  map[string]*twinCordon{},
-		latest:   map[string]sched.Session{},
-		queue:    twinQueue{turns: map[int32][]string{}},
+		sessions:    map[sched.Session]*twinSession{0: {}},
+		past:        map[wire.LeaseID]wire.Reason{},
+		cordons:     map[string]*twinCordon{},
+		quarantines: newQuarantines(),
+		latest:      map[string]sched.Session{},
+		queue:       twinQueue{turns: map[int32][]string{}},
 	}
 }
 
@@ -236,6 +240,7 @@ func (t *twin) accept(w *twinWorker, to said, m wire.Message) {
 		t.adopt(w, &m.Record)
 	case *wire.End:
 		if l := t.aliveOn(m.Lease, w); l != nil {
+			t.outcome(l, m.Outcome, false)
 			t.end(l, l.outcome(m.Outcome), byWorker)
 		}
 		to.kind = wire.KindEnded
@@ -305,6 +310,7 @@ func (t *twin) pulse() {
 	}
 	t.overdue()
 	t.silences()
+	t.quarantinesDue()
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if x.over <= t.w.now {
 			t.w.counts[FaultWaitOver]++

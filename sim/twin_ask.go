@@ -163,6 +163,7 @@ func (t *twin) disband(answers []said, given []int, failed int) {
 		l := t.leases[len(t.leases)-1]
 		t.leases = t.leases[:len(t.leases)-1]
 		l.worker.given = given[i]
+		t.unprobe(l)
 		t.touch(l.worker)
 	}
 	for i := range answers {

@@ -104,7 +104,7 @@ func (t *twin) noticed() {
 
 // canHave reports whether a request could get a worker now.
 func (t *twin) canHave(q *asked, b *twinBatch, w *twinWorker) bool {
-	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
+	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.barred(w) || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
 		return false
 	}
 	n := t.tally(w)
@@ -236,5 +236,6 @@ func (t *twin) grant(l *twinLease, to *said) {
 		l.state, l.ttl, to.flags = wire.StateAssumed, httpTTL, wire.PlacedBestEffort
 	}
 	t.leases = append(t.leases, l)
+	t.probes(l)
 	t.touch(w)
 }

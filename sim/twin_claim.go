@@ -108,7 +108,7 @@ func (p *twinPlan) compare(o *twinPlan) int {
 // plan finds the tasks on a worker that would make room for a waiter; nil if
 // they cannot.
 func (t *twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
-	if w == nil || !t.usable(w) || w.http || t.claimant(w) != nil || slices.Contains(t.queue.held, w) && t.queue.holder != x {
+	if w == nil || !t.usable(w) || t.onProbe(w) || w.http || t.claimant(w) != nil || slices.Contains(t.queue.held, w) && t.queue.holder != x {
 		return nil
 	}
 	q := t.w.readAsked(&x.tasks[0], true)

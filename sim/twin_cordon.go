@@ -20,13 +20,13 @@ type twinCordon struct {
 
 // cordon predicts the answer to a cordon, or to its end.
 func (t *twin) cordon(s *twinSession, to said, m *wire.Cordon) {
-	w, old := t.find(m.Worker), t.cordons[m.Worker]
+	w, old, quarantined := t.find(m.Worker), t.cordons[m.Worker], t.quarantined(m.Worker)
 	switch {
 	case m.Own && (w == nil || w.session != to.to):
 		to.kind, to.code = wire.KindError, wire.CodeNotRegistered
 		t.say(to)
 		return
-	case w == nil && (m.On || old == nil):
+	case w == nil && (m.On || old == nil && !quarantined):
 		to.kind, to.code = wire.KindError, wire.CodeNotFound
 		t.say(to)
 		return
@@ -44,7 +44,7 @@ func (t *twin) cordon(s *twinSession, to said, m *wire.Cordon) {
 	to.kind = wire.KindCordoned
 	switch {
 	case !m.On:
-		to.changed = old != nil && (!m.Own || old.own)
+		to.changed = old != nil && (!m.Own || old.own) || quarantined && !m.Own
 	case old == nil, old.own && !m.Own:
 		to.changed = true
 	case old.own == m.Own:
@@ -54,6 +54,9 @@ func (t *twin) cordon(s *twinSession, to said, m *wire.Cordon) {
 	if !to.changed {
 		t.w.counts[FaultCordonAgain]++
 		return
+	}
+	if !m.Own {
+		t.absolve(m.Worker)
 	}
 	what := map[bool]string{true: "draining", false: "cordoned"}[m.Drain]
 	if t.cordons[m.Worker] = c; !m.On {

@@ -69,6 +69,7 @@ func (t *twin) judgeAll() {
 	}
 	t.judgeOwners(s)
 	next := t.w.host.state.NextPulse()
+	t.judgeQuarantines(s, next)
 	for _, l := range t.leases {
 		if l.state == wire.StateGranted && l.deadline < next {
 			t.w.fail("the core wants its next pulse at %d, the lease %v is due at %d", next, l.id, l.deadline)
@@ -111,7 +112,7 @@ func (t *twin) judgeWorker(w *twinWorker) {
 // sketch is everything that is listed of a worker.
 func sketch(m *wire.Worker) string {
 	i := &m.Info
-	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices, i.HeldBy, i.DeadlineMS)
+	s := fmt.Sprint(i.Address, i.Tags, i.State, i.Flags, i.Slots, i.Taken, i.External, i.Incarnation, i.SeenMS, i.CordonReason, i.CordonBy, i.CordonMS, i.Resources, i.Used, i.Devices, i.HeldBy, i.DeadlineMS, " ", i.Recent, i.RecentFailed, i.ProbeMS)
 	for _, l := range m.Leases {
 		s += fmt.Sprint("\n", l.Lease, l.Task, l.Client, l.State, l.Resources, l.Devices, l.Exclusive, l.Preempted)
 	}
@@ -132,6 +133,13 @@ func (t *twin) sketch(w *twinWorker) string {
 	} else {
 		c = &twinCordon{}
 	}
+	if q := t.quarantines.suspects[w.id]; q != nil && q.phase != "" {
+		if t.cordons[w.id] == nil {
+			flags = append(flags, "cordoned")
+			c, since = &twinCordon{reason: q.reason, by: byScheduler}, uint64(t.w.now-q.since)
+		}
+		flags = append(flags, []string{phaseKeptOut, phaseOnProbe}[:1+map[string]int{phaseOnProbe: 1}[q.phase]]...)
+	}
 	leases, n := t.of(w), t.tally(w)
 	if n.over(w.external) {
 		flags = append(flags, "overcommitted")
@@ -147,8 +155,9 @@ func (t *twin) sketch(w *twinWorker) string {
 	for i := range w.devices {
 		devices = append(devices, n.device(i))
 	}
+	outcomes := t.sketchOutcomes(w, devices)
 	s := fmt.Sprint(w.address, slices.Clip(w.tags), w.presence, flags, w.slots, taken, w.external, w.incarnation, uint64(t.w.now-w.seen), c.reason, c.by, since,
-		w.offered(), n.used(), devices, t.heldBy(w), uint64(max(c.deadline-t.w.now, 0)))
+		w.offered(), n.used(), devices, t.heldBy(w), uint64(max(c.deadline-t.w.now, 0)), " ", outcomes)
 	for _, l := range leases {
 		s += fmt.Sprint("\n", l.id, l.task, l.owned(), l.state, l.takes.resources, l.takes.devices, l.takes.exclusive, l.preempted)
 	}

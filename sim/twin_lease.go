@@ -165,6 +165,7 @@ func (t *twin) end(l *twinLease, reason wire.Reason, by string) {
 	}
 	t.requeueOr(l, reason)
 	t.touch(l.worker)
+	t.unprobe(l)
 	t.leases = slices.DeleteFunc(t.leases, func(o *twinLease) bool { return o == l })
 }
 

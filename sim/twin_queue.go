@@ -320,7 +320,7 @@ func (t *twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
 
 // usable reports whether a worker may get anything, were it not held.
 func (t *twin) usable(w *twinWorker) bool {
-	return !w.removed && w.presence == presenceOnline && (w.http || w.promised) && t.cordons[w.id] == nil
+	return !w.removed && w.presence == presenceOnline && (w.http || w.promised) && t.cordons[w.id] == nil && !t.barred(w)
 }
 
 // nearest are the workers that lack least for a waiter: one, or as many as a
@@ -329,7 +329,7 @@ func (t *twin) nearest(x *twinWaiter) []*twinWorker {
 	q := t.w.readAsked(&x.tasks[0], true)
 	var all []*twinWorker
 	for _, w := range t.workers {
-		if w != nil && t.usable(w) && t.claimant(w) == nil && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
+		if w != nil && t.usable(w) && !t.onProbe(w) && t.claimant(w) == nil && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
 			all = append(all, w)
 		}
 	}

@@ -33,6 +33,7 @@ func (t *twin) find(id string) *twinWorker {
 func (t *twin) add(id string) *twinWorker {
 	w := &twinWorker{id: id, presence: presenceOnline, seen: t.w.now}
 	t.note("joined", id)
+	t.returns(w)
 	if t.cordons[id] != nil {
 		t.w.counts[FaultCordonKept]++
 	}
@@ -54,6 +55,7 @@ func (t *twin) removeWorker(w *twinWorker) {
 	}
 	w.removed = true
 	t.endOwn(w)
+	t.departs(w)
 	if slices.Contains(t.queue.held, w) {
 		t.letGo()
 	}
@@ -115,10 +117,12 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 			e.Reason, e.By = "its agent was restarted", w.id
 		}
 	}
+	t.redevice(w, m.Devices)
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	t.reconcile(w, m, !same)
+	t.carry(w, !same)
 	if w.session != from {
 		w.session, w.handle = from, uint32(len(s.links))
 		s.links = append(s.links, twinLink{w, w.incarnation})
@@ -146,6 +150,7 @@ func (t *twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 		switch {
 		case l == nil:
 		case r.Outcome != wire.ReasonNone:
+			t.outcome(l, r.Outcome, fresh)
 			t.end(l, l.outcome(r.Outcome), byWorker)
 		default:
 			l.listed = true

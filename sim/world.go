@@ -40,6 +40,8 @@ type World struct {
 	pool  [][]byte
 	trace trace
 	err   error
+
+	poisoned map[string]sched.Time // the tasks of an owner fail until then; never walked
 }
 
 // manners are the numbers of one run that are drawn once.
@@ -70,6 +72,7 @@ func newWorld(seed uint64) *World {
 	w.truth.byID, w.truth.sworn = map[wire.LeaseID]*lease{}, map[wire.LeaseID]uint64{}
 	w.truth.cordoned, w.truth.emptied = map[string]bool{}, map[string]sched.Time{}
 	w.formulas = map[string]*formula{}
+	w.poisoned = map[string]sched.Time{}
 	return w
 }
 

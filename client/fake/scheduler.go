@@ -79,6 +79,7 @@ func New(tb TB) *Scheduler {
 // is out of range.
 func Start(c Config) (*Scheduler, error) {
 	cfg := sched.DefaultConfig()
+	cfg.Quarantine = false // a test lets tasks fail on purpose
 	cfg.Version = "fake"
 	if c.StartTTL != 0 {
 		cfg.StartTTL = sched.Time(c.StartTTL.Milliseconds())

@@ -46,6 +46,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&c.Sched.HoldAfterBypasses, "hold-after-bypasses", c.Sched.HoldAfterBypasses, "how often the first waiting task is passed over before room is held for it")
 	span(fs, &c.Sched.HoldAfter, "hold-after", "how long the first waiting task is passed over before room is held for it")
 	span(fs, &c.Sched.PreemptGrace, "preempt-grace", "how long a task that must make room may go on")
+	quarantine(fs, &c.Sched)
 	fs.IntVar(&c.Sched.MassLossShare, "mass-loss-percent", c.Sched.MassLossShare, "share of the workers whose silence is one event, and lets nobody be given up for a while")
 	span(fs, &c.Sched.MassLossHold, "mass-loss-hold", "how long nobody is given up then")
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
@@ -65,6 +66,17 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// quarantine declares the numbers of quarantines.
+func quarantine(fs *flag.FlagSet, c *sched.Config) {
+	fs.BoolVar(&c.Quarantine, "quarantine", c.Quarantine, "take workers that fail their tasks out of service for a while")
+	fs.IntVar(&c.QuarantineFailures, "quarantine-failures", c.QuarantineFailures, "how many of a worker's last 15 tasks must have failed for it")
+	fs.IntVar(&c.QuarantineOwners, "quarantine-owners", c.QuarantineOwners, "of how many different owners or groups")
+	fs.IntVar(&c.QuarantineShare, "quarantine-percent", c.QuarantineShare, "share of the workers that may be out for it at once")
+	span(fs, &c.QuarantineFirst, "quarantine-first", "how long a worker is kept out the first time; each further time twice as long")
+	span(fs, &c.QuarantineMost, "quarantine-most", "how long it is kept out at most")
+	span(fs, &c.QuarantineMemory, "quarantine-memory", "after how long without a failure a worker's outcomes are forgotten")
 }
 
 // span declares a duration that the core wants in milliseconds.

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
+	"github.com/dtask/dtask-scheduler/sched"
 )
 
 // patience bounds every wait of the tests.
@@ -191,6 +192,9 @@ func TestFlags(t *testing.T) {
 		{"--port=0 --slow-decision=-1ms", exitError, "SlowDecision"},
 		{"--log-level=loud", exitUsage, "want debug, info, warn or error"},
 		{"--log-format=xml", exitUsage, "want text or json"},
+		{"--port=0 --quarantine-failures=2", exitError, "QuarantineOwners 3 is outside 1..QuarantineFailures 2"},
+		{"--port=0 --quarantine-failures=16", exitError, "QuarantineFailures 16 is outside 1..15"},
+		{"--port=0 --quarantine-first=2h", exitError, "QuarantineFirst"},
 		{"--host=0.0.0.0 --port=0", exitError, "Add --insecure"},
 		{"--listen=:0 --port=0", exitError, "Add --insecure"},
 		{"--version", exitOK, "dtask-scheduler dev"},
@@ -207,7 +211,9 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
-		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s --metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn"), io.Discard)
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s "+
+		"--quarantine=false --quarantine-failures 9 --quarantine-owners 8 --quarantine-percent 7 --quarantine-first 6s --quarantine-most 5m --quarantine-memory 4h "+
+		"--metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn"), io.Discard)
 	require.NoError(t, err)
 	c := o.config
 	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
@@ -215,6 +221,11 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 		int64(c.Sched.Offline), int64(c.Sched.Retention), int64(c.Sched.Heartbeat), int64(c.Sched.StartTTL)})
 	require.EqualValues(t, []int64{9, 8, 6, 7, 6000, 5, 4000, 3000}, []int64{int64(c.Sched.MaxWaiting), int64(c.Sched.MaxOwnerWaiting), int64(c.Sched.MaxOwnerLeases),
 		int64(c.Sched.HoldAfterBypasses), int64(c.Sched.HoldAfter), int64(c.Sched.MassLossShare), int64(c.Sched.MassLossHold), int64(c.Sched.PreemptGrace)})
+	q := sched.DefaultConfig()
+	require.True(t, q.Quarantine)
+	q.Quarantine, q.QuarantineFailures, q.QuarantineOwners, q.QuarantineShare = false, 9, 8, 7
+	q.QuarantineFirst, q.QuarantineMost, q.QuarantineMemory = 6000, 300_000, 14_400_000
+	require.Equal(t, quarantineOf(q), quarantineOf(c.Sched))
 	require.EqualValues(t, 77, c.MaxBody)
 	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})
 	require.True(t, c.Insecure)
@@ -262,6 +273,12 @@ func TestHealthAndMetricsAreServed(t *testing.T) {
 	require.Contains(t, metrics, `dtask_build_info{go_version="`+runtime.Version()+`",revision="unknown",version="dev"} 1`)
 	require.Contains(t, metrics, "dtask_ready 1")
 	require.Contains(t, get(t, url+"/debug/pprof/"), "goroutine")
+}
+
+// quarantineOf keeps of a configuration what is of quarantines.
+func quarantineOf(c sched.Config) sched.Config {
+	return sched.Config{Quarantine: c.Quarantine, QuarantineFailures: c.QuarantineFailures, QuarantineOwners: c.QuarantineOwners,
+		QuarantineShare: c.QuarantineShare, QuarantineFirst: c.QuarantineFirst, QuarantineMost: c.QuarantineMost, QuarantineMemory: c.QuarantineMemory}
 }
 
 func TestInsecureIsSaid(t *testing.T) {

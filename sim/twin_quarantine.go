@@ -1,0 +1,420 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// outcomesKept is how many outcomes of a worker count.
+const outcomesKept = 15
+
+// twinOutcome is how a task on a worker ended.
+type twinOutcome struct {
+	failed  bool
+	party   string // whose task it was
+	devices uint64
+}
+
+// twinParty counts, for an owner or group with a failure among the outcomes of
+// some worker, the workers on which it failed anew and its successes.
+type twinParty struct{ failed, oks int }
+
+// age halves both counts when they are of many outcomes.
+func (g *twinParty) age() {
+	if g.failed+g.oks > 64 {
+		g.failed, g.oks = g.failed/2, g.oks/2
+	}
+}
+
+// How far a quarantine is.
+const (
+	phaseKeptOut = "quarantined"
+	phaseOnProbe = "probing"
+)
+
+// twinSuspect is a worker that failed tasks, or was kept out for it.
+type twinSuspect struct {
+	phase    string // "": in service
+	probe    *twinLease
+	backoff  sched.Time // 0: it was never kept out
+	forgiven sched.Time
+	timer    sched.Time // 0: none
+	reason   string
+	since    sched.Time
+}
+
+// quarantines is what the twin knows of workers that fail.
+type quarantines struct {
+	suspects map[string]*twinSuspect // by worker id
+	parties  map[string]*twinParty
+	times    uint64
+}
+
+func newQuarantines() quarantines {
+	return quarantines{suspects: map[string]*twinSuspect{}, parties: map[string]*twinParty{}}
+}
+
+// party is whose task a lease is.
+func (l *twinLease) party() string {
+	if l.owner == "" && l.group == "" {
+		return "client " + l.owned()
+	}
+	return fmt.Sprintf("%q %q", l.owner, l.group)
+}
+
+// failed lists the failures among the outcomes of a worker.
+func (w *twinWorker) failed() (list []twinOutcome) {
+	for _, o := range w.recent {
+		if o.failed {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// failsOn reports whether a failure of a party is among the outcomes of a worker.
+func (w *twinWorker) failsOn(party string) bool {
+	return slices.ContainsFunc(w.recent, func(o twinOutcome) bool { return o.failed && o.party == party })
+}
+
+// says reports whether an outcome says something of the worker.
+func (l *twinLease) says(outcome wire.Reason, fresh bool) bool {
+	switch {
+	case l.preempted || l.orphan:
+		return false
+	case outcome == wire.ReasonRefused:
+		return l.state == wire.StateBegun
+	case outcome == wire.ReasonLost:
+		return !fresh && !l.carried
+	}
+	return outcome == wire.ReasonOK || outcome == wire.ReasonFailed
+}
+
+// outcome reads what a worker reports of a task, before its lease ends.
+func (t *twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
+	if !t.cfg.Quarantine || !l.says(outcome, fresh) {
+		return
+	}
+	q, w := &t.quarantines, l.worker
+	p := q.suspects[w.id]
+	if p != nil && p.phase != "" {
+		if p.probe == l {
+			t.probed(w, p, outcome)
+		}
+		return
+	}
+	t.touch(w)
+	if len(w.recent) == outcomesKept {
+		w.recent = slices.Delete(w.recent, 0, 1)
+		t.dropParties()
+	}
+	o := twinOutcome{outcome != wire.ReasonOK, l.party(), l.takes.devices}
+	switch g := q.parties[o.party]; {
+	case !o.failed && g != nil:
+		g.oks++
+		g.age()
+	case o.failed && !w.failsOn(o.party):
+		if g == nil {
+			g = &twinParty{}
+			q.parties[o.party] = g
+		}
+		g.failed++
+		g.age()
+	}
+	w.recent = append(w.recent, o)
+	if p == nil && o.failed {
+		p = &twinSuspect{}
+		q.suspects[w.id] = p
+	}
+	switch {
+	case o.failed:
+		p.timer = max(t.w.now+t.cfg.QuarantineMemory, p.forgiven)
+		t.consider(w)
+	case p != nil && p.backoff == 0 && len(w.failed()) == 0:
+		delete(q.suspects, w.id)
+	}
+}
+
+// dropParties forgets the owners and groups that have no failure any more.
+func (t *twin) dropParties() {
+	maps.DeleteFunc(t.quarantines.parties, func(party string, _ *twinParty) bool { return t.workersOf(party) == 0 })
+}
+
+// workersOf counts the workers with a failure of a party.
+func (t *twin) workersOf(party string) (n int) {
+	for _, w := range t.workers {
+		if w != nil && w.failsOn(party) {
+			n++
+		}
+	}
+	return n
+}
+
+// failsAnywhere reports whether a party, not a worker, is to blame.
+func (t *twin) failsAnywhere(party string) bool {
+	g := t.quarantines.parties[party]
+	return t.workersOf(party)-1 >= 2 && g.failed > g.oks
+}
+
+// consider predicts whether a worker is kept out.
+func (t *twin) consider(w *twinWorker) {
+	failed, parties, on := 0, map[string]bool{}, map[int]int{}
+	ended := len(w.recent)
+	for _, o := range w.failed() {
+		if t.failsAnywhere(o.party) {
+			ended--
+			t.w.counts[FaultFailsAnywhere]++
+			continue
+		}
+		failed++
+		parties[o.party] = true
+		for _, d := range bitsOf(o.devices) {
+			on[d]++
+		}
+	}
+	others, othersFailed, online := 0, 0, 0
+	for _, o := range t.workers {
+		if o != nil && o != w {
+			others, othersFailed = others+len(o.recent), othersFailed+len(o.failed())
+		}
+		if o != nil && o.presence == presenceOnline {
+			online++
+		}
+	}
+	for _, l := range t.leases {
+		if l.worker != w && l.state == wire.StateBegun {
+			others++
+		}
+	}
+	went, wentHere, out := others-othersFailed, ended-failed, t.out()
+	switch {
+	case failed < t.cfg.QuarantineFailures:
+	case t.cordons[w.id] != nil:
+		t.w.counts[FaultFailsCordoned]++
+	case t.mass:
+		t.w.counts[FaultFailsInMass]++
+	case len(parties) < t.cfg.QuarantineOwners:
+		t.w.counts[FaultFewOwners]++
+	case others < t.cfg.QuarantineFailures || 2*went < others || 2*wentHere*others >= went*ended:
+		t.w.counts[FaultFleetFails]++
+	case online < 2 || out > 0 && 100*(out+1) > t.cfg.QuarantineShare*online:
+		t.w.counts[FaultTooManyOut]++
+	default:
+		t.keepOut(w, fmt.Sprintf("failed %d of its last %d tasks, of %d owners or groups%s; the others fail %d %%",
+			failed, ended, len(parties), worst(on), 100*othersFailed/others))
+	}
+}
+
+// worst names the device that took part in more failures than any other.
+func worst(on map[int]int) string {
+	most := 0
+	for _, n := range on {
+		most = max(most, n)
+	}
+	text := ""
+	for d, n := range on {
+		switch {
+		case n < most:
+		case text != "":
+			return "" // two of them
+		default:
+			text = fmt.Sprintf(", %d of them on device %d", n, d)
+		}
+	}
+	return text
+}
+
+// out counts the workers that are kept out or on probe.
+func (t *twin) out() (n int) {
+	for _, w := range t.workers {
+		if w != nil && t.quarantined(w.id) {
+			n++
+		}
+	}
+	return n
+}
+
+// quarantined reports whether a worker is kept out or on probe.
+func (t *twin) quarantined(id string) bool {
+	p := t.quarantines.suspects[id]
+	return p != nil && p.phase != ""
+}
+
+// barred reports whether nothing may come to a worker.
+func (t *twin) barred(w *twinWorker) bool {
+	p := t.quarantines.suspects[w.id]
+	return p != nil && (p.phase == phaseKeptOut || p.phase == phaseOnProbe && p.probe != nil)
+}
+
+// onProbe reports whether a worker is on probe.
+func (t *twin) onProbe(w *twinWorker) bool {
+	p := t.quarantines.suspects[w.id]
+	return p != nil && p.phase == phaseOnProbe
+}
+
+// keepOut predicts that a worker gets nothing for a while.
+func (t *twin) keepOut(w *twinWorker, reason string) {
+	p := t.quarantines.suspects[w.id]
+	switch {
+	case p.phase == "" && (p.backoff == 0 || t.w.now >= p.forgiven):
+		p.backoff = t.cfg.QuarantineFirst
+	default:
+		t.w.counts[FaultKeptOutAgain]++
+		p.backoff = min(2*p.backoff, t.cfg.QuarantineMost)
+	}
+	t.w.counts[FaultKeptOut]++
+	t.quarantines.times++
+	p.phase, p.probe, p.reason, p.since = phaseKeptOut, nil, reason, t.w.now
+	p.timer = t.w.now + p.backoff
+	t.wipe(w)
+	t.noteQuarantine("quarantined", w.id)
+}
+
+func (t *twin) noteQuarantine(what, id string) {
+	e := t.note(what, id)
+	e.Reason, e.By = t.quarantines.suspects[id].reason, byScheduler
+}
+
+// wipe forgets the outcomes of a worker.
+func (t *twin) wipe(w *twinWorker) {
+	w.recent = nil
+	t.dropParties()
+	t.touch(w)
+}
+
+// quarantinesDue predicts what becomes of suspects with time.
+func (t *twin) quarantinesDue() {
+	for _, id := range slices.Sorted(maps.Keys(t.quarantines.suspects)) {
+		p, w := t.quarantines.suspects[id], t.find(id)
+		switch {
+		case p.timer == 0 || p.timer > t.w.now:
+		case p.phase == phaseKeptOut && w != nil:
+			p.phase, p.timer = phaseOnProbe, 0
+			t.touch(w)
+			t.noteQuarantine("probing", id)
+		case p.phase == phaseKeptOut:
+			p.phase, p.timer = phaseOnProbe, t.w.now+10*p.backoff
+		case w != nil:
+			t.w.counts[FaultOutcomesForgotten]++
+			delete(t.quarantines.suspects, id)
+			t.wipe(w)
+		default:
+			t.w.counts[FaultGoneForgotten]++
+			delete(t.quarantines.suspects, id)
+		}
+	}
+}
+
+// probes notes a grant: it may be the one task of a worker that is on probe.
+func (t *twin) probes(l *twinLease) {
+	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.phase == phaseOnProbe {
+		t.w.counts[FaultProbed]++
+		p.probe = l
+	}
+}
+
+// probed predicts what follows from the end of a probe.
+func (t *twin) probed(w *twinWorker, p *twinSuspect, outcome wire.Reason) {
+	t.touch(w)
+	if outcome != wire.ReasonOK {
+		t.keepOut(w, "its probe ended as "+outcome.String())
+		return
+	}
+	t.w.counts[FaultRecovered]++
+	p.phase, p.probe, p.forgiven = "", nil, t.w.now+10*p.backoff
+	p.timer, p.reason = p.forgiven, "its probe ended as ok"
+	t.noteQuarantine("recovered", w.id)
+}
+
+// unprobe notes that a lease is over or undone: if it was a probe, another may
+// come.
+func (t *twin) unprobe(l *twinLease) {
+	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.probe == l {
+		t.w.counts[FaultProbeSilent]++
+		p.probe = nil
+		t.touch(l.worker)
+	}
+}
+
+// returns notes that a worker has become known.
+func (t *twin) returns(w *twinWorker) {
+	p := t.quarantines.suspects[w.id]
+	if p == nil || p.phase == "" {
+		return
+	}
+	t.w.counts[FaultKeptOutKept]++
+	if p.phase == phaseOnProbe {
+		p.timer = 0
+	}
+}
+
+// departs notes that a worker is removed.
+func (t *twin) departs(w *twinWorker) {
+	t.wipe(w)
+	switch p := t.quarantines.suspects[w.id]; {
+	case p == nil:
+	case p.phase == phaseOnProbe:
+		p.timer = t.w.now + 10*p.backoff
+	case p.backoff == 0:
+		delete(t.quarantines.suspects, w.id)
+	}
+}
+
+// absolve is the word of an operator.
+func (t *twin) absolve(id string) {
+	if t.quarantined(id) {
+		t.w.counts[FaultAbsolved]++
+	}
+	delete(t.quarantines.suspects, id)
+	if w := t.find(id); w != nil {
+		t.wipe(w)
+	}
+}
+
+// carry notes that the leases of a worker are those of an earlier incarnation.
+func (t *twin) carry(w *twinWorker, fresh bool) {
+	for _, l := range t.of(w) {
+		l.carried = l.carried || fresh
+	}
+}
+
+// redevice forgets the devices of failures when a worker has others.
+func (t *twin) redevice(w *twinWorker, devices []wire.Device) {
+	for i := range w.recent {
+		if !slices.Equal(w.devices, devices) {
+			w.recent[i].devices = 0
+		}
+	}
+}
+
+// sketchOutcomes is what should be listed of the outcomes of a worker.
+func (t *twin) sketchOutcomes(w *twinWorker, devices []wire.DeviceInfo) string {
+	for _, o := range w.failed() {
+		for _, d := range bitsOf(o.devices) {
+			if d < len(devices) {
+				devices[d].Failed++
+			}
+		}
+	}
+	left := sched.Time(0)
+	if p := t.quarantines.suspects[w.id]; p != nil && p.phase == phaseKeptOut {
+		left = max(p.timer-t.w.now, 0)
+	}
+	return fmt.Sprint(len(w.recent), len(w.failed()), left)
+}
+
+// judgeQuarantines compares the counts, and when the core wants its next pulse.
+func (t *twin) judgeQuarantines(s *wire.Stats, next sched.Time) {
+	if n, out := s.Counters["quarantines"], s.Counters["quarantined"]; n != t.quarantines.times || out != uint64(t.out()) {
+		t.w.fail("%d quarantines, of which %d go on; the twin counts %d, %d", n, out, t.quarantines.times, t.out())
+	}
+	for id, p := range t.quarantines.suspects {
+		if p.timer != 0 && p.timer < next {
+			t.w.fail("the core wants its next pulse at %d, %s is looked at again at %d", next, id, p.timer)
+		}
+	}
+}
