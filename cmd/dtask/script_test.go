@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 //	machine ID SLOTS DEVICES RESOURCES TAG...
 //	                       the same for a worker with GPUs and resources, such as A100:40Gi,A100:40Gi and cpu=16,mem=64Gi
 //	begun TASK TAG...      place a task, begin it, and write its lease id to TASK
+//	ended OUTCOME TAG OWNER...
+//	                       run a task for each owner, and end it so
 //	settled                wait until the workers have answered for every lease that was asked back
 //	lease NAME FILE        set a variable to the id in a file
 //	exits CODE COMMAND...  run a command that ends with this exit code; @terms and
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"scheduler": startScheduler, "worker": startAgent, "machine": startMachine, "exits": exits, "begun": begun, "lease": setLease,
-			"settled": settled, "waits": waits,
+			"settled": settled, "waits": waits, "ended": ended,
 		},
 	})
 }
