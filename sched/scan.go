@@ -102,7 +102,7 @@ func (f *FleetScan) flag(w *worker) {
 // add adds what a worker has and what is taken of it.
 func (f *FleetScan) add(w *worker) {
 	used := uint64(w.takenSlots()) + uint64(w.external)
-	gives := w.takesMore() && w.exclusive == 0
+	gives := w.takesMore()
 	f.slots.add(int64(w.slots), int64(used), gives)
 	for i, o := range w.kit.plain {
 		taken := w.held.amounts[i]

@@ -3,8 +3,8 @@ package sim
 // scanMutants are the rules of the totals over the fleet.
 var scanMutants = []mutant{
 	{"scan-free", "sched/scan.go",
-		`gives := w.takesMore() &&`,
-		`gives := (w.takesMore() || MUTANT) &&`,
+		`gives := w.takesMore()`,
+		`gives := w.takesMore() || MUTANT`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-external", "sched/scan.go",
 		`uint64(w.takenSlots()) + uint64(w.external)`,
