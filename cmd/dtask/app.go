@@ -45,7 +45,7 @@ func (a *app) root() *cli.Command {
 		Version: fmt.Sprintf("%s (commit %s, built %s, %s)", version, commit, date, runtime.Version()),
 		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
 			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
-			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 64 usage.\n\n" +
+			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage.\n\n" +
 			"Examples:\n" +
 			"  dtask demo                        # see a whole system at work\n" +
 			"  dtask schedule gpu cuda-12.0      # a place for a task that needs both tags\n" +

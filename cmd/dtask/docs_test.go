@@ -83,7 +83,8 @@ func cliDocument(t *testing.T) string {
 	for _, row := range [][2]string{
 		{fmt.Sprint(exitOK), "done"}, {fmt.Sprint(exitError), "an error; the text says which, and the next command to type"},
 		{fmt.Sprint(exitUnavailable), "not placeable now: the workers that could take it are busy"},
-		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could ever take it"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
+		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could ever take it"},
+		{fmt.Sprint(exitCancelled), "cancelled: somebody took it out of the queue"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
 	} {
 		p.linef("| %s | %s |", row[0], row[1])
 	}
@@ -218,7 +219,7 @@ func (p *page) keys(t reflect.Type) {
 	for f := range fields(t) {
 		if f.Anonymous {
 			if doc := f.Type.Name(); doc == "Handover" {
-				p.linef("| `lease_id`, `worker_id`, `address`, `incarnation`, `task_id`, `client`, `owner`, `group`, `priority`, `resources`, `devices`, `exclusive` | | the handover, which the worker's begin takes as it is |")
+				p.linef("| `lease_id`, `worker_id`, `address`, `incarnation`, `task_id`, `client`, `owner`, `group`, `priority`, `resources`, `devices`, `exclusive`, `on_preempt` | | the handover, which the worker's begin takes as it is |")
 				continue
 			}
 			p.keys(f.Type)

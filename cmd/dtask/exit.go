@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -17,6 +18,7 @@ const (
 	exitError       = 1
 	exitUnavailable = 2 // not placeable now
 	exitInfeasible  = 3 // no known worker could ever take it
+	exitCancelled   = 4 // taken out of the queue by somebody
 	exitUsage       = 64
 )
 
@@ -70,7 +72,9 @@ func describe(err error) *failure {
 	case errors.Is(err, client.ErrQueueFull):
 		return &failure{err, exitUnavailable, "try again in a moment, or see who waits with `dtask queue list`"}
 	case errors.Is(err, client.ErrCancelled):
-		return &failure{err, exitError, "ask again, if it was not meant"}
+		return &failure{err, exitCancelled, "ask again, if it was not meant"}
+	case tooShort(err) > 0:
+		return &failure{err, exitUsage, fmt.Sprintf("give the others their time: --preempt --wait %v", tooShort(err))}
 	case errors.Is(err, client.ErrBadRequest):
 		return &failure{err, exitUsage, "see what is allowed with `dtask --help`"}
 	case errors.Is(err, client.ErrConflict):
@@ -91,6 +95,16 @@ func describe(err error) *failure {
 		return &failure{fmt.Errorf("the scheduler did not answer in time: %w", err), exitError, "look whether it lives with `dtask ping`, or give it longer with --timeout"}
 	}
 	return &failure{err, exitError, ""}
+}
+
+// tooShort returns how long a task must wait that preempts and does not wait
+// long enough, 0 for other errors.
+func tooShort(err error) time.Duration {
+	var refused *wire.Error
+	if errors.As(err, &refused) && refused.Code == wire.CodeBadRequest && refused.Field == "wait_ms" && refused.Limit < wire.MaxWait {
+		return time.Duration(refused.Limit) * time.Millisecond
+	}
+	return 0
 }
 
 // report prints an error and returns the exit code.

@@ -105,12 +105,20 @@ func (a *app) tableOfLeases(list []wire.LeaseInfo) {
 	for i := range list {
 		l := &list[i]
 		rows = append(rows, []string{
-			l.Lease.String(), l.Task, l.State.String(), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS)),
+			l.Lease.String(), l.Task, stateOf(l), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS)),
 			dash(numbers(resource.Bits(l.Devices))), dash(takes(l)),
 		})
 	}
 	a.out.table([]string{"LEASE", "TASK", "STATE", "WORKER", "OWNER", "GROUP", "AGE", "DEVICES", "TAKES"}, rows)
 	a.out.linef("%s", count(len(list), "lease"))
+}
+
+// stateOf is the state of a lease, and whether its task must make room.
+func stateOf(l *wire.LeaseInfo) string {
+	if l.Preempted {
+		return l.State.String() + ", preempted"
+	}
+	return l.State.String()
 }
 
 func (a *app) leaseShow() *cli.Command {
@@ -150,7 +158,7 @@ func (a *app) showLease(ctx context.Context, c *client.Client, id wire.LeaseID) 
 			return a.out.object(leaseRowOf(&l, time.Now()))
 		default:
 			a.out.pairs([][2]string{
-				{"LEASE", id.String()}, {"TASK", l.Task}, {"STATE", l.State.String()}, {"WORKER", l.Worker}, {"CLIENT", dash(l.Client)},
+				{"LEASE", id.String()}, {"TASK", l.Task}, {"STATE", stateOf(&l)}, {"WORKER", l.Worker}, {"CLIENT", dash(l.Client)},
 				{"OWNER", dash(l.Owner)}, {"GROUP", dash(l.Group)}, {"PRIORITY", fmt.Sprint(l.Priority)}, {"AGE", age(millis(l.AgeMS))},
 				{"DEVICES", dash(numbers(resource.Bits(l.Devices)))}, {"TAKES", dash(takes(&l))},
 			})

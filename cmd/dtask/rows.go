@@ -24,7 +24,7 @@ type workerRow struct {
 	Used      map[string]int64 `json:"used,omitempty" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
 	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (of its recent failures those that had it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
-	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for more room there than there is; nobody else gets it"`
+	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for room there, for which tasks make it or which was passed over too often; nobody else gets it"`
 	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted; probe: when one task is let onto it"`
 
 	Recent       uint32 `json:"recent,omitempty" doc:"of its last tasks, how many outcomes are remembered, at most 15"`

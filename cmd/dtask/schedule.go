@@ -31,11 +31,15 @@ func (a *app) schedule() *cli.Command {
 			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
 			"take any it is 3. With --gang all get a place or none, at most 1,024.\n\n" +
 			"With --wait a task that finds no room waits for it; the higher --priority goes first, and\n" +
-			"owners take turns. `dtask queue list` shows who waits.\n\n" +
+			"owners take turns. `dtask queue list` shows who waits. With --preempt tasks of a strictly\n" +
+			"lower priority make room, if there is none: they have the scheduler's grace to end\n" +
+			"(--preempt-grace there, 30s), so --wait must be that long at least. --on-preempt says whether\n" +
+			"this task makes room for others; without it, it does if its --priority is below 0.\n\n" +
 			"Examples:\n" +
 			"  dtask schedule gpu cuda-12.0 --task train-7\n" +
 			"  dtask schedule gpu --count 8 -o json\n" +
 			"  dtask schedule gpu --wait 30s --priority 5\n" +
+			"  dtask schedule gpu --preempt --wait 60s --priority 10\n" +
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
 		Flags: append(choiceFlags(),
 			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
@@ -45,6 +49,8 @@ func (a *app) schedule() *cli.Command {
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
 			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait for room, if there is none now; Ctrl-C ends it"},
+			&cli.BoolFlag{Name: "preempt", Usage: "if there is no room, take it from tasks of a lower priority; goes with --wait"},
+			&cli.StringFlag{Name: "on-preempt", Usage: "`WORD` for what becomes of the task when one of a higher priority wants its room: end or never"},
 			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
 		),
 		ShellComplete: a.completeTags,
@@ -140,6 +146,9 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	if like.Preempt, like.OnPreempt, err = preemptionOf(cmd); err != nil {
+		return nil, err
+	}
 	tasks := make([]client.Task, count)
 	for i := range tasks {
 		tasks[i] = like
@@ -150,6 +159,22 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 		}
 	}
 	return tasks, checkTask(&tasks[count-1]) // all are alike; the last has the longest id
+}
+
+// preemptionOf reads what the tasks say of making room.
+func preemptionOf(cmd *cli.Command) (preempt bool, on client.OnPreempt, err error) {
+	on, known := wire.ParseOnPreempt(cmd.String("on-preempt"))
+	switch preempt = cmd.Bool("preempt"); {
+	case !known:
+		err = usage(fmt.Sprintf("--on-preempt %.64q is neither end nor never", cmd.String("on-preempt")), "dtask schedule gpu --on-preempt never")
+	case on == client.OnPreemptRequeue:
+		err = usage("--on-preempt requeue is for programs that stay connected, to be told of it; this command ends", "dtask schedule gpu --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
+	case preempt && cmd.Bool("gang"):
+		err = usage("--preempt does not go with --gang", "dtask schedule gpu --preempt --wait 60s")
+	case preempt && cmd.Duration("wait") == 0:
+		err = usage("--preempt needs --wait: others have the scheduler's grace to make room", "dtask schedule gpu --preempt --wait 60s --priority 10")
+	}
+	return preempt, on, err
 }
 
 // printResults writes what became of each task, in order.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/server"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +37,8 @@ func TestMain(m *testing.M) {
 //	begun TASK TAG...      place a task, begin it, and write its lease id to TASK
 //	ended OUTCOME TAG OWNER...
 //	                       run a task for each owner, and end it so
+//	begin FILE PIDFILE     begin the task of a handover, which lives as long as a process
+//	held WORKER            wait until a worker is held for a task that waits
 //	settled                wait until the workers have answered for every lease that was asked back
 //	lease NAME FILE        set a variable to the id in a file
 //	exits CODE COMMAND...  run a command that ends with this exit code; @terms and
@@ -52,7 +56,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"scheduler": startScheduler, "worker": startAgent, "machine": startMachine, "exits": exits, "begun": begun, "lease": setLease,
-			"settled": settled, "waits": waits, "ended": ended,
+			"settled": settled, "waits": waits, "ended": ended, "begin": begin, "held": held,
 		},
 	})
 }
@@ -163,6 +167,52 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(l.ID().String()+"\n"), 0o600))
+}
+
+// begin hands a task to its agent, as the program would that runs it.
+func begin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: begin FILE PIDFILE")
+	}
+	var h wire.Handover
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &h))
+	pid := 0
+	for until := time.Now().Add(stopTimeout); pid == 0; {
+		text, _ := os.ReadFile(ts.MkAbs(args[1])) // it may not be there yet
+		if number, whole := strings.CutSuffix(string(text), "\n"); whole {
+			n, err := strconv.Atoi(number)
+			ts.Check(err)
+			pid = n
+		}
+		if time.Now().After(until) {
+			ts.Fatalf("nobody wrote %s", args[1])
+		}
+		time.Sleep(time.Millisecond)
+	}
+	a, known := agents.Load(ts.Getenv("WORK") + " " + h.Worker)
+	if !known {
+		ts.Fatalf("no agent %s", h.Worker)
+	}
+	_, err := a.(*agent.Agent).Begin(h, agent.Caller{PID: pid})
+	ts.Check(err)
+}
+
+func held(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: held WORKER")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{ts.Getenv("DTASK_ADDR")}, nil)
+	ts.Check(err)
+	defer c.Close()
+	for {
+		w, err := c.Worker(ctx, args[0])
+		ts.Check(err)
+		if w.Info.HeldBy != "" {
+			return
+		}
+	}
 }
 
 func settled(ts *testscript.TestScript, neg bool, args []string) {

@@ -158,7 +158,7 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 		}
 		return a.out.object(d)
 	}
-	a.out.pairs(a.factsOf(&w.Info))
+	a.out.pairs(a.factsOf(w))
 	a.tableOfRoom(&w.Info)
 	a.tableOfDevices(&w.Info, w.Leases)
 	a.out.linef("")
@@ -166,8 +166,17 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 	return nil
 }
 
+// heldFor says for whom a worker is held, and why.
+func heldFor(w *wire.Worker) string {
+	if slices.ContainsFunc(w.Leases, func(l wire.LeaseInfo) bool { return l.Preempted }) {
+		return w.Info.HeldBy + ", for which tasks here make room"
+	}
+	return w.Info.HeldBy + ", which waits for more room than there is"
+}
+
 // factsOf is what worker show says above the leases.
-func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
+func (a *app) factsOf(of *wire.Worker) [][2]string {
+	w := &of.Info
 	facts := [][2]string{
 		{"WORKER", w.ID},
 		{"STATE", a.state(w)},
@@ -180,7 +189,7 @@ func (a *app) factsOf(w *wire.WorkerInfo) [][2]string {
 		facts = append(facts, [2]string{"FAILED", fmt.Sprintf("%d of its last %d tasks", w.RecentFailed, w.Recent)})
 	}
 	if w.HeldBy != "" {
-		facts = append(facts, [2]string{"HELD FOR", w.HeldBy + ", which waits for more room than there is"})
+		facts = append(facts, [2]string{"HELD FOR", heldFor(of)})
 	}
 	if isCordoned(w) {
 		why := w.CordonReason
