@@ -7,13 +7,15 @@ import "fmt"
 // (I19).
 func (s *State) checkQueue() error {
 	q := &s.queue
-	live, tasks, classed := 0, 0, [classes]int{}
+	live, tasks, gangs, classed := 0, 0, 0, [classes]int{}
 	for slot := range int32(q.waiters.n) {
 		w := q.at(slot)
 		if !w.live {
 			continue
 		}
-		live, tasks = live+1, tasks+w.size()
+		if live, tasks = live+1, tasks+w.size(); w.gang != nil {
+			gangs++
+		}
 		classed[classOf(w.line.turn.level.priority)] += w.size()
 		if got, ok := s.waitingFor(w.client, w.key()); w.hash != 0 && (!ok || got != slot) {
 			return fmt.Errorf("I15: the waiter %q is not found by its key", w.task())
@@ -26,7 +28,7 @@ func (s *State) checkQueue() error {
 	for _, n := range s.count.waits {
 		ended += n
 	}
-	if live != q.n || tasks != q.tasks || s.count.waited != uint64(tasks)+ended {
+	if live != q.n || tasks != q.tasks || gangs != q.gangs || s.count.waited != uint64(tasks)+ended {
 		return fmt.Errorf("I14: %d waiters, %d tasks; counted %d, %d, and %d that came, %d that went", live, tasks, q.n, q.tasks, s.count.waited, ended)
 	}
 	if classed != q.classed {

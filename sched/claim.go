@@ -116,14 +116,15 @@ func (s *State) keepClaims(now Time) {
 }
 
 // openClaims lets waiters use the freed workers that are claimed, until
-// closeClaims. It returns these workers.
+// closeClaims. It returns these workers: all that are claimed while a gang waits,
+// which may need one of them beside the worker that was freed.
 func (s *State) openClaims() (opened []int32) {
 	q := &s.queue
 	if len(q.claims) == 0 {
 		return nil
 	}
 	for _, c := range q.claims {
-		if s.workers.at(c.worker).freed {
+		if s.workers.at(c.worker).freed || q.gangs > 0 {
 			s.unreserve(c.worker)
 			opened = append(opened, c.worker)
 		}

@@ -18,6 +18,7 @@ type queue struct {
 	waiters chunks[waiter]
 	free    []int32
 	n       int          // waiters
+	gangs   int          // of these, gangs
 	tasks   int          // the same, each task of a gang counted
 	classed [classes]int // of tasks, by class
 	last    uint64
@@ -189,6 +190,9 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	s.clients.list[p.client].waiting++
 	q.waits.set(slot, p.over)
 	q.n++
+	if p.gang != nil {
+		q.gangs++
+	}
 	q.tasks += p.size()
 	q.classed[classOf(priority)] += p.size()
 	q.owners.wait(p.line.turn.owner, p.size())
@@ -213,6 +217,9 @@ func (s *State) leave(slot int32) {
 	g, class := w.line.want, classOf(w.line.turn.level.priority)
 	w.line.remove(q, slot)
 	q.n--
+	if w.gang != nil {
+		q.gangs--
+	}
 	q.tasks -= w.size()
 	q.classed[class] -= w.size()
 	s.clients.list[w.client].waiting--
