@@ -26,6 +26,8 @@ type client struct {
 	conn     *poll.Conn
 	up       bool // the connection is past hello
 	ttl      int64
+	grace    uint64 // of tasks that must make room, in milliseconds; 0 if the scheduler knows of none
+	follows  map[wire.LeaseID]follower
 	failures int
 	life     uint64
 	calls    []call
@@ -50,7 +52,7 @@ type call struct {
 }
 
 func newClient(s *shard, number int) *client {
-	return &client{sh: s, number: uint32(number), name: fmt.Sprintf("loadtest-%x-%d", s.run.cfg.Seed, number)}
+	return &client{sh: s, number: uint32(number), name: fmt.Sprintf("loadtest-%x-%d", s.run.cfg.Seed, number), follows: make(map[wire.LeaseID]follower)}
 }
 
 // What a client's timers mean.
@@ -140,6 +142,10 @@ func (c *client) message(now int64, m wire.Message, request uint64) {
 		c.welcome(now, hello)
 		return
 	}
+	if n, is := m.(*wire.Notice); is {
+		c.noticed(now, n)
+		return
+	}
 	place := request & (1<<callBits - 1)
 	if request == 0 || place >= uint64(len(c.calls)) || !c.calls[place].busy || c.calls[place].uses != request>>callBits {
 		c.stray(now, m)
@@ -178,6 +184,7 @@ func (c *client) stray(now int64, m wire.Message) {
 func (c *client) welcome(now int64, m *wire.HelloOK) {
 	c.up, c.failures = true, 0
 	c.ttl = int64(m.StartTTLMS) * int64(time.Millisecond)
+	c.grace = m.Limits["grace_ms"]
 	for i := range c.calls {
 		if c.calls[i].busy {
 			c.sh.counts.Resent++

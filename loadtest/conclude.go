@@ -33,9 +33,8 @@ func (r *run) conclude(ctx context.Context) error {
 func (r *run) settle(ctx context.Context) error {
 	var jobs, away int
 	err := r.wait(ctx, settleLimit, func() bool {
-		jobs, away = 0, 0
+		jobs, away = r.jobs(), 0
 		r.each(func(s *shard) {
-			jobs += s.living
 			for _, w := range s.workers {
 				if w.stage != stageReady {
 					away++
@@ -49,6 +48,12 @@ func (r *run) settle(ctx context.Context) error {
 		r.judge.Broken(judge.Unanswered, "%d jobs did not come to an end in %v, %d workers could not come back", jobs, settleLimit, away)
 	}
 	return err
+}
+
+// jobs returns how many jobs are not over.
+func (r *run) jobs() (n int) {
+	r.each(func(s *shard) { n += s.living })
+	return n
 }
 
 // agree asks for the list of every worker until each is what the worker runs.
@@ -151,7 +156,7 @@ func (r *run) drain(ctx context.Context) error {
 				asking.Store(false)
 			})
 		}
-		return r.free(last.Load()) && r.live.Load() == 0 && r.unacknowledged() == 0
+		return r.free(last.Load()) && r.live.Load() == 0 && r.unacknowledged() == 0 && r.followed() == 0 && r.jobs() == 0
 	})
 	if errors.Is(err, errTime) {
 		r.notDrained(limit, last.Load())
@@ -177,6 +182,9 @@ func (r *run) unacknowledged() (n int) {
 func (r *run) notDrained(limit time.Duration, t *wire.Stats) {
 	if n := r.unacknowledged(); n > 0 {
 		r.judge.Broken(judge.Unanswered, "%d ends of tasks are not acknowledged after %v", n, limit)
+	}
+	if n := r.followed(); n > 0 {
+		r.judge.Broken(judge.Unanswered, "of %d tasks that may be requeued the clients did not hear the end in %v", n, limit)
 	}
 	if t == nil {
 		r.judge.Broken(judge.Unanswered, "the statistics were not answered in %v", limit)

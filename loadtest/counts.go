@@ -17,6 +17,10 @@ type counts struct {
 	Releases     uint64
 	Revokes      uint64 // leases that the scheduler asked back
 	GivenBack    uint64 // and that had not begun
+	Preempting   uint64 // tasks that take the room of others
+	Preempted    uint64 // tasks that were told to make room
+	Killed       uint64 // times that a worker was told to kill one
+	Requeued     uint64 // tasks that waited again
 	Heartbeats   uint64 // over connections and by HTTP
 	Reconnects   uint64 // of workers and clients
 	Superseded   uint64
@@ -47,6 +51,7 @@ func (c *counts) add(o *counts) {
 		{&c.Placed, &o.Placed}, {&c.Repeated, &o.Repeated}, {&c.Begins, &o.Begins},
 		{&c.BeginRefused, &o.BeginRefused}, {&c.Ends, &o.Ends}, {&c.Lost, &o.Lost},
 		{&c.Renewals, &o.Renewals}, {&c.Releases, &o.Releases}, {&c.Revokes, &o.Revokes},
+		{&c.Preempting, &o.Preempting}, {&c.Preempted, &o.Preempted}, {&c.Killed, &o.Killed}, {&c.Requeued, &o.Requeued},
 		{&c.GivenBack, &o.GivenBack}, {&c.Heartbeats, &o.Heartbeats}, {&c.Reconnects, &o.Reconnects},
 		{&c.Superseded, &o.Superseded}, {&c.Resent, &o.Resent}, {&c.WebFailed, &o.WebFailed},
 		{&c.Datagrams.Sent, &o.Datagrams.Sent}, {&c.Datagrams.Acked, &o.Datagrams.Acked},

@@ -16,6 +16,9 @@ const (
 
 var owners = [][]byte{[]byte("ann"), []byte("bob"), []byte("cid"), []byte("dan"), []byte("eve")}
 
+// taskPrefix is in front of the number of a task in its id.
+const taskPrefix = "task-"
+
 // step is what a job waits for.
 type step uint8
 
@@ -65,6 +68,9 @@ type job struct {
 	class   int // of the profile overload: the greater goes first
 	owner   []byte
 
+	preempts bool // of the profile overload: takes the room of others
+	on       wire.OnPreempt
+
 	schedule wire.Schedule
 	renew    wire.Renew
 	release  wire.Release
@@ -80,22 +86,40 @@ func (c *client) submit(intended int64, closed bool) {
 	if s.run.cfg.Profile == ProfileGangs && !j.web && s.rng.Float64() < gangShare {
 		k.gang = c.gather(j)
 	}
-	if j.owner != nil {
-		s.run.judge.Asked(j.task, judge.Wait{Need: j.need.number, Class: j.class})
-	}
-	j.dispatch(s.loop.Now(), k)
+	j.begin(s.loop.Now(), k)
 }
 
-// newJob draws a new task and what becomes of it.
-func (c *client) newJob(closed bool) *job {
+// begin sends the first request of a job.
+func (j *job) begin(now int64, k call) {
+	if j.owner != nil {
+		var preempts *judge.Need
+		if j.preempts {
+			preempts = &j.need.need
+		}
+		j.client.sh.run.judge.Asked(j.task, judge.Wait{Need: j.need.number, Class: j.class}, preempts)
+	}
+	j.dispatch(now, k)
+}
+
+// takeJob returns an empty job, which lives from now on.
+func (c *client) takeJob() *job {
 	s := c.sh
 	j := &job{}
 	if n := len(s.jobs); n > 0 {
 		j, s.jobs = s.jobs[n-1], s.jobs[:n-1]
 	}
+	*j = job{client: c, sleep: j.sleep, id: j.id[:0]}
+	s.living++
+	return j
+}
+
+// newJob draws a new task and what becomes of it.
+func (c *client) newJob(closed bool) *job {
+	s := c.sh
+	j := c.takeJob()
 	c.next++
-	*j = job{client: c, task: judge.Task{Client: c.number, Number: c.next}, closed: closed, sleep: j.sleep, id: j.id[:0]}
-	j.id = strconv.AppendUint(append(j.id, "task-"...), c.next, 10)
+	j.task, j.closed = judge.Task{Client: c.number, Number: c.next}, closed
+	j.id = strconv.AppendUint(append(j.id, taskPrefix...), c.next, 10)
 	j.need = &s.run.needs[s.rng.IntN(len(s.run.needs))]
 	j.plan = s.draw()
 	// The HTTP API is asked for plain tasks.
@@ -103,8 +127,10 @@ func (c *client) newJob(closed bool) *job {
 	if s.run.cfg.Profile == ProfileOverload {
 		j.class = s.rng.IntN(classes)
 		j.owner = owners[min(s.rng.IntN(2*len(owners)), len(owners)-1)] // the last has half of all tasks
+		if !j.web {
+			j.drawYield()
+		}
 	}
-	s.living++
 	return j
 }
 
@@ -140,7 +166,11 @@ func (j *job) message(s step) wire.Message {
 		j.schedule = j.need.ask
 		j.schedule.Task = j.id
 		if j.owner != nil {
-			j.schedule.Priority, j.schedule.Owner, j.schedule.WaitMS = int32(j.class-1), j.owner, waitMS
+			j.schedule.Priority, j.schedule.Owner, j.schedule.WaitMS = j.priority(), j.owner, waitMS
+			j.schedule.Preempt, j.schedule.OnPreempt = j.preempts, j.on
+			if j.plan == planRelease && !j.preempts && !j.client.sh.loading {
+				j.schedule.WaitMS = 0 // nobody needs the place any more
+			}
 		}
 		return &j.schedule
 	}

@@ -17,6 +17,7 @@ func (j *job) placed(now int64, k *call, m *wire.Placed) {
 	}
 	id, _ := wire.ReadTarget(m.Target)
 	s.run.judge.Granted(j.task, m.Lease, id, m.Incarnation, &j.need.need, m.Devices)
+	j.yields(m)
 	if j.handed && m.Lease == j.lease {
 		j.over()
 		return
@@ -133,6 +134,9 @@ func (j *job) handOver(now int64) {
 	h := &wire.Handover{
 		Lease: j.lease, Worker: j.at.spec.id, Address: j.at.spec.address, Incarnation: j.granted,
 		Task: string(j.id), Client: caller, Resources: j.need.takes, Exclusive: j.need.need.Exclusive,
+	}
+	if j.owner != nil && !j.web {
+		h.Owner, h.Priority, h.OnPreempt = string(j.owner), j.priority(), j.on
 	}
 	for i := range wire.MaxDevices {
 		if j.devices>>i&1 != 0 {

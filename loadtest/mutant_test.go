@@ -60,6 +60,15 @@ var mutants = []mutant{
 	{"the lowest priority goes first", []edit{
 		{"sched/lines.go", "return int(p) - int(l.priority)", "return int(l.priority) - int(p)"},
 	}, crowded, []judge.Rule{judge.OutOfOrder}},
+	{"equals make room", []edit{
+		{"sched/seek.go", "limit := priority - 1\n", "limit := priority\n"},
+	}, crowded, []judge.Rule{judge.WrongVictim}},
+	{"there is no grace", []edit{
+		{"sched/preempt.go", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+1)"},
+	}, crowded, []judge.Rule{judge.KilledEarly}},
+	{"clients hear twice of an end", []edit{
+		{"sched/requeue.go", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n"},
+	}, crowded, []judge.Rule{judge.WrongRequeue}},
 	{"what is busy is infeasible", []edit{
 		{"sched/choose.go", "case !s.feasible(req):", "case true:"},
 	}, needy, []judge.Rule{judge.NotInfeasible}},
@@ -120,6 +129,8 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 		code, report = runBuilt(t, nil, crowded)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Less(t, report.Waits["high"].P50, report.Waits["low"].P50)
+		require.Positive(t, report.Preempted, "tasks made room")
+		require.Positive(t, report.Requeued, "and waited again")
 	})
 }
 

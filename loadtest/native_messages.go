@@ -29,6 +29,8 @@ func (n *native) message(now int64, m wire.Message, request uint64) {
 		n.acknowledged(request)
 	case *wire.Revoke:
 		n.revoke(now, m.Lease)
+	case *wire.Preempt:
+		n.preempt(now, m)
 	case *wire.Superseded:
 		if m.Incarnation == n.ledger.Incarnation() {
 			n.renew(now)

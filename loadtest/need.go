@@ -25,7 +25,7 @@ const (
 	ProfileSlots     Profile = "slots"     // a slot on a worker with some tags
 	ProfileResources Profile = "resources" // amounts, GPUs, shares of them, selectors, policies, whole workers
 	ProfileGangs     Profile = "gangs"     // the same, many of them in gangs
-	ProfileOverload  Profile = "overload"  // more tasks than there is room for, which wait: few needs, three priorities, five owners
+	ProfileOverload  Profile = "overload"  // more tasks than there is room for, which wait and preempt: few needs, three priorities, five owners
 )
 
 // kind is a kind of task, by which the report counts placements.

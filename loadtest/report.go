@@ -49,6 +49,10 @@ type Report struct {
 	Releases        uint64                `json:"releases"`
 	Revokes         uint64                `json:"revokes"`
 	GivenBack       uint64                `json:"given_back"`
+	Preempting      uint64                `json:"preempting"` // tasks that take the room of others
+	Preempted       uint64                `json:"preempted"`  // tasks that were told to make room
+	Killed          uint64                `json:"killed"`     // orders to kill one
+	Requeued        uint64                `json:"requeued"`   // tasks that waited again
 	Heartbeats      uint64                `json:"heartbeats"`
 	Reconnects      uint64                `json:"reconnects"`
 	Superseded      uint64                `json:"superseded"`
@@ -101,6 +105,7 @@ func (r *run) report(w window) *Report {
 		Begins:   sum.Begins, BeginsRefused: sum.BeginRefused, Ends: sum.Ends, TasksLost: sum.Lost,
 		Repeats: sum.Repeated, Renewals: sum.Renewals, Releases: sum.Releases,
 		Revokes: sum.Revokes, GivenBack: sum.GivenBack, Heartbeats: sum.Heartbeats,
+		Preempting: sum.Preempting, Preempted: sum.Preempted, Killed: sum.Killed, Requeued: sum.Requeued,
 		Reconnects: sum.Reconnects, Superseded: sum.Superseded, Resent: sum.Resent,
 		Datagrams: sum.Datagrams, HTTPFailed: sum.WebFailed, Exceeded: r.judge.Exceeded(),
 		WorkerCrashes: r.crashes, Restarts: r.restarts,

@@ -66,6 +66,10 @@ func (r *Report) rows() [][2]string {
 			r.WorkerCrashes, r.Restarts, grouped(r.Network.Duplicates), grouped(r.Network.Breaks), grouped(r.Network.Stalls))},
 		{"processor", cpu},
 	}
+	if r.Profile == ProfileOverload {
+		rows = append(rows, [2]string{"preemption", fmt.Sprintf("%s tasks preempt, %s were told to make room, %s orders to kill, %s waited again",
+			grouped(r.Preempting), grouped(r.Preempted), grouped(r.Killed), grouped(r.Requeued))})
+	}
 	rows = append(rows, r.transportRows()...)
 	for k := range kinds {
 		if n, any := r.Kinds[k.String()]; any && r.Profile != ProfileSlots {

@@ -131,11 +131,16 @@ func TestProfiles(t *testing.T) {
 func TestOverload(t *testing.T) {
 	for _, faults := range []bool{false, true} {
 		t.Run(fmt.Sprintf("faults=%v", faults), func(t *testing.T) {
-			c := small(startScheduler(t))
+			c := small(startScheduler(t, func(c *server.Config) { c.Sched.PreemptGrace = 300 }))
 			c.Profile, c.Faults, c.Slots, c.Depth, c.Duration = ProfileOverload, faults, 2, 64, 3*time.Second
 			r := runSmall(t, c)
 			require.Len(t, r.Waits, classes)
 			require.Positive(t, r.Waits["high"].Count)
+			require.Positive(t, r.Preempting)
+			require.Positive(t, r.Preempted)
+			require.Positive(t, r.Requeued)
+			require.Positive(t, r.Killed)
+			t.Logf("%d preempt, %d told, %d killed, %d requeued", r.Preempting, r.Preempted, r.Killed, r.Requeued)
 		})
 	}
 }

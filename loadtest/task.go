@@ -11,6 +11,8 @@ type task struct {
 	worker *worker
 	lease  wire.LeaseID
 	over   bool // ended before its time, or died with its worker
+
+	stubborn bool // was told to make room, and goes on until it is killed
 }
 
 // pauseStep is how long a task that should end waits while none may.
@@ -40,24 +42,32 @@ func (t *task) Ring(now int64, _ uint64) {
 		s.loop.At(now+pauseStep, t, 0)
 		return
 	}
+	if t.stubborn && !t.over {
+		return // it runs on, so it is not used again
+	}
 	if !t.over {
 		t.worker.end(now, t)
 	}
 	s.tasks = append(s.tasks, t)
 }
 
-// end ends a task that runs, and reports it.
+// end ends a task that runs at its own time.
 func (w *worker) end(now int64, t *task) {
+	outcome := wire.ReasonOK
+	if w.sh.rng.IntN(20) == 0 {
+		outcome = wire.ReasonFailed
+	}
+	w.finish(now, t, outcome)
+}
+
+// finish ends a task that runs, and reports it.
+func (w *worker) finish(now int64, t *task, outcome wire.Reason) {
 	id := t.lease
 	t.over = true
 	delete(w.running, id)
 	w.sh.run.live.Add(-1)
 	w.sh.counts.Ends++
 	w.sh.run.judge.Ended(w.index, id)
-	outcome := wire.ReasonOK
-	if w.sh.rng.IntN(20) == 0 {
-		outcome = wire.ReasonFailed
-	}
 	w.link.ended(now, id, outcome)
 }
 

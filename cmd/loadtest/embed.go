@@ -24,6 +24,7 @@ func embed(o *options) (*embedded, error) {
 	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = sched.Time(o.startTTL / time.Millisecond)
+	c.Sched.PreemptGrace = sched.Time(o.grace / time.Millisecond)
 	c.Sched.Heartbeat = sched.Time(o.load.Heartbeat / time.Millisecond)
 	e := &embedded{config: c}
 	if err := e.start(); err != nil {

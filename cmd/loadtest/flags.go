@@ -14,6 +14,7 @@ import (
 type options struct {
 	load     loadtest.Config
 	startTTL time.Duration
+	grace    time.Duration
 	json     bool
 }
 
@@ -25,7 +26,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&c.Addr, "addr", "", "host:port of the native protocol of a scheduler without other workers; none: a scheduler is embedded")
 	fs.StringVar(&c.HTTPAddr, "http-addr", "", "host:port of that scheduler's HTTP API, for the transports http and mixed")
 	fs.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "how workers report: tcp, udp (heartbeats as datagrams), http (one number, no leases; a tenth of the tasks is placed by HTTP as well), or mixed (a third each)")
-	fs.StringVar((*string)(&c.Profile), "profile", string(c.Profile), "what tasks ask for: slots (a slot on a worker with some tags), resources (amounts, GPUs and shares of them, selectors, policies, whole workers), gangs (the same, many of them in gangs), or overload (more tasks than there is room for, which wait: three priorities, five owners)")
+	fs.StringVar((*string)(&c.Profile), "profile", string(c.Profile), "what tasks ask for: slots (a slot on a worker with some tags), resources (amounts, GPUs and shares of them, selectors, policies, whole workers), gangs (the same, many of them in gangs), or overload (more tasks than there is room for, which wait and preempt: three priorities, five owners)")
 	fs.IntVar(&c.Workers, "workers", c.Workers, "simulated workers, fewer if descriptors run out: all but those that report by HTTP hold a connection")
 	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "time between two reports of a worker, give or take a tenth")
@@ -44,6 +45,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of workers and clients; 0: half the processors")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed of the fleet, the tasks and the faults; 0: drawn, and printed in the report")
 	fs.DurationVar(&o.startTTL, "start-ttl", 10*time.Second, "of the embedded scheduler: how long a lease that has not begun lives after its last renewal")
+	fs.DurationVar(&o.grace, "preempt-grace", 2*time.Second, "of the embedded scheduler: how long a task may go on that must make room; with more than 5s nobody preempts")
 	fs.BoolVar(&o.json, "json", false, "print the report as JSON")
 	return fs
 }

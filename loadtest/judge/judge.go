@@ -47,6 +47,11 @@ const (
 	NotInfeasible  Rule = "not-infeasible"  // a task was called infeasible that a worker could take
 	OutOfOrder     Rule = "out-of-order"    // a task that waited got its answer long after one that mattered less got a place
 
+	WrongVictim  Rule = "wrong-victim"  // a task was told to make room whose room nobody may take, or nobody that matters more wants
+	ToldTwice    Rule = "told-twice"    // a worker or a client was told twice that a task must make room
+	KilledEarly  Rule = "killed-early"  // a task was to be killed without a notice, or long before its grace was over
+	WrongRequeue Rule = "wrong-requeue" // a client heard twice of the end of one lease, or of a task that did not ask to be requeued
+
 	ReusedLease  Rule = "reused-lease"  // one lease id was granted for two tasks
 	TwoLeases    Rule = "two-leases"    // a task of a client has two live leases
 	NeverGranted Rule = "never-granted" // a lease began that no client was given
@@ -67,7 +72,7 @@ const (
 func Rules() []Rule {
 	return []Rule{
 		UnknownWorker, WrongTags, RuledOut, WrongResources, WrongDevices, OverAmount, DeviceTwice, NotAlone,
-		GangInPart, NotDistinct, NotInfeasible, OutOfOrder, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
+		GangInPart, NotDistinct, NotInfeasible, OutOfOrder, WrongVictim, ToldTwice, KilledEarly, WrongRequeue, ReusedLease, TwoLeases, NeverGranted, WrongWorker, BegunAgain, OverCapacity,
 		RefusedFull, RevokedBegun, ToldBegun, ToldEnded, Forgotten, Unanswered, Unexpected, NotDrained,
 	}
 }
@@ -126,6 +131,12 @@ type lease struct {
 	state       state
 	since       time.Duration // of the state
 	began       bool
+
+	yield  *Yield        // nil if nobody said
+	warned time.Duration // when its worker was told that it must make room; 0: never
+	grace  time.Duration // that it has then
+	heard  bool          // its client heard so
+	closed bool          // and how it ended
 }
 
 // worker is the account of one worker.
@@ -148,6 +159,7 @@ type Judge struct {
 	tasks      map[Task]wire.LeaseID // the latest lease of each task that is not over
 	waits      map[Task]*waiting
 	lines      map[Wait]*line
+	lately     []preemptor    // that were settled a moment ago, the oldest first
 	over       []wire.LeaseID // in the order in which they ended
 	remember   int            // how many of them are remembered
 	forgotten  int            // of over, from its front

@@ -16,22 +16,24 @@ type Wait struct {
 // waiting is the account of one task that waits.
 type waiting struct {
 	Wait
-	since  time.Duration
-	passed time.Duration // when a task of a lower class got a place that this one could have had; 0: never
+	since    time.Duration
+	passed   time.Duration // when a task of a lower class got a place that this one could have had; 0: never
+	preempts *Need         // of one that takes the room of others, else nil
 }
 
 // line is the tasks of one need and class in the order in which they came.
 // Those that are settled are dropped when they come to the front.
 type line struct{ tasks []Task }
 
-// Asked: a task has asked for a place and may wait for it.
-func (j *Judge) Asked(t Task, w Wait) {
+// Asked: a task has asked for a place and may wait for it. preempts is what it
+// needs if tasks of lower classes are to make room for it, else nil.
+func (j *Judge) Asked(t Task, w Wait, preempts *Need) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if _, asked := j.waits[t]; asked {
 		return // again, on another connection
 	}
-	j.waits[t] = &waiting{Wait: w, since: j.now()}
+	j.waits[t] = &waiting{Wait: w, since: j.now(), preempts: preempts}
 	l := j.lines[w]
 	if l == nil {
 		l = &line{}
@@ -52,6 +54,7 @@ func (j *Judge) Settled(t Task, placed, judged bool) {
 	}
 	delete(j.waits, t)
 	now := j.now()
+	j.settledLately(w, now)
 	if judged && w.passed > 0 && now-w.passed > slack {
 		j.broken(OutOfOrder, "%v, of class %d, was passed over %.3fs ago by one of a lower class that needs the same", t, w.Class, (now - w.passed).Seconds())
 	}

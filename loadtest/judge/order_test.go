@@ -29,12 +29,12 @@ func TestOrder(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Second
 			j := New(nil, func() time.Duration { return now }, nil)
-			j.Asked(task(1), c.first)
+			j.Asked(task(1), c.first, nil)
 			now += c.lead
-			j.Asked(task(2), c.second)
+			j.Asked(task(2), c.second, nil)
 			j.Settled(task(2), true, c.judged)
 			now += c.lag
-			j.Asked(task(1), c.first) // again, on another connection
+			j.Asked(task(1), c.first, nil) // again, on another connection
 			j.Settled(task(1), true, c.judged)
 			_, n := j.Violations()
 			require.Equal(t, c.broken, n == 1, "%d violations", n)
