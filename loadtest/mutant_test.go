@@ -3,6 +3,7 @@ package loadtest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,11 @@ import (
 	"github.com/dtask/dtask-scheduler/loadtest/judge"
 )
 
-// edit replaces one piece of a source file, which must be there exactly once.
+// mutantVar is the environment variable that names the mutant which is alive.
+const mutantVar = "LOADTEST_MUTANT"
+
+// edit replaces one piece of a source file, which must be there exactly once. In
+// the new text MUTANT is true while the mutant is alive.
 type edit struct{ file, old, new string }
 
 // mutant is a scheduler with a mistake, the flags of a run, and the rules of
@@ -31,46 +36,46 @@ type mutant struct {
 // The first two are the mistakes of the scheduler that this one replaces.
 var mutants = []mutant{
 	{"a heartbeat overwrites the count", []edit{
-		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external, w.taken = slots, external, external\n"},
-		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && w.taken == 0 {\n"},
-		{"sched/room.go", "\tw.taken += uint32(by)\n", "\tif by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"},
+		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external = slots, external\n\tif MUTANT {\n\t\tw.taken = external\n\t}\n"},
+		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && (!MUTANT || w.taken == 0) {\n"},
+		{"sched/room.go", "\tw.taken += uint32(by)\n", "\tif !MUTANT || by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"},
 	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
 	{"a timer frees room by itself", []edit{
-		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\ts.end(slot, wire.ReasonReleased)\n"},
+		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\tif MUTANT {\n\t\t\ts.end(slot, wire.ReasonReleased)\n\t\t\treturn\n\t\t}\n\t\ts.askBack(slot, out)\n"},
 	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
 	{"amounts are not taken", []edit{
-		{"sched/room.go", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "_ = by\n"},
+		{"sched/room.go", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "if !MUTANT {\n\th.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n}\n"},
 	}, append(slices.Clone(needy), "--workers=40", "--slots=60"), []judge.Rule{judge.RefusedFull, judge.OverAmount}},
 	{"a device is given twice", []edit{
-		{"sched/room.go", "\t\tg.leases += uint32(by)\n", ""},
+		{"sched/room.go", "\t\tg.leases += uint32(by)\n", "\t\tif !MUTANT {\n\t\t\tg.leases += uint32(by)\n\t\t}\n"},
 	}, needy, []judge.Rule{judge.RefusedFull, judge.DeviceTwice}},
 	{"selectors hold for everybody", []edit{
-		{"sched/choose.go", `parse("selector", m.Selector)`, `parse("selector", nil)`},
+		{"sched/choose.go", `parse("selector", m.Selector)`, `parse("selector", map[bool][]byte{false: m.Selector}[MUTANT])`},
 	}, needy, []judge.Rule{judge.WrongTags}},
 	{"workers are not ruled out", []edit{
-		{"sched/choose.go", "if slices.Contains(a.not, n) || a.taken[n] {", "if a.taken[n] {"},
+		{"sched/choose.go", "if slices.Contains(a.not, n) || a.taken[n] {", "if slices.Contains(a.not, n) && !MUTANT || a.taken[n] {"},
 	}, needy, []judge.Rule{judge.RuledOut}},
 	{"a gang gets what there is", []edit{
-		{"sched/batch.go", "s.undo(b.made[i].slot, b.made[i].stamp)", "_ = i"},
-		{"sched/batch.go", "\t\tif i != failed {\n", "\t\tif i > failed {\n"},
+		{"sched/batch.go", "s.undo(b.made[i].slot, b.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(b.made[i].slot, b.made[i].stamp)\n\t\t}"},
+		{"sched/batch.go", "\t\tif i != failed {\n", "\t\tif i > failed || i < failed && !MUTANT {\n"},
 	}, needy, []judge.Rule{judge.GangInPart}},
 	{"a gang shares workers", []edit{
-		{"sched/batch.go", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = false\n"},
+		{"sched/batch.go", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = !MUTANT\n"},
 	}, needy, []judge.Rule{judge.NotDistinct}},
 	{"the lowest priority goes first", []edit{
-		{"sched/lines.go", "return int(p) - int(l.priority)", "return int(l.priority) - int(p)"},
+		{"sched/lines.go", "return int(p) - int(l.priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(l.priority))"},
 	}, crowded, []judge.Rule{judge.OutOfOrder}},
 	{"equals make room", []edit{
-		{"sched/seek.go", "limit := priority - 1\n", "limit := priority\n"},
+		{"sched/victims.go", "limit := q.at(slot).line.turn.level.priority - 1\n", "limit := q.at(slot).line.turn.level.priority - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"},
 	}, crowded, []judge.Rule{judge.WrongVictim}},
 	{"there is no grace", []edit{
-		{"sched/preempt.go", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+1)"},
+		{"sched/preempt.go", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"},
 	}, crowded, []judge.Rule{judge.KilledEarly}},
 	{"clients hear twice of an end", []edit{
-		{"sched/requeue.go", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n"},
+		{"sched/requeue.go", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"},
 	}, crowded, []judge.Rule{judge.WrongRequeue}},
 	{"what is busy is infeasible", []edit{
-		{"sched/choose.go", "case !s.feasible(req):", "case true:"},
+		{"sched/choose.go", "case !s.feasible(req):", "case !s.feasible(req) || MUTANT:"},
 	}, needy, []judge.Rule{judge.NotInfeasible}},
 }
 
@@ -94,15 +99,17 @@ var crowded = []string{
 	"--seed=1", "--json",
 }
 
-// TestTheJudgeFindsMutants builds the load test with a broken scheduler in it,
-// and with the sound one, and runs each with the same flags.
+// TestTheJudgeFindsMutants builds the load test with all the mistakes in it, of
+// which a variable brings one to life, and runs it with the flags of each; with
+// none of them alive it must find nothing.
 func TestTheJudgeFindsMutants(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds several programs")
+		t.Skip("builds a program and runs it for each mistake")
 	}
+	bin := buildMutants(t)
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			code, report := runBuilt(t, m.edits, m.flags)
+			code, report := runBuilt(t, bin, m.name, m.flags)
 			require.Equal(t, 3, code)
 			require.NotEmpty(t, report.FirstViolations)
 			rules := make(map[judge.Rule]int)
@@ -118,15 +125,15 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		code, report := runBuilt(t, nil, hard)
+		code, report := runBuilt(t, bin, "", hard)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Positive(t, report.GivenBack, "leases were asked back")
 		require.Positive(t, report.BeginsRefused, "and handed over too late")
 		require.Positive(t, report.Refused.Count, "and room was short")
-		code, report = runBuilt(t, nil, needy)
+		code, report = runBuilt(t, bin, "", needy)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Len(t, report.Kinds, int(kinds))
-		code, report = runBuilt(t, nil, crowded)
+		code, report = runBuilt(t, bin, "", crowded)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Less(t, report.Waits["high"].P50, report.Waits["low"].P50)
 		require.Positive(t, report.Preempted, "tasks made room")
@@ -134,21 +141,27 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 	})
 }
 
-// runBuilt builds cmd/loadtest with the edits and runs it.
-func runBuilt(t *testing.T, edits []edit, flags []string) (int, *Report) {
+// buildMutants builds cmd/loadtest with all mutants and returns its path.
+func buildMutants(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "loadtest")
-	build := exec.Command("go", "build", "-overlay", overlay(t, dir, edits), "-o", bin, "./cmd/loadtest")
+	build := exec.Command("go", "build", "-overlay", overlay(t, dir), "-o", bin, "./cmd/loadtest")
 	build.Dir = ".."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return bin
+}
 
+// runBuilt runs the program with one mutant alive.
+func runBuilt(t *testing.T, bin, mutant string, flags []string) (int, *Report) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bin, flags...)
+	cmd.Env = append(os.Environ(), mutantVar+"="+mutant)
 	var stdout strings.Builder
 	cmd.Stdout = &stdout
 	cmd.WaitDelay = 10 * time.Second
-	err = cmd.Run()
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(t, err)
@@ -159,20 +172,24 @@ func runBuilt(t *testing.T, edits []edit, flags []string) (int, *Report) {
 }
 
 // overlay writes the edited files and the list of them that go build reads.
-func overlay(t *testing.T, dir string, edits []edit) string {
+func overlay(t *testing.T, dir string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	text := make(map[string]string)
-	for _, e := range edits {
-		path := filepath.Join(root, filepath.FromSlash(e.file))
-		if _, read := text[path]; !read {
-			b, err := os.ReadFile(path)
-			require.NoError(t, err)
-			text[path] = string(b)
+	text := map[string]string{
+		filepath.Join(root, "sched", "mutant_alive.go"): fmt.Sprintf("package sched\n\nimport \"os\"\n\nvar mutantName = os.Getenv(%q)\n\nfunc mutantAlive(name string) bool { return name == mutantName }\n", mutantVar),
+	}
+	for _, m := range mutants {
+		for _, e := range m.edits {
+			path := filepath.Join(root, filepath.FromSlash(e.file))
+			if _, read := text[path]; !read {
+				b, err := os.ReadFile(path)
+				require.NoError(t, err)
+				text[path] = string(b)
+			}
+			require.Equal(t, 1, strings.Count(text[path], e.old), "%s must hold %q once", e.file, e.old)
+			text[path] = strings.Replace(text[path], e.old, strings.ReplaceAll(e.new, "MUTANT", fmt.Sprintf("mutantAlive(%q)", m.name)), 1)
 		}
-		require.Equal(t, 1, strings.Count(text[path], e.old), "%s must hold %q once", e.file, e.old)
-		text[path] = strings.Replace(text[path], e.old, e.new, 1)
 	}
 	replace := make(map[string]string)
 	for path, s := range text {
