@@ -51,19 +51,26 @@ func load(t *testing.T, file string, into any) {
 	require.NoError(t, d.Decode(into), file)
 }
 
-// rules returns all rules, those that record among them.
-func rules(t *testing.T) (all []rule) {
+// group is rules that are evaluated one after the other.
+type group struct {
+	Name  string `yaml:"name"`
+	Rules []rule `yaml:"rules"`
+}
+
+func groups(t *testing.T) []group {
 	var file struct {
-		Groups []struct {
-			Name  string `yaml:"name"`
-			Rules []rule `yaml:"rules"`
-		} `yaml:"groups"`
+		Groups []group `yaml:"groups"`
 	}
 	load(t, alertsFile, &file)
-	for _, g := range file.Groups {
+	require.NotEmpty(t, file.Groups)
+	return file.Groups
+}
+
+// rules returns all rules, those that record among them.
+func rules(t *testing.T) (all []rule) {
+	for _, g := range groups(t) {
 		all = append(all, g.Rules...)
 	}
-	require.NotEmpty(t, all)
 	return all
 }
 
@@ -167,37 +174,48 @@ func TestRunbooksAnswerTheSameQuestions(t *testing.T) {
 	}
 }
 
-// TestEveryAlertHasItsCases: alerts_test.yml has a case in which each alert of
-// each severity fires, and one in which it stays silent.
+// cases is alerts_test.yml.
+type cases struct {
+	RuleFiles []string `yaml:"rule_files"`
+	Interval  string   `yaml:"evaluation_interval"`
+	Order     []string `yaml:"group_eval_order"`
+	Tests     []struct {
+		Name     string              `yaml:"name"`
+		Interval string              `yaml:"interval"`
+		Series   []map[string]string `yaml:"input_series"`
+		Cases    []struct {
+			Alert string `yaml:"alertname"`
+			At    string `yaml:"eval_time"`
+			Want  []struct {
+				Labels      map[string]string `yaml:"exp_labels"`
+				Annotations map[string]string `yaml:"exp_annotations"`
+			} `yaml:"exp_alerts"`
+		} `yaml:"alert_rule_test"`
+	} `yaml:"tests"`
+}
+
+// TestEveryAlertHasItsCases: one in which it fires, for each of its severities,
+// and one in which it stays silent.
 func TestEveryAlertHasItsCases(t *testing.T) {
-	var file struct {
-		RuleFiles []string `yaml:"rule_files"`
-		Interval  string   `yaml:"evaluation_interval"`
-		Tests     []struct {
-			Name     string              `yaml:"name"`
-			Interval string              `yaml:"interval"`
-			Series   []map[string]string `yaml:"input_series"`
-			Cases    []struct {
-				Alert string `yaml:"alertname"`
-				At    string `yaml:"eval_time"`
-				Want  []struct {
-					Labels      map[string]string `yaml:"exp_labels"`
-					Annotations map[string]string `yaml:"exp_annotations"`
-				} `yaml:"exp_alerts"`
-			} `yaml:"alert_rule_test"`
-		} `yaml:"tests"`
-	}
+	var file cases
 	load(t, casesFile, &file)
 	require.Equal(t, []string{"alerts.yml"}, file.RuleFiles)
+	var order []string
+	for _, g := range groups(t) {
+		order = append(order, g.Name)
+	}
+	require.Equal(t, order, file.Order, "promtool evaluates groups that it is not told the order of in any")
 	fires, silent := map[string]bool{}, map[string]bool{}
-	for _, group := range file.Tests {
-		for _, c := range group.Cases {
-			require.True(t, strings.HasPrefix(group.Name, c.Alert+" "), "%q is about %s", group.Name, c.Alert)
-			silent[c.Alert] = silent[c.Alert] || len(c.Want) == 0
+	for _, g := range file.Tests {
+		quiet := true
+		for _, c := range g.Cases {
+			require.True(t, strings.HasPrefix(g.Name, c.Alert+" "), "%q is about %s", g.Name, c.Alert)
+			quiet = quiet && len(c.Want) == 0
 			for _, w := range c.Want {
 				fires[c.Alert+" "+w.Labels["severity"]] = true
 			}
 		}
+		silent[g.Cases[0].Alert] = silent[g.Cases[0].Alert] || quiet
 	}
 	for _, r := range alerts(t) {
 		require.True(t, fires[r.Alert+" "+r.Labels["severity"]], "no case has %s fire as a %s", r.Alert, r.Labels["severity"])
