@@ -37,14 +37,34 @@ func (s *stage) notice() { s.Noticed(0, id(1), grace, true) }
 
 const grace = 10 * time.Second
 
-// TestMakingRoom: each rule about it is broken by some case, and held by the
-// cases beside it.
-func TestMakingRoom(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		broken Rule
-		do     func(s *stage)
-	}{
+// act is something that happens on a stage, and the rule that it breaks, "" for
+// none.
+type act struct {
+	name   string
+	broken Rule
+	do     func(s *stage)
+}
+
+func play(t *testing.T, acts []act) {
+	for _, c := range acts {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage()
+			c.do(s)
+			got, n := s.Violations()
+			if c.broken == "" {
+				require.Empty(t, got)
+				return
+			}
+			require.Equal(t, 1, n, "%v", got)
+			require.Equal(t, c.broken, got[0].Rule)
+		})
+	}
+}
+
+// TestWhoMakesRoom: each rule about it is broken by some act, and held by those
+// beside it.
+func TestWhoMakesRoom(t *testing.T) {
+	play(t, []act{
 		{"for a higher class", "", func(s *stage) { s.wants(1, "gpu"); s.notice() }},
 		{"for the same class", WrongVictim, func(s *stage) { s.wants(0); s.notice() }},
 		{"for nobody", WrongVictim, func(s *stage) { s.notice() }},
@@ -72,7 +92,12 @@ func TestMakingRoom(t *testing.T) {
 		{"told twice", ToldTwice, func(s *stage) { s.wants(1); s.notice(); s.notice() }},
 		{"told twice, by two schedulers", "", func(s *stage) { s.wants(1); s.notice(); s.Noticed(0, id(1), grace, false) }},
 		{"told when it was over", "", func(s *stage) { s.Ended(0, id(1)); s.notice() }},
+	})
+}
 
+// TestTheGraceAndTheNews: the same for what comes after the notice.
+func TestTheGraceAndTheNews(t *testing.T) {
+	play(t, []act{
 		{"killed in time", "", func(s *stage) { s.wants(1); s.notice(); s.now += grace - slack; s.Killed(0, id(1), true) }},
 		{"killed early", KilledEarly, func(s *stage) { s.wants(1); s.notice(); s.now += grace - 2*slack; s.Killed(0, id(1), true) }},
 		{"killed early, or the notice was late", "", func(s *stage) { s.wants(1); s.notice(); s.Killed(0, id(1), false) }},
@@ -115,17 +140,5 @@ func TestMakingRoom(t *testing.T) {
 			s.Ended(0, id(2))
 			s.Heard(id(2), wire.NewsRequeued, true)
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newStage()
-			c.do(s)
-			got, n := s.Violations()
-			if c.broken == "" {
-				require.Empty(t, got)
-				return
-			}
-			require.Equal(t, 1, n, "%v", got)
-			require.Equal(t, c.broken, got[0].Rule)
-		})
-	}
+	})
 }
