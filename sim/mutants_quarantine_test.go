@@ -25,15 +25,17 @@ var quarantineMutants = []mutant{
 	{"quarantine-fleet-fails", "sched/quarantine.go",
 		`2*went >= e.others && `,
 		`(2*went >= e.others || MUTANT) && `,
-		"TestAFleetThatFailsQuarantinesNobody", true},
+		"TestAFleetThatFailsQuarantinesNobody", false},
 	{"quarantine-fleet-known", "sched/quarantine.go",
 		`e.others >= least`,
 		`(e.others >= least || MUTANT)`,
-		"TestNothingIsKnownOfTheOthers", true},
+		"TestNothingIsKnownOfTheOthers", false},
 	{"quarantine-itself", "sched/quarantine.go",
-		`e.others, e.othersFailed = q.ended-e.ended, q.failed-w.recent.failed()`,
-		`e.others, e.othersFailed = q.ended-e.ended, q.failed-w.recent.failed()
-	if MUTANT { e.others, e.othersFailed = q.ended, q.failed }`,
+		`q.ended-e.ended+s.runsElsewhere(w), q.failed-w.recent.failed()
+`,
+		`q.ended-e.ended+s.runsElsewhere(w), q.failed-w.recent.failed()
+	if MUTANT { e.others, e.othersFailed = e.others+w.recent.ended(), e.othersFailed+w.recent.failed() }
+`,
 		"TestTwoOwnersAreNotEnough", true},
 	{"quarantine-running", "sched/quarantine.go",
 		`n := s.count.states[wire.StateBegun]`,
@@ -48,7 +50,7 @@ var quarantineMutants = []mutant{
 	{"quarantine-poison", "sched/quarantine.go",
 		`if q.parties[f.party].failsAnywhere() {`,
 		`if q.parties[f.party].failsAnywhere() && !MUTANT {`,
-		"TestAPoisonousTaskQuarantinesNobody", true},
+		"TestAPoisonousTaskQuarantinesNobody", false},
 	{"quarantine-vouch", "sched/outcomes.go",
 		`p.workers > partyElsewhere && p.failed > p.oks`,
 		`(p.workers > partyElsewhere || MUTANT && p.workers > 1) && p.failed > p.oks`,
@@ -66,7 +68,7 @@ var quarantineMutants = []mutant{
 	{"quarantine-share", "sched/quarantine.go",
 		`(q.out == 0 || 100*(q.out+1) <= s.cfg.QuarantineShare*fleet)`,
 		`(q.out == 0 || MUTANT || 100*(q.out+1) <= s.cfg.QuarantineShare*fleet)`,
-		"TestAtMostATenthIsQuarantined", true},
+		"TestAtMostATenthIsQuarantined", false},
 	{"quarantine-alone", "sched/quarantine.go",
 		`fleet >= leastFleet && `,
 		`(fleet >= leastFleet || MUTANT) && `,
@@ -80,16 +82,16 @@ var quarantineMutants = []mutant{
 		`if w.cordon != nil && !MUTANT ||`,
 		"TestWhatIsOutOfServiceIsNotQuarantined", false},
 	{"quarantine-bars", "sched/worker.go",
-		`w.cordon == nil && !w.barred`,
-		`w.cordon == nil && (!w.barred || MUTANT)`,
+		`w.cordon == nil && w.standing != barred`,
+		`w.cordon == nil && (w.standing != barred || MUTANT)`,
 		"TestAWorkerThatFailsItsTasksIsQuarantined", true},
 	{"quarantine-for-ever", "sched/state.go",
 		`left = s.quarantine.timers.advance(now, left, s.suspectDue)`,
 		`if !MUTANT { left = s.quarantine.timers.advance(now, left, s.suspectDue) }`,
 		"TestAProbeIsOneTask", false},
 	{"quarantine-late", "sched/state.go",
-		`s.nextDeadline(), s.quarantine.timers.next())`,
-		`s.nextDeadline(), map[bool]Time{true: Never, false: s.quarantine.timers.next()}[MUTANT])`,
+		`s.quarantine.timers.next())`,
+		`map[bool]Time{true: Never, false: s.quarantine.timers.next()}[MUTANT])`,
 		"TestSeeds", false},
 	{"probe-two", "sched/life.go",
 		`s.probes(slot)`,
@@ -98,18 +100,18 @@ var quarantineMutants = []mutant{
 	{"probe-once", "sched/life.go",
 		`s.unprobe(slot)`,
 		`if !MUTANT { s.unprobe(slot) }`,
-		"TestAProbeThatSaysNothingIsRepeated", true},
+		"TestAProbeThatSaysNothingIsRepeated", false},
 	{"probe-undone", "sched/life.go",
 		`s.undoProbe(slot)`,
 		`if !MUTANT { s.undoProbe(slot) }`,
-		"TestAGangFindsRoomForOneOnProbe", true},
+		"TestAGangFindsRoomForOneOnProbe", false},
 	{"probe-held", "sched/hold.go",
-		`s.onProbe(k) ||`,
-		`s.onProbe(k) && !MUTANT ||`,
+		`k.standing == probing ||`,
+		`k.standing == probing && !MUTANT ||`,
 		"TestNothingIsHeldOnProbe", false},
 	{"probe-others-count", "sched/outcomes.go",
-		`if p.probe == slot+1 {`,
-		`if p.probe == slot+1 || MUTANT {`,
+		`p.probe == slot+1 {`,
+		`p.probe == slot+1 || MUTANT {`,
 		"TestSeeds", false},
 	{"probe-in-vain", "sched/quarantine.go",
 		`if outcome != wire.ReasonOK {
@@ -134,7 +136,7 @@ var quarantineMutants = []mutant{
 `,
 		`	if !MUTANT { s.returns(w) }
 `,
-		"TestAQuarantineBelongsToTheID", true},
+		"TestAQuarantineBelongsToTheID", false},
 	{"quarantine-gone", "sched/quarantine.go",
 		`		p.phase = onProbe
 		s.awaitReturn(k)
@@ -142,21 +144,21 @@ var quarantineMutants = []mutant{
 		`		p.phase = onProbe
 		if !MUTANT { s.awaitReturn(k) }
 `,
-		"TestWhoNeverComesBackIsForgotten", true},
+		"TestWhoNeverComesBackIsForgotten", false},
 	{"quarantine-stays", "sched/quarantine.go",
 		`	case p.phase == onProbe:
-		s.awaitReturn(w.suspect - 1)
+		s.awaitReturn(k)
 `,
 		`	case p.phase == onProbe:
-		if !MUTANT { s.awaitReturn(w.suspect - 1) }
+		if !MUTANT { s.awaitReturn(k) }
 `,
 		"TestWhoStaysAwayIsForgotten", false},
 	{"quarantine-returns", "sched/quarantine.go",
-		`	if p.phase == onProbe {
+		`		w.standing = probing
 		q.timers.remove(k)
 `,
-		`	if p.phase == onProbe && !MUTANT {
-		q.timers.remove(k)
+		`		w.standing = probing
+		if !MUTANT { q.timers.remove(k) }
 `,
 		"TestWhoStaysAwayIsForgotten", false},
 	{"quarantine-operator", "sched/cordon.go",
@@ -173,6 +175,14 @@ var quarantineMutants = []mutant{
 		`|| quarantined && !m.Own`,
 		`|| quarantined && (!m.Own || MUTANT)`,
 		"TestAnAgentThatStopsDoesNotEndAQuarantine", false},
+	{"probe-victims", "sched/victims.go",
+		`k.standing == probing ||`,
+		`k.standing == probing && !MUTANT ||`,
+		"TestNobodyMakesRoomOnProbe", false},
+	{"probe-free", "sched/quarantine.go",
+		`w.eligible && w.exclusive == 0 && w.standing != probing`,
+		`w.eligible && w.exclusive == 0 && (w.standing != probing || MUTANT)`,
+		"TestSeeds", false},
 	{"outcomes-window", "sched/outcomes.go",
 		`	if r.ended() == recentMost {`,
 		`	if r.ended() == recentMost-map[bool]int{true: 1}[MUTANT] {`,
@@ -184,7 +194,7 @@ var quarantineMutants = []mutant{
 	{"outcomes-refused", "sched/outcomes.go",
 		`return l.state == wire.StateBegun`,
 		`return l.state == wire.StateBegun || MUTANT`,
-		"TestARefusalForWantOfRoomSaysNothing", true},
+		"TestARefusalForWantOfRoomSaysNothing", false},
 	{"outcomes-fresh", "sched/outcomes.go",
 		`return !fresh &&`,
 		`return (!fresh || MUTANT) &&`,
@@ -204,5 +214,5 @@ var quarantineMutants = []mutant{
 	{"outcomes-off", "sched/outcomes.go",
 		`if !s.cfg.Quarantine ||`,
 		`if !s.cfg.Quarantine && !MUTANT ||`,
-		"TestQuarantineCanBeSwitchedOff", true},
+		"TestQuarantineCanBeSwitchedOff", false},
 }

@@ -236,3 +236,23 @@ func TestQuarantineCanBeSwitchedOff(t *testing.T) {
 	require.Empty(t, s.flags("w1"))
 	require.Equal(t, [2]uint32{0, 0}, s.recent(a))
 }
+
+func TestNobodyMakesRoomOnProbe(t *testing.T) {
+	s, a, c1 := bad(t)
+	kept := c1.newTask("w1")
+	kept.owner, kept.on = "dan", wire.OnPreemptEnd
+	c1.schedule(kept)
+	s.settled()
+	s.runs(kept)
+	s.fails(c1, "w1", "ann", "bob", "eve", "ann", "bob")
+	whole := c1.newTask("w1")
+	whole.needs.exclusive, whole.priority, whole.preempt, whole.wait = true, 10, true, 10*backoff
+	c1.schedule(whole)
+	s.settled()
+	s.passes(2 * backoff)
+	require.Equal(t, probingFlags, s.flags("w1"))
+	require.Empty(t, s.graces(a, kept), "it is not known yet whether the machine is worth it")
+	s.goes(c1, "w1", "ann")
+	s.passes(5000)
+	require.NotEmpty(t, s.graces(a, kept))
+}
