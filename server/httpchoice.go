@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,11 +18,11 @@ import (
 // texts with units, which are rounded up.
 type amounts struct {
 	list  map[string]int64
-	fault *wire.Error // the first text that is no amount, by name
+	fault *wire.Error // the first number or text that is no amount, by name
 }
 
-// UnmarshalJSON implements json.Unmarshaler. A text that is no amount is kept
-// as a fault, so that the answer can name it.
+// UnmarshalJSON implements json.Unmarshaler. What is no amount is kept as a
+// fault, so that the answer can name it.
 func (a *amounts) UnmarshalJSON(b []byte) error {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(b, &raw); err != nil || len(raw) == 0 {
@@ -40,11 +41,16 @@ func (a *amounts) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// amountOf reads one amount. An error says that it is neither an integer nor a
-// text, a fault that the text is no amount.
+// amountOf reads one amount. An error says that it is neither a number nor a
+// text, a fault that it is no amount.
 func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error, err error) {
 	if len(raw) == 0 || raw[0] != '"' {
-		return amount, nil, json.Unmarshal(raw, &amount)
+		err := json.Unmarshal(raw, &amount)
+		if number := json.Number(""); err != nil && json.Unmarshal(raw, &number) == nil {
+			what := fmt.Sprintf("hold %s: %.64s, which is no integer in 0..%d", name, number, int64(wire.MaxAmount))
+			return 0, badField("resources", what, wire.MaxAmount), nil
+		}
+		return amount, nil, err
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {

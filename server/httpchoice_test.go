@@ -143,6 +143,8 @@ func TestHTTPChoiceOutOfRange(t *testing.T) {
 		{`"resources":{"cpu":1,"mem":"lots"}`, "resources", "mem", 0},
 		{`"resources":{"mem":"-1Gi"}`, "resources", "mem", 0},
 		{`"resources":{"gpu":65}`, "resources", "GPU", wire.MaxDevices},
+		{`"resources":{"cpu":1.5}`, "resources", "cpu: 1.5", wire.MaxAmount},
+		{`"resources":{"mem":1,"cpu":99999999999999999999}`, "resources", "cpu: 99999999999999999999", wire.MaxAmount},
 	} {
 		status, p := f.place("t", c.more)
 		require.Equal(t, 400, status, c.more)
@@ -151,7 +153,7 @@ func TestHTTPChoiceOutOfRange(t *testing.T) {
 		require.Contains(t, p.Error, c.message, c.more)
 		require.Equal(t, c.limit, p.Limit, c.more)
 	}
-	for _, more := range []string{`"exclusive":"yes"`, `"not_workers":"w"`, `"selector":5`, `"resources":{"cpu":true}`, `"resources":{"cpu":1.5}`, `"resources":[]`} {
+	for _, more := range []string{`"exclusive":"yes"`, `"not_workers":"w"`, `"selector":5`, `"resources":{"cpu":true}`, `"resources":[]`} {
 		require.Equal(t, "400 Invalid request body", f.post("/api/v1/schedule", `{"task_id":"t",`+more+`}`), more)
 	}
 	require.Equal(t, "w1", f.where("t", `"selector":null,"resources":{"cpu":null,"mem":0},"not_workers":null,"policy":""`))
