@@ -45,7 +45,7 @@ sim: ## the simulator for 60 s (SIM_FLAGS='-for 1h' for longer)
 
 .PHONY: mutants
 mutants: ## plant faults, one by one, and print which test found each and how fast
-	CGO_ENABLED=0 $(GO) test ./sim -count 1 -v -run '^(TestMutants|TestPlantedFaults)$$'
+	CGO_ENABLED=0 $(GO) test ./sim -count 1 -v -timeout 60m -run '^(TestMutants|TestPlantedFaults)$$' -mutants
 	CGO_ENABLED=0 $(GO) test ./deploy -count 1 -v -run Mutants -mutants
 
 .PHONY: loadtest
