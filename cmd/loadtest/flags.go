@@ -27,8 +27,8 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&c.HTTPAddr, "http-addr", "", "host:port of that scheduler's HTTP API, for the transports http and mixed")
 	fs.StringVar((*string)(&c.Transport), "transport", string(c.Transport), "how workers report: tcp, udp (heartbeats as datagrams), http (one number, no leases; a tenth of the tasks is placed by HTTP as well), or mixed (a third each)")
 	fs.StringVar((*string)(&c.Profile), "profile", string(c.Profile), "what tasks ask for: slots (a slot on a worker with some tags), resources (amounts, GPUs and shares of them, selectors, policies, whole workers), gangs (the same, many of them in gangs), or overload (more tasks than there is room for, which wait and preempt: three priorities, five owners)")
-	fs.IntVar(&c.Workers, "workers", c.Workers, "simulated workers, fewer if descriptors run out: all but those that report by HTTP hold a connection")
-	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine")
+	fs.IntVar(&c.Workers, "workers", c.Workers, "simulated workers, fewer if descriptors run out: all but those that report by HTTP hold a connection; 100 with the profile overload and no --slots")
+	fs.IntVar(&c.Slots, "slots", c.Slots, "tasks that each worker takes at once; 0: 4 to 64, by its machine, 4 with the profile overload and no --workers")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "time between two reports of a worker, give or take a tenth")
 	fs.BoolVar(&c.Burst, "burst", false, "have all workers report at the same moments")
 	fs.IntVar(&c.Clients, "clients", c.Clients, "client connections")
@@ -65,8 +65,25 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		fs.Usage()
 		return nil, err
 	}
+	o.settle(fs)
+	return o, nil
+}
+
+// The fleet of the profile overload, unless the flags say otherwise: its clients
+// ask for several times as much, on any machine.
+const (
+	overloadWorkers = 100
+	overloadSlots   = 4
+)
+
+// settle fills in what the flags leave open.
+func (o *options) settle(fs *flag.FlagSet) {
 	if o.load.Seed == 0 {
 		o.load.Seed = rand.Uint64()
 	}
-	return o, nil
+	set := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if o.load.Profile == loadtest.ProfileOverload && !set["workers"] && !set["slots"] {
+		o.load.Workers, o.load.Slots = overloadWorkers, overloadSlots
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,6 +42,24 @@ func TestFlags(t *testing.T) {
 			require.Contains(t, stderr, c.stderr)
 			require.Empty(t, stdout)
 		})
+	}
+}
+
+// The profile overload is one on any machine: its fleet is small unless somebody
+// says what it shall be.
+func TestOverloadHasASmallFleet(t *testing.T) {
+	for _, c := range []struct {
+		args           []string
+		workers, slots int
+	}{
+		{[]string{"--profile=overload"}, overloadWorkers, overloadSlots},
+		{[]string{"--profile=overload", "--workers=7"}, 7, 0},
+		{[]string{"--profile=overload", "--slots=3"}, 5_000, 3},
+		{[]string{"--profile=slots"}, 5_000, 0},
+	} {
+		o, err := parse(c.args, io.Discard)
+		require.NoError(t, err)
+		require.Equal(t, []int{c.workers, c.slots}, []int{o.load.Workers, o.load.Slots}, c.args)
 	}
 }
 
