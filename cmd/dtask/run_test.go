@@ -102,6 +102,19 @@ func TestAges(t *testing.T) {
 	require.Equal(t, "987ns", precise(987))
 }
 
+// A worker that is held is seen as that in a list, with its flags.
+func TestAHeldWorkerIsShown(t *testing.T) {
+	a := &app{out: &printer{}}
+	for want, w := range map[string]*wire.WorkerInfo{
+		"online":                  {State: "online"},
+		"online (held)":           {State: "online", HeldBy: "c/train-7"},
+		"suspicious (http, held)": {State: "suspicious", Flags: []string{"http"}, HeldBy: "c/train-7"},
+		"online (cordoned)":       {State: "online", Flags: []string{"cordoned"}},
+	} {
+		require.Equal(t, want, a.state(w))
+	}
+}
+
 func TestColoursTakeNoColumns(t *testing.T) {
 	p := &printer{colour: true}
 	require.Equal(t, 6, visible(p.in(green, "online")))

@@ -103,7 +103,8 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// state shows a worker's state in its colour, with its flags.
+// state shows a worker's state in its colour, with its flags, and whether it is
+// held for a task that waits.
 func (a *app) state(w *wire.WorkerInfo) string {
 	colour := green
 	switch w.State {
@@ -113,8 +114,12 @@ func (a *app) state(w *wire.WorkerInfo) string {
 		colour = red
 	}
 	text := a.out.in(colour, w.State)
-	if len(w.Flags) > 0 {
-		text += " (" + strings.Join(w.Flags, ", ") + ")"
+	flags := w.Flags
+	if w.HeldBy != "" {
+		flags = append(slices.Clone(flags), "held")
+	}
+	if len(flags) > 0 {
+		text += " (" + strings.Join(flags, ", ") + ")"
 	}
 	return text
 }
