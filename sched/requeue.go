@@ -28,6 +28,10 @@ func (s *State) keepRequest(slot int32, m *wire.Schedule) {
 	s.requests[slot] = r
 }
 
+// waitNoMore forgets what the task of a lease asked for, whose client has given
+// the lease back: it does not want it to wait again.
+func (s *State) waitNoMore(slot int32) { delete(s.requests, slot) }
+
 // requeueOr lets the task of a lease that ends wait again, if it ends because it
 // had to make room, and has its client told what became of it.
 func (s *State) requeueOr(slot int32, reason wire.Reason) {

@@ -206,8 +206,10 @@ func (s *State) releaseLive(slot int32, handed bool, out *Outbox) wire.Code {
 	case l.state == wire.StateBegun:
 		return wire.CodeBegun
 	case handed && l.state == wire.StateAskedBack:
+		s.waitNoMore(slot)
 		return wire.CodeAskedBack
 	case handed && l.state == wire.StateGranted:
+		s.waitNoMore(slot)
 		s.askBack(slot, out)
 		return wire.CodeAskedBack
 	}

@@ -33,6 +33,7 @@ var plantedPreempt = []mutant{
 	{"requeued-without-need", "sched/requeue.go", `r != nil && l.flags&leasePreempted != 0 &&`, `r != nil && (l.flags&leasePreempted != 0 || MUTANT) &&`, "TestScripts", false},
 	{"victim-lost", "sched/requeue.go", `&& s.requeue(l, r) {`, `&& !MUTANT && s.requeue(l, r) {`, "TestScripts", false},
 	{"old-place-lost", "sched/requeue.go", `number: r.number, arrived: r.arrived, mute: true,`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true,`, "TestScripts", false},
+	{"given-back-and-requeued", "sched/requeue.go", `{ delete(s.requests, slot) }`, `{ if !MUTANT { delete(s.requests, slot) } }`, "TestScripts", false},
 	{"requeued-for-nobody", "sched/requeue.go", `	if from == 0 {`, `	if from == 0 && !MUTANT {`, "TestScripts", false},
 	{"requeued-and-forgotten", "sched/requeue.go", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestScripts", false},
 }

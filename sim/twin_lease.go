@@ -107,9 +107,11 @@ func (t *twin) release(to said, m *wire.Release) {
 	case l.state == wire.StateBegun:
 		to.code = wire.CodeBegun
 	case m.Handed && l.state == wire.StateGranted:
+		l.request = nil
 		t.askBack(l)
 		to.code = wire.CodeAskedBack
 	case m.Handed && l.state == wire.StateAskedBack:
+		l.request = nil
 		to.code = wire.CodeAskedBack
 	default:
 		t.end(l, wire.ReasonReleased, byClient)
