@@ -5,8 +5,34 @@ import "fmt"
 // checkQuarantine recounts how the tasks of workers ended, and looks whether
 // workers and their records know each other.
 func (s *State) checkQuarantine() error {
-	q, sum := &s.quarantine, quarantine{parties: map[uint64]*party{}}
-	held := 0
+	q := &s.quarantine
+	sum, held, err := s.recountOutcomes()
+	if err != nil {
+		return err
+	}
+	gone, err := s.checkGone()
+	if err != nil {
+		return err
+	}
+	held += gone
+	if q.ended != sum.ended || q.failed != sum.failed || q.out != sum.out || held != q.suspects.n-len(q.unused) {
+		return fmt.Errorf("%d outcomes, %d failures, %d workers kept out, %d records; counted %d, %d, %d, %d",
+			sum.ended, sum.failed, sum.out, held, q.ended, q.failed, q.out, q.suspects.n-len(q.unused))
+	}
+	if len(q.parties) != len(sum.parties) {
+		return fmt.Errorf("%d owners and groups fail, counted %d", len(sum.parties), len(q.parties))
+	}
+	for k, p := range sum.parties {
+		if g := q.parties[k]; g == nil || g.workers != p.workers || g.failed+g.oks > partyMemory {
+			return fmt.Errorf("an owner or group fails on %d workers, counted %+v", p.workers, g)
+		}
+	}
+	return nil
+}
+
+// recountOutcomes adds up what is known of the workers, and counts their records.
+func (s *State) recountOutcomes() (sum quarantine, held int, err error) {
+	sum.parties = map[uint64]*party{}
 	for n := range int32(s.workers.n) {
 		w := s.workers.at(n)
 		if !w.known {
@@ -15,7 +41,7 @@ func (s *State) checkQuarantine() error {
 		sum.ended += w.recent.ended()
 		sum.failed += w.recent.failed()
 		if err := s.checkSuspect(n, w); err != nil {
-			return fmt.Errorf("worker %q: %w", w.id, err)
+			return sum, 0, fmt.Errorf("worker %q: %w", w.id, err)
 		}
 		p, _ := s.suspectOf(w)
 		if p == nil {
@@ -34,40 +60,26 @@ func (s *State) checkQuarantine() error {
 			sum.parties[f.party].workers++
 		}
 	}
-	for id, k := range q.byID {
-		p := q.suspects.at(k)
-		n, known := s.byID[id]
-		switch {
-		case p.worker != id || known == (s.standingOf(n, known) == clean):
-			return fmt.Errorf("the record of %q is of %q, and known to it: %v", id, p.worker, s.standingOf(n, known))
-		case known:
-		case p.backoff == 0:
-			return fmt.Errorf("a record is kept of %q, which is gone and was never kept out", id)
-		default:
-			held++
-		}
-	}
-	if q.ended != sum.ended || q.failed != sum.failed || q.out != sum.out || held != q.suspects.n-len(q.unused) {
-		return fmt.Errorf("%d outcomes, %d failures, %d workers kept out, %d records; counted %d, %d, %d, %d",
-			sum.ended, sum.failed, sum.out, held, q.ended, q.failed, q.out, q.suspects.n-len(q.unused))
-	}
-	if len(q.parties) != len(sum.parties) {
-		return fmt.Errorf("%d owners and groups fail, counted %d", len(sum.parties), len(q.parties))
-	}
-	for k, p := range sum.parties {
-		if g := q.parties[k]; g == nil || g.workers != p.workers || g.failed+g.oks > partyMemory {
-			return fmt.Errorf("an owner or group fails on %d workers, counted %+v", p.workers, g)
-		}
-	}
-	return nil
+	return sum, held, nil
 }
 
-// standingOf is that of a worker, clean if it is not known.
-func (s *State) standingOf(n int32, known bool) standing {
-	if !known {
-		return clean
+// checkGone looks at each record by its id, and counts those of workers that are
+// gone.
+func (s *State) checkGone() (gone int, err error) {
+	for id, k := range s.quarantine.byID {
+		p := s.quarantine.suspects.at(k)
+		n, known := s.byID[id]
+		switch {
+		case p.worker != id || known && s.workers.at(n).standing == clean:
+			return 0, fmt.Errorf("the record of %q is of %q, or it does not know it", id, p.worker)
+		case known:
+		case p.backoff == 0:
+			return 0, fmt.Errorf("a record is kept of %q, which is gone and was never kept out", id)
+		default:
+			gone++
+		}
 	}
-	return s.workers.at(n).standing
+	return gone, nil
 }
 
 // checkSuspect looks at what is known of one worker: what is kept out gets

@@ -148,16 +148,26 @@ func (s *State) judge(slot int32, outcome wire.Reason, fresh bool) {
 		return
 	}
 	if len(q.parties) > 0 {
-		if p := q.parties[s.partyOf(l)]; p != nil {
-			p.oks++
-			p.age()
-		}
+		s.praise(l)
 	}
 	if out {
-		if p, k := s.suspectOf(w); len(p.failures) == 0 && p.backoff == 0 {
-			q.drop(k)
-			w.standing = clean
-		}
+		s.trust(w)
+	}
+}
+
+// praise counts a success of an owner or group that fails somewhere.
+func (s *State) praise(l *lease) {
+	if p := s.quarantine.parties[s.partyOf(l)]; p != nil {
+		p.oks++
+		p.age()
+	}
+}
+
+// trust drops the record of a worker if it says nothing any more.
+func (s *State) trust(w *worker) {
+	if p, k := s.suspectOf(w); len(p.failures) == 0 && p.backoff == 0 {
+		s.quarantine.drop(k)
+		w.standing = clean
 	}
 }
 

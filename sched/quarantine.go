@@ -135,12 +135,11 @@ type evidence struct {
 	others, othersFailed int // recent outcomes of all other workers, and what runs there
 }
 
-// weigh gathers what speaks against a worker.
+// weigh gathers what speaks against a worker, but for the others.
 func (s *State) weigh(w *worker) evidence {
 	q := &s.quarantine
 	p, _ := s.suspectOf(w)
 	e := evidence{ended: w.recent.ended(), device: -1}
-	e.others, e.othersFailed = q.ended-e.ended+s.runsElsewhere(w), q.failed-w.recent.failed()
 	var counts [wire.MaxDevices]uint32
 	told := suspect{}
 	for _, f := range p.failures {
@@ -163,6 +162,12 @@ func (s *State) weigh(w *worker) evidence {
 		}
 	}
 	return e
+}
+
+// weighOthers adds what is known of the other workers.
+func (s *State) weighOthers(w *worker, e *evidence) {
+	q := &s.quarantine
+	e.others, e.othersFailed = q.ended-w.recent.ended()+s.runsElsewhere(w), q.failed-w.recent.failed()
 }
 
 // runsElsewhere counts the tasks that run on other workers. Where a task takes
@@ -206,10 +211,12 @@ func (s *State) blame(n int32) {
 		return
 	}
 	e := s.weigh(w)
-	if e.failed < s.cfg.QuarantineFailures || e.parties < s.cfg.QuarantineOwners || !e.worse(s.cfg.QuarantineFailures) || !s.spares() {
+	if e.failed < s.cfg.QuarantineFailures || e.parties < s.cfg.QuarantineOwners {
 		return
 	}
-	s.keepOut(n, e.String())
+	if s.weighOthers(w, &e); e.worse(s.cfg.QuarantineFailures) && s.spares() {
+		s.keepOut(n, e.String())
+	}
 }
 
 // spares reports whether the fleet can do without one more worker.

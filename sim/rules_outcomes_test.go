@@ -237,6 +237,22 @@ func TestQuarantineCanBeSwitchedOff(t *testing.T) {
 	require.Equal(t, [2]uint32{0, 0}, s.recent(a))
 }
 
+func TestAWorkerOnProbeIsNotFree(t *testing.T) {
+	s, _, c1 := quarantined(t)
+	free := func() float64 {
+		var scan sched.FleetScan
+		for done := false; !done; {
+			done = s.host.state.ScanFleet(&scan)
+		}
+		return scan.Resources[sched.Slots].Free
+	}
+	require.EqualValues(t, 4, free(), "those of the good one")
+	s.passes(backoff)
+	require.EqualValues(t, 4, free(), "one task is all that may come")
+	s.goes(c1, "w1", "ann")
+	require.EqualValues(t, 8, free())
+}
+
 func TestNobodyMakesRoomOnProbe(t *testing.T) {
 	s, a, c1 := bad(t)
 	kept := c1.newTask("w1")

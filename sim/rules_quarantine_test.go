@@ -186,6 +186,22 @@ func TestAPoisonousTaskQuarantinesNobody(t *testing.T) {
 	require.Equal(t, quarantinedFlags, s.flags("v1"), "these fail nowhere else")
 }
 
+func TestWhoSucceedsElsewhereIsEvidence(t *testing.T) {
+	s, _, c1 := bad(t)
+	owners := []string{"ann", "bob", "eve"}
+	for _, worker := range []string{"v1", "v2"} {
+		s.joinAs(worker, 4)
+		s.fails(c1, worker, owners...)
+	}
+	s.fails(c1, "w1", "ann", "bob", "eve", "ann", "bob", "eve")
+	require.Empty(t, s.flags("w1"), "they fail on three workers, and have had no success since")
+	for range 3 {
+		s.goes(c1, "good", owners...)
+	}
+	s.fails(c1, "w1", "ann")
+	require.Equal(t, quarantinedFlags, s.flags("w1"))
+}
+
 func TestTwoBadWorkersDoNotVouchForEachOther(t *testing.T) {
 	s, _, c1 := bad(t)
 	s.joinAs("w2", 4)
