@@ -58,18 +58,6 @@ var ownerMutants = []mutant{
 		`l.aside = l.want.size > q.owners.left(o)`,
 		`l.aside = l.want.size > q.owners.left(o) && !MUTANT`,
 		"TestSeeds", false},
-	{"owner-gang-not-back", "sched/owners.go",
-		`	q.putIn(l)
-	if l.turn.in {
-		q.comesBack(l.turn)
-	}
-`,
-		`	q.putIn(l)
-	if l.turn.in && !MUTANT {
-		q.comesBack(l.turn)
-	}
-`,
-		"TestSeeds", false},
 	{"owner-gang-in-vain", "sched/owners.go",
 		`return t.most > 0 && len(tasks) > t.most`,
 		`return t.most > 0 && len(tasks) > t.most && !MUTANT`,

@@ -79,6 +79,9 @@ var planted = []mutant{
 	{"busy-is-infeasible", "sched/kit.go", `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:`, `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount || MUTANT:`, "TestScripts", false},
 	{"never-infeasible", "sched/kit.go", `return fit >= d.gpus &&`, `return (fit >= d.gpus || MUTANT) &&`, "TestScripts", false},
 	{"adopted-takes-nothing", "sched/life.go", `l.demand = s.demands.find(r.Resources)`, `if l.demand = s.demands.find(r.Resources); MUTANT { l.demand = noDemand }`, "TestScripts", false},
+	{"gang-of-an-owner-not-back", "sched/owners.go", `	if l.turn.in {
+		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
+		q.comesBack(l.turn)`, "TestScripts", false},
 	{"late-report-believed", "sched/worker.go", `	w.slots, w.external = slots, external
 	s.tally(w, 1)
 	s.tell(n)`, `	w.slots, w.external = slots, external
