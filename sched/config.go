@@ -59,6 +59,9 @@ type Config struct {
 	// MassLossHold, in milliseconds.
 	MassLossShare, MassLossLeast int
 	MassLossHold                 Time
+	// MassLossTold is how many workers may be suspicious at once while it is told
+	// of each that it falls silent, and that it is back.
+	MassLossTold int
 	// Quarantine says whether workers that fail their tasks are taken out of
 	// service, for QuarantineFirst the first time and for twice as long each
 	// further time, QuarantineMost at most, in milliseconds.
@@ -109,6 +112,7 @@ func DefaultConfig() Config {
 		MassLossShare: 25,
 		MassLossLeast: 10,
 		MassLossHold:  60_000,
+		MassLossTold:  100,
 
 		Quarantine:         true,
 		QuarantineFirst:    60_000,
@@ -148,8 +152,8 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxOwnerWaiting %d is outside 0..%d", c.MaxOwnerWaiting, maxWaitingLimit)
 	case c.MaxOwnerLeases < 0 || c.MaxOwnerLeases > maxLeasesLimit:
 		return fmt.Errorf("sched: Config.MaxOwnerLeases %d is outside 0..%d", c.MaxOwnerLeases, maxLeasesLimit)
-	case c.MassLossShare < 1 || c.MassLossShare > 100 || c.MassLossLeast < 1 || c.MassLossHold < 0:
-		return fmt.Errorf("sched: Config.MassLossShare %d, MassLossLeast %d or MassLossHold %d ms is out of range: 1..100 percent, 1 or more, 0 or more", c.MassLossShare, c.MassLossLeast, c.MassLossHold)
+	case c.MassLossShare < 1 || c.MassLossShare > 100 || c.MassLossLeast < 1 || c.MassLossHold < 0 || c.MassLossTold < 0:
+		return fmt.Errorf("sched: Config.MassLossShare %d, MassLossLeast %d, MassLossHold %d ms or MassLossTold %d is out of range: 1..100 percent, 1 or more, 0 or more, 0 or more", c.MassLossShare, c.MassLossLeast, c.MassLossHold, c.MassLossTold)
 	case c.PreemptGrace < 0 || c.PreemptGrace > wire.MaxGrace:
 		return fmt.Errorf("sched: Config.PreemptGrace %d ms is outside 0..%d", c.PreemptGrace, wire.MaxGrace)
 	case c.HoldAfterBypasses < 1 || c.HoldAfter < 1:

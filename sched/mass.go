@@ -30,3 +30,12 @@ func (s *State) watchMass() {
 		s.note(eventMassLossOver, "").reason = fmt.Sprintf("%d of %d workers are silent, %d are offline", silent, all, s.count.presence[offline])
 	}
 }
+
+// tellsOfEach reports whether it is told that one worker is what it was not.
+// While many are suspicious it is not told of each that becomes so, or is back:
+// else the part of the fleet that is silent before it is a mass loss would drown
+// all other events.
+func (s *State) tellsOfEach(was, is presence) bool {
+	few := s.count.presence[suspicious] <= s.cfg.MassLossTold
+	return !s.mass.on && (few || was == offline || is == offline)
+}

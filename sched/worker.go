@@ -261,11 +261,12 @@ func (s *State) heard(n int32, now Time) {
 
 func (s *State) setPresence(n int32, p presence) {
 	w := s.workers.at(n)
+	was := w.presence
 	s.tally(w, -1)
 	w.presence = p
 	s.tally(w, 1)
 	s.watchMass()
-	if !s.mass.on {
+	if s.tellsOfEach(was, p) {
 		switch p {
 		case online:
 			s.note(eventBack, w.id)

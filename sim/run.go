@@ -80,6 +80,9 @@ func (w *World) build() {
 		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold = w.between(1, 4), w.between(10, 60), sched.Time(w.between(0, 40_000))
 	}
 	if w.chance(1, 3) {
+		cfg.MassLossTold = w.between(0, 2)
+	}
+	if w.chance(1, 3) {
 		cfg.MaxOwnerLeases = w.between(1, 8)
 	}
 	w.drawQuarantine(&cfg)

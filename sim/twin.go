@@ -24,6 +24,7 @@ type twin struct {
 	queue       twinQueue
 	mass        bool       // so many are silent that it is one event
 	massEnd     sched.Time // nobody becomes offline before
+	untold      bool       // of some that fell silent or came back, at this moment
 	gives       int
 	quarantines quarantines
 	ends        [wire.ReasonPreempted + 1]uint64

@@ -60,10 +60,11 @@ func (t *twin) judgeNews() {
 		return
 	}
 	var got, want []string
-	mass := slices.ContainsFunc(t.notes, func(e wire.Event) bool { return e.What == "mass_loss" })
+	some := t.untold || slices.ContainsFunc(t.notes, func(e wire.Event) bool { return e.What == "mass_loss" })
+	t.untold = false
 	for _, e := range events {
 		t.events = append(t.events, logged[wire.Event]{t.w.now - sched.Time(e.AgeMS), e})
-		if e.Number = 0; mass && e.What == presenceSuspicious {
+		if e.Number = 0; some && e.What == presenceSuspicious {
 			e.Worker = "" // who of those that one late pulse finds silent comes first is not known
 		}
 		if e.What != "drained" || t.w.webNamed(e.Worker) == nil {
@@ -78,7 +79,7 @@ func (t *twin) judgeNews() {
 		}
 	}
 	for i := range t.notes {
-		if mass && t.notes[i].What == presenceSuspicious {
+		if some && t.notes[i].What == presenceSuspicious {
 			t.notes[i].Worker = ""
 		}
 		want = append(want, fmt.Sprintf("%+v", t.notes[i]))

@@ -180,13 +180,30 @@ func (t *twin) heard(w *twinWorker) {
 
 // setPresence notes what a worker is now.
 func (t *twin) setPresence(w *twinWorker, p string) {
+	was := w.presence
 	w.presence, w.spared = p, 0
+	if t.watchMass(); t.mass {
+		return
+	}
+	if was != presenceOffline && p != presenceOffline && t.suspicious() > t.cfg.MassLossTold {
+		t.w.counts[FaultUntold]++
+		t.untold = true
+		return
+	}
 	if p == presenceOnline {
 		p = "back"
 	}
-	if t.watchMass(); !t.mass {
-		t.note(p, w.id)
+	t.note(p, w.id)
+}
+
+// suspicious counts the workers that are.
+func (t *twin) suspicious() (n int) {
+	for _, w := range t.workers {
+		if w != nil && w.presence == presenceSuspicious {
+			n++
+		}
 	}
+	return n
 }
 
 // watchMass predicts the two events of a mass loss.
