@@ -20,7 +20,7 @@ import (
 type scheduler struct {
 	config server.Config
 	server *server.Server
-	down   time.Duration // how long a restart takes at least
+	missed bool // a restart lasts until a request by HTTP has found nobody
 }
 
 func startScheduler(t *testing.T, changes ...func(c *server.Config)) *scheduler {
@@ -47,10 +47,37 @@ func (s *scheduler) start() (err error) {
 }
 
 // Restart implements Restarter.
-func (s *scheduler) Restart(context.Context) error {
+func (s *scheduler) Restart(ctx context.Context) error {
 	s.server.Kill()
-	time.Sleep(s.down)
+	if s.missed {
+		if err := miss(ctx, s.config.HTTPAddr); err != nil {
+			return err
+		}
+	}
 	return s.start()
+}
+
+// miss leaves one request to an address without an answer.
+func miss(ctx context.Context, addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		n, _ := conn.Read(make([]byte, 1))
+		stop()
+		_ = conn.Close()
+		if n > 0 {
+			return nil
+		}
+	}
 }
 
 // small is a run of 50 workers for 2 seconds on s.

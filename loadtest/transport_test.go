@@ -92,7 +92,7 @@ func TestMixedFleet(t *testing.T) {
 
 func TestMixedFleetWithFaults(t *testing.T) {
 	s := startScheduler(t)
-	s.down = 300 * time.Millisecond // longer than a heartbeat, so that some request finds nobody
+	s.missed = true
 	c := small(s)
 	c.Transport, c.Faults = Mixed, true
 	r := runSmall(t, c)

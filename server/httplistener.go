@@ -1,17 +1,32 @@
 package server
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// tooMany is what a connection beyond the limit is told.
-const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n" +
-	"Retry-After: 1\r\nConnection: close\r\nContent-Length: 33\r\n\r\n" + `{"error":"too many connections"}` + "\n"
+// What a connection is told for which there is no place, and one that comes while
+// the server stops.
+const (
+	tooMany  = `{"error":"too many connections"}` + "\n"
+	stopping = `{"error":"the scheduler is stopping","reason":"draining"}` + "\n"
+)
 
-// tooManyTimeout bounds the telling.
-const tooManyTimeout = 100 * time.Millisecond
+// refusalTimeout bounds the telling.
+const refusalTimeout = 100 * time.Millisecond
+
+// refuseConn answers a connection that nobody has asked anything on, and closes
+// it.
+func refuseConn(c net.Conn, body string) {
+	_ = c.SetWriteDeadline(time.Now().Add(refusalTimeout))
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"+
+		"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_ = c.Close()
+}
 
 // httpListener counts HTTP connections among all connections of the server, and
 // knows those that have never sent a byte.
@@ -34,10 +49,12 @@ func (l *httpListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.srv.admit() != nil {
-			_ = c.SetWriteDeadline(time.Now().Add(tooManyTimeout))
-			_, _ = c.Write([]byte(tooMany))
-			_ = c.Close()
+		if refused := l.srv.admit(); refused != nil {
+			body := tooMany
+			if refused.Code == wire.CodeDraining {
+				body = stopping
+			}
+			refuseConn(c, body)
 			continue
 		}
 		l.srv.webConnections.Add(1)

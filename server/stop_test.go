@@ -117,6 +117,8 @@ func TestNewWorkIsRefusedWhileDraining(t *testing.T) {
 	q := f.connect()
 	q.refusal(wire.CodeDraining)
 	q.closed()
+	got := f.raw()
+	require.True(t, strings.HasSuffix(got, "\r\n\r\n"+`{"error":"the scheduler is stopping","reason":"draining"}`+"\n"), got)
 }
 
 func TestShutdownGivesUpOnPeersThatDoNotRead(t *testing.T) {
