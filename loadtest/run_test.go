@@ -94,7 +94,7 @@ func small(s *scheduler) Config {
 func runSmall(t *testing.T, c Config) *Report {
 	t.Helper()
 	t.Logf("seed %d", c.Seed)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), c.Duration+60*time.Second)
 	defer cancel()
 	var log bytes.Buffer
 	c.Progress = &log
@@ -109,8 +109,30 @@ func runSmall(t *testing.T, c Config) *Report {
 	return report
 }
 
+// mostTries bounds the runs of one test, each twice as long as the one before.
+const mostTries = 5
+
+// runUntil is runSmall on schedulers of their own, each run longer than the one
+// before, until a run has shown what it should: on a slow machine less happens
+// in a time. No run may break a rule.
+func runUntil(t *testing.T, config func() Config, shown func(r *Report) bool) *Report {
+	t.Helper()
+	c := config()
+	for try := 1; ; try++ {
+		r := runSmall(t, c)
+		if shown(r) || try == mostTries {
+			return r
+		}
+		longer := 2 * c.Duration
+		c = config()
+		c.Duration = longer
+	}
+}
+
 func TestClosedLoop(t *testing.T) {
-	r := runSmall(t, small(startScheduler(t)))
+	r := runUntil(t, func() Config { return small(startScheduler(t)) }, func(r *Report) bool {
+		return r.Releases > 0 && r.Renewals > 0 && r.Repeats > 0 && r.GivenBack > 0
+	})
 	require.Positive(t, r.Heartbeats)
 	require.Positive(t, r.Releases)
 	require.Positive(t, r.Renewals)
@@ -125,17 +147,19 @@ func TestOpenLoop(t *testing.T) {
 	c.Rate = 500
 	r := runSmall(t, c)
 	asked := float64(r.Placed.Count + r.Refused.Count)
-	want := c.Rate * c.Duration.Seconds()
+	want := c.Rate * r.Seconds
 	require.InDelta(t, want, asked, want/4, "as many requests as the rate says, whatever the answers")
 }
 
 func TestFaults(t *testing.T) {
-	c := small(startScheduler(t))
-	c.Faults = true
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := small(startScheduler(t))
+		c.Faults = true
+		return c
+	}, func(r *Report) bool { return r.Resent > 0 && r.Network.Duplicates > 0 })
 	require.Equal(t, 5, r.WorkerCrashes)
 	require.Equal(t, 1, r.Restarts)
-	require.GreaterOrEqual(t, r.Reconnects, uint64(c.Workers), "a restart disconnects everybody")
+	require.GreaterOrEqual(t, r.Reconnects, uint64(r.Workers), "a restart disconnects everybody")
 	require.Positive(t, r.Resent)
 	require.Positive(t, r.Network.Duplicates)
 }
@@ -144,9 +168,13 @@ func TestProfiles(t *testing.T) {
 	for _, p := range []Profile{ProfileResources, ProfileGangs} {
 		for _, faults := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/faults=%v", p, faults), func(t *testing.T) {
-				c := small(startScheduler(t))
-				c.Profile, c.Faults, c.Occupancy = p, faults, 1.5
-				r := runSmall(t, c)
+				r := runUntil(t, func() Config {
+					c := small(startScheduler(t))
+					c.Profile, c.Faults, c.Occupancy = p, faults, 1.5
+					return c
+				}, func(r *Report) bool {
+					return r.Kinds[kindShare.String()].Placed > 0 && r.Kinds[kindWhole.String()].Placed > 0 && (p != ProfileGangs || r.Refusals["all_or_none"] > 0)
+				})
 				require.Positive(t, r.Kinds[kindShare.String()].Placed)
 				require.Positive(t, r.Kinds[kindWhole.String()].Placed)
 				require.Equal(t, p == ProfileGangs, r.Refusals["all_or_none"] > 0)
@@ -158,9 +186,13 @@ func TestProfiles(t *testing.T) {
 func TestOverload(t *testing.T) {
 	for _, faults := range []bool{false, true} {
 		t.Run(fmt.Sprintf("faults=%v", faults), func(t *testing.T) {
-			c := small(startScheduler(t, func(c *server.Config) { c.Sched.PreemptGrace = 300 }))
-			c.Profile, c.Faults, c.Slots, c.Depth, c.Duration = ProfileOverload, faults, 2, 64, 3*time.Second
-			r := runSmall(t, c)
+			r := runUntil(t, func() Config {
+				c := small(startScheduler(t, func(c *server.Config) { c.Sched.PreemptGrace = 300 }))
+				c.Profile, c.Faults, c.Slots, c.Depth, c.Duration = ProfileOverload, faults, 2, 64, 3*time.Second
+				return c
+			}, func(r *Report) bool {
+				return r.Waits["high"].Count > 0 && r.Preempting > 0 && r.Preempted > 0 && r.Requeued > 0 && r.Killed > 0
+			})
 			require.Len(t, r.Waits, classes)
 			require.Positive(t, r.Waits["high"].Count)
 			require.Positive(t, r.Preempting)
@@ -173,19 +205,23 @@ func TestOverload(t *testing.T) {
 }
 
 func TestFullFleetRefuses(t *testing.T) {
-	c := small(startScheduler(t))
-	c.Slots, c.Occupancy, c.Duration = 1, 2, 500*time.Millisecond
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := small(startScheduler(t))
+		c.Slots, c.Occupancy, c.Duration = 1, 2, 500*time.Millisecond
+		return c
+	}, func(r *Report) bool { return r.Refusals["unavailable"] > 0 })
 	require.Positive(t, r.Refusals["unavailable"])
 	require.Equal(t, 50, r.Slots)
 }
 
 func TestMemoryOfEndedLeasesFills(t *testing.T) {
-	c := small(startScheduler(t))
-	c.Workers, c.Clients, c.Loops, c.Slots, c.TaskTime = 1, 2, 1, 1000, time.Millisecond
-	c.Late, c.Hold, c.Depth = 0, 0, 64
-	r := runSmall(t, c)
-	require.Greater(t, r.Ends, uint64(ledger.DefaultMemory), "the machine is too slow for this test")
+	r := runUntil(t, func() Config {
+		c := small(startScheduler(t))
+		c.Workers, c.Clients, c.Loops, c.Slots, c.TaskTime = 1, 2, 1, 1000, time.Millisecond
+		c.Late, c.Hold, c.Depth = 0, 0, 64
+		return c
+	}, func(r *Report) bool { return r.Superseded > 0 })
+	require.Greater(t, r.Ends, uint64(ledger.DefaultMemory))
 	t.Logf("%d ends", r.Ends)
 	require.Positive(t, r.Superseded, "a full memory takes a new incarnation")
 }

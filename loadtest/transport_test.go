@@ -19,7 +19,7 @@ func over(t *testing.T, transport Transport) Config {
 }
 
 func TestDatagrams(t *testing.T) {
-	r := runSmall(t, over(t, UDP))
+	r := runUntil(t, func() Config { return over(t, UDP) }, func(r *Report) bool { return r.Datagrams.Sent > 50*5 })
 	d := r.Datagrams
 	require.Greater(t, d.Sent, uint64(50*5))
 	require.Equal(t, d.Sent, d.Acked, "on a good network none is lost: %+v", d)
@@ -30,9 +30,14 @@ func TestDatagrams(t *testing.T) {
 }
 
 func TestDatagramsWithFaults(t *testing.T) {
-	c := over(t, UDP)
-	c.Faults, c.Heartbeat = true, 50*time.Millisecond
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := over(t, UDP)
+		c.Faults, c.Heartbeat = true, 50*time.Millisecond
+		return c
+	}, func(r *Report) bool {
+		d, f := r.Datagrams, r.DatagramFaults
+		return d.Acked > 0 && d.Lost > 0 && d.Repeated > 0 && f.Lost > 0 && f.Duplicated > 0 && f.Overtaken > 0
+	})
 	d, f := r.Datagrams, r.DatagramFaults
 	require.Positive(t, d.Acked)
 	require.Positive(t, d.Lost)
@@ -46,39 +51,45 @@ func TestDatagramsWithFaults(t *testing.T) {
 // TestNobodyHearsDatagrams: the workers find that none is acknowledged, and
 // register again and again.
 func TestNobodyHearsDatagrams(t *testing.T) {
-	c := small(startScheduler(t, func(c *server.Config) { c.UDP = false }))
-	c.Transport, c.Heartbeat = UDP, 100*time.Millisecond
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := small(startScheduler(t, func(c *server.Config) { c.UDP = false }))
+		c.Transport, c.Heartbeat = UDP, 100*time.Millisecond
+		return c
+	}, func(r *Report) bool { return min(r.Datagrams.Silences, r.Datagrams.Again) >= uint64(r.Workers) })
 	d := r.Datagrams
 	require.Zero(t, d.Acked)
 	require.Equal(t, d.Sent, d.Lost)
-	require.GreaterOrEqual(t, d.Silences, uint64(c.Workers))
-	require.GreaterOrEqual(t, d.Again, uint64(c.Workers))
+	require.GreaterOrEqual(t, d.Silences, uint64(r.Workers))
+	require.GreaterOrEqual(t, d.Again, uint64(r.Workers))
 	require.Zero(t, r.Reconnects, "on the connection that stands")
 }
 
 func TestABurstOfDatagrams(t *testing.T) {
-	c := over(t, UDP)
-	c.Workers, c.Burst, c.Rate, c.Clients = 200, true, 100, 2
-	c.Heartbeat = 500 * time.Millisecond
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := over(t, UDP)
+		c.Workers, c.Burst, c.Rate, c.Clients = 200, true, 100, 2
+		c.Heartbeat = 500 * time.Millisecond
+		return c
+	}, func(r *Report) bool { return r.Datagrams.Sent > 3*200 })
 	require.Greater(t, r.Datagrams.Sent, uint64(3*200))
 	require.Zero(t, r.Datagrams.Lost, "the buffers hold a burst")
 }
 
 func TestWorkersThatSpeakHTTP(t *testing.T) {
-	c := over(t, HTTP)
-	c.Slots, c.Occupancy, c.Depth = 2, 2, 1
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		c := over(t, HTTP)
+		c.Slots, c.Occupancy, c.Depth = 2, 2, 1
+		return c
+	}, func(r *Report) bool { return r.Refusals["unavailable"] > 0 && r.PlacedHTTP.Count > int64(r.Clients) })
 	require.Positive(t, r.Refusals["unavailable"], "a guess takes room as well")
 	require.Positive(t, r.Heartbeats)
-	require.Greater(t, r.PlacedHTTP.Count, int64(c.Clients), "an answer by HTTP keeps the loop going")
+	require.Greater(t, r.PlacedHTTP.Count, int64(r.Clients), "an answer by HTTP keeps the loop going")
 	require.Zero(t, r.HTTPFailed)
 	require.Zero(t, r.Revokes, "nothing is asked back from who speaks no leases")
 }
 
 func TestMixedFleet(t *testing.T) {
-	r := runSmall(t, over(t, Mixed))
+	r := runUntil(t, func() Config { return over(t, Mixed) }, func(r *Report) bool { return r.Datagrams.Acked > 0 && r.PlacedHTTP.Count > 0 })
 	require.Positive(t, r.Heartbeats)
 	require.Positive(t, r.Datagrams.Acked)
 	require.Positive(t, r.PlacedHTTP.Count)
@@ -91,11 +102,13 @@ func TestMixedFleet(t *testing.T) {
 }
 
 func TestMixedFleetWithFaults(t *testing.T) {
-	s := startScheduler(t)
-	s.missed = true
-	c := small(s)
-	c.Transport, c.Faults = Mixed, true
-	r := runSmall(t, c)
+	r := runUntil(t, func() Config {
+		s := startScheduler(t)
+		s.missed = true
+		c := small(s)
+		c.Transport, c.Faults = Mixed, true
+		return c
+	}, func(r *Report) bool { return r.DatagramFaults.Lost > 0 && r.Network.Duplicates > 0 })
 	require.Equal(t, 5, r.WorkerCrashes)
 	require.Equal(t, 1, r.Restarts)
 	require.Positive(t, r.HTTPFailed, "a restart breaks requests by HTTP")
