@@ -93,15 +93,21 @@ func TestShutdownWaitsForHTTPRequestsInFlight(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestShutdownDoesNotWaitForSilentConnections: net/http alone would wait for five
+// seconds, each time. A machine that stands still for as long does so once.
 func TestShutdownDoesNotWaitForSilentConnections(t *testing.T) {
-	f := start(t)
-	conn, err := net.Dial("tcp", f.HTTPAddr())
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	eventually(t, func() bool { return f.connections.Load() == 1 }, "the connection is accepted")
-	begun := time.Now()
-	f.shutdown()
-	require.Less(t, time.Since(begun), 4*time.Second, "net/http alone would wait five seconds")
+	least := time.Hour
+	for tries := 0; tries < 3 && least > 4*time.Second; tries++ {
+		f := start(t)
+		conn, err := net.Dial("tcp", f.HTTPAddr())
+		require.NoError(t, err)
+		eventually(t, func() bool { return f.connections.Load() == 1 }, "the connection is accepted")
+		begun := time.Now()
+		f.shutdown()
+		least = min(least, time.Since(begun))
+		require.NoError(t, conn.Close())
+	}
+	require.Less(t, least, 4*time.Second)
 }
 
 func TestNewWorkIsRefusedWhileDraining(t *testing.T) {

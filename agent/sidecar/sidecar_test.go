@@ -93,10 +93,11 @@ func TestAProgramThatDiesIsLost(t *testing.T) {
 	s.connected()
 	program := child(t)
 	s.post(fmt.Sprintf("/begin?pid=%d", program.Process.Pid), schedule(t, sched, "by-pid"))
-	lease := schedule(t, sched, "by-keep-alive")
-	s.post("/begin?keepalive_ms=2500", lease)
 	require.NoError(t, program.Process.Kill())
 	require.Equal(t, wire.ReasonLost, ended(t, sched, "by-pid"))
+
+	lease := schedule(t, sched, "by-keep-alive")
+	s.post("/begin?keepalive_ms=2500", lease)
 	from := time.Now()
 	require.Equal(t, "running", s.post("/keepalive", lease)["status"])
 	require.Equal(t, wire.ReasonLost, ended(t, sched, "by-keep-alive"))

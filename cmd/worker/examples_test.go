@@ -80,7 +80,7 @@ func runExample(t *testing.T, command []string, transport string) {
 	if transport == "udp" {
 		require.Eventually(t, func() bool { return totals(t, s).Counters["beats"] > 0 }, patience, 20*time.Millisecond)
 	}
-	require.Less(t, p.stop(syscall.SIGTERM), 3*time.Second)
+	require.Less(t, p.stop(syscall.SIGTERM), patience)
 	require.Zero(t, totals(t, s).Online)
 }
 

@@ -118,7 +118,7 @@ func TestTheFlagsAndLogLinesOfTheSeed(t *testing.T) {
 				"max_tasks": 3.0, "current_tasks": 0.0,
 			}, got)
 		}
-		require.Less(t, p.stop(s), 2*time.Second)
+		require.Less(t, p.stop(s), patience)
 		last := ""
 		for len(requests) > 0 {
 			last = receive(t, requests)
@@ -140,7 +140,7 @@ func TestASchedulerThatHangsDelaysNoStop(t *testing.T) {
 		c, err := l.Accept()
 		require.NoError(t, err)
 		defer c.Close()
-		require.Less(t, p.stop(syscall.SIGTERM), 2*time.Second, scheme)
+		require.Less(t, p.stop(syscall.SIGTERM), patience, scheme)
 		require.Contains(t, p.stderr(), "Worker stopped")
 	}
 }
