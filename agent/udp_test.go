@@ -76,7 +76,7 @@ func TestABlockedPathForDatagrams(t *testing.T) {
 
 	r.lose.Store(100)
 	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByTCP }, patience, time.Millisecond)
-	require.True(t, a.Status().Connected)
+	require.Eventually(t, func() bool { return a.Status().Connected }, patience, time.Millisecond, "it registers again, and stays")
 }
 
 // TestAWorkerThatWasRemovedConnectsAgain: the acknowledgement asks for it.
