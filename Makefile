@@ -23,7 +23,7 @@ demo: build ## a scheduler and a few agents place and run a real batch
 
 .PHONY: test
 test: lint ## everything: format, vet, staticcheck, all tests, the race detector where it matters
-	CGO_ENABLED=0 $(GO) test -timeout 300s ./...
+	CGO_ENABLED=0 $(GO) test -timeout 900s ./...
 	$(MAKE) race
 
 # The rooms where goroutines meet. The core has none.
@@ -31,7 +31,7 @@ RACED = ./server/... ./client/... ./agent/... ./loadtest/... ./cmd/dtask/...
 
 .PHONY: race
 race: ## the packages with goroutines under the race detector
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 300s $(RACED)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 900s $(RACED)
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
