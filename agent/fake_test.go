@@ -15,7 +15,7 @@ import (
 
 const (
 	// patience bounds every wait of the tests.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	// beatMS is the heartbeat interval that the fake scheduler asks for.
 	beatMS = 100
 )

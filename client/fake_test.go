@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // graceOfFake is the grace of a fake, in milliseconds.
 const graceOfFake = 5_000

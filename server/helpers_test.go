@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of the tests.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // seedOf returns the seed of a random test, and how to repeat the run.
 func seedOf(t *testing.T) uint64 {

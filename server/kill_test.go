@@ -25,13 +25,13 @@ func TestKillLeavesNoConnectionOpen(t *testing.T) {
 		require.NoError(t, s.Start())
 		k := &knocker{addr: s.Addr()}
 		k.start(8)
-		require.Eventually(t, func() bool { return k.count() > 100 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return k.count() > 100 }, patience, time.Millisecond)
 		s.Kill()
 		k.stop.Store(true)
 		k.done.Wait()
 		for _, c := range k.conns {
 			_, _ = c.Write([]byte{0}) // who connected as the port closed learns it only now
-			require.NoError(t, c.SetReadDeadline(time.Now().Add(5*time.Second)))
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
 			_, err := io.Copy(io.Discard, c)
 			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "a connection hangs")
 			require.NoError(t, c.Close())

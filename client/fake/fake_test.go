@@ -12,7 +12,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -40,7 +40,7 @@ func waits(t *testing.T, c *client.Client, task string, want bool) {
 			n++
 		}
 		return (n == 1) == want
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 }
 
 // full returns a scheduler whose one slot is taken.
