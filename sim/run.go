@@ -77,7 +77,11 @@ func (w *World) build() {
 	cfg.PreemptGrace = sched.Time(w.between(0, 6) * w.between(1, 1000))
 	cfg.HoldAfterBypasses, cfg.HoldAfter = w.between(1, 12), sched.Time(w.between(1000, 12_000))
 	if w.chance(1, 2) {
-		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold = w.between(1, 4), w.between(10, 60), sched.Time(w.between(0, 40_000))
+		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold = w.between(1, 4), w.between(10, 40), sched.Time(w.between(5_000, 60_000))
+	}
+	if w.chance(1, 2) {
+		cfg.Suspicious = sched.Time(w.between(3_000, 10_000))
+		cfg.Offline = cfg.Suspicious + sched.Time(w.between(0, 10_000))
 	}
 	if w.chance(1, 3) {
 		cfg.MassLossTold = w.between(0, 2)

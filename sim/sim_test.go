@@ -1,18 +1,24 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// fixedSeeds is how many seeds a test run simulates.
-const fixedSeeds = 120
+// fixedSeeds is how many seeds a test run simulates, and mostSeeds how many until
+// each fault was hit: some come once in a hundred runs.
+const (
+	fixedSeeds = 120
+	mostSeeds  = 600
+)
 
-// TestSeeds runs a fixed number of seeds. Together they hit every fault.
+// TestSeeds runs a fixed number of seeds, the same ones always. Together they hit
+// every fault.
 func TestSeeds(t *testing.T) {
 	var total Result
-	for seed := uint64(1); seed <= fixedSeeds; seed++ {
+	for seed := uint64(1); seed <= fixedSeeds || seed <= mostSeeds && slices.Contains(total.Faults[:], 0); seed++ {
 		r, err := Run(seed, nil)
 		require.NoError(t, err, "repeat it with: go run ./sim/simulate -seed %d -trace", seed)
 		total.Add(&r)
