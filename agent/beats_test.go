@@ -195,13 +195,7 @@ func TestBlockedDatagramsFallBackToTCP(t *testing.T) {
 	require.Equal(t, ByTCP, a.Status().HeartbeatBy, "the next connection remembers")
 
 	f.datagrams()
-	go func() {
-		for {
-			if _, err := p.next(); err != nil {
-				return
-			}
-		}
-	}()
+	go f.keep(p)
 	f.acked(1)
 	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == ByUDP }, patience, time.Millisecond)
 	f.acked(3)

@@ -120,6 +120,36 @@ func (p *peer) next() (wire.Message, error) {
 	}
 }
 
+// keep reads what comes on a connection until the listener closes, and takes the
+// agent in again if it leaves: on a busy machine a ping may be answered too late
+// for it. It may run beside the test.
+func (f *fake) keep(p *peer) {
+	_ = f.listener.(*net.TCPListener).SetDeadline(time.Time{})
+	_ = p.conn.SetReadDeadline(time.Time{})
+	for {
+		m, err := p.next()
+		var answer wire.Message
+		switch m.(type) {
+		case *wire.Hello:
+			answer = &wire.HelloOK{Version: 1, Server: "fake", Grantor: f.grantor, HeartbeatMS: f.beatMS, StartTTLMS: 10_000}
+		case *wire.Register:
+			answer = &wire.Registered{Handle: 5, Grantor: f.grantor, HeartbeatMS: f.beatMS}
+		}
+		if answer != nil {
+			_, err = p.conn.Write(wire.Append(nil, p.request, answer))
+		}
+		if err == nil {
+			continue
+		}
+		p.conn.Close()
+		c, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		p = &peer{t: f.t, conn: c, beatMS: f.beatMS}
+	}
+}
+
 // await reads the next message that is not a heartbeat, unless one is asked
 // for, and requires its type.
 func await[M wire.Message](p *peer) M {
