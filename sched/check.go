@@ -114,8 +114,14 @@ func (s *State) checkLeases() error {
 			return fmt.Errorf("I9: lease %v is not found by its id", l.id)
 		}
 	}
-	if live != s.leases.live || live+s.leases.nfree != s.leases.slots.n {
-		return fmt.Errorf("I9: %d leases live, %d counted, %d free of %d", live, s.leases.live, s.leases.nfree, s.leases.slots.n)
+	free := s.leases.nended
+	for e := s.leases.free; e != 0; e = s.leases.slots.at(e - 1).next {
+		if free++; s.leases.slots.at(e - 1).live() {
+			return fmt.Errorf("I9: slot %d is free and holds a live lease", e-1)
+		}
+	}
+	if live != s.leases.live || free != s.leases.nfree || live+free != s.leases.slots.n {
+		return fmt.Errorf("I9: %d leases live, %d counted, %d free, %d counted, of %d", live, s.leases.live, free, s.leases.nfree, s.leases.slots.n)
 	}
 	return nil
 }
@@ -136,7 +142,7 @@ func (s *State) checkKeys() error {
 	if keyed != s.keys.n {
 		return fmt.Errorf("I15: %d leases have keys, %d counted", keyed, s.keys.n)
 	}
-	return nil
+	return s.keys.check()
 }
 
 // checkTotals recounts what Stats reports (I14 for leases).

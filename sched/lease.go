@@ -123,9 +123,11 @@ type adopted struct {
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
 	slots   chunks[lease]
-	free    []int32 // ring of free slots, the longest free first
-	head    int
-	nfree   int
+	ended   [leaseMemory]int32 // ring of the slots of the latest ended leases
+	oldest  int                // place of the first in ended
+	nended  int
+	free    int32 // the free slot to use next, + 1; each names the one behind it by next
+	nfree   int   // free slots, those of ended included
 	live    int
 	adopted map[wire.LeaseID]adopted
 	// rivals are further claims of a lease that lives under another worker. One
@@ -237,12 +239,13 @@ func (t *leaseTable) past(id wire.LeaseID, instance uint32) (wire.Reason, bool) 
 	return wire.ReasonNone, true
 }
 
-// take returns a free slot whose id holds the last lease of the slot.
+// take returns a free slot whose id holds the last lease of the slot: the one
+// that was freed last, which is likely to be in the processor's cache.
 func (t *leaseTable) take() int32 {
 	t.live++
-	if t.nfree > leaseMemory {
-		slot := t.free[t.head]
-		t.head = (t.head + 1) % len(t.free)
+	if t.nfree > leaseMemory { // so one of them is not remembered
+		slot := t.free - 1
+		t.free = t.slots.at(slot).next
 		t.nfree--
 		return slot
 	}
@@ -254,25 +257,25 @@ func (t *leaseTable) take() int32 {
 
 // putBack frees a slot that was taken for nothing: it is the next to be used.
 func (t *leaseTable) putBack(slot int32) {
-	t.give(slot)
-	last := (t.head + t.nfree - 1) % len(t.free)
-	t.head = (t.head - 1 + len(t.free)) % len(t.free)
-	// A full ring wraps around: its last place is the one before its head.
-	if last != t.head {
-		t.free[t.head] = slot
-	}
+	t.live--
+	t.nfree++
+	t.slots.at(slot).next = t.free
+	t.free = slot + 1
 }
 
-// give frees a slot; its lease stays readable until the slot is used again.
+// give frees the slot of a lease that ended. The lease stays readable until
+// leaseMemory others have ended.
 func (t *leaseTable) give(slot int32) {
 	t.live--
-	if t.nfree == len(t.free) {
-		ring := make([]int32, max(2*len(t.free), chunkSize))
-		for i := range t.nfree {
-			ring[i] = t.free[(t.head+i)%len(t.free)]
-		}
-		t.free, t.head = ring, 0
-	}
-	t.free[(t.head+t.nfree)%len(t.free)] = slot
 	t.nfree++
+	if t.nended < leaseMemory {
+		t.ended[t.nended] = slot
+		t.nended++
+		return
+	}
+	first := t.ended[t.oldest]
+	t.ended[t.oldest] = slot
+	t.oldest = (t.oldest + 1) % leaseMemory
+	t.slots.at(first).next = t.free
+	t.free = first + 1
 }
