@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/spell"
 )
 
 // defaultAddr is where a scheduler on this machine listens.
@@ -129,7 +130,7 @@ func showHelp(_ context.Context, cmd *cli.Command) error {
 		return cli.ShowSubcommandHelp(cmd)
 	}
 	text := fmt.Sprintf("%s has no command %s", cmd.FullName(), cmd.Args().First())
-	if near := nearest(cmd.Args().First(), names(cmd.VisibleCommands())); near != "" {
+	if near := spell.Nearest(cmd.Args().First(), names(cmd.VisibleCommands())); near != "" {
 		return usage(text, cmd.FullName()+" "+near)
 	}
 	return usage(text, cmd.FullName()+" --help")

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/spell"
 )
 
 // infeasible says more about a task that no known worker can take: which of its
@@ -33,7 +33,7 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Tas
 			continue
 		}
 		unknown = append(unknown, fmt.Sprintf("%q", tag))
-		meant[i] = nearest(tag, without(known, meant))
+		meant[i] = spell.Nearest(tag, without(known, meant))
 		guessed = guessed && meant[i] != ""
 	}
 	for i := range meant {
@@ -83,50 +83,4 @@ func quoted(words []string) string {
 		}
 	}
 	return strings.Join(list, " ")
-}
-
-// maxCompared bounds the length of words that are compared, in bytes.
-const maxCompared = 64
-
-// nearest returns the word that a mistyped one most probably stands for, "" if
-// none is near: at most one mistake in three letters.
-func nearest(word string, known []string) string {
-	best, least := "", max(1, utf8.RuneCountInString(word)/3)+1
-	if len(word) > maxCompared {
-		return ""
-	}
-	for _, k := range known {
-		if len(k) > maxCompared || k == word {
-			continue
-		}
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, drop, replace or swap with the next one
-// to make b of a.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	before, last, next := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range x {
-		next[0] = i + 1
-		for j := range y {
-			change := 1
-			if x[i] == y[j] {
-				change = 0
-			}
-			next[j+1] = min(last[j]+change, last[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, last, next = last, next, before
-	}
-	return last[len(y)]
 }
