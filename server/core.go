@@ -32,6 +32,7 @@ type core struct {
 
 	web     webWaits // guarded by mu
 	courier *courier
+	lane    lane          // to the core, for what takes long
 	wake    chan struct{} // tells the pulse goroutine that pulseAt is earlier
 
 	// applying is true while the core runs, so that a panic there is told from
@@ -170,6 +171,9 @@ type exchange struct {
 // do sends m as session 0 and returns the answer, which is valid until the
 // exchange is used again, or nil if the core gave none.
 func (c *core) do(x *exchange, m wire.Message) wire.Message {
+	if aside(m) {
+		return c.long(0, m, x.id)
+	}
 	now := c.enter(m.Kind().String(), x.id)
 	defer c.unlock()
 	x.out.Reset()

@@ -45,6 +45,25 @@ func (q *courier) push(s *session, it *sched.Item) {
 		return
 	}
 	s.pending = wire.Append(s.pending, it.Request, it.Message())
+	q.pushed(s)
+}
+
+// pushFrames is push for frames that are encoded already and belong to the
+// courier from now on.
+func (q *courier) pushFrames(s *session, frames []byte) {
+	switch {
+	case s.overflow:
+		return
+	case len(s.pending) == 0:
+		s.pending = frames
+	default:
+		s.pending = append(s.pending, frames...)
+	}
+	q.pushed(s)
+}
+
+// pushed has the courier look at s, for which more waits.
+func (q *courier) pushed(s *session) {
 	if len(s.pending)+s.inflight > q.limit {
 		s.overflow, s.pending = true, nil
 	}

@@ -55,8 +55,8 @@ type loop struct {
 	waited time.Duration // for the core
 	now    sched.Time    // began in the unit of the core
 	spent  int           // of its budget
-	direct bool          // its answers need not wait for the courier
 	costly bool          // it held a question that ends the turn
+	direct bool          // its answers need not wait for the courier
 }
 
 // registered is one accepted registration.
@@ -79,7 +79,7 @@ func (l *loop) traffic(s *session) gnet.Action {
 		budget = floodFrames
 	}
 	advanced := false
-	for budget > 0 {
+	for budget > 0 && !l.unpark(s) {
 		avail := s.conn.InboundBuffered()
 		if avail < s.need {
 			break
@@ -131,7 +131,7 @@ func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	l.now = coreTime(l.began)
 	l.out.Reset()
 	l.costly, l.spent = false, 0
-	for l.spent < budget && !s.closing {
+	for l.spent < budget && !s.closing && s.parkedBytes == 0 {
 		frame, n, err := wire.Split(in[used:], s.limit())
 		if err != nil {
 			l.refuse(s, 0, 0, err)
@@ -162,6 +162,10 @@ func (l *loop) handle(s *session, frame []byte) int {
 		l.refuse(s, k, request, err)
 		return 1
 	}
+	if aside(m) && s.helloed {
+		l.park(s, frame, k)
+		return 1
+	}
 	before := len(l.out.Items)
 	l.srv.core.apply(l.now, s.id, request, m, &l.out)
 	for i := before; i < len(l.out.Items); i++ {
@@ -170,9 +174,8 @@ func (l *loop) handle(s *session, frame []byte) int {
 	if l.metered {
 		l.meter.note(requestOf(k, codeOf(k, s.id, request, l.out.Items[before:])))
 	}
-	n, costly := cost(m)
-	l.costly = l.costly || costly
-	return n
+	l.costly = l.costly || k == wire.KindGetStats
+	return cost(m)
 }
 
 // outOfTurn reports why s may not send m now, or nil.
@@ -236,26 +239,19 @@ func (l *loop) refuse(s *session, k wire.Kind, request uint64, err error) {
 }
 
 // cost is what a message counts for in the budget of a wake-up: about how many
-// single requests it keeps the loop from handling. It is costly if that is out
-// of proportion to its bytes.
-func cost(m wire.Message) (n int, costly bool) {
+// single requests it keeps the loop from handling.
+func cost(m wire.Message) int {
 	switch m := m.(type) {
 	case *wire.Batch:
-		return max(1, len(m.Tasks)), false
+		return max(1, len(m.Tasks))
 	case *wire.Renew:
-		return max(1, len(m.Leases)/4), false
+		return max(1, len(m.Leases)/4)
 	case *wire.Register:
-		return 16 + len(m.Leases), false
+		return 16 + len(m.Leases)
 	case *wire.GetStats:
-		return 16, true
-	case *wire.ListWorkers, *wire.GetWorker, *wire.ListLeases, *wire.ListTags, *wire.ListEvents, *wire.ListEnded, *wire.ListQueue:
-		return maxFrames, true
-	case *wire.Cancel:
-		if m.Task == "" || m.Client != "" {
-			return maxFrames, true
-		}
+		return 16
 	}
-	return 1, false
+	return 1
 }
 
 // answer writes what the latest batch has for s itself. It reports false if the
@@ -314,15 +310,16 @@ func (l *loop) write(s *session, b []byte) bool {
 
 // leave notes what is left over of the input when a turn ends.
 func (l *loop) leave(s *session, advanced bool) gnet.Action {
+	parked := l.unpark(s)
 	rest := s.conn.InboundBuffered()
-	if rest != s.held {
-		total := l.srv.input.Add(int64(rest - s.held))
-		s.held = rest
-		if total > int64(l.srv.cfg.MaxInput) || rest > maxLeftover {
+	if total := rest + s.parkedBytes; total != s.held {
+		all := l.srv.input.Add(int64(total - s.held))
+		s.held = total
+		if all > int64(l.srv.cfg.MaxInput) || rest > maxLeftover {
 			return l.fail(s, &wire.Error{Code: wire.CodeBusy, Message: "too much input waits", Limit: maxLeftover})
 		}
 	}
-	s.more = rest >= s.need
+	s.more = parked || rest >= s.need
 	switch {
 	case rest == 0 || s.more:
 		s.halfway = false
@@ -334,7 +331,7 @@ func (l *loop) leave(s *session, advanced bool) gnet.Action {
 	if s.halfway || s.more {
 		l.watched(s)
 	}
-	if s.more && !s.armed {
+	if s.more && !s.armed && !parked {
 		s.armed = true
 		l.srv.core.courier.rearm(s)
 	}

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -27,6 +30,11 @@ type session struct {
 	partial sched.Time // when the first byte of an unfinished frame came
 	halfway bool       // partial is set
 	held    int        // bytes left over, as counted in Server.input
+
+	parked      atomic.Bool // a frame is with the lane: no further one is taken
+	parkedBytes int         // of that frame; 0: there is none
+	parkedAs    request     // what was answered, set before parked is false
+	parkedFor   time.Duration
 
 	wrote    uint64     // bytes handed to gnet
 	drained  uint64     // of them gone to the kernel
@@ -68,7 +76,7 @@ func (s *session) expect(rest []byte) {
 // woken runs on the loop after the OnTraffic that the courier asked for.
 func (s *session) woken(gnet.Conn, error) error {
 	s.armed = false
-	if s.more && !s.closed {
+	if s.more && !s.closed && !s.parked.Load() {
 		s.armed = true
 		s.loop.srv.core.courier.rearm(s)
 	}

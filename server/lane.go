@@ -1,0 +1,148 @@
+package server
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// lane is the way to the core for everything that needs it for long. One
+// goroutine at a time takes a turn of the lane: it holds the core for at most
+// about a millisecond, gives it back, and rests for as long as it held it. So a
+// request outside the lane waits for at most one such turn, however many lists
+// and large batches are under way. Lists and plans alternate.
+type lane struct {
+	lists sync.Mutex // held by the one list that is being gathered
+	plans sync.Mutex // held by the one request that plans, for a turn
+	turn  sync.Mutex // held for a turn and the rest after it; one of the above is held as well
+
+	hook func(by int64) // called around every turn; only tests set it
+}
+
+// Bounds of the rest after a turn.
+const (
+	minRest = 50 * time.Microsecond
+	maxRest = 2 * time.Millisecond
+)
+
+// take runs one turn, which uses the core, and rests.
+func (n *lane) take(turn func()) {
+	n.turn.Lock()
+	defer n.turn.Unlock()
+	if n.hook != nil {
+		n.hook(1)
+		defer n.hook(-1)
+	}
+	began := time.Now()
+	turn()
+	time.Sleep(min(max(time.Since(began), minRest), maxRest))
+}
+
+// aside reports whether a message is answered in the lane from the start: what
+// it costs is out of proportion to its bytes.
+func aside(m wire.Message) bool {
+	switch m := m.(type) {
+	case *wire.GetWorker:
+		return true
+	case *wire.Cancel:
+		return m.Task == "" || m.Client != ""
+	}
+	return isList(m)
+}
+
+// park leaves a frame to the lane. The session takes no further frame until it
+// is answered, so its answers keep their order. The core's lock is held.
+func (l *loop) park(s *session, frame []byte, k wire.Kind) {
+	s.parked.Store(true)
+	s.parkedBytes = len(frame)
+	own := bytes.Clone(frame)
+	go l.carryOut(s, own, k, l.began)
+}
+
+// unpark counts the frame that was parked, if the lane has answered it.
+func (l *loop) unpark(s *session) (parked bool) {
+	if s.parkedBytes == 0 || s.parked.Load() {
+		return s.parkedBytes > 0
+	}
+	s.parkedBytes = 0
+	if l.metered {
+		l.meter.count(s.parkedAs, 1, s.parkedFor, bucketOf(s.parkedFor))
+	}
+	return false
+}
+
+// carryOut answers a frame that was parked.
+func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, began time.Duration) {
+	defer func() {
+		if l.srv.recovered(recover()) {
+			_ = s.conn.Close()
+		}
+	}()
+	var dec wire.Decoder
+	m, request, err := dec.Decode(frame)
+	if err != nil {
+		panic(err) // it was decoded before
+	}
+	c := l.srv.core
+	code := wire.CodeOK
+	answer := c.long(s.id, m, "")
+	if e, ok := answer.(*wire.Error); ok {
+		code = e.Code
+	}
+	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.since()-began
+	c.resume(s, wire.Append(nil, request, answer))
+}
+
+// resume sends the answer to a parked frame and lets the session go on.
+func (c *core) resume(s *session, frames []byte) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.sessions[s.id] == s {
+		c.courier.pushFrames(s, frames)
+	}
+	s.parked.Store(false)
+	c.courier.wakes = append(c.courier.wakes, s)
+	c.courier.kick()
+}
+
+// long answers a message in turns of the lane. No lock is held. id is that of
+// an HTTP request.
+func (c *core) long(from sched.Session, m wire.Message, id string) wire.Message {
+	if !isList(m) {
+		c.lane.plans.Lock()
+		defer c.lane.plans.Unlock()
+		return c.turn(from, m, id)
+	}
+	c.lane.lists.Lock()
+	defer c.lane.lists.Unlock()
+	g := newGather(m)
+	for {
+		if answer, done := g.join(c.turn(from, g.part, id)); done {
+			return answer
+		}
+	}
+}
+
+// turn applies one message in a turn of the lane and returns the answer.
+func (c *core) turn(from sched.Session, m wire.Message, id string) (answer wire.Message) {
+	c.lane.take(func() {
+		now := c.enter(m.Kind().String(), id)
+		defer c.unlock()
+		var out sched.Outbox
+		c.apply(now, from, longRequest, m, &out)
+		for i := range out.Items {
+			if it := &out.Items[i]; it.To == from && it.Request == longRequest {
+				answer = it.Message()
+				it.To, it.Request = 0, 0 // it leaves with the rest of the answer
+			}
+		}
+		c.route(&out, 0, true)
+	})
+	return answer
+}
+
+// longRequest is the number by which a turn knows its own answer.
+const longRequest = 1<<64 - 1
