@@ -207,6 +207,11 @@ func (s *Server) collectServer(out sink) {
 	out.put(outboundMax, float64(s.cfg.MaxTotalOutput))
 	out.put(inboundBytes, float64(s.input.Load()))
 	out.put(handlerPanics, float64(s.panics.Load()))
+	dropped := uint64(0)
+	if s.cfg.LogWriter != nil {
+		dropped = s.cfg.LogWriter.Dropped()
+	}
+	out.put(logDropped, float64(dropped))
 	lag := s.vital.lags()
 	out.histogram(loopLag, lagSeconds, lag.counts[:], lag.sum.Seconds())
 }

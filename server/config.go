@@ -83,6 +83,18 @@ type Config struct {
 
 	// Logger gets one line for each event; slog.Default if nil.
 	Logger *slog.Logger
+	// LogWriter is what Logger writes to, if that writes in the background:
+	// metrics show what it dropped, and a crash waits for its last line.
+	LogWriter LogWriter
+}
+
+// LogWriter is a log that is written in the background.
+type LogWriter interface {
+	// Dropped returns how many lines were dropped since the start.
+	Dropped() uint64
+	// Flush waits until all lines are written, for patience at most, and
+	// reports whether they are.
+	Flush(patience time.Duration) bool
 }
 
 // DefaultConfig returns the usual values: the native protocol on port 8081 and

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 type core struct {
 	clock clock
 	log   *slog.Logger
+	lines LogWriter // behind log, nil if log writes at once
 
 	slowAfter time.Duration // what is slower is told to slow; 0: nothing is
 	slow      func(op string, requests int, took time.Duration, id string)
@@ -51,6 +53,7 @@ func newCore(cfg *Config, log *slog.Logger) (*core, error) {
 	c := &core{
 		clock:    newClock(),
 		log:      log,
+		lines:    cfg.LogWriter,
 		state:    state,
 		sessions: make(map[sched.Session]*session),
 		web:      webWaits{by: make(map[uint64]chan wire.Message)},
@@ -62,11 +65,20 @@ func newCore(cfg *Config, log *slog.Logger) (*core, error) {
 	return c, nil
 }
 
+const (
+	crashPatience = time.Second // for the log, before the process ends
+	exitPanic     = 2           // as the runtime exits after a panic
+)
+
 // die ends the process: after a panic inside the core its state cannot be
 // trusted. The panic is raised in a goroutine of its own because net/http would
-// swallow it in one of its own.
+// swallow it in one of its own. The runtime would print it to a standard error
+// that nobody reads, and wait there for ever: the process exits at once then.
 func (c *core) die(cause any, stack []byte) {
 	c.log.Error("a fault inside the scheduler's core; it stops", "cause", fmt.Sprint(cause), "stack", string(stack))
+	if c.lines != nil && !c.lines.Flush(crashPatience) {
+		os.Exit(exitPanic)
+	}
 	go panic(cause)
 	select {}
 }

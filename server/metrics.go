@@ -56,6 +56,8 @@ var (
 		"Datagrams that the kernel dropped because the buffer of the socket was full.")
 	handlerPanics = define("counter", "dtask_handler_panics_total",
 		"Faults in the handler of a connection or an HTTP request.")
+	logDropped = define("counter", "dtask_log_lines_dropped_total",
+		"Log lines that were dropped because the reader of the log was too slow or refused them.")
 )
 
 // The fleet.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Set by the linker.
@@ -19,8 +20,26 @@ var (
 func main() { os.Exit(execute()) }
 
 // execute runs the command line of this process until it is done or interrupted.
+// A second signal ends it at once, and so does the first after a while: the
+// reader of its output may have stalled.
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return run(ctx, os.Args, os.Stdout, os.Stderr)
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, os.Args, os.Stdout, os.Stderr) }()
+	select {
+	case code := <-ended:
+		return code
+	case <-ctx.Done():
+		stop()
+	}
+	select {
+	case code := <-ended:
+		return code
+	case <-time.After(signalPatience):
+		return exitError
+	}
 }
+
+// signalPatience is how long a command may take to end after a signal.
+const signalPatience = 10 * time.Second

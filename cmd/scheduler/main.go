@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/server"
 )
 
@@ -34,6 +35,7 @@ const (
 func main() {
 	// Further signals change nothing: the stop is bounded, and some senders
 	// signal a process and its whole group.
+	logflags.KeepAlive()
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -50,10 +52,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "dtask-scheduler %s (commit %s, built %s, %s)\n", version, commit, date, runtime.Version())
 		return exitOK
 	}
-	say := func(line string) { o.log.Say(stderr, line) }
+	out := o.log.Writer(stderr)
+	defer out.Close()
+	say := func(line string) { o.log.Say(out, line) }
 	say("dtask-scheduler starting...")
 	o.config.Sched.Version, o.config.Revision = version, commit
-	o.config.Logger = slog.New(o.log.Handler(stderr))
+	o.config.Logger, o.config.LogWriter = slog.New(o.log.Handler(out)), out
 	s, err := start(o.config)
 	if err != nil {
 		say(explain(err, o))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 )
 
 // Set by the linker.
@@ -30,7 +31,10 @@ var (
 // being answered, are waited for at the end.
 const stopTimeout = time.Second
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout)) }
+func main() {
+	logflags.KeepAlive()
+	os.Exit(run(os.Args[1:], os.Stdout))
+}
 
 // run is the program; it returns the exit code: 0, 1 for a failure, 2 for a
 // mistake on the command line. It logs to the standard logger.
@@ -42,7 +46,9 @@ func run(args []string, stdout io.Writer) int {
 	if done {
 		return code
 	}
-	o.setLog(os.Stderr)
+	out := o.log.Writer(os.Stderr)
+	defer out.Close()
+	o.setLog(out)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if o.detect {
