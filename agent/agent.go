@@ -108,6 +108,9 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	if w := cfg.addressWarning(p); w != "" {
+		a.log.Warn("clients may not reach this worker", "result", w)
+	}
 	if p.base != "" {
 		a.cfg.TasksDieWithAgent = true
 		a.cfg.Devices, a.cfg.VisibleDevices = nil, nil // no lease names any

@@ -45,7 +45,8 @@ type Config struct {
 	// Token opens a dtask:// scheduler that asks for one.
 	Token string
 
-	// Worker is the worker's id, Address where clients reach it.
+	// Worker is the worker's id, Address the host:port where clients reach it; see
+	// wire.AddressProblem.
 	Worker, Address string
 	// Tags are announced verbatim.
 	Tags []string
@@ -132,6 +133,8 @@ func (c *Config) verifyNative() error {
 		return &FieldError{"Worker", fmt.Sprintf("must be 1 to %d of the letters A-Z a-z 0-9 . _ : @ / -", wire.MaxID)}
 	case len(c.Address) > wire.MaxAddress || !plain(c.Address):
 		return &FieldError{"Address", fmt.Sprintf("must be text of at most %d bytes", wire.MaxAddress)}
+	case wire.AddressProblem(c.Address) != "":
+		return &FieldError{"Address", addressProblem(c.Address)}
 	case len(c.Token) > wire.MaxToken:
 		return &FieldError{"Token", fmt.Sprintf("is over %d bytes", wire.MaxToken)}
 	case len(c.Tags) > wire.MaxWorkerTags:

@@ -23,6 +23,10 @@ func TestVerifyNamesTheField(t *testing.T) {
 		"http without an id":  {"Worker", func(c *Config) { c.Scheduler, c.Worker = "http://h:1", "" }},
 		"an id with blanks":   {"Worker", func(c *Config) { c.Worker = "a b" }},
 		"a long address":      {"Address", func(c *Config) { c.Address = strings.Repeat("a", 257) }},
+		"no address":          {"Address", func(c *Config) { c.Address = "" }},
+		"no port":             {"Address", func(c *Config) { c.Address = "localhost" }},
+		"port 0":              {"Address", func(c *Config) { c.Address = "localhost:0" }},
+		"all interfaces":      {"Address", func(c *Config) { c.Address = "0.0.0.0:9000" }},
 		"a control character": {"Tags", func(c *Config) { c.Tags = []string{"a\nb"} }},
 		"an empty tag":        {"Tags", func(c *Config) { c.Tags = []string{""} }},
 		"too many tags":       {"Tags", func(c *Config) { c.Tags = make([]string, 65) }},
@@ -33,7 +37,7 @@ func TestVerifyNamesTheField(t *testing.T) {
 		"nothing to keep in":  {"StateDir", func(c *Config) { c.TasksDieWithAgent = false }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", TasksDieWithAgent: true}
+			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true}
 			require.NoError(t, cfg.Verify())
 			c.spoil(&cfg)
 			var e *FieldError
@@ -56,5 +60,35 @@ func TestSchedulerAddresses(t *testing.T) {
 		got, err := parseScheduler(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
+	}
+}
+
+func TestDoubtfulAddresses(t *testing.T) {
+	for _, c := range []struct {
+		scheduler, addr string
+		warns           bool
+	}{
+		{"dtask://127.0.0.1:1", "localhost:9000", false},
+		{"dtask://localhost", "127.0.0.1:9000", false},
+		{"dtask://h:1", "h2:9000", false},
+		{"dtask://h:1", "localhost:9000", true},
+		{"dtask://h:1", "[::1]:9000", true},
+		{"dtask://10.0.0.1:1,10.0.0.2:1", "127.0.0.1:9000", true},
+		{"http://localhost:8080", "localhost:9000", false},
+		{"http://h:8080", "localhost:9000", true},
+		{"http://h:8080", "", true},
+		{"http://h:8080", "0.0.0.0:9000", true},
+		{"http://h:8080", "h2:9000", false},
+	} {
+		cfg := Config{Scheduler: c.scheduler, Worker: "w1", Address: c.addr, TasksDieWithAgent: true}
+		require.NoError(t, cfg.Verify(), c)
+		p, err := parseScheduler(c.scheduler)
+		require.NoError(t, err)
+		w := cfg.addressWarning(p)
+		require.Equal(t, c.warns, w != "", c)
+		if c.warns {
+			require.Contains(t, w, "--addr", c)
+			require.Contains(t, w, "such as", c)
+		}
 	}
 }

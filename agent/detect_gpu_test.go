@@ -97,7 +97,7 @@ func TestDetectGPUs(t *testing.T) {
 			require.Equal(t, c.warns != "", len(d.Warnings) > 0, "%v", d.Warnings)
 			require.Contains(t, strings.Join(d.Warnings, "\n"), c.warns)
 			require.LessOrEqual(t, asked, 1)
-			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", TasksDieWithAgent: true, Devices: d.Devices, VisibleDevices: d.VisibleDevices, Resources: d.Resources}
+			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true, Devices: d.Devices, VisibleDevices: d.VisibleDevices, Resources: d.Resources}
 			require.NoError(t, cfg.Verify())
 		})
 	}

@@ -79,7 +79,7 @@ func TestVerifyDevices(t *testing.T) {
 		"memory that is not listed": {offers: map[string]int64{"gpu_mem": 0}, field: "Resources"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", TasksDieWithAgent: true, Devices: c.devices, VisibleDevices: c.visible, Resources: c.offers}
+			cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true, Devices: c.devices, VisibleDevices: c.visible, Resources: c.offers}
 			err := cfg.Verify()
 			if c.field == "" {
 				require.NoError(t, err)

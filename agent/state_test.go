@@ -246,7 +246,7 @@ func TestAFlippedByteIsFoundAndNamed(t *testing.T) {
 	}
 	whole[starts[1]+recordHead] ^= 1
 	require.NoError(t, os.WriteFile(filepath.Join(dir, storeFile), whole, 0o600))
-	_, err = Start(t.Context(), Config{Scheduler: "dtask://127.0.0.1:1", Worker: "w1", StateDir: dir})
+	_, err = Start(t.Context(), Config{Scheduler: "dtask://127.0.0.1:1", Worker: "w1", Address: "h:1", StateDir: dir})
 	var damage *DamageError
 	require.ErrorAs(t, err, &damage)
 	require.Equal(t, starts[1], damage.Offset)

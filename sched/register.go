@@ -2,6 +2,7 @@ package sched
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -72,7 +73,11 @@ func (s *State) isVoid(m *wire.Register, n int32, known bool) bool {
 
 // admit checks the limits that a registration could break.
 func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
+	problem := wire.AddressProblem(m.Address)
 	switch {
+	case problem != "":
+		return &wire.Error{Code: wire.CodeBadRequest, Field: "address",
+			Message: "the address " + strconv.Quote(m.Address) + " " + problem + "; a worker registers the host:port where clients reach it, such as node7.example.com:9000"}
 	case len(sess.links) >= maxLinks:
 		return &wire.Error{Code: wire.CodeBusy, Field: "worker", Limit: maxLinks,
 			Message: "too many registrations on this connection"}

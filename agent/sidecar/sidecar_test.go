@@ -312,7 +312,7 @@ func TestUnixSocket(t *testing.T) {
 }
 
 func TestSlowAndManyConnections(t *testing.T) {
-	a, err := agent.Start(t.Context(), agent.Config{Scheduler: "dtask://127.0.0.1:1", Worker: "w1", TasksDieWithAgent: true})
+	a, err := agent.Start(t.Context(), agent.Config{Scheduler: "dtask://127.0.0.1:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true})
 	require.NoError(t, err)
 	defer a.Stop(t.Context())
 	s := New(a, nil)

@@ -15,7 +15,7 @@ import (
 func TestASignalDrains(t *testing.T) {
 	t.Parallel()
 	s := realScheduler(t)
-	p, at := withSidecar(t, s, "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--drain-timeout=1m")
+	p, at := withSidecar(t, s, "--id=worker-001", "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--drain-timeout=1m")
 	base := "http://" + s.HTTPAddr() + "/api/v1"
 	lease := post(t, base+"/schedule", `{"task_id":"task-1"}`)
 	post(t, "http://"+at+"/begin?keepalive_ms=60000", lease)
@@ -38,7 +38,7 @@ func TestASignalDrains(t *testing.T) {
 func TestASecondSignalEndsTheDrain(t *testing.T) {
 	t.Parallel()
 	s := realScheduler(t)
-	p, at := withSidecar(t, s, "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--drain-timeout=1h")
+	p, at := withSidecar(t, s, "--id=worker-001", "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--drain-timeout=1h")
 	post(t, "http://"+at+"/begin?keepalive_ms=60000", post(t, "http://"+s.HTTPAddr()+"/api/v1/schedule", `{"task_id":"task-1"}`))
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {

@@ -49,7 +49,7 @@ func runExample(t *testing.T, command []string, transport string) {
 	s := realScheduler(t)
 	args := []string{"--scheduler=http://" + s.HTTPAddr(), "--heartbeat-interval=100ms"}
 	if transport != "http" {
-		args = []string{"--scheduler=dtask://" + s.Addr(), "--heartbeat=" + transport, "--state-dir=" + t.TempDir()}
+		args = []string{"--id=worker-001", "--scheduler=dtask://" + s.Addr(), "--heartbeat=" + transport, "--state-dir=" + t.TempDir()}
 	}
 	p, sidecar := withSidecar(t, s, args...)
 	file := filepath.Join(t.TempDir(), "data")

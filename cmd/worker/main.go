@@ -61,7 +61,7 @@ func run(args []string, stdout io.Writer) int {
 		log.Print(err)
 		return 1
 	}
-	log.Printf("Worker %s at %s with %d slots, scheduler %s", quoted(o.id), quoted(o.addr), o.maxTasks, quoted(o.scheduler))
+	log.Print(o.describe())
 	<-ctx.Done()
 	cancel()
 	if o.drainTimeout > 0 {
@@ -82,19 +82,22 @@ type worker struct {
 // start starts them. The sidecar's address is taken first, so that a worker
 // that cannot have it does not register.
 func start(ctx context.Context, o *options) (*worker, error) {
+	cfg, err := o.config(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var l net.Listener
 	if o.sidecar != "" {
-		var err error
 		if l, err = sidecar.Listen(o.sidecar); err != nil {
 			return nil, err
 		}
 	}
-	a, err := agent.Start(context.WithoutCancel(ctx), o.config(ctx))
+	a, err := agent.Start(context.WithoutCancel(ctx), cfg)
 	if err != nil {
 		if l != nil {
 			l.Close()
 		}
-		return nil, err
+		return nil, named(err)
 	}
 	w := &worker{agent: a}
 	if l != nil {

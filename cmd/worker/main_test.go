@@ -167,6 +167,9 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{[]string{"--devices=A100:40Gi", "--gpus=0", "--scheduler=dtask://h:1"}, "--devices and --gpus exclude each other"},
 		{[]string{"--devices=A100:40Gi"}, "--devices needs a dtask:// scheduler"},
 		{[]string{"--devices=A:1@u,B:1@u", "--scheduler=dtask://h:1"}, `--devices entry 2 has the UUID "u" of another one`},
+		{[]string{"--addr=", "--scheduler=dtask://h:1"}, `--addr "" is empty; give the host:port where clients reach this worker, such as`},
+		{[]string{"--addr=localhost", "--scheduler=dtask://h:1"}, `--addr "localhost" has no port`},
+		{[]string{"--addr=::1:9001", "--scheduler=dtask://h:1"}, `--addr "::1:9001" is an IPv6 address without brackets`},
 		{[]string{"--gpus=-2"}, "--gpus -2 is outside -1..64"},
 		{[]string{"--state-dir=x"}, "--state-dir needs a dtask:// scheduler"},
 		{[]string{"--heartbeat=carrier"}, "want tcp, udp, or a duration"},
@@ -251,7 +254,8 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 	} {
 		o, _, done := parse(strings.Fields(c.args), io.Discard)
 		require.False(t, done, c.args)
-		cfg := o.config(t.Context())
+		cfg, err := o.config(t.Context())
+		require.NoError(t, err, c.args)
 		require.NoError(t, cfg.Verify(), c.args)
 		require.Equal(t, "cpu", cfg.Tags[0])
 		require.Equal(t, c.tags, len(cfg.Tags) > 1, c.args)
@@ -268,7 +272,9 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 func TestAmountsHaveUnits(t *testing.T) {
 	o, _, done := parse([]string{"--scheduler=dtask://h:1", "--gpus=0", "--resources", "cpu=16, mem=64Gi,scratch=500", "--resources=cpu=1500m,disk=1.9k"}, io.Discard)
 	require.False(t, done)
-	require.Equal(t, map[string]int64{"cpu": 1500, "mem": 65536, "scratch": 500, "disk": 0}, o.config(t.Context()).Resources)
+	cfg, err := o.config(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"cpu": 1500, "mem": 65536, "scratch": 500, "disk": 0}, cfg.Resources)
 }
 
 // TestDevicesOfTheWorker: those of --devices, by what the worker was told to
@@ -302,7 +308,8 @@ func TestDevicesOfTheWorker(t *testing.T) {
 		}
 		o, _, done := parse(append(strings.Fields(c.args), "--scheduler=dtask://h:1"), io.Discard)
 		require.False(t, done, c.args)
-		cfg := o.config(t.Context())
+		cfg, err := o.config(t.Context())
+		require.NoError(t, err, c.args)
 		require.NoError(t, cfg.Verify(), c.args)
 		require.Equal(t, c.devices, cfg.Devices, c)
 		require.Equal(t, c.visible, cfg.VisibleDevices, c)

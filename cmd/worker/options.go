@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 // options are the flags.
 type options struct {
 	id, addr, tags, scheduler string
+	idFrom                    string // why the id is what it is, "" if it was given
 	maxTasks                  uint
 	stateDir                  string
 	tasksDie                  bool
@@ -46,7 +48,8 @@ type options struct {
 func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 	o = &options{}
 	f := o.flags()
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
 		return o, 0, true
 	} else if err != nil {
 		return o, 2, true
@@ -58,7 +61,11 @@ func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 	if !given(f, "detect-tags") {
 		o.detectTags = o.native()
 	}
-	if err := o.verify(f); err != nil {
+	err = o.identify(given(f, "id"), os.Hostname)
+	if err == nil {
+		err = o.verify(f)
+	}
+	if err != nil {
 		fmt.Fprintln(f.Output(), err)
 		f.Usage()
 		return o, 2, true
@@ -70,8 +77,8 @@ func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 func (o *options) flags() *flag.FlagSet {
 	o.resources = resources{}
 	f := flag.NewFlagSet("worker", flag.ContinueOnError)
-	f.StringVar(&o.id, "id", "worker-001", "the worker's `id`")
-	f.StringVar(&o.addr, "addr", "localhost:9000", "`address` where clients reach the worker")
+	f.StringVar(&o.id, "id", defaultID, "the worker's `id`, its own in the fleet; with dtask:// the default is this host's name")
+	f.StringVar(&o.addr, "addr", "localhost:9000", "`address` where clients reach the worker, host:port")
 	f.StringVar(&o.tags, "tags", "cpu", "comma-separated `tags`")
 	f.UintVar(&o.maxTasks, "max-tasks", 30, "how many tasks run at once")
 	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
@@ -184,7 +191,7 @@ func (o *options) announced() agent.Config {
 }
 
 // config adds what is detected, if it is wanted.
-func (o *options) config(ctx context.Context) agent.Config {
+func (o *options) config(ctx context.Context) (agent.Config, error) {
 	c := o.announced()
 	detectResources := o.detectResources && o.native()
 	d := &agent.Detection{}
@@ -205,10 +212,38 @@ func (o *options) config(ctx context.Context) agent.Config {
 	case len(d.Devices) > 0:
 		c.Devices, c.VisibleDevices = d.Devices, d.VisibleDevices
 	}
+	own := len(c.Tags)
 	if o.detectTags {
 		c.Tags = d.AddTags(c.Tags)
 	}
-	return c
+	if !o.native() {
+		return c, nil
+	}
+	return c, errors.Join(tooMany("--tags", "--detect-tags=false", c.Tags[:own], c.Tags[own:], wire.MaxWorkerTags),
+		tooMany("--resources", "--detect-resources=false, or NAME=off in --resources", o.givenAmounts(), o.detectedAmounts(c.Resources), wire.MaxResources))
+}
+
+// givenAmounts lists the resources of the command line that are not off.
+func (o *options) givenAmounts() []string {
+	names := slices.Sorted(maps.Keys(o.resources))
+	return slices.DeleteFunc(names, func(name string) bool { return o.resources[name] < 0 })
+}
+
+// detectedAmounts lists the resources that the command line does not name.
+func (o *options) detectedAmounts(all map[string]int64) []string {
+	names := slices.Sorted(maps.Keys(all))
+	return slices.DeleteFunc(names, func(name string) bool { _, own := o.resources[name]; return own })
+}
+
+// tooMany refuses more tags or resources than a worker may have, where the
+// detected ones break the limit: it names them, and the flag that leaves them out.
+func tooMany(flag, off string, own, detected []string, limit int) error {
+	over := len(own) + len(detected) - limit
+	if over <= 0 {
+		return nil
+	}
+	return &flagError{flag, fmt.Sprintf("has %d entries and %d were detected (%s), together over the limit of %d: drop %d of %s, or give %s",
+		len(own), len(detected), strings.Join(detected, ", "), limit, over, flag, off)}
 }
 
 // told is how many GPUs the user says that there are, -1 if nothing is said.

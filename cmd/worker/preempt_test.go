@@ -19,7 +19,7 @@ import (
 func TestATaskOfAHigherPriorityTakesTheRoom(t *testing.T) {
 	t.Parallel()
 	s := realScheduler(t)
-	_, at := withSidecar(t, s, "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--max-tasks=1")
+	_, at := withSidecar(t, s, "--id=worker-001", "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent", "--max-tasks=1")
 	base := "http://" + s.HTTPAddr() + "/api/v1"
 	low := post(t, base+"/schedule", `{"task_id":"low","priority":-1}`)
 	program := exec.Command("/bin/sh", "-c", `trap 'echo saved; exit 3' TERM; echo ready; while :; do sleep 0.05; done`)

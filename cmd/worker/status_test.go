@@ -47,7 +47,7 @@ func narrow(table string) string { return regexp.MustCompile(" +").ReplaceAllStr
 func TestARestartKeepsWhatRuns(t *testing.T) {
 	t.Parallel()
 	s := realScheduler(t)
-	args := []string{"--scheduler=dtask://" + s.Addr(), "--heartbeat=udp", "--state-dir=" + t.TempDir(), "--max-tasks=2"}
+	args := []string{"--id=worker-001", "--scheduler=dtask://" + s.Addr(), "--heartbeat=udp", "--state-dir=" + t.TempDir(), "--max-tasks=2"}
 	p, at := withSidecar(t, s, args...)
 	require.Contains(t, printed(t, "--sidecar="+at), "0 of 2")
 
