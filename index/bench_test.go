@@ -94,7 +94,7 @@ func BenchmarkRareTag(b *testing.B) {
 func BenchmarkAllMatchingFull(b *testing.B) {
 	f := newFleet(50_000, 50, ownTags)
 	r := f.x.Intern([]byte("zone"), []string{"zone=1"})
-	for _, w := range f.x.Matching(r).ToArray() {
+	for _, w := range matched(f.x, r).ToArray() {
 		f.x.SetLoad(Worker(w), Full)
 	}
 	b.ReportAllocs()

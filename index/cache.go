@@ -77,8 +77,8 @@ func (c *cache) evict(r *Requirement) {
 	for _, key := range r.aliases {
 		delete(c.byKey, key)
 	}
-	c.matches -= len(r.groups)
-	r.aliases, r.cached = nil, false
+	c.matches -= r.counted
+	r.counted, r.aliases, r.cached = 0, nil, false
 }
 
 // alias makes a caller's key stand for a cached requirement.
@@ -106,16 +106,18 @@ func (c *cache) unalias(key string, r *Requirement) {
 	r.aliases = kept
 }
 
-// resized counts the groups of a requirement that listed before of them, and drops the lists of
+// resized counts the groups that a requirement lists now, and drops the lists of
 // others that were not used for long while there are too many.
-func (c *cache) resized(r *Requirement, before int) {
+func (c *cache) resized(r *Requirement) {
 	if !r.cached {
 		return
 	}
-	c.matches += len(r.groups) - before
+	c.matches += len(r.groups) - r.counted
+	r.counted = len(r.groups)
 	for old := c.oldest; old != nil && c.matches > c.matchesKept; old = old.newer {
 		if old != r {
-			c.matches -= len(old.groups)
+			c.matches -= old.counted
+			old.counted = 0
 			old.drop()
 		}
 	}

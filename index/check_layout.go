@@ -133,7 +133,9 @@ func (x *Index) checkMatches() error {
 			}
 		}
 		var want Requirement
-		want.fill(slots)
+		for _, slot := range slots {
+			want.append(slot)
+		}
 		if !slices.Equal(r.groups, want.groups) || !slices.Equal(r.matches, want.matches) || r.count != len(slots) {
 			return fmt.Errorf("requirement %q lists %d, %v in %v, not slots %v", r.tags, r.count, r.matches, r.groups, slots)
 		}

@@ -36,8 +36,9 @@
 //
 // A requirement catches up on its next use: the layout logs the numbers of the slots whose profile
 // came, went or moved, and the requirement looks again at those alone. If it missed more than the
-// log keeps, it is built anew from the roaring bitmaps that lead from each tag to its profiles.
-// Other bitmaps lead from each tag to its workers, for Matching and TagWorkers.
+// log keeps, it is built anew: by a look at each profile with its rarest tag where these are few,
+// else at all profiles. Bring does either in steps of a bounded size. Bitmaps lead
+// from each tag to its profiles, and to its workers, for Matching and TagWorkers.
 //
 // Everything is given back: profiles without workers, tags without profiles, requirements that were
 // not used for longest, and the lists of requirements beyond a common budget.

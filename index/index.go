@@ -42,6 +42,8 @@ type Index struct {
 	stamp        uint32 // the last give stamp
 	stampLimit   uint32 // lastStamp, smaller in tests
 
+	work int // units that bringing requirements up to date took, since it was set to 0
+
 	names    []string // scratch, as all below
 	numbers  []uint32
 	setBytes []byte
@@ -68,7 +70,7 @@ func New(c Config) *Index {
 	}
 	return &Index{
 		bySet:      make(map[tagset]*profile),
-		tags:       tagTable{byName: make(map[string]uint32), byKey: make(map[string][]uint32)},
+		tags:       tagTable{byName: make(map[string]uint32)},
 		known:      roaring.New(),
 		alive:      roaring.New(),
 		maxTags:    c.MaxTags,

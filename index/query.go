@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -68,8 +69,8 @@ func (x *Index) Least(r *Requirement) (Worker, bool) {
 
 // refresh brings a requirement up to date if anything changed since its last use.
 func (x *Index) refresh(r *Requirement) {
-	if !r.built || r.seen != x.layout.changes.next {
-		x.bring(r)
+	if !x.Ready(r) {
+		x.bring(r, math.MaxInt)
 	}
 }
 
@@ -84,40 +85,7 @@ func (x *Index) Matches(r *Requirement, w Worker) bool {
 	if r.resolvedAt != x.tags.changes || !r.built {
 		x.resolve(r)
 	}
-	return r.matchesProfile(x.profileOf(w))
-}
-
-// Matching returns all known workers, eligible or not, that have what the requirement asks. The
-// bitmap is the caller's.
-func (x *Index) Matching(r *Requirement) *roaring.Bitmap {
-	all := x.known
-	if len(r.tags) > 0 {
-		bitmaps := make([]*roaring.Bitmap, len(r.tags))
-		for i, name := range r.tags {
-			if bitmaps[i] = x.TagWorkers(name); bitmaps[i] == nil {
-				return roaring.New()
-			}
-		}
-		all = intersect(bitmaps)
-	}
-	if r.where != nil {
-		x.refresh(r)
-		matching := r.leaves.eval(r.where, all, func(n uint32) *roaring.Bitmap { return x.tags.tags[n].workers })
-		matching.And(all)
-		all = matching
-	} else if len(r.tags) == 0 {
-		all = all.Clone()
-	}
-	if r.dims == 0 {
-		return all
-	}
-	offering := roaring.New()
-	for it := all.Iterator(); it.HasNext(); {
-		if w := it.Next(); x.profileOf(Worker(w)).dims&r.dims == r.dims {
-			offering.Add(w)
-		}
-	}
-	return offering
+	return x.satisfies(x.profileOf(w), r)
 }
 
 // TagWorkers returns the known workers that have a tag, nil if none has. The caller must not change

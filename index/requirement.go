@@ -42,15 +42,19 @@ type Requirement struct {
 	canonical string   // the same as one string, the key in the cache
 	hash      uint64
 
-	where  *selector.Expr // nil for none
-	leaves leaves         // of where
-	dims   uint64
-	found  uint32 // the slot in which Find was successful last, noSlot when the matches changed since
+	where *selector.Expr // nil for none
+	dims  uint64
+	found uint32 // the slot in which Find was successful last, noSlot when the matches changed since
 
 	set        tagset // the tags by number, when all of them are alive
 	feasible   bool   // all tags are alive
 	resolvedAt uint64 // tagTable.changes when set and feasible were found out
 
+	scanning bool // build goes on at the slot scanned
+	scanned  uint32
+	since    uint64 // changes of the layout when it began
+
+	counted      int          // groups, in cache.matches
 	aliases      []string     // the callers' keys in the cache, oldest first
 	newer, older *Requirement // the list of the cache by last use
 	cached       bool
@@ -109,16 +113,22 @@ func hash64(s string) uint64 {
 	return h ^ h>>33
 }
 
-// matchesProfile reports whether a profile, nil for none, has all the tags.
-func (r *Requirement) matchesProfile(p *profile) bool {
+// satisfies reports whether a profile, nil for none, has all that is asked.
+func (x *Index) satisfies(p *profile, r *Requirement) bool {
+	x.work++
 	return p != nil && r.feasible && p.dims&r.dims == r.dims && p.set.contains(r.set) &&
-		(r.where == nil || r.leaves.holds(r.where, p.set))
+		(r.where == nil || x.holds(r.where, p.set))
+}
+
+// group returns the place of the group of a slot among those that r lists.
+func (r *Requirement) group(slot uint32) (int, bool) {
+	return slices.BinarySearch(r.groups, slot/groupSlots)
 }
 
 // mark notes whether the profile in a slot matches.
 func (r *Requirement) mark(slot uint32, matched bool) {
 	g, b, bit := slot/groupSlots, slot/blockSlots%groupBlocks, uint16(1)<<(slot%blockSlots)
-	i, found := slices.BinarySearch(r.groups, g)
+	i, found := r.group(slot)
 	switch {
 	case !matched && !found:
 		return
@@ -145,25 +155,53 @@ func (r *Requirement) mark(slot uint32, matched bool) {
 	m.blocks |= 1 << b
 }
 
-// bring makes a requirement's matches those of the present state. When few slots changed since its
-// last use it looks at these alone.
-func (x *Index) bring(r *Requirement) {
+// fewCandidates is up to how many profiles with the rarest tag of a requirement
+// are looked at in one step, instead of all profiles.
+const fewCandidates = 1024
+
+// Ready reports whether a requirement is up to date: using it costs no more than
+// a search.
+func (x *Index) Ready(r *Requirement) bool { return r.built && r.seen == x.layout.changes.next }
+
+// Bring goes on with bringing a requirement up to date, for about as many units
+// of work as left has, and takes from it what it did. It reports whether the
+// requirement is up to date. A unit is a look at one profile, or a comparison of
+// one term with one tag.
+func (x *Index) Bring(r *Requirement, left *int) bool {
+	if x.Ready(r) {
+		return true
+	}
+	x.work = 0
+	done := x.bring(r, *left)
+	*left -= x.work + 1
+	return done
+}
+
+// bring makes a requirement's matches those of the present state, until the work
+// is more than most. When few slots changed since its last use it looks at these
+// alone.
+func (x *Index) bring(r *Requirement, most int) bool {
 	if r.resolvedAt != x.tags.changes || !r.built {
 		x.resolve(r)
 	}
-	next, before := x.layout.changes.next, len(r.groups)
-	missed := next - r.seen
-	if !r.built || missed > changesKept || missed > uint64(x.profileCount) {
-		x.build(r)
-	} else {
-		for n := r.seen; n < next; n++ {
-			slot := x.layout.changes.at(n)
-			r.mark(slot, r.matchesProfile(x.layout.profiles[slot]))
+	next := x.layout.changes.next
+	if missed := next - r.seen; r.built && (missed > changesKept || missed > uint64(x.profileCount)) {
+		r.drop()
+	}
+	if !r.built && !x.build(r, most) {
+		return false
+	}
+	for ; r.seen < next; r.seen++ {
+		if x.work > most {
+			x.cache.resized(r)
+			return false
 		}
+		slot := x.layout.changes.at(r.seen)
+		r.mark(slot, x.satisfies(x.layout.profiles[slot], r))
 	}
 	r.listFew()
-	r.seen, r.built = next, true
-	x.cache.resized(r, before)
+	x.cache.resized(r)
+	return true
 }
 
 // listFew notes the slots of the matches if they are few.
@@ -200,74 +238,74 @@ func (x *Index) resolve(r *Requirement) {
 	if string(r.set) != string(x.setBytes) {
 		r.set = tagset(x.setBytes)
 	}
-	if r.where != nil {
-		r.leaves = leaves{}
-		x.resolveWhere(r.where, r.leaves)
-	}
 }
 
-// build finds the matches by intersecting the bitmaps of profiles.
-func (x *Index) build(r *Requirement) {
-	r.drop()
+// build finds the matches, from few candidates at once or else by looking at all
+// profiles, slot by slot. It reports false if there is more to look at.
+func (x *Index) build(r *Requirement, most int) bool {
+	if !r.scanning || x.layout.changes.next-r.since > changesKept {
+		r.drop()
+		r.since = x.layout.changes.next
+		if r.built, r.seen = x.buildFew(r), r.since; r.built {
+			return true
+		}
+		r.scanning = true
+	}
+	for slots := x.layout.profiles; int(r.scanned) < len(slots); r.scanned++ {
+		if x.work > most {
+			x.cache.resized(r)
+			return false
+		}
+		if p := slots[r.scanned]; p != nil && x.satisfies(p, r) {
+			r.append(r.scanned)
+		}
+	}
+	r.scanning, r.built, r.seen = false, true, r.since
+	return true
+}
+
+// append adds the profile in a slot behind all that match so far.
+func (r *Requirement) append(slot uint32) {
+	if n := len(r.groups); n == 0 || r.groups[n-1] != slot/groupSlots {
+		r.groups, r.matches = append(r.groups, slot/groupSlots), append(r.matches, match{})
+	}
+	b, m := slot/blockSlots%groupBlocks, &r.matches[len(r.matches)-1]
+	m.slots[b] |= 1 << (slot % blockSlots)
+	m.blocks |= 1 << b
+	r.count++
+}
+
+// buildFew finds the matches if one of the tags is alive in few profiles, or
+// not at all.
+func (x *Index) buildFew(r *Requirement) bool {
 	if !r.feasible {
-		return
+		return true
+	}
+	var rarest *roaring.Bitmap
+	for i := range r.set.len() {
+		if b := x.tags.tags[r.set.at(i)].profiles; rarest == nil || b.GetCardinality() < rarest.GetCardinality() {
+			rarest = b
+		}
+	}
+	if rarest == nil || rarest.GetCardinality() > fewCandidates {
+		return false
 	}
 	slots := x.slots[:0]
-	if r.set == "" && r.where == nil {
-		for slot, p := range x.layout.profiles {
-			if p != nil && p.dims&r.dims == r.dims {
-				slots = append(slots, uint32(slot))
-			}
+	for it := rarest.Iterator(); it.HasNext(); {
+		if p := x.profiles[it.Next()]; x.satisfies(p, r) {
+			slots = append(slots, p.slot)
 		}
-	} else {
-		for it := x.candidates(r).Iterator(); it.HasNext(); {
-			if p := x.profiles[it.Next()]; p.dims&r.dims == r.dims {
-				slots = append(slots, p.slot)
-			}
-		}
-		slices.Sort(slots)
 	}
+	slices.Sort(slots)
 	x.slots = slots
-	r.fill(slots)
-}
-
-// candidates returns the profiles that have the tags, and for which the expression holds, of a
-// requirement that has one of the two.
-func (x *Index) candidates(r *Requirement) *roaring.Bitmap {
-	all := x.alive
-	if r.set != "" {
-		all = x.profilesWith(r.set)
+	for _, slot := range slots {
+		r.append(slot)
 	}
-	if r.where == nil {
-		return all
-	}
-	result := r.leaves.eval(r.where, all, func(n uint32) *roaring.Bitmap { return x.tags.tags[n].profiles })
-	result.And(all)
-	return result
+	return true
 }
 
 // drop forgets the matches.
 func (r *Requirement) drop() {
 	r.groups, r.matches, r.few = nil, nil, nil
-	r.count, r.built = 0, false
-}
-
-// fill sets the matches to the profiles in the given slots, which ascend.
-func (r *Requirement) fill(slots []uint32) {
-	groups := 0
-	for i, slot := range slots {
-		if i == 0 || slot/groupSlots != slots[i-1]/groupSlots {
-			groups++
-		}
-	}
-	r.groups, r.matches, r.count = make([]uint32, 0, groups), make([]match, 0, groups), len(slots)
-	for i, slot := range slots {
-		if i == 0 || slot/groupSlots != slots[i-1]/groupSlots {
-			r.groups, r.matches = append(r.groups, slot/groupSlots), append(r.matches, match{})
-		}
-		b := slot / blockSlots % groupBlocks
-		m := &r.matches[len(r.matches)-1]
-		m.blocks |= 1 << b
-		m.slots[b] |= 1 << (slot % blockSlots)
-	}
+	r.count, r.built, r.scanning, r.scanned = 0, false, false, 0
 }

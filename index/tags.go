@@ -30,6 +30,7 @@ func (e *TagLimitError) Unwrap() error { return ErrTagLimit }
 // A tag is alive while at least one profile has it.
 type tag struct {
 	name     string
+	key      string          // what stands before the first =; else the name
 	workers  *roaring.Bitmap // the workers that have it; nil when the number is free
 	profiles *roaring.Bitmap // the numbers of the profiles that have it
 }
@@ -37,8 +38,7 @@ type tag struct {
 // A tagTable numbers the living tags. Numbers are reused.
 type tagTable struct {
 	byName  map[string]uint32
-	byKey   map[string][]uint32 // tags with a value, by what stands before the first =
-	tags    []tag               // by number
+	tags    []tag // by number
 	free    []uint32
 	changes uint64 // counts births and deaths, so that a requirement knows when to resolve its tags again
 
@@ -61,11 +61,9 @@ func (t *tagTable) create(name string) uint32 {
 		t.tags = append(t.tags, tag{})
 	}
 	name = strings.Clone(name)
-	t.tags[n] = tag{name: name, workers: roaring.New(), profiles: roaring.New()}
+	key, _, _ := strings.Cut(name, "=")
+	t.tags[n] = tag{name: name, key: key, workers: roaring.New(), profiles: roaring.New()}
 	t.byName[name] = n
-	if key, _, ok := strings.Cut(name, "="); ok {
-		t.byKey[key] = append(t.byKey[key], n)
-	}
 	t.changes++
 	return n
 }
@@ -75,27 +73,10 @@ func (t *tagTable) dropIfUnused(n uint32) {
 	if !t.tags[n].profiles.IsEmpty() {
 		return
 	}
-	name := t.tags[n].name
-	delete(t.byName, name)
-	if key, _, ok := strings.Cut(name, "="); ok {
-		t.dropKey(key, n)
-	}
+	delete(t.byName, t.tags[n].name)
 	t.tags[n] = tag{}
 	t.free = append(t.free, n)
 	t.changes++
-}
-
-// dropKey takes a tag out of those of its key.
-func (t *tagTable) dropKey(key string, n uint32) {
-	numbers := t.byKey[key]
-	i := slices.Index(numbers, n)
-	last := len(numbers) - 1
-	numbers[i] = numbers[last]
-	if last == 0 {
-		delete(t.byKey, key)
-		return
-	}
-	t.byKey[key] = shorten(numbers, last)
 }
 
 // inOrder returns the names of the living tags in order. The list is kept until a tag comes or goes.

@@ -56,11 +56,11 @@ func TestRareTagAmongMany(t *testing.T) {
 
 func TestAllMatchingWorkersFull(t *testing.T) {
 	f := newFleet(2_000, 50, ownTags)
-	for _, w := range f.x.Matching(ask(f.x, "zone=1")).ToArray() {
+	for _, w := range matched(f.x, ask(f.x, "zone=1")).ToArray() {
 		f.x.SetLoad(Worker(w), Full)
 	}
 	requireNobody(t, f.x, "zone=1")
-	w := Worker(f.x.Matching(ask(f.x, "zone=1")).Maximum())
+	w := Worker(matched(f.x, ask(f.x, "zone=1")).Maximum())
 	f.x.SetLoad(w, Full-1)
 	requireLeast(t, f.x, w, "zone=1")
 }

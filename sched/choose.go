@@ -202,10 +202,11 @@ func (s *State) feasible(req *index.Requirement) bool {
 // anyAble looks for a worker that could take the request if it were idle.
 func (s *State) anyAble(req *index.Requirement) bool {
 	a, d := &s.asking, s.demands.at(s.asking.demand)
-	for it := s.index.Matching(req).Iterator(); it.HasNext(); {
-		n := int32(it.Next())
+	walk := s.index.Matching(req, 0)
+	for k, matches, ok := walk.Next(); ok; k, matches, ok = walk.Next() {
+		n := int32(k)
 		w := s.workers.at(n)
-		if w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && !a.taken[n] && (!a.exclusive || w.http == nil) {
+		if matches && w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && !a.taken[n] && (!a.exclusive || w.http == nil) {
 			return true
 		}
 	}

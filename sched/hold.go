@@ -143,10 +143,11 @@ func (s *State) nearest(w *waiter) []int32 {
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	var all []near
-	for it, left := s.index.Matching(m.req).Iterator(), holdVisits; it.HasNext() && left > 0; left-- {
-		n := int32(it.Next())
+	walk, left := s.index.Matching(m.req, 0), holdVisits
+	for at, matches, ok := walk.Next(); ok && left > 0; at, matches, ok = walk.Next() {
+		n := int32(at)
 		k := s.workers.at(n)
-		if !k.usable() || k.reserved || k.standing == probing || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if left--; !matches || !k.usable() || k.reserved || k.standing == probing || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})

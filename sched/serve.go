@@ -86,9 +86,10 @@ func (s *State) roomFor(g *want) (int32, bool) {
 		case index.Found:
 			return n, true
 		case index.Limited: // the worker is there, or not: look at each
-			for it := s.index.Matching(req).Iterator(); it.HasNext(); {
-				if n := int32(it.Next()); s.hasRoomFor(g, n) {
-					return n, true
+			walk := s.index.Matching(req, 0)
+			for n, matches, ok := walk.Next(); ok; n, matches, ok = walk.Next() {
+				if matches && s.hasRoomFor(g, int32(n)) {
+					return int32(n), true
 				}
 			}
 		}

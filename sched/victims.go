@@ -57,13 +57,15 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	fresh := f.next == 0
-	it := s.index.Matching(m.req).Iterator()
-	for it.AdvanceIfNeeded(f.next); it.HasNext(); *left-- {
-		if *left <= 0 {
-			f.next = it.PeekNext()
+	walk := s.index.Matching(m.req, index.Worker(f.next))
+	for n, matches, ok := walk.Next(); ok; n, matches, ok = walk.Next() {
+		if *left--; *left < 0 {
+			f.next = uint32(n)
 			return nil, false
 		}
-		s.consider(int32(it.Next()), slot, m, d, left)
+		if matches {
+			s.consider(int32(n), slot, m, d, left)
+		}
 	}
 	f.number = 0
 	if f.best.found && !fresh {
