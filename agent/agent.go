@@ -48,6 +48,10 @@ type Agent struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	poked    chan struct{} // has watch look at the tasks now
+	reaping  sync.Mutex    // Allows one look at the processes at a time; taken before mu.
+	nextLook time.Duration // guarded by reaping: when the next look that nothing calls for is due
+
 	mu       sync.Mutex // Guards what follows and what side keeps; never held around network I/O.
 	tasks    map[key]*Task
 	draining bool // nothing new is wanted
@@ -104,7 +108,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, log: cfg.Logger, tasks: make(map[key]*Task)}
+	a := &Agent{cfg: cfg, log: cfg.Logger, tasks: make(map[key]*Task), poked: make(chan struct{}, 1)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -140,7 +144,7 @@ func (a *Agent) Begin(h wire.Handover, c Caller) (*Task, error) {
 	if err := a.side.settle(mark); err != nil {
 		a.log.Error("a begin could not be stored", "task", h.Task, "error", err)
 		if fresh {
-			a.endTask(keyOf(&h), wire.ReasonRefused)
+			_ = t.Leave(wire.ReasonRefused) // the caller does not start it
 		}
 		return nil, fmt.Errorf("%w: %w", ErrNotStored, err)
 	}
@@ -157,6 +161,9 @@ func (a *Agent) begin(h wire.Handover, w watch) (t *Task, fresh bool, mark uint6
 	}
 	old := a.tasks[keyOf(&h)]
 	if fresh = old == nil; !fresh {
+		if old.ending != wire.ReasonNone {
+			return nil, false, 0, ErrEnded
+		}
 		w.Begun = old.watch.Begun
 	}
 	if mark, err = a.side.begin(&h, &w); err != nil {
@@ -173,6 +180,9 @@ func (a *Agent) add(h wire.Handover, w watch) *Task {
 		t = &Task{agent: a, handover: h, over: make(chan struct{}), preempted: make(chan struct{}), killed: make(chan struct{})}
 		a.tasks[k] = t
 	}
+	if t.tree == nil || t.tree.root != w.process {
+		t.tree = newTree(&w)
+	}
 	t.watch, t.deadline = w, time.Time{}
 	t.touch(time.Now())
 	return t
@@ -180,16 +190,10 @@ func (a *Agent) add(h wire.Handover, w watch) *Task {
 
 // End reports the outcome of the task of a lease; see Task.End.
 func (a *Agent) End(lease wire.LeaseID, outcome wire.Reason) error {
-	return a.endTask(key{lease: lease}, outcome)
+	return a.endWhole(key{lease: lease}, outcome)
 }
 
-func (a *Agent) endTask(k key, outcome wire.Reason) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.end(k, outcome)
-}
-
-// end ends a task; the lock is held.
+// end gives a task and its lease up; the lock is held.
 func (a *Agent) end(k key, outcome wire.Reason) error {
 	if !outcome.IsOutcome() {
 		return ErrOutcome
@@ -238,8 +242,9 @@ func (a *Agent) Status() Status {
 	return s
 }
 
-// Stop leaves. Tasks inside this process are reported as lost. The worker is
-// deregistered, unless tasks in other processes go on: then Stop leaves it
+// Stop leaves. Tasks inside this process are reported as lost; with
+// TasksDieWithAgent those in other processes as well, which are ended first. The
+// worker is deregistered, unless tasks in other processes go on: then Stop leaves it
 // registered and returns an error that is ErrTasksRemain. The context bounds how
 // long the scheduler is waited for.
 func (a *Agent) Stop(ctx context.Context) error {
@@ -249,11 +254,16 @@ func (a *Agent) Stop(ctx context.Context) error {
 		return ErrStopped
 	}
 	a.stopped = true
-	for k, t := range a.tasks {
-		if a.cfg.TasksDieWithAgent || t.inProcess() {
-			a.end(k, wire.ReasonLost)
-		}
+	a.mu.Unlock()
+	deadline, bounded := ctx.Deadline()
+	before := time.Now()
+	a.endAll()
+	if bounded { // the time for the scheduler is not spent on the tasks
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(time.Since(before)))
+		defer cancel()
 	}
+	a.mu.Lock()
 	remain := len(a.tasks)
 	a.mu.Unlock()
 
@@ -267,45 +277,6 @@ func (a *Agent) Stop(ctx context.Context) error {
 		return fmt.Errorf("%w: %d of worker %s", ErrTasksRemain, remain, a.cfg.Worker)
 	}
 	return nil
-}
-
-// watch ends the tasks whose process died or whose keep-alives stopped.
-func (a *Agent) watch(ctx context.Context) {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			a.sweep(time.Now())
-		}
-	}
-}
-
-// sweep looks at every task once.
-func (a *Agent) sweep(now time.Time) {
-	a.mu.Lock()
-	seen := make(map[process]bool)
-	for _, t := range a.tasks {
-		if t.watch.PID != 0 {
-			seen[t.watch.process] = false
-		}
-	}
-	a.mu.Unlock()
-	for p := range seen {
-		seen[p] = p.dead()
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for k, t := range a.tasks {
-		late := !t.deadline.IsZero() && now.After(t.deadline)
-		if !late && !seen[t.watch.process] {
-			continue
-		}
-		a.log.Warn("a task is lost", "task", t.handover.Task, "pid", t.watch.PID, "keep_alive_missed", late)
-		a.end(k, wire.ReasonLost)
-	}
 }
 
 // external returns the load outside any lease.

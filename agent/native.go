@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -79,17 +80,21 @@ func newIncarnation() uint64 {
 // are lost, the others run on.
 func (n *native) restore() error {
 	a := n.agent
+	left := n.leftBehind()
 	for id, k := range n.store.leases {
 		r := k.handover.Record()
 		dead := a.cfg.TasksDieWithAgent || k.watch.PID != 0 && k.watch.process.dead()
-		if r.Outcome = k.outcome; r.Outcome == wire.ReasonNone && dead {
+		if r.Outcome = k.outcome; r.Outcome == wire.ReasonNone && dead && !left[id] {
 			r.Outcome = wire.ReasonLost
 		}
 		if err := n.ledger.Restore(r, k.watch.Token); err != nil {
 			return fmt.Errorf("agent: lease %v of the state directory: %w", id, err)
 		}
 		if r.Outcome == wire.ReasonNone {
-			a.add(k.handover, k.watch)
+			t := a.add(k.handover, k.watch)
+			if dead {
+				t.finish(wire.ReasonLost, time.Now())
+			}
 		}
 	}
 	for r := range n.ledger.All() {
@@ -102,6 +107,24 @@ func (n *native) restore() error {
 	}
 	a.log.Info("leases of an earlier agent", "running", len(a.tasks), "ended", n.ledger.Unacknowledged())
 	return nil
+}
+
+// leftBehind returns the leases in the store of which processes live.
+func (n *native) leftBehind() map[wire.LeaseID]bool {
+	left := make(map[wire.LeaseID]bool)
+	s, err := look()
+	if err != nil {
+		return left
+	}
+	roots := make(map[process]bool)
+	for _, k := range n.store.leases {
+		roots[k.watch.process] = true
+	}
+	for id, k := range n.store.leases {
+		own := k.watch.PID == 0 || k.watch.Here || s.above(k.watch.PID, os.Getpid())
+		left[id] = !own && k.outcome == wire.ReasonNone && len(newTree(&k.watch).members(s, roots)) > 0
+	}
+	return left
 }
 
 func (n *native) begin(h *wire.Handover, w *watch) (uint64, error) {

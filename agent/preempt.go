@@ -2,8 +2,6 @@ package agent
 
 import (
 	"errors"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -14,8 +12,8 @@ var ErrPreempted = errors.New("agent: the task was preempted and must be over")
 
 // Preempted is closed when the scheduler wants the room of the task back: it
 // should save what it has and End, within Grace. If it was begun with the id of
-// another process, that process is sent SIGTERM then, and SIGKILL when the
-// scheduler says that the grace is over.
+// another process, the task's Processes are sent SIGTERM then, and SIGKILL when
+// the scheduler says that the grace is over.
 func (t *Task) Preempted() <-chan struct{} { return t.preempted }
 
 // Killed is closed when the grace of a preempted task is over. A task inside
@@ -62,36 +60,13 @@ func (n *native) preempt(m *wire.Preempt) {
 		a.log.Warn("a task must make room", "task", t.handover.Task, "grace", grace, "reason", m.Reason)
 		t.killAt = time.Now().Add(grace)
 		close(t.preempted)
-		if grace > 0 {
-			t.signal(syscall.SIGTERM)
-		}
 	}
+	a.poke()
 	if grace > 0 {
 		return
 	}
 	if !closed(t.killed) {
 		a.log.Warn("a preempted task is killed", "task", t.handover.Task, "pid", t.watch.PID)
 		close(t.killed)
-	}
-	t.signal(syscall.SIGKILL)
-}
-
-// signal signals the task's process, if it has one of its own. A process that
-// only has its number is left alone.
-func (t *Task) signal(s os.Signal) {
-	if t.watch.PID == 0 || t.inProcess() {
-		return
-	}
-	// Where the system can, the process found is held by a descriptor: if it is
-	// the right one afterwards, it is the one that is signalled.
-	p, err := os.FindProcess(t.watch.PID)
-	if err != nil {
-		return
-	}
-	defer p.Release()
-	if !t.watch.process.dead() {
-		if err := p.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.agent.log.Warn("a preempted task could not be signalled", "task", t.handover.Task, "pid", t.watch.PID, "error", err)
-		}
 	}
 }

@@ -117,8 +117,10 @@ func TestTasksThatDieWithTheAgentAreLost(t *testing.T) {
 	require.NoError(t, a.side.close())
 
 	startAgent(t, f.url(), func(c *Config) { c.StateDir = dir })
-	_, m := f.admit()
-	require.Equal(t, map[uint64]wire.Reason{1: wire.ReasonLost}, listed(m))
+	p, m := f.admit()
+	require.Equal(t, map[uint64]wire.Reason{1: wire.ReasonNone}, listed(m), "it has its room while its process lives")
+	require.Equal(t, wire.ReasonLost, await[*wire.End](p).Outcome)
+	require.ErrorContains(t, program.Wait(), "terminated")
 }
 
 func TestKeepAlivesThatStopEndTheTask(t *testing.T) {

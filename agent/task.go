@@ -40,6 +40,7 @@ func keyOf(h *wire.Handover) key {
 type watch struct {
 	Token string `json:"token"`
 	process
+	Here      bool          `json:"here,omitempty"` // the process is the agent's own
 	KeepAlive time.Duration `json:"keep_alive,omitempty"`
 	Begun     time.Time     `json:"begun,omitzero"` // for display
 }
@@ -52,7 +53,7 @@ func (c Caller) watch() (watch, error) {
 	}
 	if c.PID == 0 {
 		if c.KeepAlive == 0 {
-			w.process = self()
+			w.process, w.Here = self(), true
 		}
 		return w, nil
 	}
@@ -74,6 +75,11 @@ type Task struct {
 
 	preempted, killed chan struct{}
 	killAt            time.Time // when a preempted task is killed; zero for others
+
+	tree   *tree       // its processes; what is in it is guarded by the agent's reaping
+	told   bool        // they were sent SIGTERM
+	ending wire.Reason // the outcome, while they are being ended; ReasonNone before
+	reapAt time.Time   // when they are killed then
 }
 
 // Handover returns what the task was begun with.
@@ -87,6 +93,7 @@ type TaskStatus struct {
 	Left      time.Duration // until the next one is due
 	Preempted bool          // it must make room
 	Grace     time.Duration // how long it may go on then
+	Ending    bool          // it has its outcome, and its processes are being ended
 }
 
 // Status returns how the task is watched.
@@ -97,19 +104,33 @@ func (t *Task) Status() TaskStatus {
 	if !t.deadline.IsZero() {
 		s.Left = max(time.Until(t.deadline), 0)
 	}
-	s.Preempted, s.Grace = closed(t.preempted), t.grace()
+	s.Preempted, s.Grace, s.Ending = closed(t.preempted), t.grace(), t.ending != wire.ReasonNone
 	return s
 }
 
-// Over is closed when the task has ended: by End, or because its process died
-// or its keep-alives stopped.
+// Over is closed when the task has ended, with all its processes: by End, or
+// because its process died or its keep-alives stopped.
 func (t *Task) Over() <-chan struct{} { return t.over }
 
 // End reports the outcome of the task: ReasonOK, ReasonFailed, ReasonRefused or
 // ReasonLost. The slot is free when it returns; the scheduler is told at once,
 // or after the next connection. ErrNotRunning says that it has ended before.
+//
+// If Processes of the task live, they are sent SIGTERM, and SIGKILL two seconds
+// later. Then the slot is free, and Over closed, when the last of them is gone.
 func (t *Task) End(outcome wire.Reason) error {
-	return t.agent.endTask(keyOf(&t.handover), outcome)
+	return t.agent.endWhole(keyOf(&t.handover), outcome)
+}
+
+// Leave is End for a task whose processes go on without the lease: one that
+// reports its own end, or a process that runs one task after the other.
+func (t *Task) Leave(outcome wire.Reason) error {
+	t.agent.mu.Lock()
+	defer t.agent.mu.Unlock()
+	if t.ending != wire.ReasonNone {
+		return ErrNotRunning
+	}
+	return t.agent.end(keyOf(&t.handover), outcome)
 }
 
 // KeepAlive puts the end of a task that was begun with Caller.KeepAlive off for
@@ -119,7 +140,7 @@ func (t *Task) KeepAlive() error {
 	a := t.agent
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.tasks[keyOf(&t.handover)] != t {
+	if a.tasks[keyOf(&t.handover)] != t || t.ending != wire.ReasonNone {
 		return ErrNotRunning
 	}
 	if closed(t.killed) {
@@ -138,3 +159,14 @@ func (t *Task) touch(now time.Time) {
 
 // inProcess reports whether the task lives in this very process.
 func (t *Task) inProcess() bool { return t.watch.PID != 0 && t.watch.process == self() }
+
+// shared reports whether another task runs in the same process; the agent's lock
+// is held.
+func (t *Task) shared() bool {
+	for _, other := range t.agent.tasks {
+		if other != t && other.watch.process == t.watch.process {
+			return true
+		}
+	}
+	return false
+}

@@ -2,7 +2,7 @@
 # Hashes a file as a task: asks the scheduler for a place, begins the lease at
 # the sidecar of this machine's worker, does the work, and reports the end.
 #
-#   task.sh TASK-ID FILE
+#   setsid -w task.sh TASK-ID FILE
 set -eu
 scheduler=${DTASK_HTTP:-http://localhost:8080}
 sidecar=${DTASK_SIDECAR:-http://localhost:9700}

@@ -200,6 +200,7 @@ type taskRequest struct {
 	Lease   wire.LeaseID `json:"lease_id"`
 	Task    string       `json:"task_id"`
 	Outcome string       `json:"outcome"`
+	Leave   bool         `json:"leave_running"` // the processes of the task go on
 }
 
 // find reads a request and returns the task it names, nil after it has answered
@@ -233,11 +234,20 @@ func (s *Server) end(w http.ResponseWriter, r *http.Request) {
 		badField(w, "outcome", "must be ok, failed, refused or lost")
 		return
 	}
-	if err := t.End(reason); err != nil {
+	end := t.End
+	if q.Leave || r.URL.Query().Get("leave_running") == "true" || s.calledBy(r, t) {
+		end = t.Leave
+	}
+	if err := end(reason); err != nil {
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, outcome{"ended", named(t)})
+	select {
+	case <-t.Over():
+		answer(w, http.StatusOK, outcome{"ended", named(t)})
+	default:
+		answer(w, http.StatusOK, outcome{"ending", named(t)})
+	}
 }
 
 func (s *Server) keepAlive(w http.ResponseWriter, r *http.Request) {

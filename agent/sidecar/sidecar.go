@@ -130,6 +130,7 @@ func New(a *agent.Agent, log *slog.Logger) *Server {
 	s := &Server{agent: a}
 	s.http = &http.Server{
 		Handler:           s.handler(),
+		ConnContext:       withConn,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      writeTimeout,

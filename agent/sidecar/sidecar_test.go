@@ -47,7 +47,7 @@ func TestLifeOfATask(t *testing.T) {
 
 	// The lease as it was granted names the task, too, and options may stand in
 	// the query: a shell needs no JSON of its own.
-	require.Equal(t, "ended", s.post("/end?outcome=failed", lease)["status"])
+	require.Equal(t, "ended", s.post("/end?outcome=failed&leave_running=true", lease)["status"])
 	require.Equal(t, wire.ReasonFailed, ended(t, sched, "task-1"))
 	require.Zero(t, query[*wire.Stats](t, sched, &wire.GetStats{}).Used)
 	require.Empty(t, s.sidecar.Report().Running)
@@ -163,7 +163,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 	require.Contains(t, full["next"], "schedule the task again")
 	s.refused("/begin", with(t, string(next), pid), http.StatusGone, "ended")
 	s.refused("/end", with(t, lease, `"outcome":"revoked"`), http.StatusBadRequest, "bad_request")
-	s.post("/end?outcome=ok", lease)
+	s.post("/end?outcome=ok&leave_running=true", lease)
 	s.refused("/begin", mine, http.StatusGone, "ended")
 	require.Equal(t, map[string]uint64{
 		"other_worker": 1, "old_incarnation": 1, "other_instance": 1, "dead_process": 1, "other_caller": 2, "full": 1, "ended": 2,

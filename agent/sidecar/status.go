@@ -61,6 +61,7 @@ type Task struct {
 	LeftMS      int64      `json:"keepalive_left_ms,omitempty"` // until the next one is due
 	Preempted   bool       `json:"preempted,omitempty"`         // it must make room
 	GraceMS     int64      `json:"grace_ms,omitempty"`          // and may go on for so long
+	Ending      bool       `json:"ending,omitempty"`            // it has its outcome, and its processes are being ended
 }
 
 // Report returns the status.
@@ -102,6 +103,7 @@ func taskOf(t *agent.Task) Task {
 		Begun: moment(st.Begun), PID: st.PID,
 		KeepAliveMS: st.KeepAlive.Milliseconds(), LeftMS: st.Left.Milliseconds(),
 		Preempted: st.Preempted, GraceMS: st.Grace.Milliseconds(),
+		Ending: st.Ending,
 	}
 }
 

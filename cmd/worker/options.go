@@ -83,7 +83,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.UintVar(&o.maxTasks, "max-tasks", 30, "how many tasks run at once")
 	f.StringVar(&o.scheduler, "scheduler", "http://localhost:8080", "`URL` of the scheduler: http://host:port, or dtask://host:port[,host:port] for the native protocol")
 	f.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps begun leases, so that tasks outlive the agent (dtask:// only)")
-	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "report what the state directory lists as lost")
+	f.BoolVar(&o.tasksDie, "tasks-die-with-agent", false, "end what runs at the stop, and what the state directory lists at a start, and report it as lost")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 0, "`time` that SIGTERM and SIGINT wait until nothing runs here, while nothing new comes; a second signal ends the wait")
 	f.Var(&o.heartbeat, "heartbeat", "how heartbeats travel with dtask://, `tcp|udp`; a duration is taken as --heartbeat-interval")
 	f.DurationVar(&o.heartbeat.every, "heartbeat-interval", 0, "how often to report; 0 means the scheduler's wish, or 3s with http://")
