@@ -204,3 +204,15 @@ func TestProcessesThatAreLeftAlone(t *testing.T) {
 	require.NoError(t, parent.End(wire.ReasonOK))
 	ends(t, parent.Over(), "what started the agent goes on")
 }
+
+// TestALateKeepAliveEndsTheProcesses: a task that is lost because it is silent
+// does not go on without its lease.
+func TestALateKeepAliveEndsTheProcesses(t *testing.T) {
+	t.Parallel()
+	a, cl := reaping(t)
+	f := startFamily(t, sleeps+`wait`, 1, true)
+	task, err := a.Begin(hand(t, schedule(t, cl, "task")), agent.Caller{PID: f.root.Process.Pid, KeepAlive: time.Millisecond})
+	require.NoError(t, err)
+	ends(t, task.Over(), "the task goes on")
+	require.False(t, lives(f.root.Process.Pid) || lives(f.pids[0]))
+}
