@@ -100,6 +100,10 @@ func (c *Conn) deliver(request uint64, m wire.Message, more bool) error {
 	switch e, failed := m.(*wire.Error); {
 	case err != nil:
 		return err
+	case done == nil && m.Kind() == wire.KindPong:
+		// The scheduler has heard nothing for long. Any message shows that this
+		// end lives; one that cannot be sent now has others before it.
+		_ = c.Go(&wire.Ping{}, func(wire.Message, error) {})
 	case done == nil:
 		if c.push != nil {
 			c.push(m)

@@ -203,6 +203,7 @@ func (s *Server) collectServer(out sink) {
 			out.put(connectionsClosed, float64(n), wire.Code(code).String())
 		}
 	}
+	out.put(engineRestarts, float64(s.restarts.Load()))
 	out.put(outboundBytes, float64(s.output.Load()))
 	out.put(outboundMax, float64(s.cfg.MaxTotalOutput))
 	out.put(inboundBytes, float64(s.input.Load()))

@@ -37,6 +37,10 @@ type Config struct {
 	// one is told so and closed. Start lowers it to what the limit of
 	// descriptors allows.
 	MaxConnections int
+	// MaxConnectionsPerSource bounds the connections that come from one address
+	// (from one /64 with IPv6), loopback apart; 0 sets no limit. Raise it where
+	// many clients come through one gateway.
+	MaxConnectionsPerSource int
 	// MaxOutput is how many bytes may wait for one peer that does not read,
 	// before its connection closes. Raise it for peers behind slow links that
 	// list large fleets.
@@ -54,6 +58,12 @@ type Config struct {
 	FrameTimeout time.Duration
 	// StallTimeout is how long a peer may take nothing of what waits for it.
 	StallTimeout time.Duration
+	// PingAfter is how long a peer of the native protocol may say nothing before
+	// it is asked whether it is there.
+	PingAfter time.Duration
+	// PingTimeout is how long it may take to say anything then, before its
+	// connection closes.
+	PingTimeout time.Duration
 	// StopTimeout is how long Shutdown waits for answers to leave.
 	StopTimeout time.Duration
 
@@ -86,6 +96,8 @@ type Config struct {
 	// LogWriter is what Logger writes to, if that writes in the background:
 	// metrics show what it dropped, and a crash waits for its last line.
 	LogWriter LogWriter
+
+	backlog int // of the native port, set by Start; 0 leaves gnet's
 }
 
 // LogWriter is a log that is written in the background.
@@ -101,26 +113,29 @@ type LogWriter interface {
 // HTTP on port 8080 of this machine alone.
 func DefaultConfig() Config {
 	return Config{
-		Addr:           "127.0.0.1:8081",
-		UDP:            true,
-		HTTPAddr:       "127.0.0.1:8080",
-		Sched:          sched.DefaultConfig(),
-		Loops:          1,
-		MaxConnections: 16_384,
-		MaxOutput:      1 << 20,
-		MaxTotalOutput: 256 << 20,
-		MaxInput:       256 << 20,
-		HelloTimeout:   5 * time.Second,
-		FrameTimeout:   10 * time.Second,
-		StallTimeout:   10 * time.Second,
-		StopTimeout:    10 * time.Second,
-		MaxBody:        1 << 20,
-		MaxHeader:      16 << 10,
-		HeaderTimeout:  5 * time.Second,
-		WriteTimeout:   30 * time.Second,
-		IdleTimeout:    2 * time.Minute,
-		Metrics:        true,
-		SlowDecision:   10 * time.Millisecond,
+		Addr:                    "127.0.0.1:8081",
+		UDP:                     true,
+		HTTPAddr:                "127.0.0.1:8080",
+		Sched:                   sched.DefaultConfig(),
+		Loops:                   1,
+		MaxConnections:          16_384,
+		MaxOutput:               1 << 20,
+		PingAfter:               time.Minute,
+		PingTimeout:             30 * time.Second,
+		MaxConnectionsPerSource: 256,
+		MaxTotalOutput:          256 << 20,
+		MaxInput:                256 << 20,
+		HelloTimeout:            5 * time.Second,
+		FrameTimeout:            10 * time.Second,
+		StallTimeout:            10 * time.Second,
+		StopTimeout:             10 * time.Second,
+		MaxBody:                 1 << 20,
+		MaxHeader:               16 << 10,
+		HeaderTimeout:           5 * time.Second,
+		WriteTimeout:            30 * time.Second,
+		IdleTimeout:             2 * time.Minute,
+		Metrics:                 true,
+		SlowDecision:            10 * time.Millisecond,
 	}
 }
 
@@ -151,6 +166,7 @@ func (c *Config) Verify() error {
 	}{
 		{"Loops", int64(c.Loops), 1, maxLoops},
 		{"MaxConnections", int64(c.MaxConnections), 1, 1 << 24},
+		{"MaxConnectionsPerSource", int64(c.MaxConnectionsPerSource), 0, 1 << 24},
 		{"MaxOutput", int64(c.MaxOutput), 1 << 10, math.MaxInt32},
 		{"MaxTotalOutput", int64(c.MaxTotalOutput), int64(c.MaxOutput), math.MaxInt64},
 		{"MaxInput", int64(c.MaxInput), wire.MaxFrame, math.MaxInt64},
@@ -170,6 +186,7 @@ func (c *Config) Verify() error {
 	}{
 		{"HelloTimeout", c.HelloTimeout}, {"FrameTimeout", c.FrameTimeout},
 		{"StallTimeout", c.StallTimeout}, {"StopTimeout", c.StopTimeout},
+		{"PingAfter", c.PingAfter}, {"PingTimeout", c.PingTimeout},
 		{"HeaderTimeout", c.HeaderTimeout}, {"WriteTimeout", c.WriteTimeout},
 		{"IdleTimeout", c.IdleTimeout},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -41,10 +42,13 @@ func (s *Server) listenNative() error {
 		return fmt.Errorf("server: the native port %s: %w", s.cfg.Addr, err)
 	}
 	for try := 1; ; try++ {
-		if err := s.startEngine(); err != nil || !s.cfg.UDP {
+		s.engineMu.Lock()
+		err := s.startEngine(s.cfg.Addr)
+		s.engineMu.Unlock()
+		if err != nil || !s.cfg.UDP {
 			return err
 		}
-		err := s.startUDP(s.addr)
+		err = s.startUDP(s.addr)
 		if err == nil {
 			return nil
 		}
@@ -55,15 +59,26 @@ func (s *Server) listenNative() error {
 	}
 }
 
-// startEngine binds the native port for TCP and starts its event loops.
-func (s *Server) startEngine() error {
+// network names the network of an address: an IPv4 address listens on IPv4
+// alone. Plain "tcp" would take every address of both for 0.0.0.0.
+func network(name, addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if a, bad := netip.ParseAddr(host); err == nil && bad == nil && a.Is4() {
+		return name + "4"
+	}
+	return name
+}
+
+// startEngine binds the native port for TCP and starts its event loops. engineMu
+// is held.
+func (s *Server) startEngine(addr string) error {
 	ev := &events{srv: s, booted: make(chan error, 1)}
 	ran := make(chan error, 1)
 	done := make(chan struct{})
 	s.engineDone = done
 	go func() {
 		defer close(done)
-		ran <- gnet.Run(ev, "tcp://"+s.cfg.Addr,
+		ran <- gnet.Run(ev, network("tcp", addr)+"://"+addr,
 			gnet.WithNumEventLoop(s.cfg.Loops),
 			gnet.WithReuseAddr(true),
 			gnet.WithTCPNoDelay(gnet.TCPNoDelay),
@@ -74,7 +89,10 @@ func (s *Server) startEngine() error {
 	case err := <-ev.booted:
 		return err
 	case err := <-ran:
-		return portError("native", s.cfg.Addr, err)
+		if err == nil {
+			err = errLoops
+		}
+		return portError("native", addr, err)
 	}
 }
 
@@ -97,7 +115,9 @@ const enginePatience = 2 * time.Second
 func (s *Server) stopEngine() {
 	s.ending.Store(true)
 	defer s.ending.Store(false)
-	if unix.Shutdown(s.listenFD, unix.SHUT_RDWR) == nil {
+	s.engineMu.Lock()
+	defer s.engineMu.Unlock()
+	if s.listenFD >= 0 && unix.Shutdown(s.listenFD, unix.SHUT_RDWR) == nil {
 		select {
 		case <-s.engineDone:
 		case <-time.After(enginePatience):
@@ -107,7 +127,7 @@ func (s *Server) stopEngine() {
 	cancel()
 	_ = s.engine.Stop(now)
 	<-s.engineDone
-	_ = unix.Close(s.listenFD)
+	s.closeListener()
 	s.udp.stop()
 	s.loopsMu.Lock()
 	clear(s.loops)
@@ -136,7 +156,11 @@ func (e *events) bound(engine gnet.Engine) (err error) {
 			_ = unix.Close(fd)
 		}
 	}()
-	e.srv.listenFD = fd // kept for stopEngine
+	if s := e.srv; s.cfg.backlog > 0 {
+		if err := unix.Listen(fd, s.cfg.backlog); err != nil {
+			return fmt.Errorf("server: the queue of the native port: %w", err)
+		}
+	}
 	for _, o := range []struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle},
@@ -152,7 +176,7 @@ func (e *events) bound(engine gnet.Engine) (err error) {
 	if err != nil {
 		return fmt.Errorf("server: the address of the native port: %w", err)
 	}
-	e.srv.addr = addrOf(sa)
+	e.srv.addr, e.srv.listenFD = addrOf(sa), fd // kept for stopEngine
 	return nil
 }
 
@@ -174,7 +198,8 @@ func (e *events) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 			action = gnet.Close
 		}
 	}()
-	if err := e.srv.admit(); err != nil {
+	source := sourceOf(c.RemoteAddr())
+	if err := e.srv.admit(source); err != nil {
 		return wire.Append(nil, 0, err), gnet.Close
 	}
 	l := e.srv.loopOf(c.EventLoop())
@@ -182,6 +207,7 @@ func (e *events) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 		id:     sched.Session(e.srv.lastSession.Add(1)),
 		conn:   c,
 		loop:   l,
+		source: source,
 		opened: e.srv.core.clock.now(),
 		need:   lengthBytes,
 	}
@@ -218,7 +244,8 @@ func (e *events) OnClose(c gnet.Conn, _ error) gnet.Action {
 	defer func() { e.srv.recovered(recover()) }()
 	s.closed, s.closing = true, true
 	delete(s.loop.watch, s)
-	e.srv.connections.Add(-1)
+	s.loop.quiet.remove(s)
+	e.srv.dismiss(s.source)
 	e.srv.output.Add(-int64(s.buffered))
 	e.srv.input.Add(-int64(s.held))
 	s.buffered, s.held = 0, 0
@@ -226,21 +253,6 @@ func (e *events) OnClose(c gnet.Conn, _ error) gnet.Action {
 		e.srv.core.closed(s, &s.loop.gone)
 	}
 	return gnet.None
-}
-
-// admit counts a new connection of either port, or says why there is no place
-// for it.
-func (s *Server) admit() *wire.Error {
-	if s.refusing.Load() {
-		return &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
-	}
-	if n := s.connections.Add(1); n > int64(s.cfg.MaxConnections) {
-		s.connections.Add(-1)
-		s.countClose(wire.CodeBusy)
-		return &wire.Error{Code: wire.CodeBusy, Message: "too many connections",
-			Limit: uint64(s.cfg.MaxConnections), RetryAfterMS: 1000}
-	}
-	return nil
 }
 
 // loopOf returns what belongs to an event loop of gnet.

@@ -29,7 +29,7 @@ func (s *Server) listenHTTP() error {
 	if s.cfg.HTTPAddr == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", s.cfg.HTTPAddr)
+	ln, err := net.Listen(network("tcp", s.cfg.HTTPAddr), s.cfg.HTTPAddr)
 	if err != nil {
 		return portError("HTTP", s.cfg.HTTPAddr, err)
 	}
@@ -41,6 +41,7 @@ func (s *Server) listenHTTP() error {
 		WriteTimeout:      s.cfg.WriteTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeader,
+		ConnContext:       connContext,
 		ErrorLog:          log.New(httpLog{s}, "", 0),
 	}
 	return nil
@@ -162,6 +163,9 @@ func (g *gateway) ServeHTTP(under http.ResponseWriter, r *http.Request) {
 	w := &reply{ResponseWriter: under, id: g.srv.requestIDs.of(r), kind: kindOf(endpoint, r.Method), began: g.srv.core.clock.since()}
 	defer g.finish(w)
 	w.Header()["X-Request-Id"] = []string{w.id}
+	if turnAway(w, r, endpoint) {
+		return
+	}
 	if g.profile(w, r) {
 		w.kind = notCounted
 		return

@@ -1,20 +1,20 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// What a connection is told for which there is no place, and one that comes while
-// the server stops.
-const (
-	tooMany  = `{"error":"too many connections"}` + "\n"
-	stopping = `{"error":"the scheduler is stopping","reason":"draining"}` + "\n"
-)
+// stopping is what a connection is told that comes while the server stops.
+const stopping = `{"error":"the scheduler is stopping","reason":"draining"}` + "\n"
 
 // refusalTimeout bounds the telling.
 const refusalTimeout = 100 * time.Millisecond
@@ -28,14 +28,27 @@ func refuseConn(c net.Conn, body string) {
 	_ = c.Close()
 }
 
+// Connections that are taken though all places are, so that those who watch the
+// scheduler can ask how it is.
+const (
+	// spareConnections is how many there may be.
+	spareConnections = 8
+	// spareTimeout is how long one may last.
+	spareTimeout = 5 * time.Second
+)
+
+// watching are the paths that a spare connection may ask for, once.
+var watching = map[string]bool{"/livez": true, "/readyz": true, "/healthz": true, "/metrics": true}
+
 // httpListener counts HTTP connections among all connections of the server, and
 // knows those that have never sent a byte.
 type httpListener struct {
 	net.Listener
 	srv *Server
 
-	mu     sync.Mutex // guards silent
+	mu     sync.Mutex // guards all below
 	silent map[*httpConn]struct{}
+	spares []*httpConn // the oldest in front
 }
 
 func newHTTPListener(s *Server, ln net.Listener) *httpListener {
@@ -49,21 +62,48 @@ func (l *httpListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if refused := l.srv.admit(); refused != nil {
-			body := tooMany
-			if refused.Code == wire.CodeDraining {
-				body = stopping
-			}
-			refuseConn(c, body)
+		hc := &httpConn{Conn: c, ln: l, source: sourceOf(c.RemoteAddr())}
+		switch refused := l.srv.admit(hc.source); {
+		case refused == nil:
+			l.srv.webConnections.Add(1)
+		case refused.Code == wire.CodeDraining:
+			refuseConn(c, stopping)
 			continue
+		default:
+			hc.refused = refused
+			if !l.spare(hc) {
+				refuseConn(c, refusedBody(refused))
+				continue
+			}
 		}
-		l.srv.webConnections.Add(1)
-		hc := &httpConn{Conn: c, ln: l}
 		l.mu.Lock()
 		l.silent[hc] = struct{}{}
 		l.mu.Unlock()
 		return hc, nil
 	}
+}
+
+// refusedBody is what a connection is told for which there is no place.
+func refusedBody(e *wire.Error) string {
+	return string(append(appendString([]byte(`{"error":`), e.Message), "}\n"...))
+}
+
+// spare makes a connection a spare one. Where all are taken it takes the place
+// of the oldest that has sent nothing yet; if there is none it reports false.
+func (l *httpListener) spare(c *httpConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.spares) >= spareConnections {
+		i := slices.IndexFunc(l.spares, func(s *httpConn) bool { _, silent := l.silent[s]; return silent })
+		if i < 0 {
+			return false
+		}
+		_ = l.spares[i].Conn.Close()
+		l.spares = slices.Delete(l.spares, i, i+1)
+	}
+	l.spares = append(l.spares, c)
+	c.limit = time.AfterFunc(spareTimeout, func() { _ = c.Conn.Close() })
+	return true
 }
 
 // closeSilent closes the connections that have never sent a byte: there is no
@@ -82,12 +122,29 @@ func (l *httpListener) heard(c *httpConn) {
 	l.mu.Unlock()
 }
 
+// gone forgets a connection that closes.
+func (l *httpListener) gone(c *httpConn) {
+	l.heard(c)
+	if c.refused == nil {
+		l.srv.webConnections.Add(-1)
+		l.srv.dismiss(c.source)
+		return
+	}
+	c.limit.Stop()
+	l.mu.Lock()
+	l.spares = slices.DeleteFunc(l.spares, func(s *httpConn) bool { return s == c })
+	l.mu.Unlock()
+}
+
 // httpConn is one HTTP connection.
 type httpConn struct {
 	net.Conn
-	ln    *httpListener
-	spoke bool // of the reader alone
-	once  sync.Once
+	ln      *httpListener
+	source  netip.Addr
+	refused *wire.Error // why it is a spare one, nil if it is not
+	limit   *time.Timer // of a spare one
+	spoke   bool        // of the reader alone
+	once    sync.Once
 }
 
 // Read implements net.Conn.
@@ -102,10 +159,34 @@ func (c *httpConn) Read(b []byte) (int, error) {
 
 // Close implements net.Conn.
 func (c *httpConn) Close() error {
-	c.once.Do(func() {
-		c.ln.heard(c)
-		c.ln.srv.connections.Add(-1)
-		c.ln.srv.webConnections.Add(-1)
-	})
+	c.once.Do(func() { c.ln.gone(c) })
 	return c.Conn.Close()
+}
+
+// refusedKey is the key of the context of a request on a spare connection.
+type refusedKey struct{}
+
+// connContext has the requests of a spare connection know it.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if hc, ok := c.(*httpConn); ok && hc.refused != nil {
+		return context.WithValue(ctx, refusedKey{}, hc.refused)
+	}
+	return ctx
+}
+
+// turnAway answers a request on a spare connection, unless it is of those that
+// watch the scheduler. It is the last one there.
+func turnAway(w http.ResponseWriter, r *http.Request, endpoint string) bool {
+	refused, ok := r.Context().Value(refusedKey{}).(*wire.Error)
+	if !ok {
+		return false
+	}
+	w.Header().Set("Connection", "close")
+	if watching[endpoint] {
+		return false
+	}
+	w.Header().Set("Retry-After", "1")
+	note(w, wire.CodeBusy)
+	writeJSON(w, http.StatusServiceUnavailable, []byte(refusedBody(refused)))
+	return true
 }

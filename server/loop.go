@@ -46,6 +46,7 @@ type loop struct {
 		lines int
 	}
 	watch map[*session]struct{}
+	quiet quietList
 
 	metered bool // what the loop does is measured
 	meter   batchMeter
@@ -129,6 +130,7 @@ func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	l.began, l.waited = c.acquire()
 	defer c.unlock()
 	l.now = coreTime(l.began)
+	s.heard = l.now
 	l.out.Reset()
 	l.costly, l.spent = false, 0
 	for l.spent < budget && !s.closing && s.parkedBytes == 0 {
@@ -206,6 +208,7 @@ func (l *loop) notice(s *session, m wire.Message, it *sched.Item) {
 	switch it.Kind {
 	case wire.KindHelloOK:
 		s.helloed = true
+		l.quiet.add(s, l.now)
 		l.srv.core.sessions[s.id] = s
 	case wire.KindError:
 		if e, ok := it.Other.(*wire.Error); ok && (closes(e.Code) || !s.helloed) {

@@ -40,6 +40,8 @@ var (
 		"Connections of both listeners that may be open at once.")
 	connectionsClosed = define("counter", "dtask_connections_closed_total",
 		"Connections that the scheduler closed or turned away.", "reason")
+	engineRestarts = define("counter", "dtask_engine_restarts_total",
+		"How often the event loops of the native port ended unasked and were started again.")
 	outboundBytes = define("gauge", "dtask_outbound_buffer_bytes",
 		"Bytes that wait for peers of the native protocol to read them.")
 	outboundMax = define("gauge", "dtask_outbound_buffer_max_bytes",

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -8,16 +9,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserveFiles are the descriptors kept for everything that is not a
-// connection: listeners, pollers, logs, files.
-const reserveFiles = 256
+// How the descriptors of the process are divided where they are few: an eighth
+// each for the backlog and for everything that is no connection, within these
+// bounds, and the rest for connections.
+const (
+	reserveShare = 8
+	// maxReserve are the descriptors kept for listeners, pollers, logs, files and
+	// the spare connections.
+	maxReserve = 256
+	// minReserve is what the scheduler needs of them at the least, with one event
+	// loop; each further loop needs loopFiles.
+	minReserve = 32 + spareConnections
+	loopFiles  = 2
+	// minBacklog is the shortest queue of connections that the kernel may hold
+	// ready for one port.
+	minBacklog = 16
+	// minConnections is how many connections a scheduler must be able to serve, if
+	// that many are wanted.
+	minConnections = 64
+	// defaultBacklog stands in where the kernel's own bound cannot be read.
+	defaultBacklog = 4096
+)
 
-// defaultBacklog stands in where the kernel's own bound cannot be read.
-const defaultBacklog = 4096
+// FilesError refuses to start with too few descriptors.
+type FilesError struct {
+	Limit, Need uint64 // open files of the process
+}
 
-// backlog returns how many connections the kernel may hold ready: all of them
-// are accepted before the first can be refused.
-func backlog() int {
+// Error implements error.
+func (e *FilesError) Error() string {
+	return fmt.Sprintf("server: the limit of open files is %d and must be %d at least: ulimit -n %d, or LimitNOFILE=%d in systemd",
+		e.Limit, e.Need, e.Need, e.Need)
+}
+
+// somaxconn returns how many connections the kernel may hold ready for a port.
+func somaxconn() int {
 	raw, err := os.ReadFile("/proc/sys/net/core/somaxconn")
 	if err != nil {
 		return defaultBacklog
@@ -29,14 +55,22 @@ func backlog() int {
 	return n
 }
 
+// fileShare is how the descriptors of the process are used.
+type fileShare struct {
+	connections int
+	// backlog bounds the connections that the kernel holds ready for the native
+	// port: the event loops accept all of them before they refuse the first.
+	backlog int
+}
+
 // raiseFiles raises the limit of descriptors for the wanted number of
-// connections and returns how many of them it allows.
-func raiseFiles(connections int) int {
-	reserve := backlog() + reserveFiles
-	need := uint64(connections + reserve)
+// connections and divides what it gets. The error is *FilesError.
+func raiseFiles(connections, loops int) (fileShare, error) {
+	kernel := somaxconn()
+	need := uint64(connections + kernel + maxReserve)
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
-		return connections
+		return fileShare{connections, kernel}, nil
 	}
 	if lim.Cur < need {
 		want := unix.Rlimit{Cur: need, Max: max(lim.Max, need)}
@@ -45,17 +79,28 @@ func raiseFiles(connections int) int {
 			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &want)
 		}
 		if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
-			return connections
+			return fileShare{connections, kernel}, nil
 		}
 	}
-	return allowedConnections(connections, lim.Cur, reserve)
+	return divide(connections, loops, kernel, lim.Cur)
 }
 
-// allowedConnections returns how many connections fit into files descriptors
-// beside the reserve, at least one and at most the wanted number.
-func allowedConnections(wanted int, files uint64, reserve int) int {
-	if files >= uint64(wanted+reserve) {
-		return wanted
+// divide divides so many descriptors among the wanted connections, the backlog
+// and the reserve.
+func divide(wanted, loops, kernel int, files uint64) (fileShare, error) {
+	if files >= uint64(wanted+kernel+maxReserve) {
+		return fileShare{wanted, kernel}, nil
 	}
-	return max(1, int(files)-reserve)
+	n := int(files) // below the sum of three ints
+	least, workable := minReserve+loopFiles*loops, min(wanted, minConnections)
+	if need := least + minBacklog + workable; n < need {
+		return fileShare{}, &FilesError{Limit: files, Need: uint64(need)}
+	}
+	reserve := max(least, min(n/reserveShare, maxReserve))
+	backlog := min(kernel, max(minBacklog, n/reserveShare))
+	connections := min(wanted, n-reserve-backlog)
+	if connections < workable {
+		connections, backlog = workable, minBacklog // with the least of the reserve
+	}
+	return fileShare{connections, backlog}, nil
 }

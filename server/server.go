@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -33,8 +34,6 @@ type Server struct {
 	http     *http.Server
 	httpLn   net.Listener
 	httpAddr string
-	engine   gnet.Engine
-	listenFD int      // a second descriptor of the native port
 	udp      *udpPort // nil without Config.UDP
 	addr     string
 
@@ -58,12 +57,19 @@ type Server struct {
 	loopsMu sync.Mutex // guards loops
 	loops   map[gnet.EventLoop]*loop
 
-	started    atomic.Bool
-	stopping   atomic.Bool
-	ending     atomic.Bool // the engines are being stopped
+	sources  sources
+	restarts atomic.Uint64 // of the event loops
+
+	engineMu   sync.Mutex // guards engine, listenFD and engineDone, and their replacement
+	engine     gnet.Engine
+	listenFD   int // a second descriptor of the native port, -1 for none
 	engineDone chan struct{}
-	helpers    sync.WaitGroup // courier, pulse, sweeper, prober
-	stop       chan struct{}  // ends the helpers
+
+	started  atomic.Bool
+	stopping atomic.Bool
+	ending   atomic.Bool    // the engines are being stopped
+	helpers  sync.WaitGroup // courier, pulse, sweeper, prober
+	stop     chan struct{}  // ends the helpers
 
 	endOnce sync.Once
 	ended   chan struct{}
@@ -110,6 +116,8 @@ func New(cfg Config) (*Server, error) {
 		core:       c,
 		limiter:    newLimiter(c.clock.now),
 		loops:      make(map[gnet.EventLoop]*loop),
+		sources:    sources{open: make(map[netip.Addr]int)},
+		listenFD:   -1,
 		stop:       make(chan struct{}),
 		ended:      make(chan struct{}),
 		done:       make(chan error, 1),
@@ -173,10 +181,8 @@ func (s *Server) Start() error {
 	if s.started.Swap(true) {
 		return ErrStopped
 	}
-	if n := raiseFiles(s.cfg.MaxConnections); n < s.cfg.MaxConnections {
-		s.log.Warn("the limit of descriptors lowers the limit of connections",
-			"wanted", s.cfg.MaxConnections, "connections", n, "remedy", "raise ulimit -n")
-		s.cfg.MaxConnections = n
+	if err := s.fitFiles(); err != nil {
+		return s.abandon(err)
 	}
 	if err := s.listenHTTP(); err != nil {
 		return s.abandon(err)
@@ -187,13 +193,28 @@ func (s *Server) Start() error {
 	for _, help := range []func(<-chan struct{}){s.core.courier.run, s.core.pulse, s.sweeper, s.prober} {
 		s.helpers.Go(func() { help(s.stop) })
 	}
-	go s.watch(s.engineDone, "the event loops")
+	go s.supervise()
 	if s.udp != nil {
 		go s.watch(s.udp.ended, "the loop of datagrams")
 	}
 	if s.httpLn != nil {
 		go s.serveHTTP()
 	}
+	return nil
+}
+
+// fitFiles lowers the limit of connections to what the limit of descriptors
+// allows.
+func (s *Server) fitFiles() error {
+	got, err := raiseFiles(s.cfg.MaxConnections, s.cfg.Loops)
+	if err != nil {
+		return err
+	}
+	if got.connections < s.cfg.MaxConnections {
+		s.log.Warn("the limit of descriptors lowers the limit of connections",
+			"wanted", s.cfg.MaxConnections, "connections", got.connections, "remedy", "raise ulimit -n")
+	}
+	s.cfg.MaxConnections, s.cfg.backlog = got.connections, got.backlog
 	return nil
 }
 
@@ -349,7 +370,7 @@ func (s *Server) flush(ctx context.Context) error {
 
 // eachLoop runs f on every loop and waits for all of them, or for ctx.
 func (s *Server) eachLoop(ctx context.Context, f func(*loop)) {
-	loops := s.allLoops()
+	loops, ended := s.allLoops(), s.engineEnd()
 	ran := make(chan struct{}, len(loops))
 	for _, l := range loops {
 		l.post(func() {
@@ -362,10 +383,17 @@ func (s *Server) eachLoop(ctx context.Context, f func(*loop)) {
 		case <-ran:
 		case <-ctx.Done():
 			return
-		case <-s.engineDone:
+		case <-ended:
 			return
 		}
 	}
+}
+
+// engineEnd is closed when the event loops of now have ended.
+func (s *Server) engineEnd() <-chan struct{} {
+	s.engineMu.Lock()
+	defer s.engineMu.Unlock()
+	return s.engineDone
 }
 
 // recovered logs a panic that did not touch the core. It reports whether there

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"container/list"
+	"net/netip"
+
 	"sync/atomic"
 	"time"
 
@@ -16,6 +19,8 @@ type session struct {
 	conn gnet.Conn
 	loop *loop
 
+	source netip.Addr // as which it was admitted
+
 	// The fields below belong to the loop of the connection.
 
 	helloed bool // hello was accepted
@@ -26,10 +31,14 @@ type session struct {
 	more    bool // complete frames are left over
 
 	opened  sched.Time
-	need    int        // bytes until the next frame is complete
-	partial sched.Time // when the first byte of an unfinished frame came
-	halfway bool       // partial is set
-	held    int        // bytes left over, as counted in Server.input
+	heard   sched.Time    // when something last came in
+	place   *list.Element // in the loop's list of quiet sessions, after hello
+	checked sched.Time    // when it was put there
+	probed  bool          // a probe was sent since heard
+	need    int           // bytes until the next frame is complete
+	partial sched.Time    // when the first byte of an unfinished frame came
+	halfway bool          // partial is set
+	held    int           // bytes left over, as counted in Server.input
 
 	parked      atomic.Bool // a frame is with the lane: no further one is taken
 	parkedBytes int         // of that frame; 0: there is none

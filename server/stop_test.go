@@ -174,12 +174,48 @@ func TestPortInUse(t *testing.T) {
 	})
 }
 
-func TestALostEngineEndsTheServer(t *testing.T) {
+// The native port opens again when its event loops end unasked, and the core has
+// lost nothing.
+func TestALostEngineStartsAgain(t *testing.T) {
+	f := start(t)
+	before := f.addr
+	a := f.agent("w1", 1)
+	p := placed(t, f.dial("c").ask(1, task("t")))
+	for n := uint64(1); n <= 2; n++ {
+		lost := f.dial("c2")
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		f.engineMu.Lock()
+		engine := f.engine
+		f.engineMu.Unlock()
+		_ = engine.Stop(now)
+		eventually(t, func() bool { return f.restarts.Load() == n && f.connections.Load() == 0 }, "it starts again")
+		lost.closed()
+		eventually(t, func() bool {
+			conn, err := net.Dial("tcp", before)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err == nil
+		}, "under the same address")
+		c := f.dial("c")
+		require.Equal(t, p.Lease, placed(t, c.ask(1, task("t"))).Lease)
+		c.alive()
+	}
+	require.Equal(t, 2.0, value(t, f.gather(), "dtask_engine_restarts_total"))
+	require.Equal(t, 200, f.call("GET", "/livez", "").status)
+	a.closed()
+	require.NoError(t, f.Shutdown(t.Context()))
+	_, err := net.Dial("tcp", before)
+	require.Error(t, err)
+}
+
+func TestALostLoopOfDatagramsEndsTheServer(t *testing.T) {
 	f := start(t)
 	f.dial("c")
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = f.engine.Stop(now)
+	_ = f.udp.engine.Stop(now)
 	require.ErrorContains(t, f.Wait(), "unasked")
 	require.ErrorContains(t, <-f.Done(), "unasked")
 	_, err := net.Dial("tcp", f.HTTPAddr())

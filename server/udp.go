@@ -53,7 +53,7 @@ func (s *Server) startUDP(addr string) error {
 	ran := make(chan error, 1)
 	go func() {
 		defer close(u.ended)
-		ran <- gnet.Run(u, "udp://"+addr,
+		ran <- gnet.Run(u, network("udp", addr)+"://"+addr,
 			gnet.WithNumEventLoop(1),
 			gnet.WithReadBufferCap(peekBytes),
 			gnet.WithLogger(gnetLogger{s.log, s.limiter, &s.ending}))
@@ -74,7 +74,7 @@ func (s *Server) startUDP(addr string) error {
 // probeUDP reports whether nobody holds the port. gnet itself would share a
 // port with a process that lets others share it.
 func probeUDP(addr string) error {
-	c, err := net.ListenPacket("udp", addr)
+	c, err := net.ListenPacket(network("udp", addr), addr)
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,13 @@ func (v *vital) ran(l *loop, lag time.Duration) {
 	v.lag.sum += lag
 }
 
+// forget drops the probe of an event loop that has ended.
+func (v *vital) forget(l *loop) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.waiting, l)
+}
+
 // probeCore takes the lock once and looks how late the pulse is.
 func (s *Server) probeCore() {
 	c, v := s.core, &s.vital

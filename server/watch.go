@@ -69,6 +69,7 @@ func (l *loop) sweep() {
 			_ = s.conn.Close()
 		}
 	}
+	l.probeQuiet(now)
 }
 
 // overdue ends s if it is over one of its times, and reports whether it is.
@@ -116,7 +117,7 @@ const (
 // sweepEvery returns how often connections are looked at: often enough that no
 // limit is passed by more than a quarter.
 func (c *Config) sweepEvery() time.Duration {
-	least := min(c.HelloTimeout, c.FrameTimeout, c.StallTimeout)
+	least := min(c.HelloTimeout, c.FrameTimeout, c.StallTimeout, c.PingAfter, c.PingTimeout)
 	return min(max(least/4, minSweep), maxSweep)
 }
 

@@ -52,6 +52,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of the native protocol")
 	fs.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections of both ports together")
+	fs.IntVar(&c.MaxConnectionsPerSource, "max-connections-per-source", c.MaxConnectionsPerSource, "connections from one address, loopback apart; 0 sets no limit")
 	fs.BoolVar(&c.Metrics, "metrics", c.Metrics, "measure requests and serve /metrics")
 	fs.BoolVar(&c.Pprof, "pprof", false, "serve /debug/pprof on the HTTP port")
 	fs.DurationVar(&c.SlowDecision, "slow-decision", c.SlowDecision, "how long the core may take for a batch of requests before a line says so, a `duration`; 0 for no such lines")

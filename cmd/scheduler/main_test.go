@@ -211,7 +211,7 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
-		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s "+
+		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --max-connections-per-source 4 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s "+
 		"--quarantine=false --quarantine-failures 9 --quarantine-owners 8 --quarantine-percent 7 --quarantine-first 6s --quarantine-most 5m --quarantine-memory 4h "+
 		"--metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn"), io.Discard)
 	require.NoError(t, err)
@@ -227,7 +227,7 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	q.QuarantineFirst, q.QuarantineMost, q.QuarantineMemory = 6000, 300_000, 14_400_000
 	require.Equal(t, quarantineOf(q), quarantineOf(c.Sched))
 	require.EqualValues(t, 77, c.MaxBody)
-	require.Equal(t, []int{2, 5}, []int{c.Loops, c.MaxConnections})
+	require.Equal(t, []int{2, 5, 4}, []int{c.Loops, c.MaxConnections, c.MaxConnectionsPerSource})
 	require.True(t, c.Insecure)
 	require.False(t, c.UDP)
 	require.False(t, c.Metrics)
