@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -75,32 +77,110 @@ func (c *Config) verifyDevices() error {
 	if len(c.Devices) > wire.MaxDevices {
 		return tooManyDevices()
 	}
-	seen := map[string]bool{}
 	for i := range c.Devices {
-		d := &c.Devices[i]
-		problem := verifyDevice(d)
-		if d.UUID != "" && seen[d.UUID] {
-			problem = fmt.Sprintf("has the UUID %q of another one", d.UUID)
-		}
-		if problem != "" {
+		if problem := verifyDevice(&c.Devices[i]); problem != "" {
 			return &FieldError{"Devices", fmt.Sprintf("entry %d %s", i+1, problem)}
 		}
-		seen[d.UUID] = true
 	}
-	if c.VisibleDevices == nil {
-		return nil
-	}
-	if len(c.VisibleDevices) != len(c.Devices) {
-		return &FieldError{"VisibleDevices", fmt.Sprintf("are %d for %d Devices", len(c.VisibleDevices), len(c.Devices))}
-	}
-	clear(seen)
-	for _, id := range c.VisibleDevices {
-		if !isDevice(id) || strings.Contains(id, ",") || seen[id] {
-			return &FieldError{"VisibleDevices", fmt.Sprintf("contain %.64q, which is no number and no UUID, or is there twice", id)}
+	if c.VisibleDevices != nil {
+		if len(c.VisibleDevices) != len(c.Devices) {
+			return &FieldError{"VisibleDevices", fmt.Sprintf("are %d for %d Devices", len(c.VisibleDevices), len(c.Devices))}
 		}
-		seen[id] = true
+		for i, id := range c.VisibleDevices {
+			if !isDevice(id) || strings.Contains(id, ",") || slices.Contains(c.VisibleDevices[:i], id) {
+				return &FieldError{"VisibleDevices", fmt.Sprintf("contain %.64q, which is no number and no UUID, or is there twice", id)}
+			}
+		}
+	}
+	return c.verifyNames()
+}
+
+// verifyNames refuses a list in which one GPU may stand twice, under one name or
+// two.
+func (c *Config) verifyNames() error {
+	names := c.names()
+	for i := range c.Devices {
+		for j := range i {
+			switch a, b := c.Devices[j].UUID, c.Devices[i].UUID; {
+			case sameName(a, b):
+				return &FieldError{"Devices", fmt.Sprintf("entry %d has the UUID %q of another one, entry %d (%q): one GPU would be given to two tasks", i+1, b, j+1, a)}
+			case sameName(names[j], names[i]), sameName(names[j], b), sameName(a, names[i]):
+				return &FieldError{"Devices", fmt.Sprintf("entries %d and %d are the same GPU for CUDA, %q and %q: it would be given to two tasks; give each its UUID (nvidia-smi -L)", j+1, i+1, names[j], names[i])}
+			case (number(names[j]) >= 0) != (number(names[i]) >= 0):
+				return &FieldError{"Devices", fmt.Sprintf("entries %d and %d, %q and %q, are named by number and by UUID, so they may be the same GPU; give all of them UUIDs, or none (nvidia-smi -L)", j+1, i+1, names[j], names[i])}
+			}
+		}
 	}
 	return nil
+}
+
+// sameName reports whether two names may mean one GPU: equal numbers or UUIDs,
+// one the beginning of the other, or a GPU and a part of it (MIG-GPU-.../1/0).
+func sameName(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	if m, n := number(a), number(b); m >= 0 || n >= 0 {
+		return m == n
+	}
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) || isPart(a, b) || isPart(b, a)
+}
+
+// isPart reports whether a names a part of the GPU b.
+func isPart(a, b string) bool {
+	of, part := strings.CutPrefix(a, strings.ToLower(migPrefix))
+	return part && (of == b || strings.HasPrefix(of, b+"/"))
+}
+
+// names returns what CUDA_VISIBLE_DEVICES calls each device.
+func (c *Config) names() []string {
+	if c.VisibleDevices != nil {
+		return c.VisibleDevices
+	}
+	uuids := allHaveUUIDs(c.Devices)
+	names := make([]string, len(c.Devices))
+	for i := range names {
+		if names[i] = strconv.Itoa(i); uuids || c.Devices[i].UUID != "" {
+			names[i] = c.Devices[i].UUID
+		}
+	}
+	return names
+}
+
+// arrange gives the GPUs that were found the places by which the leases that
+// still run name them, and keeps the list for the next agent. A worker that
+// counts its GPUs lists none; the kept list waits for one that does.
+func (n *native) arrange(left map[wire.LeaseID]bool) error {
+	c, s := &n.agent.cfg, n.store
+	held := uint64(0)
+	for id, k := range s.leases {
+		if k.outcome == wire.ReasonNone && (left[id] || !n.isDead(k)) {
+			r := k.handover.Record()
+			held |= r.Devices
+		}
+	}
+	if offers(c.Resources, resource.GPU) && held != 0 {
+		return nil
+	}
+	now := make([]ledger.Known, len(c.Devices))
+	for i, d := range c.Devices {
+		now[i] = ledger.Known{Device: d, Name: c.VisibleDevices[i]}
+	}
+	known := s.known
+	if len(known) == 0 {
+		known = now // kept by an agent that knew no better
+	}
+	all := ledger.Arrange(known, now, held)
+	c.Devices, c.VisibleDevices = make([]wire.Device, len(all)), make([]string, len(all))
+	for i, d := range all {
+		c.Devices[i], c.VisibleDevices[i] = d.Device, d.Name
+		if d.Missing {
+			n.agent.log.Warn("a GPU is missing: nothing new gets it, and tasks that run keep it", "device", i, "uuid", d.UUID, "name", d.Name)
+		}
+	}
+	s.known = all
+	return s.rewrite()
 }
 
 // MapDevices returns what a worker that was started under CUDA_VISIBLE_DEVICES
@@ -135,31 +215,18 @@ func allHaveUUIDs(devices []wire.Device) bool {
 
 // Env returns the variables by which a CUDA program uses the devices of its
 // lease and no others: by what Config.VisibleDevices calls them, else by UUID
-// where all of them have one, else by number. A task without devices on a worker
-// that has some is shown none.
+// where all have one, else by number. A task without devices on a worker that has
+// some is shown none.
 func (t *Task) Env() []string {
 	c := &t.agent.cfg
 	if len(c.Devices) == 0 {
 		return nil
 	}
-	names := c.VisibleDevices
-	if names == nil {
-		names = make([]string, len(c.Devices))
-		uuids := true
-		for _, i := range t.handover.Devices {
-			uuids = uuids && has(c.Devices, i) && c.Devices[i].UUID != ""
-		}
-		for i := range names {
-			names[i] = strconv.Itoa(i)
-			if uuids {
-				names[i] = c.Devices[i].UUID
-			}
-		}
-	}
+	names := c.names()
 	shown := []string{}
 	for _, i := range t.handover.Devices {
-		// The lease of an earlier agent may name a device that is gone since.
-		if has(c.Devices, i) {
+		// The lease of an earlier agent may name a device that nothing is known of.
+		if has(c.Devices, i) && names[i] != "" {
 			shown = append(shown, names[i])
 		}
 	}

@@ -60,7 +60,7 @@ func TestVerifyDevices(t *testing.T) {
 		field   string
 	}{
 		"none":                      {},
-		"listed":                    {devices: []wire.Device{a, b, b}},
+		"listed":                    {devices: []wire.Device{b, b, b}},
 		"named":                     {devices: []wire.Device{a, b}, visible: []string{"3", "2"}},
 		"counted":                   {offers: map[string]int64{"gpu": 2}},
 		"too many":                  {devices: make([]wire.Device, wire.MaxDevices+1), field: "Devices"},
@@ -104,10 +104,10 @@ func TestEnv(t *testing.T) {
 		"a task without devices":      {devices: []wire.Device{a}, want: ""},
 		"by UUID":                     {devices: []wire.Device{a, b}, lease: []int{1, 0}, want: "GPU-b,GPU-a"},
 		"by UUID where these have it": {devices: []wire.Device{a, c}, lease: []int{0}, want: "GPU-a"},
-		"by number":                   {devices: []wire.Device{a, c}, lease: []int{0, 1}, want: "0,1"},
+		"by number":                   {devices: []wire.Device{c, c}, lease: []int{0, 1}, want: "0,1"},
 		"as the worker was told":      {devices: []wire.Device{c, c}, visible: []string{"3", "2"}, lease: []int{1}, want: "2"},
 		"the names go first":          {devices: []wire.Device{a}, visible: []string{"7"}, lease: []int{0}, want: "7"},
-		"a device that is gone":       {devices: []wire.Device{a}, lease: []int{0, 5}, want: "0"},
+		"a device that is gone":       {devices: []wire.Device{a}, lease: []int{0, 5}, want: "GPU-a"},
 		"no such device":              {devices: []wire.Device{c}, visible: []string{"7"}, lease: []int{-1, 1}, want: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,4 +157,39 @@ func TestAnHTTPSchedulerKnowsNoDevices(t *testing.T) {
 	task, err := a.Begin(wire.Handover{Task: "t"}, Caller{})
 	require.NoError(t, err)
 	require.Nil(t, task.Env())
+}
+
+// TestOneGPUUnderTwoNames: a list in which one GPU may stand twice is refused,
+// by name.
+func TestOneGPUUnderTwoNames(t *testing.T) {
+	const id = "GPU-6f1d0f5e-9a3b-7c51-2b8e-0d4c1a7e93f2"
+	for list, says := range map[string]string{
+		"A:1,A:1":                  "",
+		"A:1@" + id + ",A:1@GPU-7": "",
+		"A:1@5,A:1@6":              "",
+		"A:1@MIG-" + id + "/1/0,A:1@MIG-" + id + "/2/0": "",
+		"A:1@" + id + ",A:1@" + id:                      "entry 2 has the UUID",
+		"A:1@" + id + ",A:1@" + strings.ToUpper(id):     "entry 2 has the UUID",
+		"A:1@" + id + ",A:1@gpu-6f1d":                   "entry 2 has the UUID",
+		"A:1@GPU-6f1d,A:1@" + id:                        "entry 2 has the UUID",
+		"A:1@" + id + ",A:1@MIG-" + id + "/1/0":         "entry 2 has the UUID",
+		"A:1@1,A:1":                                     `are the same GPU for CUDA, "1" and "1"`,
+		"A:1,A:1@0":                                     `are the same GPU for CUDA, "0" and "0"`,
+		"A:1@1,A:1@01":                                  `entry 2 has the UUID "01" of another one, entry 1 ("1")`,
+		"A:1@" + id + ",A:1":                            "named by number and by UUID",
+		"A:1,A:1@" + id:                                 "named by number and by UUID",
+		"A:1@0,A:1@" + id:                               "named by number and by UUID",
+	} {
+		devices, err := ParseDevices(list)
+		require.NoError(t, err, list)
+		cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true, Devices: devices}
+		if says == "" {
+			require.NoError(t, cfg.Verify(), list)
+			continue
+		}
+		require.ErrorContains(t, cfg.Verify(), says, list)
+	}
+	cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true,
+		Devices: []wire.Device{{UUID: "GPU-1"}, {UUID: "GPU-2"}}, VisibleDevices: []string{"GPU-2", "GPU-1"}}
+	require.ErrorContains(t, cfg.Verify(), "are the same GPU for CUDA")
 }

@@ -42,12 +42,10 @@ type native struct {
 // newNative builds the side and takes over what the state directory lists.
 func newNative(a *Agent, addrs []string) (*native, error) {
 	c := &a.cfg
+	c.VisibleDevices = c.names()
 	n := &native{agent: a, addrs: addrs, lastError: "not connected yet"}
-	n.ledger = ledger.New(ledger.Config{
-		Worker: c.Worker, Address: c.Address, Tags: c.Tags, Slots: c.Slots,
-		Resources: c.Resources, Devices: c.Devices, Incarnation: newIncarnation(),
-	})
 	if c.StateDir == "" {
+		n.newLedger()
 		return n, nil
 	}
 	s, cut, err := openStore(c.StateDir, c.Worker)
@@ -58,11 +56,24 @@ func newNative(a *Agent, addrs []string) (*native, error) {
 		a.log.Warn("a torn record was cut off the state file", "dir", c.StateDir, "bytes", cut)
 	}
 	n.store = s
-	if err := n.restore(); err != nil {
+	left := n.leftBehind()
+	if err = n.arrange(left); err == nil {
+		n.newLedger()
+		err = n.restore(left)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return n, nil
+}
+
+func (n *native) newLedger() {
+	c := &n.agent.cfg
+	n.ledger = ledger.New(ledger.Config{
+		Worker: c.Worker, Address: c.Address, Tags: c.Tags, Slots: c.Slots,
+		Resources: c.Resources, Devices: c.Devices, Incarnation: newIncarnation(),
+	})
 }
 
 // newIncarnation draws a random number other than 0.
@@ -76,14 +87,19 @@ func newIncarnation() uint64 {
 	}
 }
 
+// isDead reports whether the process that began a lease of an earlier agent
+// cannot run any more. Others that it started may.
+func (n *native) isDead(k *kept) bool {
+	return n.agent.cfg.TasksDieWithAgent || k.watch.PID != 0 && k.watch.process.dead()
+}
+
 // restore takes over the leases of an earlier agent: those whose task is dead
-// are lost, the others run on.
-func (n *native) restore() error {
+// are lost, the others run on. left are the leases of which processes live.
+func (n *native) restore(left map[wire.LeaseID]bool) error {
 	a := n.agent
-	left := n.leftBehind()
 	for id, k := range n.store.leases {
 		r := k.handover.Record()
-		dead := a.cfg.TasksDieWithAgent || k.watch.PID != 0 && k.watch.process.dead()
+		dead := n.isDead(k)
 		if r.Outcome = k.outcome; r.Outcome == wire.ReasonNone && dead && !left[id] {
 			r.Outcome = wire.ReasonLost
 		}

@@ -37,6 +37,7 @@ type entry struct {
 	Watch    *watch         `json:"watch,omitempty"`    // of opBegun
 	Lease    *wire.LeaseID  `json:"lease,omitempty"`    // of opEnded and opForgotten
 	Outcome  wire.Reason    `json:"outcome,omitempty"`  // of opEnded
+	Device   *ledger.Known  `json:"device,omitempty"`   // of opDevice
 }
 
 // What an entry says.
@@ -45,6 +46,7 @@ const (
 	opBegun     = "begun"     // a lease has begun, or is watched anew
 	opEnded     = "ended"     // it has ended, not acknowledged
 	opForgotten = "forgotten" // its end is acknowledged
+	opDevice    = "device"    // the worker's next GPU, in the order in which leases name them
 )
 
 // kept is a lease as the store has it.
@@ -72,10 +74,11 @@ type store struct {
 	mu     sync.Mutex // Guards what follows; never held around an fsync of the file in use.
 	file   *os.File
 	leases map[wire.LeaseID]*kept
-	size   int64  // of the file
-	live   int64  // bytes of it that matter
-	writes uint64 // appends so far
-	err    error  // the first failure; nothing is stored after it
+	known  []ledger.Known // the worker's GPUs
+	size   int64          // of the file
+	live   int64          // bytes of it that matter
+	writes uint64         // appends so far
+	err    error          // the first failure; nothing is stored after it
 }
 
 // openStore opens or makes the store in dir and reads what it keeps. cut is how
@@ -141,7 +144,7 @@ func (s *store) apply(e *entry, size int) error {
 	switch e.Op {
 	case opWorker:
 		if e.Worker != s.worker {
-			return fmt.Errorf("it belongs to the worker %q, not %q", e.Worker, s.worker)
+			return fmt.Errorf("it belongs to the worker %q, not %q; give the worker that id (--id), or another directory (--state-dir)", e.Worker, s.worker)
 		}
 	case opBegun:
 		if e.Handover == nil || e.Watch == nil {
@@ -167,6 +170,11 @@ func (s *store) apply(e *entry, size int) error {
 			return errors.New("an acknowledgement lacks its lease")
 		}
 		s.drop(*e.Lease)
+	case opDevice:
+		if e.Device == nil || len(s.known) == wire.MaxDevices {
+			return errors.New("a GPU lacks its description, or is one too many")
+		}
+		s.known = append(s.known, *e.Device)
 	default:
 		return fmt.Errorf("the operation %q is unknown", e.Op)
 	}

@@ -97,6 +97,9 @@ func recordAt(b []byte) []byte {
 // with that.
 func (s *store) rewrite() error {
 	entries := []*entry{{Op: opWorker, Worker: s.worker}}
+	for i := range s.known {
+		entries = append(entries, &entry{Op: opDevice, Device: &s.known[i]})
+	}
 	ids := make([]wire.LeaseID, 0, len(s.leases))
 	for id := range s.leases {
 		ids = append(ids, id)
@@ -113,7 +116,7 @@ func (s *store) rewrite() error {
 		}
 	}
 	data := []byte(storeMagic)
-	s.leases, s.live = make(map[wire.LeaseID]*kept, len(ids)), 0
+	s.leases, s.known, s.live = make(map[wire.LeaseID]*kept, len(ids)), nil, 0
 	for _, e := range entries {
 		record, err := encodeEntry(e)
 		if err != nil {

@@ -201,6 +201,9 @@ func (w *worker) deviceShortfall(d *demand) uint32 {
 	free, most := int64(0), int64(0)
 	for i := range w.kit.devices {
 		g, memory := &w.held.devices[i], w.kit.devices[i].Memory
+		if w.kit.devices[i].Missing {
+			continue
+		}
 		if g.leases == 0 && memory >= d.memory {
 			free++
 		}
@@ -230,7 +233,7 @@ func (k *kit) holds(slots uint32, d *demand) int64 {
 		fit := int64(0)
 		for _, dev := range k.devices {
 			switch {
-			case dev.Memory < d.memory:
+			case dev.Missing, dev.Memory < d.memory:
 			case d.gpus == 0:
 				fit += dev.Memory / d.memory
 			default:

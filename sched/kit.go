@@ -18,7 +18,8 @@ type kit struct {
 	dims      uint64 // the dimensions in which the index is told of room
 	plainDims uint64 // those of plain
 	plain     []offer
-	memory    int64 // of all devices, MiB; one whose memory is not known counts 1
+	memory    int64  // of the devices that are present, MiB; one whose memory is not known counts 1
+	present   uint64 // the devices that are not missing
 	refs      int
 	able      int // workers that have slots
 
@@ -55,7 +56,11 @@ func (s *State) holdKit(tags []string, resources string, devices []wire.Device) 
 func kitKey(tags []string, resources string, devices []wire.Device) string {
 	b := append(wire.AppendTags(nil, tags), resources...)
 	for _, d := range devices {
-		b = binary.AppendUvarint(b, uint64(d.Memory))
+		size := uint64(d.Memory) << 1
+		if d.Missing {
+			size |= 1
+		}
+		b = binary.AppendUvarint(b, size)
 		for _, text := range [...]string{d.Model, d.UUID} {
 			b = binary.AppendUvarint(b, uint64(len(text)))
 			b = append(b, text...)
@@ -85,8 +90,12 @@ func (s *State) number(k *kit) bool {
 	if len(k.devices) > 0 {
 		k.dims |= deviceDims
 	}
-	for _, d := range k.devices {
+	for i, d := range k.devices {
+		if d.Missing {
+			continue
+		}
 		k.memory += weight(d.Memory)
+		k.present |= 1 << i
 	}
 	return true
 }
@@ -130,7 +139,7 @@ func (k *kit) canTake(d *demand) bool {
 	}
 	fit := int64(0)
 	for _, dev := range k.devices {
-		if dev.Memory >= d.memory {
+		if !dev.Missing && dev.Memory >= d.memory {
 			fit++
 		}
 	}

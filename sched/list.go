@@ -102,12 +102,16 @@ func (s *State) informUsed(w *worker, info *wire.WorkerInfo) {
 	}
 	for i, d := range w.kit.devices {
 		g := &w.held.devices[i]
-		row := wire.DeviceInfo{Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0}
+		row := wire.DeviceInfo{Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0, Missing: d.Missing}
 		if row.Whole {
 			row.Used = d.Memory
+		}
+		if row.Whole && !d.Missing {
 			info.Used[resource.GPU]++
 		}
-		info.Used[resource.GPUMem] += row.Used
+		if !d.Missing {
+			info.Used[resource.GPUMem] += row.Used
+		}
 		info.Devices = append(info.Devices, row)
 	}
 }

@@ -86,7 +86,10 @@ func (h *holding) addDevices(k *kit, l *lease, d *demand, by int) bool {
 
 // used is what is taken of a device, in MiB.
 func (g *gpu) used(d *wire.Device) int64 {
-	if g.wholes > 0 {
+	switch {
+	case d.Missing:
+		return 0
+	case g.wholes > 0:
 		return weight(d.Memory)
 	}
 	return g.shares
@@ -196,6 +199,9 @@ func (w *worker) deviceRoom(room *[deviceRooms]int64) {
 	}
 	for i := range w.held.devices {
 		g, memory := &w.held.devices[i], w.kit.devices[i].Memory
+		if w.kit.devices[i].Missing {
+			continue
+		}
 		if g.leases == 0 {
 			room[dimGPU]++
 			room[dimWhole] = max(room[dimWhole], memory)
@@ -212,14 +218,17 @@ func (s *State) pick(w *worker, d *demand, exclusive bool) (uint64, bool) {
 	n := len(w.kit.devices)
 	switch {
 	case exclusive:
-		return 1<<n - 1, true // of 64 bits: all of them if n is 64
+		return w.kit.present, true
 	case n == 0 || d.gpus == 0 && d.memory == 0:
 		return 0, true
 	}
 	list := s.deviceBuf[:0]
 	for i := range w.held.devices {
 		g, dev := &w.held.devices[i], &w.kit.devices[i]
-		list = append(list, resource.Device{Memory: dev.Memory, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0})
+		list = append(list, resource.Device{Memory: dev.Memory, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0 || dev.Missing})
+		if dev.Missing {
+			list[i].Leases++ // nothing new gets it
+		}
 	}
 	s.deviceBuf = list
 	if d.gpus > 0 {

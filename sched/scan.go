@@ -113,6 +113,9 @@ func (f *FleetScan) add(w *worker) {
 	}
 	for i, d := range w.kit.devices {
 		g := &w.held.devices[i]
+		if d.Missing {
+			continue
+		}
 		whole, memory := int64(0), g.shares
 		if g.wholes > 0 {
 			whole, memory = 1, d.Memory

@@ -71,6 +71,8 @@ type deviceRow struct {
 	Leases uint32 `json:"leases"`
 	Whole  bool   `json:"whole"`
 	Failed uint32 `json:"failed,omitempty"` // of the worker's recent failures
+
+	Missing bool `json:"missing,omitempty"` // it is gone: leases keep it, and nothing new gets it
 }
 
 // cordonRow says why a worker gets nothing new.

@@ -46,6 +46,16 @@ type deviceTally struct {
 	wholes int
 }
 
+// present is the mask of the devices that are not missing.
+func (k *kit) present() (mask uint64) {
+	for i, d := range k.devices {
+		if !d.Missing {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
 func (k *kit) tally() *tally {
 	return &tally{kit: k, amounts: map[string]int64{}, devices: make([]deviceTally, len(k.devices))}
 }
@@ -120,6 +130,9 @@ func (t *tally) load(external uint32) uint64 {
 	}
 	taken, all := int64(0), int64(0)
 	for i, d := range t.devices {
+		if t.kit.devices[i].Missing {
+			continue
+		}
 		memory := max(t.kit.devices[i].Memory, 1)
 		all += memory
 		if d.wholes > 0 {
@@ -155,7 +168,7 @@ func (t *tally) place(resources map[string]int64, exclusive bool) (mask uint64, 
 		mask, ok = t.placeWhole(count, memory)
 	}
 	if exclusive {
-		mask = 1<<len(t.devices) - 1
+		mask = t.kit.present()
 	}
 	return mask, ok
 }
@@ -165,7 +178,7 @@ func (t *tally) placeShare(memory int64) (mask uint64, ok bool) {
 	best := int64(0)
 	for i, d := range t.devices {
 		left := t.kit.devices[i].Memory - d.shares
-		if d.wholes == 0 && left >= memory && (!ok || left < best) {
+		if !t.kit.devices[i].Missing && d.wholes == 0 && left >= memory && (!ok || left < best) {
 			mask, best, ok = 1<<i, left, true
 		}
 	}
@@ -176,7 +189,7 @@ func (t *tally) placeShare(memory int64) (mask uint64, ok bool) {
 func (t *tally) placeWhole(count, memory int64) (mask uint64, ok bool) {
 	var free []int
 	for i, d := range t.devices {
-		if d.leases == 0 && t.kit.devices[i].Memory >= memory {
+		if has := t.kit.devices[i]; !has.Missing && d.leases == 0 && has.Memory >= memory {
 			free = append(free, i)
 		}
 	}
@@ -204,6 +217,9 @@ func (t *tally) used() map[string]int64 {
 	}
 	for i := range t.devices {
 		row := t.device(i)
+		if row.Missing {
+			continue
+		}
 		used[gpuMem] += row.Used
 		if row.Whole {
 			used[gpu]++
@@ -215,7 +231,7 @@ func (t *tally) used() map[string]int64 {
 // device is what is listed of one device.
 func (t *tally) device(i int) wire.DeviceInfo {
 	d, has := t.devices[i], t.kit.devices[i]
-	row := wire.DeviceInfo{Model: has.Model, Memory: has.Memory, UUID: has.UUID, Used: d.shares, Leases: uint32(d.leases)}
+	row := wire.DeviceInfo{Model: has.Model, Memory: has.Memory, UUID: has.UUID, Used: d.shares, Leases: uint32(d.leases), Missing: has.Missing}
 	if row.Whole = d.wholes > 0; row.Whole {
 		row.Used = has.Memory
 	}
@@ -252,6 +268,9 @@ func (t *tally) lacks(q *asked, external uint32) uint64 {
 	}
 	free, most := int64(0), int64(0)
 	for i, d := range t.devices {
+		if t.kit.devices[i].Missing {
+			continue
+		}
 		if d.leases == 0 && t.kit.devices[i].Memory >= memory {
 			free++
 		}
@@ -280,7 +299,7 @@ func (k *kit) holds(q *asked) int64 {
 		fit := int64(0)
 		for _, d := range k.devices {
 			switch {
-			case d.Memory < memory:
+			case d.Missing, d.Memory < memory:
 			case count == 0:
 				fit += d.Memory / memory
 			default:

@@ -92,13 +92,13 @@ func (w *World) judgeKit(l *lease, t *task) {
 	devices, want := len(a.said.devices), 0
 	switch {
 	case n.exclusive:
-		want = devices
+		want = bits.OnesCount64(a.said.present())
 	case devices > 0 && n.resources[gpu] > 0:
 		want = int(n.resources[gpu])
 	case n.resources[gpuMem] > 0:
 		want = 1
 	}
-	if mask := l.takes.devices; bits.OnesCount64(mask) != want || bits.Len64(mask) > devices {
+	if mask := l.takes.devices; bits.OnesCount64(mask) != want || mask&^a.said.present() != 0 {
 		w.fail("I5: %v takes the devices %b, it wants %d of %d", l.id, mask, want, devices)
 		return
 	}

@@ -68,6 +68,9 @@ func addListed(totals map[string]sched.Amount, info *wire.WorkerInfo, gets bool)
 	}
 	for i := range info.Devices {
 		d := &info.Devices[i]
+		if d.Missing {
+			continue
+		}
 		whole, free := int64(0), int64(0)
 		if d.Whole {
 			whole = 1

@@ -98,6 +98,7 @@ func (m *Device) fields() []field {
 		text("model", &m.Model, MaxModel),
 		memory("memory", &m.Memory, MaxAmount),
 		{"uuid", leaf{func(r *reader, name string) { r.optionalID(name) }, &m.UUID}},
+		optional(boolean("missing", &m.Missing), !m.Missing),
 	}
 }
 

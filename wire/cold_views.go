@@ -53,6 +53,7 @@ func (m *DeviceInfo) fields() []field {
 		number32("leases", &m.Leases),
 		boolean("whole", &m.Whole),
 		optional(number32("failed", &m.Failed), m.Failed == 0),
+		optional(boolean("missing", &m.Missing), !m.Missing),
 	}
 }
 

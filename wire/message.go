@@ -156,11 +156,13 @@ type Register struct {
 	Devices     []Device // its GPUs, at most MaxDevices; leases name them by their place here
 }
 
-// Device is one GPU of a worker.
+// Device is one GPU of a worker. Fields: model, memory, uuid, missing. Missing
+// may be missing.
 type Device struct {
-	Model  string // text of at most MaxModel bytes, may be empty
-	Memory int64  // MiB, at most MaxAmount; 0 if it is not known: then no share of it can be taken
-	UUID   string // id of at most MaxID bytes, may be empty
+	Model   string // text of at most MaxModel bytes, may be empty
+	Memory  int64  // MiB, at most MaxAmount; 0 if it is not known: then no share of it can be taken
+	UUID    string // id of at most MaxID bytes, may be empty
+	Missing bool   // it is gone, or its number is not sure: leases keep it, and nothing new gets it
 }
 
 // Registered answers Register. The agent promises the grantor and says so

@@ -48,6 +48,8 @@ type DeviceInfo struct {
 	Leases uint32
 	Whole  bool   // one lease takes the whole device
 	Failed uint32 // of the worker's RecentFailed, those that had the device
+
+	Missing bool // as in Device
 }
 
 // Workers answers ListWorkers. Next is the After of the next page, "" at the

@@ -19,6 +19,11 @@ func (l *Ledger) hasRoom(r *wire.Record) bool {
 	if bits.Len64(r.Devices) > len(l.cfg.Devices) {
 		return false
 	}
+	for mask := r.Devices; mask != 0; mask &= mask - 1 {
+		if l.cfg.Devices[bits.TrailingZeros64(mask)].Missing {
+			return false
+		}
+	}
 	sum := newTally(&l.cfg)
 	for _, e := range l.leases {
 		if e.record.Outcome != wire.ReasonNone {

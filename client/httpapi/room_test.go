@@ -22,7 +22,7 @@ func machines(t *testing.T) *httpapi.Client {
 	for id, tags := range map[string][]string{"w1": {"gpu", "cuda=12.4", "zone=a"}, "w2": {"gpu", "cuda=11.8", "zone=b"}} {
 		a, err := agent.Start(t.Context(), agent.Config{
 			Scheduler: "dtask://" + s.Addr(), Worker: id, Address: id + ":7000", Slots: 4, Tags: tags, TasksDieWithAgent: true,
-			Resources: map[string]int64{"cpu": 8_000}, Devices: []wire.Device{{Model: "A100", Memory: 40_960, UUID: "GPU-" + id}, {Model: "H100", Memory: 81_920}},
+			Resources: map[string]int64{"cpu": 8_000}, Devices: []wire.Device{{Model: "A100", Memory: 40_960, UUID: "GPU-" + id}, {Model: "H100", Memory: 81_920, UUID: "GPU-h" + id}},
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = a.Stop(context.Background()) })
@@ -52,7 +52,7 @@ func TestTasksSayWhatTheyNeed(t *testing.T) {
 	require.Equal(t, map[string]int64{"cpu": 1_500, "gpu": 1, "gpu_mem": 90_112}, w.Used)
 	require.Equal(t, []httpapi.Device{
 		{Model: "A100", Memory: 40_960, UUID: "GPU-w1", Used: 8_192, Leases: 1},
-		{Model: "H100", Memory: 81_920, Used: 81_920, Leases: 1, Whole: true},
+		{Model: "H100", Memory: 81_920, UUID: "GPU-hw1", Used: 81_920, Leases: 1, Whole: true},
 	}, w.Devices)
 	require.NotZero(t, w.Incarnation)
 	require.WithinDuration(t, time.Now(), w.LastSeen, time.Minute)

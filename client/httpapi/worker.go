@@ -45,6 +45,8 @@ type Device struct {
 	Used   int64  `json:"used"`   // MiB
 	Leases uint32 `json:"leases"` // that have some of it
 	Whole  bool   `json:"whole"`  // one of them has all of it
+
+	Missing bool `json:"missing"` // it is gone: leases keep it, and nothing new gets it
 }
 
 // Cordon says why a worker gets nothing new.

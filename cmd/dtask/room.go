@@ -18,10 +18,13 @@ func capacityOf(w *wire.WorkerInfo) map[string]int64 {
 	all := map[string]int64{}
 	maps.Copy(all, w.Resources)
 	if len(w.Devices) > 0 {
-		all[resource.GPU] = int64(len(w.Devices))
+		all[resource.GPU] = 0
 	}
 	for _, d := range w.Devices {
-		all[resource.GPUMem] += d.Memory
+		if !d.Missing {
+			all[resource.GPU]++
+			all[resource.GPUMem] += d.Memory
+		}
 	}
 	return all
 }
@@ -78,8 +81,12 @@ func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
 		if d.Whole {
 			used = "whole"
 		}
+		memory := resource.Format(resource.GPUMem, d.Memory)
+		if d.Missing {
+			memory = a.out.in(red, "missing")
+		}
 		rows = append(rows, []string{
-			fmt.Sprint(i), dash(d.Model), used, resource.Format(resource.GPUMem, d.Memory), dash(d.UUID), dash(few(holders[i])),
+			fmt.Sprint(i), dash(d.Model), used, memory, dash(d.UUID), dash(few(holders[i])),
 		})
 		if failed {
 			rows[i] = append(rows[i], fmt.Sprint(d.Failed))
@@ -105,13 +112,16 @@ func gpusOf(w *wire.WorkerInfo) string {
 		}
 		return "-"
 	}
-	busy := 0
+	busy, all := 0, 0
 	for _, d := range w.Devices {
-		if d.Leases > 0 {
+		if d.Missing {
+			continue
+		}
+		if all++; d.Leases > 0 {
 			busy++
 		}
 	}
-	return fmt.Sprintf("%d/%d", busy, len(w.Devices))
+	return fmt.Sprintf("%d/%d", busy, all)
 }
 
 // takes says what a lease takes beside its slot, and whether it must give that

@@ -22,7 +22,7 @@ type workerRow struct {
 	External  uint32           `json:"external" doc:"tasks outside any lease"`
 	Resources map[string]int64 `json:"resources,omitempty" doc:"amounts that it offers, by name, in the units of the protocol: cpu in millicores, mem in MiB"`
 	Used      map[string]int64 `json:"used,omitempty" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
-	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (of its recent failures those that had it)"`
+	Devices   []deviceRow      `json:"devices,omitempty" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (of its recent failures those that had it), missing (it is gone: leases keep it, and nothing new gets it)"`
 	LastSeen  time.Time        `json:"last_seen" doc:"when it last reported"`
 	HeldBy    string           `json:"held_by,omitempty" doc:"the client and task that wait for room there, for which tasks make it or which was passed over too often; nobody else gets it"`
 	Cordon    *cordonRow       `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted; probe: when one task is let onto it"`
@@ -40,6 +40,8 @@ type deviceRow struct {
 	Leases uint32 `json:"leases"`
 	Whole  bool   `json:"whole"`
 	Failed uint32 `json:"failed,omitempty"`
+
+	Missing bool `json:"missing,omitempty"`
 }
 
 // cordonRow says why a worker is out of service.
