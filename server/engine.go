@@ -176,7 +176,11 @@ func (e *events) bound(engine gnet.Engine) (err error) {
 	if err != nil {
 		return fmt.Errorf("server: the address of the native port: %w", err)
 	}
-	e.srv.addr, e.srv.listenFD = addrOf(sa), fd // kept for stopEngine
+	// A port that opens again keeps its address, which others read meanwhile.
+	if addr := addrOf(sa); addr != e.srv.addr {
+		e.srv.addr = addr
+	}
+	e.srv.listenFD = fd // kept for stopEngine
 	return nil
 }
 
