@@ -2,9 +2,11 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -192,4 +194,36 @@ func TestOneGPUUnderTwoNames(t *testing.T) {
 	cfg := Config{Scheduler: "dtask://h:1", Worker: "w1", Address: "h:1", TasksDieWithAgent: true,
 		Devices: []wire.Device{{UUID: "GPU-1"}, {UUID: "GPU-2"}}, VisibleDevices: []string{"GPU-2", "GPU-1"}}
 	require.ErrorContains(t, cfg.Verify(), "are the same GPU for CUDA")
+}
+
+// TestGPUsKeepTheirNumbers: an agent that is started again with fewer GPUs, in
+// another order, lists those of running tasks where these name them.
+func TestGPUsKeepTheirNumbers(t *testing.T) {
+	dir := t.TempDir()
+	start := func(uuids ...string) *Config {
+		a := &Agent{cfg: Config{Worker: "w1", StateDir: dir}, log: slog.New(slog.DiscardHandler), tasks: map[key]*Task{}}
+		for _, id := range uuids {
+			a.cfg.Devices = append(a.cfg.Devices, wire.Device{Model: "A100", Memory: 8, UUID: id})
+		}
+		n, err := newNative(a, nil)
+		require.NoError(t, err)
+		require.NoError(t, n.close())
+		return &a.cfg
+	}
+	start("GPU-a", "GPU-b", "GPU-c")
+	s, _, err := openStore(dir, "w1")
+	require.NoError(t, err)
+	h := wire.Handover{Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: 1}, Worker: "w1", Incarnation: 1, Task: "t", Devices: []int{1}}
+	s.begun(&h, &watch{KeepAlive: time.Hour})
+	require.NoError(t, s.close())
+
+	cfg := start("GPU-c", "GPU-b")
+	require.Equal(t, []string{"GPU-a", "GPU-b", "GPU-c"}, cfg.VisibleDevices)
+	require.Equal(t, []bool{true, false, false}, []bool{cfg.Devices[0].Missing, cfg.Devices[1].Missing, cfg.Devices[2].Missing})
+	cfg = start("GPU-d", "GPU-c") // the one that is in use is gone
+	require.Equal(t, []string{"GPU-d", "GPU-b", "GPU-c"}, cfg.VisibleDevices)
+	require.True(t, cfg.Devices[1].Missing)
+	cfg = start("GPU-b", "GPU-d") // and is back
+	require.Equal(t, "GPU-b", cfg.VisibleDevices[1])
+	require.False(t, cfg.Devices[1].Missing)
 }

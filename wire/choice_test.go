@@ -49,8 +49,9 @@ func TestDevicesOutOfRange(t *testing.T) {
 	refuses(t, devices("", 1, "a b"), "devices[1].uuid", 0)
 	refuses(t, devices("", 1, strings.Repeat("x", MaxID+1)), "devices[1].uuid", MaxID)
 	refuses(t, devices("", 1), "devices[1].uuid", 0)
+	refuses(t, devices("", 1, "", 7), "devices[1].missing", 0)
 	refuses(t, registration(t, 11, 5), "devices", 0)
-	device := []any{"H100", 81_559, "GPU-1", "new"}
+	device := []any{"H100", 81_559, "GPU-1", true, "new"}
 	list := make([]any, MaxDevices+1)
 	for i := range list {
 		list[i] = device

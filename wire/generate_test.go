@@ -95,6 +95,7 @@ func deviceOf(t *rapid.T) Device {
 	return Device{
 		Model:  rapid.StringMatching(`[ -~]{0,128}`).Draw(t, "model"),
 		Memory: rapid.Int64Range(0, MaxAmount).Draw(t, "memory"), UUID: string(optionalID(t)),
+		Missing: rapid.Bool().Draw(t, "missing"),
 	}
 }
 

@@ -212,6 +212,10 @@ func deviceSamples() []sample {
 			Leases:  []Record{deviceRecord, shareRecord, endedRecord},
 			Devices: []Device{{Model: "NVIDIA H100 80GB HBM3", Memory: 81_559, UUID: "GPU-6f1c"}, {Memory: MaxAmount}, {}},
 		}},
+		{"register with a missing device", 2, &Register{
+			Worker: "worker-003", Address: "10.1.2.5:9000", Incarnation: 10, Seq: 1, Slots: 8, Resources: map[string]int64{"cpu": 64_000},
+			Devices: []Device{{Model: "A100", Memory: 40_960, UUID: "GPU-6f1c", Missing: true}, {Model: "A100", Memory: 40_960, UUID: "GPU-6f1d"}},
+		}},
 		{"begun on devices", 0, &Begun{Handle: 5, Seq: 3, Record: deviceRecord}},
 		{"workers with devices", 18, &Workers{Rows: []WorkerInfo{deviceWorker, bareWorker}}},
 		{"worker with devices", 19, &Worker{Info: deviceWorker, Leases: []LeaseInfo{deviceInfo, sampleInfo}}},
