@@ -25,21 +25,21 @@ func (x *Index) Check() error {
 func (x *Index) checkWorkers() error {
 	known := roaring.New()
 	stamps := make(map[uint32]Worker)
-	for i, m := range x.workers {
+	for i, m := range x.workers.all() {
 		w := Worker(i)
 		if m.profile == 0 {
 			continue
 		}
 		known.Add(uint32(w))
-		if int(m.profile) > len(x.profiles) || x.profiles[m.profile-1] == nil {
+		if int(m.profile) > x.profiles.n || *x.profiles.at(int(m.profile - 1)) == nil {
 			return fmt.Errorf("worker %d: no profile %d", w, m.profile-1)
 		}
-		h := x.profiles[m.profile-1].heap
-		if m.place != absent && (int(m.place) >= len(h) || h[m.place].worker != w) {
+		h := &(*x.profiles.at(int(m.profile - 1))).heap
+		if m.place != absent && (int(m.place) >= h.n || h.at(int(m.place)).worker != w) {
 			return fmt.Errorf("worker %d does not stand in place %d of its heap", w, m.place)
 		}
-		if key := makeKey(m.load, m.stamp, w); m.place != absent && h[m.place].key != key {
-			return fmt.Errorf("worker %d: key %x for load %d, stamp %d", w, h[m.place].key, m.load, m.stamp)
+		if key := makeKey(m.load, m.stamp, w); m.place != absent && h.key(int(m.place)) != key {
+			return fmt.Errorf("worker %d: key %x for load %d, stamp %d", w, h.key(int(m.place)), m.load, m.stamp)
 		}
 		if m.load > Full || m.stamp > x.stamp {
 			return fmt.Errorf("worker %d: load %d or stamp %d is out of range", w, m.load, m.stamp)
@@ -57,8 +57,8 @@ func (x *Index) checkWorkers() error {
 
 // checkProfiles examines each heap and the places where profiles stand.
 func (x *Index) checkProfiles() error {
-	members, eligible := make([]int, len(x.profiles)), make([]int, len(x.profiles))
-	for _, m := range x.workers {
+	members, eligible := make([]int, x.profiles.n), make([]int, x.profiles.n)
+	for _, m := range x.workers.all() {
 		if m.profile != 0 {
 			members[m.profile-1]++
 			if m.place != absent {
@@ -67,30 +67,31 @@ func (x *Index) checkProfiles() error {
 		}
 	}
 	count := 0
-	for i, p := range x.profiles {
+	for i, at := range x.profiles.all() {
+		p := *at
 		if p == nil {
 			continue
 		}
 		count++
-		if p.number != uint32(i) || x.bySet[p.id] != p || x.layout.profiles[p.slot] != p {
+		if p.number != uint32(i) || x.bySet[p.id] != p || *x.layout.profiles.at(int(p.slot)) != p {
 			return fmt.Errorf("profile %d is not where it is looked for", i)
 		}
-		if p.members == 0 || p.members != members[i] || len(p.heap) != eligible[i] {
+		if p.members == 0 || p.members != members[i] || p.heap.n != eligible[i] {
 			return fmt.Errorf("profile %d counts %d workers of %d, and in its heap %d of %d",
-				i, p.members, members[i], len(p.heap), eligible[i])
+				i, p.members, members[i], p.heap.n, eligible[i])
 		}
 		if err := p.checkRooms(); err != nil {
 			return err
 		}
-		for c := 1; c < len(p.heap); c++ {
-			if p.heap[c].key < p.heap[(c-1)/2].key {
+		for c := 1; c < p.heap.n; c++ {
+			if p.heap.key(c) < p.heap.key((c-1)/2) {
 				return fmt.Errorf("profile %d: entry %d of the heap is below its parent", i, c)
 			}
 		}
 	}
-	if count != x.profileCount || count != len(x.bySet) || count+len(x.freeNums) != len(x.profiles) {
+	if count != x.profileCount || count != len(x.bySet) || count+x.freeNums.n != x.profiles.n {
 		return fmt.Errorf("%d profiles, counted as %d, %d by set, %d free of %d",
-			count, x.profileCount, len(x.bySet), len(x.freeNums), len(x.profiles))
+			count, x.profileCount, len(x.bySet), x.freeNums.n, x.profiles.n)
 	}
 	return nil
 }
@@ -98,11 +99,11 @@ func (x *Index) checkProfiles() error {
 // checkTags rebuilds the bitmaps from the profiles.
 func (x *Index) checkTags() error {
 	workers, profiles := map[uint32]*roaring.Bitmap{}, map[uint32]*roaring.Bitmap{}
-	for i, m := range x.workers {
+	for i, m := range x.workers.all() {
 		if m.profile == 0 {
 			continue
 		}
-		p := x.profiles[m.profile-1]
+		p := *x.profiles.at(int(m.profile - 1))
 		p.set.eachNotIn("", func(n uint32) {
 			if workers[n] == nil {
 				workers[n], profiles[n] = roaring.New(), roaring.New()

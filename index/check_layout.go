@@ -10,13 +10,14 @@ import (
 func (x *Index) checkLayout() error {
 	l := &x.layout
 	held := 0
-	for slot, p := range l.profiles {
+	for slot, at := range l.profiles.all() {
+		p := *at
 		top := uint64(keyAbsent)
 		if p != nil {
 			held, top = held+1, p.heap.top()
 		}
-		if l.tops[slot] != top {
-			return fmt.Errorf("slot %d: top is %x, not %x", slot, l.tops[slot], top)
+		if *l.tops.at(slot) != top {
+			return fmt.Errorf("slot %d: top is %x, not %x", slot, *l.tops.at(slot), top)
 		}
 		if used := l.blocks[slot/blockSlots].used>>(slot%blockSlots)&1 == 1; used != (p != nil) {
 			return fmt.Errorf("slot %d: used is %v", slot, used)
@@ -26,7 +27,7 @@ func (x *Index) checkLayout() error {
 		return fmt.Errorf("%d profiles in slots, of %d", held, x.profileCount)
 	}
 	for b, least := range l.blockLeast {
-		if want := slices.Min(l.tops[b*blockSlots : (b+1)*blockSlots]); least != want {
+		if want := slices.Min(l.topsOf(uint32(b))[:]); least != want {
 			return fmt.Errorf("block %d: least is %x, not %x", b, least, want)
 		}
 	}
@@ -63,7 +64,7 @@ func (l *layout) checkOrder() error {
 				return fmt.Errorf("block %d begins below the one before it", b)
 			}
 			bound, first = low, false
-			for _, p := range l.profiles[b*blockSlots : (b+1)*blockSlots] {
+			for _, p := range l.profilesOf(b) {
 				if p != nil {
 					if p.id < low {
 						return fmt.Errorf("block %d holds a set below its low", b)
@@ -113,9 +114,9 @@ func (x *Index) checkCache() error {
 
 // checkMatches compares each list of matches that claims to be up to date with a scan by names.
 func (x *Index) checkMatches() error {
-	sets := make([]map[string]bool, len(x.layout.profiles))
-	for slot, p := range x.layout.profiles {
-		if p != nil {
+	sets := make([]map[string]bool, x.layout.profiles.n)
+	for slot, at := range x.layout.profiles.all() {
+		if p := *at; p != nil {
 			sets[slot] = make(map[string]bool)
 			p.set.eachNotIn("", func(n uint32) { sets[slot][x.tags.tags[n].name] = true })
 		}
@@ -127,7 +128,7 @@ func (x *Index) checkMatches() error {
 		var slots []uint32
 		for slot, set := range sets {
 			lacks := func(name string) bool { return !set[name] }
-			if set != nil && !slices.ContainsFunc(r.tags, lacks) && x.layout.profiles[slot].dims&r.dims == r.dims &&
+			if set != nil && !slices.ContainsFunc(r.tags, lacks) && (*x.layout.profiles.at(slot)).dims&r.dims == r.dims &&
 				(r.where == nil || r.where.Match(slices.Collect(maps.Keys(set)))) {
 				slots = append(slots, uint32(slot))
 			}

@@ -14,29 +14,29 @@ func TestCheckFindsEachKindOfDamage(t *testing.T) {
 		damage func(x *Index, p *profile, r *Requirement)
 		want   string
 	}{
-		{"load without its key", func(x *Index, p *profile, r *Requirement) { x.workers[p.heap[3].worker].load++ }, "for load"},
-		{"place", func(x *Index, p *profile, r *Requirement) { x.workers[p.heap[3].worker].place++ }, "place"},
+		{"load without its key", func(x *Index, p *profile, r *Requirement) { x.workers.at(int(p.heap.at(3).worker)).load++ }, "for load"},
+		{"place", func(x *Index, p *profile, r *Requirement) { x.workers.at(int(p.heap.at(3).worker)).place++ }, "place"},
 		{"stamp given twice", func(x *Index, p *profile, r *Requirement) {
-			a, b := p.heap[1].worker, p.heap[2].worker
-			x.workers[a].stamp, x.workers[a].load = x.workers[b].stamp, x.workers[b].load
-			p.heap[1].key = p.heap[2].key
+			a, b := int(p.heap.at(1).worker), int(p.heap.at(2).worker)
+			x.workers.at(a).stamp, x.workers.at(a).load = x.workers.at(b).stamp, x.workers.at(b).load
+			p.heap.at(1).key = p.heap.key(2)
 		}, "share stamp"},
 		{"unknown worker in the bitmap", func(x *Index, p *profile, r *Requirement) { x.known.Add(99_999) }, "known workers"},
 		{"entry below its parent", func(x *Index, p *profile, r *Requirement) {
-			a, b := &p.heap[1], &p.heap[5]
+			a, b := p.heap.at(1), p.heap.at(5)
 			*a, *b = *b, *a
-			x.workers[a.worker].place, x.workers[b.worker].place = 1, 5
+			x.workers.at(int(a.worker)).place, x.workers.at(int(b.worker)).place = 1, 5
 		}, "below its parent"},
-		{"entry without a worker", func(x *Index, p *profile, r *Requirement) { p.heap = append(p.heap, p.heap[3]) }, "in its heap"},
-		{"two entries of one worker", func(x *Index, p *profile, r *Requirement) { p.heap[3] = p.heap[4] }, "does not stand"},
+		{"entry without a worker", func(x *Index, p *profile, r *Requirement) { p.heap.push(*p.heap.at(3)) }, "in its heap"},
+		{"two entries of one worker", func(x *Index, p *profile, r *Requirement) { *p.heap.at(3) = *p.heap.at(4) }, "does not stand"},
 		{"miscounted workers", func(x *Index, p *profile, r *Requirement) { p.members++ }, "counts"},
 		{"profile without its set", func(x *Index, p *profile, r *Requirement) { delete(x.bySet, p.id) }, "looked for"},
 		{"profile count", func(x *Index, p *profile, r *Requirement) { x.profileCount++ }, "counted as"},
 		{"tag without a worker", func(x *Index, p *profile, r *Requirement) {
-			x.tags.tags[p.set.at(0)].workers.Remove(uint32(p.heap[0].worker))
+			x.tags.tags[p.set.at(0)].workers.Remove(uint32(p.heap.at(0).worker))
 		}, "bitmaps"},
 		{"tag by another name", func(x *Index, p *profile, r *Requirement) { x.tags.tags[p.set.at(0)].name = "?" }, "found as"},
-		{"top of a slot", func(x *Index, p *profile, r *Requirement) { x.layout.tops[p.slot]-- }, "slot"},
+		{"top of a slot", func(x *Index, p *profile, r *Requirement) { *x.layout.tops.at(int(p.slot))-- }, "slot"},
 		{"minimum of a block", func(x *Index, p *profile, r *Requirement) { x.layout.blockLeast[p.slot/blockSlots]-- }, "block"},
 		{"minimum of a group", func(x *Index, p *profile, r *Requirement) { x.layout.groupLeast[p.slot/groupSlots]-- }, "group"},
 		{"slot in use that is free", func(x *Index, p *profile, r *Requirement) {
@@ -59,9 +59,10 @@ func TestCheckFindsEachKindOfDamage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFleet(4_000, 10, sharedTags)
 			require.NoError(t, f.x.Check())
-			largest := f.x.profiles[0]
-			for _, p := range f.x.profiles {
-				if len(p.heap) > len(largest.heap) {
+			largest := *f.x.profiles.at(0)
+			for _, at := range f.x.profiles.all() {
+				p := *at
+				if p.heap.n > largest.heap.n {
 					largest = p
 				}
 			}

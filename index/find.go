@@ -114,7 +114,7 @@ func (f *finder) all(r *Requirement) {
 
 // profile searches the heap of the profile in a slot.
 func (f *finder) profile(slot uint32) {
-	top := f.x.layout.tops[slot]
+	top := *f.x.layout.tops.at(int(slot))
 	if top >= keyFull || f.visits > VisitBudget {
 		return
 	}
@@ -122,7 +122,7 @@ func (f *finder) profile(slot uint32) {
 		return
 	}
 	f.visits++
-	p := f.x.layout.profiles[slot]
+	p := *f.x.layout.profiles.at(int(slot))
 	for i, n := range f.Needs {
 		f.places[i] = uint8(bits.OnesCount64(p.dims & (1<<n.Dim - 1)))
 	}
@@ -147,7 +147,7 @@ func (f *finder) profile(slot uint32) {
 	if !ok {
 		return
 	}
-	e := p.heap[place]
+	e := *p.heap.at(place)
 	f.found, f.worker, f.slot, f.count, f.bound = true, e.worker, slot, count, e.key
 	if f.Most {
 		f.bound = e.key + 1
@@ -160,24 +160,24 @@ func (f *finder) least(p *profile, bound uint64) (at int, ok bool) {
 	for len(f.stack) > 0 && f.visits <= VisitBudget {
 		i := int(f.stack[len(f.stack)-1])
 		f.stack = f.stack[:len(f.stack)-1]
-		if p.heap[i].key >= bound {
+		if p.heap.key(i) >= bound {
 			continue
 		}
 		f.visits++
-		if !f.free(p.rooms.bestAt(i)) {
+		if !f.free(p.rooms.best.at(i)) {
 			continue
 		}
 		if f.fits(p, i) {
-			at, ok, bound = i, true, p.heap[i].key
+			at, ok, bound = i, true, p.heap.key(i)
 			continue
 		}
 		// The child with the smaller key is looked at first.
 		switch left := 2*i + 1; {
-		case left+1 < len(p.heap) && p.heap[left].key <= p.heap[left+1].key:
+		case left+1 < p.heap.n && p.heap.key(left) <= p.heap.key(left+1):
 			f.stack = append(f.stack, uint32(left+1), uint32(left))
-		case left+1 < len(p.heap):
+		case left+1 < p.heap.n:
 			f.stack = append(f.stack, uint32(left), uint32(left+1))
-		case left < len(p.heap):
+		case left < p.heap.n:
 			f.stack = append(f.stack, uint32(left))
 		}
 	}
@@ -191,22 +191,22 @@ func (f *finder) most(p *profile, bound uint64) (at int, ok bool) {
 	for len(f.stack) > 0 && f.visits <= VisitBudget {
 		i := int(f.stack[len(f.stack)-1])
 		f.stack = f.stack[:len(f.stack)-1]
-		if most[i] <= bound || f.Idle && p.heap[i].key>>loadShift != 0 {
+		if *most.at(i) <= bound || f.Idle && p.heap.key(i)>>loadShift != 0 {
 			continue
 		}
 		f.visits++
-		if !f.free(p.rooms.bestAt(i)) {
+		if !f.free(p.rooms.best.at(i)) {
 			continue
 		}
-		if own := mostKey(p.heap[i].key); own > bound && f.fits(p, i) {
+		if own := mostKey(p.heap.key(i)); own > bound && f.fits(p, i) {
 			at, ok, bound = i, true, own
 		}
 		switch left := 2*i + 1; {
-		case left+1 < len(p.heap) && most[left] > most[left+1]:
+		case left+1 < p.heap.n && *most.at(left) > *most.at(left + 1):
 			f.stack = append(f.stack, uint32(left+1), uint32(left))
-		case left+1 < len(p.heap):
+		case left+1 < p.heap.n:
 			f.stack = append(f.stack, uint32(left), uint32(left+1))
-		case left < len(p.heap):
+		case left < p.heap.n:
 			f.stack = append(f.stack, uint32(left))
 		}
 	}
@@ -225,5 +225,5 @@ func (f *finder) free(room []int64) bool {
 
 // fits reports whether the worker at a place has the room and passes the test.
 func (f *finder) fits(p *profile, i int) bool {
-	return f.free(p.rooms.ownAt(i)) && (f.Fits == nil || f.Fits(p.heap[i].worker))
+	return f.free(p.rooms.own.at(i)) && (f.Fits == nil || f.Fits(p.heap.at(i).worker))
 }

@@ -160,8 +160,8 @@ func scan(x *Index, workers map[Worker]*plainWorker, s *Spec, q *Query, counts m
 	var bestKey uint64
 	var bestCount int
 	for w, n := range workers {
-		key := makeKey(x.workers[w].load, x.workers[w].stamp, w)
-		if !n.eligible || !matches(n, s) || key >= keyFull || q.Idle && x.workers[w].load != 0 || q.Fits != nil && !q.Fits(w) {
+		key := makeKey(x.workers.at(int(w)).load, x.workers.at(int(w)).stamp, w)
+		if !n.eligible || !matches(n, s) || key >= keyFull || q.Idle && x.workers.at(int(w)).load != 0 || q.Fits != nil && !q.Fits(w) {
 			continue
 		}
 		fits := true

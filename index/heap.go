@@ -16,36 +16,38 @@ type entry struct {
 
 // A heap holds the eligible workers of one profile: a binary min-heap, in which no entry has a
 // smaller key than the one above it. The record of each worker knows the place of its entry.
-type heap []entry
+type heap struct{ vector[entry] }
 
 // top returns the least key, keyAbsent when there is none.
-func (h heap) top() uint64 {
-	if len(h) == 0 {
+func (h *heap) top() uint64 {
+	if h.n == 0 {
 		return keyAbsent
 	}
-	return h[0].key
+	return h.first[0].key
 }
 
+// key returns the key at place i.
+func (h *heap) key(i int) uint64 { return h.at(i).key }
+
 // add puts in an entry.
-func (h *heap) add(e entry, records []record) {
-	*h = append(*h, e)
-	h.up(len(*h)-1, e, records)
+func (h *heap) add(e entry, records *vector[record]) {
+	h.push(e)
+	h.up(h.n-1, e, records)
 }
 
 // remove takes out the entry at place i.
-func (h *heap) remove(i int, records []record) {
-	last := len(*h) - 1
-	records[(*h)[i].worker].place = absent
-	e := (*h)[last]
-	*h = shorten(*h, last)
+func (h *heap) remove(i int, records *vector[record]) {
+	last := h.n - 1
+	records.at(int(h.at(i).worker)).place = absent
+	e := h.pop()
 	if i != last {
 		h.settle(i, e, records)
 	}
 }
 
 // settle puts an entry where it belongs, given a vacant place i.
-func (h heap) settle(i int, e entry, records []record) {
-	if i > 0 && e.key < h[(i-1)/2].key {
+func (h *heap) settle(i int, e entry, records *vector[record]) {
+	if i > 0 && e.key < h.key((i-1)/2) {
 		h.up(i, e, records)
 		return
 	}
@@ -53,47 +55,43 @@ func (h heap) settle(i int, e entry, records []record) {
 }
 
 // up moves the vacant place i toward the top until the entry may stand there.
-func (h heap) up(i int, e entry, records []record) {
+func (h *heap) up(i int, e entry, records *vector[record]) {
 	for i > 0 {
 		parent := (i - 1) / 2
-		if h[parent].key <= e.key {
+		above := h.at(parent)
+		if above.key <= e.key {
 			break
 		}
-		h.stand(i, h[parent], records)
+		h.stand(i, *above, records)
 		i = parent
 	}
 	h.stand(i, e, records)
 }
 
 // down moves the vacant place i away from the top until the entry may stand there.
-func (h heap) down(i int, e entry, records []record) {
+func (h *heap) down(i int, e entry, records *vector[record]) {
 	for {
 		child := 2*i + 1
-		if child >= len(h) {
+		if child >= h.n {
 			break
 		}
-		if child+1 < len(h) && h[child+1].key < h[child].key {
-			child++
+		below := h.at(child)
+		if child+1 < h.n {
+			if other := h.at(child + 1); other.key < below.key {
+				child, below = child+1, other
+			}
 		}
-		if h[child].key >= e.key {
+		if below.key >= e.key {
 			break
 		}
-		h.stand(i, h[child], records)
+		h.stand(i, *below, records)
 		i = child
 	}
 	h.stand(i, e, records)
 }
 
 // stand writes an entry to a place, and the place to the record of its worker.
-func (h heap) stand(i int, e entry, records []record) {
-	h[i] = e
-	records[e.worker].place = uint32(i)
-}
-
-// shorten cuts a slice to n elements and gives memory back when three quarters of it are unused.
-func shorten[T any](s []T, n int) []T {
-	if n >= shrinkFrom && n <= cap(s)/4 {
-		return append(make([]T, 0, 2*n), s[:n]...)
-	}
-	return s[:n]
+func (h *heap) stand(i int, e entry, records *vector[record]) {
+	*h.at(i) = e
+	records.at(int(e.worker)).place = uint32(i)
 }

@@ -27,9 +27,9 @@ type Config struct {
 
 // An Index knows the tags and loads of workers. It has no lock: calls must not overlap.
 type Index struct {
-	workers  []record   // by Worker
-	profiles []*profile // by number; nil when the number is free
-	freeNums []uint32
+	workers  vector[record]   // by Worker
+	profiles vector[*profile] // by number; nil when the number is free
+	freeNums vector[uint32]
 	bySet    map[tagset]*profile
 	tags     tagTable
 	known    *roaring.Bitmap // all workers
@@ -128,14 +128,14 @@ func (x *Index) Remove(w Worker) {
 	x.known.Remove(uint32(w))
 	p.set.eachNotIn("", func(n uint32) { x.tags.tags[n].workers.Remove(uint32(w)) })
 	x.leave(w, p)
-	x.workers[w] = record{}
+	*x.workers.at(int(w)) = record{}
 }
 
 // SetLoad changes the load of a worker and keeps its give stamp. A load above Full counts as Full.
 // room is what is free in each of its dimensions, in the order of their numbers; what is left out is
 // 0. It panics if the worker is unknown.
 func (x *Index) SetLoad(w Worker, load uint32, room ...int64) {
-	m := &x.workers[w]
+	m := x.workers.at(int(w))
 	load = min(load, Full)
 	if m.load == load && m.profile != 0 && len(room) == 0 {
 		return
@@ -151,13 +151,13 @@ func (x *Index) Give(w Worker, load uint32, room ...int64) {
 		x.renumber()
 	}
 	x.stamp++
-	m := &x.workers[w]
+	m := x.workers.at(int(w))
 	m.load, m.stamp = min(load, Full), x.stamp
 	x.rekey(w, m, room)
 }
 
 // Stamp returns the give stamp of a known worker, for Ungive.
-func (x *Index) Stamp(w Worker) uint32 { return x.workers[w].stamp }
+func (x *Index) Stamp(w Worker) uint32 { return x.workers.at(int(w)).stamp }
 
 // Reserve makes sure that the stamps read from now on stay good for the next n calls of Give.
 func (x *Index) Reserve(n uint32) {
@@ -169,7 +169,7 @@ func (x *Index) Reserve(n uint32) {
 // Ungive undoes a Give: it changes the load and room of a worker and puts it back to the stamp that
 // it had before. It panics if the worker is unknown.
 func (x *Index) Ungive(w Worker, load, stamp uint32, room ...int64) {
-	m := &x.workers[w]
+	m := x.workers.at(int(w))
 	m.load, m.stamp = min(load, Full), stamp
 	x.rekey(w, m, room)
 }
@@ -177,25 +177,27 @@ func (x *Index) Ungive(w Worker, load, stamp uint32, room ...int64) {
 // SetEligible says whether the worker may be chosen. room is as in SetLoad; the index forgets it
 // while the worker is ineligible. It panics if the worker is unknown.
 func (x *Index) SetEligible(w Worker, ok bool, room ...int64) {
-	m := &x.workers[w]
-	p := x.profiles[m.profile-1]
+	m := x.workers.at(int(w))
+	p := *x.profiles.at(int(m.profile - 1))
 	switch {
 	case ok == (m.place != absent):
 		return
 	case ok:
-		p.add(entry{makeKey(m.load, m.stamp, w), w}, x.workers, room)
+		p.add(entry{makeKey(m.load, m.stamp, w), w}, &x.workers, room)
 	default:
-		p.remove(int(m.place), x.workers)
+		p.remove(int(m.place), &x.workers)
 	}
 	x.layout.setTop(p.slot, p.heap.top())
 }
 
 // Known reports whether the worker was added and not removed.
-func (x *Index) Known(w Worker) bool { return int(w) < len(x.workers) && x.workers[w].profile != 0 }
+func (x *Index) Known(w Worker) bool {
+	return int(w) < x.workers.n && x.workers.at(int(w)).profile != 0
+}
 
 // Eligible reports whether the worker is known and eligible.
 func (x *Index) Eligible(w Worker) bool {
-	return x.Known(w) && x.workers[w].place != absent
+	return x.Known(w) && x.workers.at(int(w)).place != absent
 }
 
 // LoadOf returns the load of a worker, Full if it is unknown.
@@ -203,7 +205,7 @@ func (x *Index) LoadOf(w Worker) uint32 {
 	if !x.Known(w) {
 		return Full
 	}
-	return x.workers[w].load
+	return x.workers.at(int(w)).load
 }
 
 // Len returns the number of known workers.
@@ -214,7 +216,7 @@ func (x *Index) profileOf(w Worker) *profile {
 	if !x.Known(w) {
 		return nil
 	}
-	return x.profiles[x.workers[w].profile-1]
+	return *x.profiles.at(int(x.workers.at(int(w)).profile - 1))
 }
 
 // rekey brings the key of an eligible worker up to date with its record, and the minima above the
@@ -224,8 +226,8 @@ func (x *Index) rekey(w Worker, m *record, room []int64) {
 	if place == absent {
 		return
 	}
-	p := x.profiles[m.profile-1]
-	p.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, x.workers, room)
+	p := *x.profiles.at(int(m.profile - 1))
+	p.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, &x.workers, room)
 	if place == 0 || m.place == 0 {
 		x.layout.setTop(p.slot, p.heap.top())
 	}
@@ -234,16 +236,16 @@ func (x *Index) rekey(w Worker, m *record, room []int64) {
 // renumber gives the stamped workers the stamps 1, 2, ... in the same order.
 func (x *Index) renumber() {
 	var stamped []Worker
-	for w := range x.workers {
-		if x.workers[w].stamp != neverGiven {
+	for w := range x.workers.n {
+		if x.workers.at(w).stamp != neverGiven {
 			stamped = append(stamped, Worker(w))
 		}
 	}
 	slices.SortFunc(stamped, func(a, b Worker) int {
-		return int(int64(x.workers[a].stamp) - int64(x.workers[b].stamp))
+		return int(int64(x.workers.at(int(a)).stamp) - int64(x.workers.at(int(b)).stamp))
 	})
 	for i, w := range stamped {
-		m := &x.workers[w]
+		m := x.workers.at(int(w))
 		m.stamp = uint32(i) + 1
 		x.rekey(w, m, x.Room(w))
 	}

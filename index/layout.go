@@ -31,10 +31,10 @@ type profile struct {
 // keeps minima: the top of each profile, the least of each block and of each group. Within a block
 // the slots are in no order.
 type layout struct {
-	profiles   []*profile // by slot; nil is a free slot
-	tops       []uint64   // by slot: the least key of the profile
-	blockLeast []uint64   // by block
-	groupLeast []uint64   // by group
+	profiles   vector[*profile] // by slot; nil is a free slot
+	tops       vector[uint64]   // by slot: the least key of the profile
+	blockLeast []uint64         // by block
+	groupLeast []uint64         // by group
 	blocks     []block
 	groups     []group
 	order      []uint32 // the living groups, in the order of their sets
@@ -109,9 +109,11 @@ func (l *layout) newGroup(i int) uint32 {
 		l.groups = append(l.groups, group{})
 		l.groupLeast = append(l.groupLeast, keyAbsent)
 		l.blocks = append(l.blocks, make([]block, groupBlocks)...)
-		l.profiles = append(l.profiles, make([]*profile, groupSlots)...)
 		l.blockLeast = appendAbsent(l.blockLeast, groupBlocks)
-		l.tops = appendAbsent(l.tops, groupSlots)
+		for range groupSlots {
+			l.profiles.push(nil)
+			l.tops.push(keyAbsent)
+		}
 	}
 	l.order = slices.Insert(l.order, i, g)
 	return g
@@ -154,7 +156,7 @@ func (l *layout) dropBlock(b uint32) {
 // splitBlock moves the upper half of the j-th block of a group into a new one behind it.
 func (l *layout) splitBlock(g uint32, j int) {
 	b := l.blockAt(g, j)
-	all := slices.Clone(l.profiles[b*blockSlots : (b+1)*blockSlots])
+	all := l.profilesOf(b)
 	slices.SortFunc(all, func(p, q *profile) int {
 		if p.id < q.id {
 			return -1
@@ -170,10 +172,19 @@ func (l *layout) splitGroup(i int) {
 	from, to := l.order[i], l.newGroup(i+1)
 	for j := range groupBlocks / 2 {
 		b := l.blockAt(from, groupBlocks/2)
-		moved := slices.DeleteFunc(slices.Clone(l.profiles[b*blockSlots:(b+1)*blockSlots]), func(p *profile) bool { return p == nil })
+		moved := slices.DeleteFunc(l.profilesOf(b), func(p *profile) bool { return p == nil })
 		l.move(moved, l.newBlock(to, j, l.blocks[b].low))
 		l.dropBlock(b)
 	}
+}
+
+// profilesOf returns a copy of the profiles in the slots of a block, nil for free ones.
+func (l *layout) profilesOf(b uint32) []*profile {
+	all := make([]*profile, blockSlots)
+	for i := range all {
+		all[i] = *l.profiles.at(int(b)*blockSlots + i)
+	}
+	return all
 }
 
 // move takes profiles out of their slots and places them in a block.
@@ -189,7 +200,7 @@ func (l *layout) place(p *profile, b uint32) {
 	i := lowestZero(l.blocks[b].used)
 	l.blocks[b].used |= 1 << i
 	p.slot = b*blockSlots + uint32(i)
-	l.profiles[p.slot] = p
+	*l.profiles.at(int(p.slot)) = p
 	l.changes.add(p.slot)
 	l.setTop(p.slot, p.heap.top())
 }
@@ -197,7 +208,7 @@ func (l *layout) place(p *profile, b uint32) {
 // lift takes a profile out of its slot.
 func (l *layout) lift(p *profile) {
 	l.blocks[p.slot/blockSlots].used &^= 1 << (p.slot % blockSlots)
-	l.profiles[p.slot] = nil
+	*l.profiles.at(int(p.slot)) = nil
 	l.changes.add(p.slot)
 	l.setTop(p.slot, keyAbsent)
 }

@@ -64,13 +64,14 @@ func (x *Index) freedBy(old *profile, tags []string) int {
 // newProfile makes a profile without workers. One of them must join before anything else happens.
 // id begins with the set, size bytes of it.
 func (x *Index) newProfile(id tagset, size int, dims uint64) *profile {
-	p := &profile{id: id, set: id[:size], dims: dims, number: uint32(len(x.profiles))}
+	p := &profile{id: id, set: id[:size], dims: dims, number: uint32(x.profiles.n)}
 	p.rooms.stride = strideOf(dims)
-	if last := len(x.freeNums) - 1; last >= 0 {
-		p.number, x.freeNums = x.freeNums[last], x.freeNums[:last]
-		x.profiles[p.number] = p
+	p.rooms.own.width, p.rooms.best.width = p.rooms.stride, p.rooms.stride
+	if x.freeNums.n > 0 {
+		p.number = x.freeNums.pop()
+		*x.profiles.at(int(p.number)) = p
 	} else {
-		x.profiles = append(x.profiles, p)
+		x.profiles.push(p)
 	}
 	x.profileCount++
 	x.bySet[id] = p
@@ -85,8 +86,8 @@ func (x *Index) dropProfile(p *profile) {
 	x.layout.remove(p)
 	delete(x.bySet, p.id)
 	x.alive.Remove(p.number)
-	x.profiles[p.number] = nil
-	x.freeNums = append(x.freeNums, p.number)
+	*x.profiles.at(int(p.number)) = nil
+	x.freeNums.push(p.number)
 	x.profileCount--
 	p.set.eachNotIn("", func(n uint32) {
 		x.tags.tags[n].profiles.Remove(p.number)
@@ -96,16 +97,16 @@ func (x *Index) dropProfile(p *profile) {
 
 // admit makes a record for a new worker.
 func (x *Index) admit(w Worker) {
-	for int(w) >= len(x.workers) {
-		x.workers = append(x.workers, record{})
+	for int(w) >= x.workers.n {
+		x.workers.push(record{})
 	}
-	x.workers[w] = record{place: absent, load: Full, stamp: neverGiven}
+	*x.workers.at(int(w)) = record{place: absent, load: Full, stamp: neverGiven}
 	x.known.Add(uint32(w))
 }
 
 // join moves a worker from a profile, nil for none, to another.
 func (x *Index) join(w Worker, p, old *profile) {
-	m := &x.workers[w]
+	m := x.workers.at(int(w))
 	eligible := m.place != absent
 	var left tagset
 	if old != nil {

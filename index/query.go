@@ -61,10 +61,10 @@ func (x *Index) Least(r *Requirement) (Worker, bool) {
 	} else {
 		l.search(r)
 	}
-	if r.winner == noSlot || l.tops[r.winner] >= keyFull {
+	if r.winner == noSlot || *l.tops.at(int(r.winner)) >= keyFull {
 		return 0, false
 	}
-	return l.profiles[r.winner].heap[0].worker, true
+	return (*l.profiles.at(int(r.winner))).heap.first[0].worker, true
 }
 
 // refresh brings a requirement up to date if anything changed since its last use.

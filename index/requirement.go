@@ -197,7 +197,7 @@ func (x *Index) bring(r *Requirement, most int) bool {
 			return false
 		}
 		slot := x.layout.changes.at(r.seen)
-		r.mark(slot, x.satisfies(x.layout.profiles[slot], r))
+		r.mark(slot, x.satisfies(*x.layout.profiles.at(int(slot)), r))
 	}
 	r.listFew()
 	x.cache.resized(r)
@@ -251,12 +251,12 @@ func (x *Index) build(r *Requirement, most int) bool {
 		}
 		r.scanning = true
 	}
-	for slots := x.layout.profiles; int(r.scanned) < len(slots); r.scanned++ {
+	for slots := &x.layout.profiles; int(r.scanned) < slots.n; r.scanned++ {
 		if x.work > most {
 			x.cache.resized(r)
 			return false
 		}
-		if p := slots[r.scanned]; p != nil && x.satisfies(p, r) {
+		if p := *slots.at(int(r.scanned)); p != nil && x.satisfies(p, r) {
 			r.append(r.scanned)
 		}
 	}
@@ -292,7 +292,7 @@ func (x *Index) buildFew(r *Requirement) bool {
 	}
 	slots := x.slots[:0]
 	for it := rarest.Iterator(); it.HasNext(); {
-		if p := x.profiles[it.Next()]; x.satisfies(p, r) {
+		if p := *x.profiles.at(int(it.Next())); x.satisfies(p, r) {
 			slots = append(slots, p.slot)
 		}
 	}

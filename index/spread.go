@@ -16,7 +16,7 @@ type Spread struct {
 
 // NewSpread returns a Spread over a tag key without any counts.
 func (x *Index) NewSpread(key string) *Spread {
-	return &Spread{x: x, prefix: key + "=", values: map[string]int32{}, byProf: make([]int32, len(x.profiles))}
+	return &Spread{x: x, prefix: key + "=", values: map[string]int32{}, byProf: make([]int32, x.profiles.n)}
 }
 
 // Count adds to the count of a worker's value.

@@ -76,7 +76,7 @@ func TestTagsThatChurnLeaveNothingBehind(t *testing.T) {
 	requireLeast(t, x, 0, "base")
 	require.Equal(t, Stats{Workers: 40, Tags: 41, Profiles: 40, Requirements: 2}, x.Stats())
 	require.LessOrEqual(t, len(x.tags.tags), 42)
-	require.LessOrEqual(t, len(x.profiles), 41)
+	require.LessOrEqual(t, x.profiles.n, 41)
 	require.Len(t, x.layout.groups, 1)
 }
 
@@ -189,7 +189,7 @@ func TestIneligibleWorkersLeaveTheHeap(t *testing.T) {
 	p := x.profileOf(0)
 	for left := 99; left >= 0; left-- {
 		x.SetEligible(Worker(left*61%100), false)
-		require.Len(t, p.heap, left)
+		require.Equal(t, left, p.heap.n)
 		require.NoError(t, x.Check())
 	}
 	requireNobody(t, x, "a")
@@ -207,7 +207,7 @@ func TestMemoryOfAProfileShrinksWithIt(t *testing.T) {
 		x.Remove(w)
 	}
 	p := x.profileOf(9_990)
-	require.LessOrEqual(t, cap(p.heap), 4*shrinkFrom)
+	require.LessOrEqual(t, cap(p.heap.first), 4*shrinkFrom)
 	requireLeast(t, x, 9_990, "a")
 }
 
