@@ -1,35 +1,121 @@
 package server
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
 )
 
+const (
+	// clockTick is how often the clock is read at least while the process runs.
+	clockTick = 100 * time.Millisecond
+	// maxClockStep is how far the clock advances at most between two ticks. What
+	// is beyond it is a pause of the whole process (SIGSTOP, a snapshot of the
+	// machine), in which no message could be read: no time passes for the core.
+	maxClockStep = 500 * time.Millisecond
+	// maxPauses is how many pauses are told apart for the display of times.
+	maxPauses = 64
+)
+
 // clock is the only reader of time in the server. Its monotonic readings start
-// at 0 with the server; wall time is for display alone.
+// at 0 with the server and leave out pauses; wall time is for display alone.
 type clock struct {
-	start time.Time
+	read func() time.Duration // since the start, with the pauses
+
+	// A reader loads mark before left, and a writer stores left before mark: so
+	// whoever sees the mark behind a pause leaves that pause out.
+	mark atomic.Int64 // what read gave at the latest tick or pause
+	left atomic.Int64 // sum of the pauses, as far as they are left out
+
+	mu     sync.Mutex // guards the writing of mark and left, and pauses
+	pauses []pause    // ascending
 }
 
-func newClock() clock { return clock{start: time.Now()} }
+// pause is time that the clock left out.
+type pause struct {
+	at     time.Duration // of the clock, at the end of the pause
+	length time.Duration
+}
 
-// since returns the time since the start.
-func (c clock) since() time.Duration { return time.Since(c.start) }
+func newClock() *clock {
+	start := time.Now()
+	return &clock{read: func() time.Duration { return time.Since(start) }}
+}
 
-// now returns the milliseconds since the start.
-func (c clock) now() sched.Time { return coreTime(c.since()) }
+// since returns the time since the start, without pauses. It never goes back.
+func (c *clock) since() time.Duration {
+	mark := c.mark.Load()
+	left := c.left.Load()
+	if now := c.read(); now-time.Duration(mark) <= maxClockStep {
+		return now - time.Duration(left)
+	}
+	return c.tick()
+}
+
+// tick reads the clock and looks whether the process was paused.
+func (c *clock) tick() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, left := c.read(), time.Duration(c.left.Load())
+	if more := now - time.Duration(c.mark.Load()) - maxClockStep; more > 0 {
+		left += more
+		c.left.Store(int64(left))
+		c.note(pause{at: now - left, length: more})
+	}
+	c.mark.Store(int64(now))
+	return now - left
+}
+
+// note keeps a pause. The two oldest become one if there are too many. mu is held.
+func (c *clock) note(p pause) {
+	if len(c.pauses) == maxPauses {
+		c.pauses[1].length += c.pauses[0].length
+		c.pauses = append(c.pauses[:0], c.pauses[1:]...)
+	}
+	c.pauses = append(c.pauses, p)
+}
+
+// run reads the clock regularly until stop closes.
+func (c *clock) run(stop <-chan struct{}) {
+	tick := time.NewTicker(clockTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			c.tick()
+		}
+	}
+}
+
+// now returns the milliseconds since the start, without pauses.
+func (c *clock) now() sched.Time { return coreTime(c.since()) }
 
 // coreTime converts a time since the start to the core's unit, rounded down.
 func coreTime(d time.Duration) sched.Time { return sched.Time(d / time.Millisecond) }
 
-// wall returns the wall time of a moment that lies ms milliseconds back.
-func (c clock) wall(ms uint64) time.Time {
-	return time.Now().Add(-time.Duration(ms) * time.Millisecond).UTC()
+// ago returns how long ago a moment is that lies ms milliseconds back by the
+// clock, with the pauses since.
+func (c *clock) ago(ms uint64) time.Duration {
+	ago := time.Duration(ms) * time.Millisecond
+	now := c.since()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moment := now - ago
+	for i := len(c.pauses) - 1; i >= 0 && c.pauses[i].at > moment; i-- {
+		ago += c.pauses[i].length
+	}
+	return ago
 }
 
+// wall returns the wall time of a moment that lies ms milliseconds back.
+func (c *clock) wall(ms uint64) time.Time { return time.Now().Add(-c.ago(ms)).UTC() }
+
 // ahead is the time of day some milliseconds from now.
-func (c clock) ahead(ms uint64) time.Time {
+func (c *clock) ahead(ms uint64) time.Time {
 	return time.Now().Add(time.Duration(ms) * time.Millisecond).UTC()
 }
 

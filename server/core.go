@@ -15,7 +15,7 @@ import (
 // core is the scheduler's state with its one lock and its one clock. Nothing is
 // written to a socket, and nothing is logged, while the lock is held.
 type core struct {
-	clock clock
+	clock *clock
 	log   *slog.Logger
 	lines LogWriter // behind log, nil if log writes at once
 

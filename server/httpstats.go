@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -67,7 +66,7 @@ func (s *Server) counters() map[string]uint64 {
 		"connections":    uint64(max(s.connections.Load(), 0)),
 		"output_bytes":   uint64(max(s.output.Load(), 0)),
 		"input_bytes":    uint64(max(s.input.Load(), 0)),
-		"uptime_seconds": uint64(s.core.clock.now() / sched.Time(time.Second/time.Millisecond)),
+		"uptime_seconds": uint64(s.core.clock.read() / time.Second),
 	}
 	if s.udp != nil {
 		m["datagrams"], m["datagrams_bad"] = s.udp.received.Load(), s.udp.bad.Load()

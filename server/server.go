@@ -190,7 +190,7 @@ func (s *Server) Start() error {
 	if err := s.listenNative(); err != nil {
 		return s.abandon(err)
 	}
-	for _, help := range []func(<-chan struct{}){s.core.courier.run, s.core.pulse, s.sweeper, s.prober} {
+	for _, help := range []func(<-chan struct{}){s.core.clock.run, s.core.courier.run, s.core.pulse, s.sweeper, s.prober} {
 		s.helpers.Go(func() { help(s.stop) })
 	}
 	go s.supervise()
