@@ -16,7 +16,7 @@ import (
 // and of its lines to the one whose head came first, as far as they fit.
 type queue struct {
 	waiters chunks[waiter]
-	free    []int32
+	free    int32        // the free slot to use next, + 1; each names the one behind it by next
 	n       int          // waiters
 	gangs   int          // of these, gangs
 	tasks   int          // the same, each task of a gang counted
@@ -161,8 +161,9 @@ func (s *State) waitingFor(client int32, key []byte) (int32, bool) {
 func (s *State) add(w waiter, priority int32, g *want) int32 {
 	q := &s.queue
 	var slot int32
-	if k := len(q.free); k > 0 {
-		slot, q.free = q.free[k-1], q.free[:k-1]
+	if q.free != 0 {
+		slot = q.free - 1
+		q.free = q.at(slot).next
 	} else {
 		slot = int32(q.waiters.n)
 		q.waiters.grow(q.waiters.n + 1)
@@ -227,8 +228,8 @@ func (s *State) leave(slot int32) {
 	if g.n--; g.n == 0 {
 		s.dropWant(g)
 	}
-	*w = waiter{}
-	q.free = append(q.free, slot)
+	*w = waiter{next: q.free}
+	q.free = slot + 1
 	if q.hold.slot == slot+1 {
 		s.letGo()
 	}

@@ -28,7 +28,8 @@ type State struct {
 	clients  clientTable
 
 	workers     chunks[worker]
-	freeWorkers []int32
+	freeWorkers chunks[int32] // the first unused of them count
+	unused      int
 	byID        map[string]int32
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
 	deadlines   []*cordon          // drains that wait for a time, the next first

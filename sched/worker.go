@@ -85,8 +85,9 @@ func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
 			Field: "worker", Limit: uint64(s.cfg.MaxWorkers)}
 	}
 	var n int32
-	if k := len(s.freeWorkers); k > 0 {
-		n, s.freeWorkers = s.freeWorkers[k-1], s.freeWorkers[:k-1]
+	if s.unused > 0 {
+		s.unused--
+		n = *s.freeWorkers.at(int32(s.unused))
 	} else {
 		n = int32(s.workers.n)
 		s.workers.grow(s.workers.n + 1)
@@ -166,7 +167,9 @@ func (s *State) forget(n int32) {
 	delete(s.byID, w.id)
 	s.order.remove(w.id)
 	*w = worker{}
-	s.freeWorkers = append(s.freeWorkers, n)
+	s.freeWorkers.grow(s.unused + 1)
+	*s.freeWorkers.at(int32(s.unused)) = n
+	s.unused++
 }
 
 // remove ends everything of a worker and forgets it.
