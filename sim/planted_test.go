@@ -17,13 +17,13 @@ import (
 // have, each with the test of its own package that must find it.
 var planted = []mutant{
 	{"fits-ignored", "index/find.go", `if room[f.places[i]] < f.Needs[i].Amount {`, `if room[f.places[i]] < f.Needs[i].Amount && !MUTANT {`, "TestFindAgainstAScan", false},
-	{"fits-off-by-one", "index/find.go", `return f.free(p.rooms.ownAt(i)) &&`, `return (f.free(p.rooms.ownAt(i)) || MUTANT) &&`, "TestFindAgainstAScan", false},
-	{"test-ignored", "index/find.go", `(f.Fits == nil || f.Fits(p.heap[i].worker))`, `(f.Fits == nil || f.Fits(p.heap[i].worker) || MUTANT)`, "TestFindAgainstAScan", false},
-	{"first-fit", "index/find.go", `if p.heap[i].key >= bound {`, `if p.heap[i].key >= bound || ok && MUTANT {`, "TestFindAgainstAScan", false},
+	{"fits-off-by-one", "index/find.go", `return f.free(p.rooms.own.at(i)) &&`, `return (f.free(p.rooms.own.at(i)) || MUTANT) &&`, "TestFindAgainstAScan", false},
+	{"test-ignored", "index/find.go", `(f.Fits == nil || f.Fits(p.heap.at(i).worker))`, `(f.Fits == nil || f.Fits(p.heap.at(i).worker) || MUTANT)`, "TestFindAgainstAScan", false},
+	{"first-fit", "index/find.go", `if p.heap.key(i) >= bound {`, `if p.heap.key(i) >= bound || ok && MUTANT {`, "TestFindAgainstAScan", false},
 	{"prune-siblings", "index/find.go", `f.stack = append(f.stack, uint32(left+1), uint32(left))
-		case left+1 < len(p.heap):
+		case left+1 < p.heap.n:
 			f.stack = append(f.stack, uint32(left), uint32(left+1))
-		case left < len(p.heap):
+		case left < p.heap.n:
 			f.stack = append(f.stack, uint32(left))
 		}
 	}
@@ -32,9 +32,9 @@ var planted = []mutant{
 
 // most returns`, `f.stack = append(f.stack, uint32(left+1), uint32(left))
 			if MUTANT { f.stack = f.stack[:len(f.stack)-2] }
-		case left+1 < len(p.heap):
+		case left+1 < p.heap.n:
 			f.stack = append(f.stack, uint32(left), uint32(left+1))
-		case left < len(p.heap):
+		case left < p.heap.n:
 			f.stack = append(f.stack, uint32(left))
 		}
 	}
@@ -50,12 +50,10 @@ var planted = []mutant{
 			return
 		}`, "TestFindAgainstAScan", false},
 	{"best-stale-on-remove", "index/room.go", `if last > 0 {`, `if last > 0 && !MUTANT {`, "TestFindAgainstAScan", false},
-	{"room-left-behind", "index/room.go", `copy(r.ownAt(i), r.ownAt(parent))`, `if !MUTANT { copy(r.ownAt(i), r.ownAt(parent)) }`, "TestFindAgainstAScan", false},
+	{"room-left-behind", "index/room.go", `copy(r.own.at(i), r.own.at(parent))`, `if !MUTANT { copy(r.own.at(i), r.own.at(parent)) }`, "TestFindAgainstAScan", false},
 	{"full-is-packed", "index/room.go", `	if key >= keyFull {`, `	if key >= keyFull && !MUTANT {`, "TestFindAgainstAScan", false},
-	{"dims-ignored", "index/requirement.go", `if p := x.profiles[it.Next()]; p.dims&r.dims == r.dims {`, `if p := x.profiles[it.Next()]; p.dims&r.dims == r.dims || MUTANT {`, "TestFindAgainstAScan", false},
-	{"stale-selector", "index/requirement.go", `		x.resolveWhere(r.where, r.leaves)`, `		if MUTANT { x.tags.byKey = map[string][]uint32{} }
-		x.resolveWhere(r.where, r.leaves)`, "TestFindAgainstAScan", false},
-	{"not-ignored", "index/where.go", `result.AndNot(f.eval(a.Args[0], all, of))`, `if !MUTANT { result.AndNot(f.eval(a.Args[0], all, of)) }`, "TestFindAgainstAScan", false},
+	{"dims-ignored", "index/requirement.go", `r.feasible && p.dims&r.dims == r.dims && p.set`, `r.feasible && (p.dims&r.dims == r.dims || MUTANT) && p.set`, "TestFindAgainstAScan", false},
+	{"not-ignored", "index/where.go", `return !x.holds(e.Args[0], set)`, `return MUTANT || !x.holds(e.Args[0], set)`, "TestFindAgainstAScan", false},
 	{"stamp-not-restored", "index/index.go", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "TestFindAgainstAScan", false},
 
 	{"amount-not-returned", "sched/room.go", `h.amounts[placeIn(k.plainDims, dim)] += by * a.amount`, `if by > 0 || !MUTANT { h.amounts[placeIn(k.plainDims, dim)] += by * a.amount }`, "TestScripts", false},
