@@ -131,15 +131,6 @@ func (x *Index) leave(w Worker, p *profile) {
 	}
 }
 
-// profilesWith returns the profiles that have all the tags of a set that is not empty.
-func (x *Index) profilesWith(set tagset) *roaring.Bitmap {
-	bitmaps := make([]*roaring.Bitmap, set.len())
-	for i := range bitmaps {
-		bitmaps[i] = x.tags.tags[set.at(i)].profiles
-	}
-	return intersect(bitmaps)
-}
-
 // intersect returns what all the bitmaps have in common, beginning with the one that has least. The
 // result is the caller's.
 func intersect(bitmaps []*roaring.Bitmap) *roaring.Bitmap {
