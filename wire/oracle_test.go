@@ -141,7 +141,7 @@ var parts = map[string]string{
 	"record":      "lease id id0 id0 id0 priority resources outcome0 u64? bool? on_preempt?",
 	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64 used? device_infos? utf8? u64? u32? u32? u64?",
 	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8 resources? u64? bool? bool?",
-	"device":      "model amount id0",
+	"device":      "model amount id0 bool?",
 	"device_info": "model amount id0 sum u32 bool u32?",
 	"tag_info":    "utf8 u32",
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
