@@ -98,11 +98,13 @@ func TestOneListAtATime(t *testing.T) {
 	f := start(t)
 	f.beat("w", 4, 0, "cpu")
 	var now, most atomic.Int64
+	f.core.lane.turn.Lock()
 	f.core.lane.hook = func(by int64) {
 		if n := now.Add(by); n > most.Load() {
 			most.Store(n)
 		}
 	}
+	f.core.lane.turn.Unlock()
 	var wait sync.WaitGroup
 	for i := range 8 {
 		p := f.dial(fmt.Sprint("lister", i))
