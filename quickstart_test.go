@@ -32,6 +32,7 @@ func TestQuickstartProgram(t *testing.T) {
 	a, err := agent.Start(ctx, agent.Config{
 		Scheduler: "dtask://" + srv.Addr(), Worker: "worker-002", Address: "localhost:9002",
 		Tags: []string{"gpu"}, Slots: 8, TasksDieWithAgent: true,
+		Devices: []wire.Device{{Model: "A100", Memory: 40 << 10}},
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return a.Status().Connected }, 10*time.Second, 5*time.Millisecond)
@@ -39,7 +40,7 @@ func TestQuickstartProgram(t *testing.T) {
 	require.NoError(t, err)
 	var lease *client.Lease
 	require.Eventually(t, func() bool {
-		lease, err = c.Schedule(ctx, client.Task{ID: "task-003", Tags: []string{"gpu"}})
+		lease, err = c.Schedule(ctx, client.Task{ID: "task-003", Tags: []string{"gpu"}, Resources: map[string]int64{"gpu": 1}})
 		return err == nil
 	}, 10*time.Second, 5*time.Millisecond)
 	handover, err := lease.Hand()

@@ -15,6 +15,9 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
+// TagGPU is the tag of a worker on which GPUs were detected.
+const TagGPU = "gpu"
+
 // Finding is one thing that was detected, and how.
 type Finding struct {
 	Name     string // of the resource
@@ -65,7 +68,7 @@ func (m *machine) detect(ctx context.Context, gpus int) *Detection {
 func (d *Detection) add(f Finding) {
 	d.Findings = append(d.Findings, f)
 	if f.Name == resource.GPU && f.Amount > 0 {
-		d.Tags = append(d.Tags, "gpu")
+		d.Tags = append(d.Tags, TagGPU)
 	}
 	switch {
 	case f.Amount < 0 && f.Name == resource.GPU:

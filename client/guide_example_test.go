@@ -24,7 +24,7 @@ func fleet() (*fake.Scheduler, *client.Client) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s.AddWorker("w1", 4, "gpu")
+	s.AddWorkerWith("w1", fake.WorkerOptions{Slots: 4, Tags: []string{"gpu", "ssd"}, Devices: []wire.Device{{Model: "A100"}}})
 	return s, s.Dial()
 }
 
@@ -62,7 +62,7 @@ func Example_lease() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	lease, err := c.Schedule(ctx, client.Task{ID: "train-7", Tags: []string{"gpu"}, Owner: "ann"})
+	lease, err := c.Schedule(ctx, client.Task{ID: "train-7", Tags: []string{"gpu"}, Resources: map[string]int64{"gpu": 1}, Owner: "ann"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func Example_batch() {
 	s, c := fleet()
 	defer s.Close()
 	ctx := context.Background()
-	tasks := []client.Task{{ID: "a", Tags: []string{"gpu"}}, {ID: "b", Tags: []string{"gpu"}}, {ID: "c", Tags: []string{"tpu"}}}
+	tasks := []client.Task{{ID: "a", Tags: []string{"ssd"}}, {ID: "b", Tags: []string{"ssd"}}, {ID: "c", Tags: []string{"tpu"}}}
 
 	results, err := c.ScheduleAll(ctx, tasks)
 	if err != nil {
@@ -223,7 +223,7 @@ func Example_waiting() {
 	defer s.Close()
 	ctx := context.Background()
 
-	task := client.Task{ID: "train-9", Tags: []string{"gpu"}, Priority: 5, Owner: "ann", Wait: 10 * time.Minute}
+	task := client.Task{ID: "train-9", Tags: []string{"ssd"}, Priority: 5, Owner: "ann", Wait: 10 * time.Minute}
 	lease, err := c.Schedule(ctx, task) // returns when there is room
 	switch {
 	case err == nil:
@@ -349,6 +349,7 @@ func Example_operators() {
 	}
 	// Output:
 	// gpu 1
+	// ssd 1
 	// 1 joined w1 ""
 	// 2 cordoned w1 "driver upgrade"
 }

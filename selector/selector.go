@@ -126,6 +126,20 @@ func (e *Expr) Match(tags []string) bool {
 	return true
 }
 
+// Requires reports whether the expression holds only for workers that have a
+// tag, by its name alone: a && b requires a, a || b does not, nor does a=1.
+func (e *Expr) Requires(tag string) bool {
+	switch requires := func(a *Expr) bool { return a.Requires(tag) }; e.Op {
+	case And:
+		return slices.ContainsFunc(e.Args, requires)
+	case Or:
+		return !slices.ContainsFunc(e.Args, func(a *Expr) bool { return !requires(a) })
+	case Leaf:
+		return e.Term.Cmp == Has && e.Term.Key == tag
+	}
+	return false
+}
+
 // String returns the canonical text, "" for True.
 func (e *Expr) String() string {
 	switch e.Op {

@@ -44,6 +44,17 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestRequires(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "gpu": true, "a && gpu": true, "a || gpu": false, "(a && gpu) || (b && gpu)": true, "gpu || gpu": true,
+		"!gpu": false, "!(gpu || a)": false, "!(!gpu || a)": true, "gpu=a100": false, "gpu>=1": false, "(a || gpu) && b": false,
+	} {
+		e, err := Parse(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, e.Requires("gpu"), text)
+	}
+}
+
 func TestCanonical(t *testing.T) {
 	for text, want := range map[string]string{
 		"b && a && b":            "a && b",

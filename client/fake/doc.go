@@ -4,9 +4,9 @@
 // forgets exactly as the real one does. It opens no port.
 //
 //	s := fake.New(t)
-//	s.AddWorker("w1", 2, "gpu")
+//	s.AddWorker("w1", 2, "ssd")
 //	c := s.Dial()
-//	lease, err := c.Schedule(ctx, client.Task{ID: "t1", Tags: []string{"gpu"}})
+//	lease, err := c.Schedule(ctx, client.Task{ID: "t1", Tags: []string{"ssd"}})
 //
 // AddWorkerWith adds a worker with resources and GPUs; selectors, policies and
 // gangs work as they do in the real scheduler.

@@ -13,7 +13,7 @@ import (
 
 // runOnce is what a program of yours might do; the test below is how to try it.
 func runOnce(ctx context.Context, c *client.Client, deliver func(wire.Handover) error) error {
-	lease, err := c.Schedule(ctx, client.Task{ID: "nightly", Tags: []string{"gpu"}})
+	lease, err := c.Schedule(ctx, client.Task{ID: "nightly", Tags: []string{"ssd"}})
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func runOnce(ctx context.Context, c *client.Client, deliver func(wire.Handover) 
 
 func TestRunOnce(t *testing.T) {
 	s := fake.New(t) // closed with the test
-	w := s.AddWorker("w1", 1, "gpu")
+	w := s.AddWorker("w1", 1, "ssd")
 	c := s.Dial()
 
 	if err := runOnce(t.Context(), c, w.Begin); err != nil {

@@ -4,7 +4,7 @@
 // hundreds of requests at once.
 //
 //	c, err := httpapi.New("http://127.0.0.1:8080", nil)
-//	p, err := c.Schedule(ctx, httpapi.Task{ID: "t1", Tags: []string{"gpu"}})
+//	p, err := c.Schedule(ctx, httpapi.Task{ID: "t1", Tags: []string{"ssd"}})
 //
 // Whatever a server answers other than what was expected is a *StatusError with
 // the status and the text, also if a proxy answered in its own words. Requests

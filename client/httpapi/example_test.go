@@ -23,7 +23,7 @@ func Example() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	place, err := c.Schedule(ctx, httpapi.Task{ID: "task-001", Tags: []string{"gpu"}, Key: "task-001/1"})
+	place, err := c.Schedule(ctx, httpapi.Task{ID: "task-001", Tags: []string{"ssd"}, Key: "task-001/1"})
 	var status *httpapi.StatusError
 	switch {
 	case err == nil:

@@ -49,7 +49,7 @@ func (a *app) root() *cli.Command {
 			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage.\n\n" +
 			"Examples:\n" +
 			"  dtask demo                        # see a whole system at work\n" +
-			"  dtask schedule gpu cuda-12.0      # a place for a task that needs both tags\n" +
+			"  dtask schedule gpu --gpus 1       # a place for a task that takes a GPU\n" +
 			"  dtask worker list                 # who is there, and how busy",
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: completion,

@@ -213,8 +213,8 @@ func (d *demo) keep(ctx context.Context) {
 	d.sayf("It stays up until you press Ctrl-C. Try, in another terminal:")
 	d.sayf("  curl http://%s/api/v1/workers", web)
 	d.sayf("  curl http://%s/stats", web)
-	d.sayf(`  curl -d '{"task_id":"mine","required_tags":["gpu"]}' http://%s/api/v1/schedule`, web)
+	d.sayf(`  curl -d '{"task_id":"mine","required_tags":["gpu"],"resources":{"gpu":1}}' http://%s/api/v1/schedule`, web)
 	d.sayf("  dtask --addr %s worker list --watch", native)
-	d.sayf("  dtask --addr %s schedule gpu --count 3", native)
+	d.sayf("  dtask --addr %s schedule gpu --gpus 1 --count 3", native)
 	<-ctx.Done()
 }

@@ -14,7 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/resource"
 )
 
 // Limits of the batch.
@@ -48,7 +50,7 @@ type summary struct {
 func tags(i int) []string {
 	switch {
 	case i%10 == 9:
-		return []string{"gpu"}
+		return []string{agent.TagGPU}
 	case i%3 == 2:
 		return []string{"ssd"}
 	}
@@ -84,6 +86,9 @@ func (d *demo) runBatch(ctx context.Context, all *files, s *summary) error {
 				t := client.Task{ID: fmt.Sprintf("hash-%d", i), Tags: tags(i), Group: "demo"}
 				if !have[t.Tags[0]] { // a small fleet has not every kind of worker
 					t.Tags = nil
+				}
+				if slices.Contains(t.Tags, agent.TagGPU) {
+					t.Resources = map[string]int64{resource.GPU: 1}
 				}
 				if err := d.hashOnWorker(ctx, t, all.names[i], all.sums[i], s); err != nil {
 					cancel(err)

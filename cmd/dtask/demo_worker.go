@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,16 +21,20 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// kinds are the machines of the demo, taken in turn.
+// kinds are the machines of the demo, taken in turn. Their GPUs are made up.
 var kinds = []struct {
 	tags  []string
 	slots uint32
+	gpus  int
 }{
-	{[]string{"cpu"}, 4},
-	{[]string{"cpu", "ssd"}, 3},
-	{[]string{"cpu", "gpu", "cuda-12.0"}, 2},
-	{[]string{"cpu", "gpu", "cuda-12.0", "ssd"}, 3},
+	{[]string{"cpu"}, 4, 0},
+	{[]string{"cpu", "ssd"}, 3, 0},
+	{[]string{"cpu", "gpu", "cuda-12.0"}, 2, 2},
+	{[]string{"cpu", "gpu", "cuda-12.0", "ssd"}, 3, 2},
 }
+
+// demoGPU is what each of those GPUs is called.
+var demoGPU = wire.Device{Model: "A100", Memory: 40 << 10}
 
 // order is what the demo sends a worker: a lease and what to do with it.
 type order struct {
@@ -69,7 +74,7 @@ func startWorker(ctx context.Context, i int, scheduler string) (*worker, error) 
 	// The agent outlives ctx, which bounds the batch; stop ends it.
 	w.agent, err = agent.Start(context.WithoutCancel(ctx), agent.Config{
 		Scheduler: "dtask://" + scheduler, Worker: w.id, Address: l.Addr().String(),
-		Tags: w.tags, Slots: w.slots, TasksDieWithAgent: true,
+		Tags: w.tags, Slots: w.slots, Devices: slices.Repeat([]wire.Device{demoGPU}, kind.gpus), TasksDieWithAgent: true,
 	})
 	if err != nil {
 		l.Close()

@@ -44,7 +44,7 @@ func interruptAfter(t *testing.T, text string, args ...string) string {
 }
 
 func TestDemoKeepSaysWhatToTry(t *testing.T) {
-	out := interruptAfter(t, "schedule gpu --count 3", "demo", "--keep", "--tasks", "5")
+	out := interruptAfter(t, "schedule gpu --gpus 1 --count 3", "demo", "--keep", "--tasks", "5")
 	require.Regexp(t, `(?m)^  curl http://127.0.0.1:\d+/api/v1/workers$`, out)
 	require.Regexp(t, `(?m)^  dtask --addr 127.0.0.1:\d+ worker list --watch$`, out)
 }

@@ -26,7 +26,8 @@ func (a *app) schedule() *cli.Command {
 			"worker's begin takes. The same --task again is the same lease while it lives.\n\n" +
 			"An argument that is an expression, such as 'gpu && cuda>=12 && !spot', is a selector; all\n" +
 			"tags and selectors must hold (docs/selectors.md). Sizes are written 40Gi or 500M, CPUs 2 or\n" +
-			"1500m. --gpu-mem alone is a share of one device, with --gpus the least memory of each.\n\n" +
+			"1500m. --gpu-mem alone is a share of one device, with --gpus the least memory of each. A task\n" +
+			"that takes no GPU sees none, whatever tags its worker has.\n\n" +
 			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
 			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
 			"take any it is 3. With --gang all get a place or none, at most 1,024.\n\n" +
@@ -36,10 +37,10 @@ func (a *app) schedule() *cli.Command {
 			"(--preempt-grace there, 30s), so --wait must be that long at least. --on-preempt says whether\n" +
 			"this task makes room for others; without it, it does if its --priority is below 0.\n\n" +
 			"Examples:\n" +
-			"  dtask schedule gpu cuda-12.0 --task train-7\n" +
-			"  dtask schedule gpu --count 8 -o json\n" +
-			"  dtask schedule gpu --wait 30s --priority 5\n" +
-			"  dtask schedule gpu --preempt --wait 60s --priority 10\n" +
+			"  dtask schedule gpu cuda-12.0 --gpus 1 --task train-7\n" +
+			"  dtask schedule gpu --gpus 1 --count 8 -o json\n" +
+			"  dtask schedule gpu --gpus 1 --wait 30s --priority 5\n" +
+			"  dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10\n" +
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
 		Flags: append(choiceFlags(),
 			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
@@ -65,6 +66,9 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	tasks, err := tasksOf(cmd)
 	if err != nil {
 		return err
+	}
+	if lacksGPU(&tasks[0]) {
+		warn(cmd.Root().ErrWriter, noGPU)
 	}
 	c, err := a.dial(ctx, cmd.String("client"))
 	if err != nil {
@@ -128,15 +132,15 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	count, ttl, wait := cmd.Int("count"), cmd.Duration("ttl"), cmd.Duration("wait")
 	switch {
 	case count < 1 || count > maxCount:
-		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule gpu --count 8")
+		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule gpu --gpus 1 --count 8")
 	case cmd.Bool("gang") && count > wire.MaxBatch:
-		return nil, usage(fmt.Sprintf("--count %d is more than the %d tasks of a --gang", count, wire.MaxBatch), "dtask schedule gpu --count 8 --gang")
+		return nil, usage(fmt.Sprintf("--count %d is more than the %d tasks of a --gang", count, wire.MaxBatch), "dtask schedule gpu --gpus 1 --count 8 --gang")
 	case cmd.Bool("distinct") && !cmd.Bool("gang"):
-		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --count 4 --gang --distinct")
+		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --gpus 1 --count 4 --gang --distinct")
 	case wait < 0 || wait > wire.MaxWait*time.Millisecond:
-		return nil, usage(fmt.Sprintf("--wait %v is not 0s to %v", wait, wire.MaxWait*time.Millisecond), "dtask schedule gpu --wait 30s")
+		return nil, usage(fmt.Sprintf("--wait %v is not 0s to %v", wait, wire.MaxWait*time.Millisecond), "dtask schedule gpu --gpus 1 --wait 30s")
 	case ttl < time.Millisecond:
-		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --ttl 1m")
+		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --gpus 1 --ttl 1m")
 	}
 	id := cmd.String("task")
 	if id == "" {
@@ -166,13 +170,13 @@ func preemptionOf(cmd *cli.Command) (preempt bool, on client.OnPreempt, err erro
 	on, known := wire.ParseOnPreempt(cmd.String("on-preempt"))
 	switch preempt = cmd.Bool("preempt"); {
 	case !known:
-		err = usage(fmt.Sprintf("--on-preempt %.64q is neither end nor never", cmd.String("on-preempt")), "dtask schedule gpu --on-preempt never")
+		err = usage(fmt.Sprintf("--on-preempt %.64q is neither end nor never", cmd.String("on-preempt")), "dtask schedule gpu --gpus 1 --on-preempt never")
 	case on == client.OnPreemptRequeue:
-		err = usage("--on-preempt requeue is for programs that stay connected, to be told of it; this command ends", "dtask schedule gpu --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
+		err = usage("--on-preempt requeue is for programs that stay connected, to be told of it; this command ends", "dtask schedule gpu --gpus 1 --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
 	case preempt && cmd.Bool("gang"):
-		err = usage("--preempt does not go with --gang", "dtask schedule gpu --preempt --wait 60s")
+		err = usage("--preempt does not go with --gang", "dtask schedule gpu --gpus 1 --preempt --wait 60s")
 	case preempt && cmd.Duration("wait") == 0:
-		err = usage("--preempt needs --wait: others have the scheduler's grace to make room", "dtask schedule gpu --preempt --wait 60s --priority 10")
+		err = usage("--preempt needs --wait: others have the scheduler's grace to make room", "dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10")
 	}
 	return preempt, on, err
 }
