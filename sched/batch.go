@@ -13,6 +13,7 @@ type set struct {
 	workers map[int32]bool           // of a distinct gang: those that hold one of its tasks
 	spreads map[string]*index.Spread // by tag key
 	made    []made                   // of a gang, to undo it
+	opened  opened                   // of a batch that is no gang
 }
 
 // made is a lease that the batch was granted, and the give stamp of its worker
@@ -66,6 +67,7 @@ func (s *State) batch(now Time, sess *session, from Session, request uint64, m *
 	for i := range m.Tasks {
 		s.batched(now, sess, from, request, m.Tasks[i:i+1], i, b, &all.Results[i], out)
 	}
+	s.shut(b)
 }
 
 // batched places one task of a batch, or lets it wait.
@@ -75,10 +77,11 @@ func (s *State) batched(now Time, sess *session, from Session, request uint64, o
 			if r.Code = wire.CodeWaiting; err != nil {
 				r.Code = err.Code
 			}
+			s.shut(b) // what was held for who left the queue is there for all
 			return
 		}
 	}
-	err := s.place(now, sess, &one[0], b, &r.Placed)
+	err := s.placeOver(now, sess, &one[0], b, &r.Placed)
 	if err != nil && one[0].WaitMS > 0 && waitsFor(err.Code) {
 		if err = s.enqueue(sess, from, request, one, false, false, i); err == nil {
 			r.Code = wire.CodeWaiting
@@ -101,7 +104,7 @@ func (s *State) gang(now Time, sess *session, from Session, request uint64, m *w
 		}
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
-	failed := s.placeGang(now, sess, m.Tasks, m.Distinct, all.Results)
+	failed := s.placeGangOver(now, sess, m, all.Results)
 	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
 		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
 		if err == nil {

@@ -1,10 +1,6 @@
 package sched
 
-import (
-	"slices"
-
-	"github.com/dtask/dtask-scheduler/index"
-)
+import "slices"
 
 // This file keeps the room that tasks of a lower priority make for a waiter:
 // the worker is held for it from the first notice on, so that nobody else takes
@@ -172,30 +168,6 @@ func (s *State) serveClaimant(now Time, slot int32, out *Outbox) bool {
 		s.queue.isOver(t)
 	}
 	return served
-}
-
-// openBelow opens the workers that are held for waiters below a priority, and
-// returns them.
-func (s *State) openBelow(priority int32) (opened []int32) {
-	q := &s.queue
-	if q.hold.slot != 0 && q.at(q.hold.slot-1).line.turn.level.priority < priority {
-		opened = append(opened, q.hold.workers...)
-	}
-	opened = s.claimedBelow(opened, priority)
-	s.unreserve(opened...)
-	return opened
-}
-
-// claimedBelow appends the workers with room that are held, now, for waiters
-// below a priority for which tasks make room there.
-func (s *State) claimedBelow(to []int32, priority int32) []int32 {
-	q := &s.queue
-	for _, c := range q.claims {
-		if s.workers.at(c.worker).reserved && s.workers.at(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
-			to = append(to, c.worker)
-		}
-	}
-	return to
 }
 
 // lookAround looks for a worker with room for each of some lines of a turn, also

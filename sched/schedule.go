@@ -36,7 +36,7 @@ func (s *State) schedule(now Time, sess *session, from Session, request uint64, 
 		}
 	}
 	it := out.next(from, request, wire.KindPlaced)
-	err := s.placeOver(now, sess, m, &it.Placed)
+	err := s.placeOver(now, sess, m, nil, &it.Placed)
 	if err != nil && m.WaitMS > 0 && waitsFor(err.Code) {
 		out.Items = out.Items[:len(out.Items)-1]
 		if err := s.enqueue(sess, from, request, s.alone(m), false, false, -1); err != nil {
@@ -60,21 +60,6 @@ func (s *State) alone(m *wire.Schedule) []wire.Schedule {
 // will be told.
 func waitsFor(c wire.Code) bool {
 	return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
-}
-
-// placeOver is place for a request that does not come from the queue. What is
-// held for a waiter of a lower priority is there for it.
-func (s *State) placeOver(now Time, sess *session, m *wire.Schedule, p *wire.Placed) *wire.Error {
-	err := s.place(now, sess, m, nil, p)
-	q := &s.queue
-	if err == nil || err.Code != wire.CodeUnavailable || q.hold.slot == 0 && len(q.claims) == 0 {
-		return err
-	}
-	if opened := s.openBelow(m.Priority); len(opened) > 0 {
-		err = s.place(now, sess, m, nil, p)
-		s.reserve(opened...)
-	}
-	return err
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing

@@ -451,7 +451,7 @@ var roomMutants = []mutant{
 		`cmp.Or(cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
 		`cmp.Or(map[bool]int{true: -1, false: 1}[MUTANT] * cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n))`,
 		"TestSeeds", false},
-	{"hold-of-lower-priority", "sched/claim.go",
+	{"hold-of-lower-priority", "sched/over.go",
 		`if q.hold.slot != 0 && q.at`,
 		`if q.hold.slot != 0 && !MUTANT && q.at`,
 		"TestSeeds", false},

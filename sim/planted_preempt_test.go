@@ -20,7 +20,13 @@ var plantedPreempt = []mutant{
 	{"claim-for-ever", "sched/claim.go", `+ max(s.cfg.PreemptGrace, 1) + claimPatience})`, `+ max(s.cfg.PreemptGrace, 1) + map[bool]Time{false: claimPatience, true: 1 << 40}[MUTANT]})`, "TestScripts", false},
 	{"claim-hopeless", "sched/claim.go", `|| !s.makesRoom(c.worker) {`, `|| !s.makesRoom(c.worker) && !MUTANT {`, "TestScripts", false},
 	{"claim-before-higher", "sched/claim.go", `case w.line.turn.level.priority < priority:`, `case w.line.turn.level.priority < priority && !MUTANT:`, "TestScripts", false},
-	{"claim-hides-from-higher", "sched/claim.go", `s.workers.at(c.worker).load() != index.Full && q.at`, `s.workers.at(c.worker).load() != index.Full && !MUTANT && q.at`, "TestScripts", false},
+	{"claim-hides-from-higher", "sched/over.go", `s.workers.at(c.worker).load() != index.Full && q.at`, `s.workers.at(c.worker).load() != index.Full && !MUTANT && q.at`, "TestScripts", false},
+	{"batch-not-over-what-is-held", "sched/over.go", `	workers := s.openBelow(m.Priority)
+`, `	workers := s.openBelow(m.Priority)
+	if MUTANT && b != nil { s.reserve(workers...); workers = nil }
+`, "TestScripts", false},
+	{"gang-not-over-what-is-held", "sched/over.go", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "TestScripts", false},
+	{"batch-leaves-it-open", "sched/over.go", `>= 0 || slices.Contains(`, `>= 0 || !MUTANT && slices.Contains(`, "TestScripts", false},
 	{"unwarned-go-all-the-same", "sched/claim.go", `if l.flags&(leasePreempted|leaseWarned) == leasePreempted {`, `if l.flags&(leasePreempted|leaseWarned) == leasePreempted && !MUTANT {`, "TestScripts", false},
 	{"wait-below-the-grace", "sched/preempt.go", `case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace:`, `case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace && !MUTANT:`, "TestScripts", false},
 	{"gang-preempts", "sched/preempt.go", `	case gang && m.Preempt:`, `	case gang && MUTANT:
@@ -44,6 +50,11 @@ var preemptMutants = []mutant{
 	{"seeds-no-hold-for-the-claimant", "sched/claim.go", `	s.reserve(n)
 	for _, v`, `	if !MUTANT { s.reserve(n) }
 	for _, v`, "TestSeeds", false},
+	{"seeds-batch-not-over-what-is-held", "sched/over.go", `	workers := s.openBelow(m.Priority)
+`, `	workers := s.openBelow(m.Priority)
+	if MUTANT && b != nil { s.reserve(workers...); workers = nil }
+`, "TestSeeds", false},
+	{"seeds-gang-not-over-what-is-held", "sched/over.go", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "TestSeeds", false},
 	{"seeds-told-twice", "sched/victims.go", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestSeeds", false},
 	{"seeds-old-place-lost", "sched/requeue.go", `number: r.number, arrived: r.arrived, mute: true,`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true,`, "TestSeeds", false},
 	{"seeds-requeued-and-forgotten", "sched/requeue.go", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestSeeds", false},

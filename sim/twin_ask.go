@@ -23,17 +23,24 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 		}
 		return
 	}
-	answer, _ := t.schedule(s, to, m, nil, false)
-	if answer.code == wire.CodeUnavailable {
-		t.queue.over = &m.Priority
-		answer, _ = t.schedule(s, to, m, nil, false)
-		t.queue.over = nil
-	}
+	answer := t.scheduleOver(s, to, m, nil)
 	if worthWaiting(answer.code) && m.WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
 		return
 	}
 	t.say(answer)
+}
+
+// scheduleOver is schedule for a task that has not waited: where there is no
+// other room, it may have what is held for a lower priority.
+func (t *twin) scheduleOver(s *twinSession, to said, m *wire.Schedule, b *twinBatch) said {
+	answer, _ := t.schedule(s, to, m, b, false)
+	if answer.code == wire.CodeUnavailable {
+		t.queue.over = &m.Priority
+		answer, _ = t.schedule(s, to, m, b, false)
+		t.queue.over = nil
+	}
+	return answer
 }
 
 // heldFromOthers reports whether a worker is held for somebody else than who is
@@ -94,7 +101,7 @@ func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *t
 		to.kind, to.code = wire.KindError, code
 		return to, tell
 	}
-	answer, _ = t.schedule(s, to, &one[0], b, false)
+	answer = t.scheduleOver(s, to, &one[0], b)
 	if worthWaiting(answer.code) && one[0].WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, i))
 		answer.code = wire.CodeWaiting
@@ -113,6 +120,11 @@ func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
 		return
 	}
 	answers, failed := t.placeGang(s, to, m.Tasks, m.Distinct)
+	if failed >= 0 && answers[failed].code == wire.CodeUnavailable {
+		t.queue.over = &m.Tasks[0].Priority
+		answers, failed = t.placeGang(s, to, m.Tasks, m.Distinct)
+		t.queue.over = nil
+	}
 	inVain := t.cfg.MaxOwnerLeases > 0 && len(m.Tasks) > t.cfg.MaxOwnerLeases
 	if failed >= 0 && worthWaiting(answers[failed].code) && m.Tasks[0].WaitMS > 0 && !inVain {
 		t.enqueue(x)
