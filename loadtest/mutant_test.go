@@ -109,6 +109,7 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 	bin := buildMutants(t)
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			code, report := runBuilt(t, bin, m.name, m.flags)
 			require.Equal(t, 3, code)
 			require.NotEmpty(t, report.FirstViolations)
@@ -125,6 +126,7 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 		})
 	}
 	t.Run("none", func(t *testing.T) {
+		t.Parallel()
 		code, report := runBuilt(t, bin, "", hard)
 		require.Equal(t, 0, code, "%v", report.FirstViolations)
 		require.Positive(t, report.GivenBack, "leases were asked back")

@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,16 +20,41 @@ const (
 // TestSeeds runs a fixed number of seeds, the same ones always. Together they hit
 // every fault.
 func TestSeeds(t *testing.T) {
-	var total Result
-	for seed := uint64(1); seed <= fixedSeeds || seed <= mostSeeds && slices.Contains(total.Faults[:], 0); seed++ {
-		r, err := Run(seed, nil)
-		require.NoError(t, err, "repeat it with: go run ./sim/simulate -seed %d -trace", seed)
-		total.Add(&r)
-	}
+	total, err := runSeeds()
+	require.NoError(t, err)
 	t.Logf("%d events, %d leases, %d tasks begun", total.Events, total.Granted, total.Begun)
 	for f, n := range total.Faults {
 		require.Positive(t, n, "the fault %s was never hit", Fault(f))
 	}
+}
+
+// runSeeds runs the seeds on every core, until all faults were hit or one failed.
+func runSeeds() (total Result, err error) {
+	var mu sync.Mutex
+	next := uint64(1)
+	take := func() (seed uint64, more bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		seed, next = next, next+1
+		missed := seed <= mostSeeds && slices.Contains(total.Faults[:], 0)
+		return seed, err == nil && (seed <= fixedSeeds || missed)
+	}
+	var runs sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		runs.Go(func() {
+			for seed, more := take(); more; seed, more = take() {
+				r, failed := Run(seed, nil)
+				mu.Lock()
+				total.Add(&r)
+				if failed != nil {
+					err = fmt.Errorf("%w\nrepeat it with: go run ./sim/simulate -seed %d -trace", failed, seed)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	runs.Wait()
+	return total, err
 }
 
 // TestOneSeedIsOneRun runs seeds twice: everything is the same.

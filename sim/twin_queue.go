@@ -159,14 +159,18 @@ func (t *twin) endWait(x *twinWaiter, code wire.Code) {
 // for are passed over.
 func (t *twin) inOrder() []*twinWaiter {
 	q := &t.queue
-	seen := map[string]bool{}
+	type line struct {
+		priority    int32
+		owner, need string
+	}
+	seen := map[line]bool{}
 	var out []*twinWaiter
 	for _, x := range q.waiters {
 		if t.overLimit(x.owner, len(x.tasks)) {
 			continue
 		}
-		if line := fmt.Sprint(x.priority, x.owner, "|", x.need); !seen[line] {
-			seen[line] = true
+		if in := (line{x.priority, x.owner, x.need}); !seen[in] {
+			seen[in] = true
 			out = append(out, x)
 		}
 	}
