@@ -60,13 +60,20 @@ func (t *Task) checkChoice() error {
 // checkSelector reads an expression. Its error names the column, and errors.As
 // finds the *selector.Error in it.
 func checkSelector(field, text string) error {
-	_, err := selector.Parse(text)
+	_, err := readSelector("schedule", field, text)
+	return err
+}
+
+// readSelector is checkSelector that returns the expression; what is asked for
+// stands in the error.
+func readSelector(what, field, text string) (*selector.Expr, error) {
+	where, err := selector.Parse(text)
 	if err == nil {
-		return nil
+		return where, nil
 	}
 	e := err.(*selector.Error)
 	bad := &wire.Error{Code: wire.CodeBadRequest, Field: field, Limit: uint64(e.Limit), Message: fmt.Sprintf("%s %.150q: %v", field, text, e)}
-	return &refusal{what: "schedule", err: bad, cause: e}
+	return nil, &refusal{what: what, err: bad, cause: e}
 }
 
 // blanks makes one kind of all blanks that an expression may have: the protocol

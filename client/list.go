@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -43,11 +44,38 @@ type Filter struct {
 	Tags  []string // only workers that have all of these, at most 16
 	State string   // only workers that are "online", "suspicious" or "offline"; "" for all
 	Page  int      // rows asked for at once, 1 to 1,000; 0 means 1,000
+	// Selector is an expression that must hold for the tags of a worker, as
+	// Task.Selector. It is compared here, not by the scheduler. Workers with the
+	// flag tags_omitted have too many tags to be listed, and are never left out.
+	Selector string
 }
 
 // Workers returns the workers in order of their ids. Workers that come or go
 // meanwhile may be missed, none comes twice.
 func (c *Client) Workers(ctx context.Context, f Filter) iter.Seq2[wire.WorkerInfo, error] {
+	all := c.workers(ctx, f)
+	if f.Selector == "" {
+		return all
+	}
+	where, err := readSelector("workers", "selector", f.Selector)
+	return func(yield func(wire.WorkerInfo, error) bool) {
+		if err != nil {
+			yield(wire.WorkerInfo{}, err)
+			return
+		}
+		for w, err := range all {
+			if err == nil && !where.Match(w.Tags) && !slices.Contains(w.Flags, "tags_omitted") {
+				continue
+			}
+			if !yield(w, err) {
+				return
+			}
+		}
+	}
+}
+
+// workers is Workers without the selector.
+func (c *Client) workers(ctx context.Context, f Filter) iter.Seq2[wire.WorkerInfo, error] {
 	first := wire.ListWorkers{Limit: limit(f.Page), Tags: f.Tags, State: f.State}
 	return walk(first, func(ask *wire.ListWorkers) ([]wire.WorkerInfo, bool, error) {
 		page, err := fetch[wire.Workers](ctx, c, "workers", ask)

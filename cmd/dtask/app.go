@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func (a *app) root() *cli.Command {
 	return &cli.Command{
 		Name:    "dtask",
 		Usage:   "place tasks on workers, and look at what is there",
-		Version: fmt.Sprintf("%s (commit %s, built %s, %s)", version, commit, date, runtime.Version()),
+		Version: versionText(),
 		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
 			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
 			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage.\n\n" +
@@ -68,7 +67,7 @@ func (a *app) root() *cli.Command {
 		},
 		Before: a.before,
 		Commands: prepare([]*cli.Command{
-			a.schedule(), a.release(), a.worker(), a.workers(), a.lease(), a.queue(), a.tags(), a.stats(), a.events(), a.ping(), a.demo(),
+			a.schedule(), a.release(), a.worker(), a.workers(), a.lease(), a.leases(), a.queue(), a.tags(), a.stats(), a.events(), a.ping(), a.demo(), a.version(),
 		}),
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports

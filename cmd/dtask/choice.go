@@ -37,7 +37,7 @@ func choiceOf(cmd *cli.Command) (t client.Task, err error) {
 		Prefer: cmd.String("prefer"), NotWorkers: cmd.StringSlice("not-worker"), Exclusive: cmd.Bool("exclusive"),
 		Policy: client.Policy(cmd.String("policy")), SpreadBy: cmd.String("spread-by"),
 	}
-	if t.Tags, t.Selector, err = splitSelectors(cmd.Args().Slice()); err != nil {
+	if t.Tags, t.Selector, err = splitSelectors("the selector", cmd.Args().Slice()); err != nil {
 		return t, err
 	}
 	if err = readExpression("--prefer", t.Prefer); err != nil {

@@ -45,6 +45,7 @@ var printed = map[string]struct {
 	"dtask events":          {"a list of objects; with `--follow` an object on a line of its own for each", eventRow{}},
 	"dtask ping":            {"an object", pong{}},
 	"dtask demo":            {"an object: the summary", nil},
+	"dtask version":         {"an object", versionRow{}},
 	"dtask completion":      {},
 }
 

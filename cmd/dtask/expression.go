@@ -15,15 +15,16 @@ func isExpression(arg string) bool {
 	return strings.ContainsAny(arg, "&|!<>(") || strings.Contains(arg, "==") || strings.HasPrefix(arg, `"`) || strings.HasPrefix(arg, "'")
 }
 
-// splitSelectors tells plain tags from expressions, and joins these.
-func splitSelectors(args []string) (tags []string, where string, err error) {
+// splitSelectors tells plain tags from expressions, and joins these; what names
+// one in the error.
+func splitSelectors(what string, args []string) (tags []string, where string, err error) {
 	var parts []string
 	for _, arg := range args {
 		if !isExpression(arg) {
 			tags = append(tags, arg)
 			continue
 		}
-		if err := readExpression("the selector", arg); err != nil {
+		if err := readExpression(what, arg); err != nil {
 			return nil, "", err
 		}
 		parts = append(parts, arg)
@@ -45,7 +46,7 @@ func readExpression(what, text string) error {
 	}
 	hint := "see how selectors are written with `dtask schedule --help`"
 	if strings.HasPrefix(e.Message, "&& or ||") && !strings.ContainsAny(text, `&|!<>="'`) {
-		hint = "a tag that is no word is quoted twice: dtask schedule " + quoted([]string{asArgument(text)})
+		hint = "a tag that is no word is quoted twice: " + quoted([]string{asArgument(text)})
 	}
 	limit := ""
 	if e.Limit != 0 {

@@ -32,11 +32,19 @@ var leaseStates = map[string]wire.State{
 	"begun": wire.StateBegun, "assumed": wire.StateAssumed,
 }
 
+// leases is a short name of lease list.
+func (a *app) leases() *cli.Command {
+	c := a.leaseList()
+	c.Name, c.Hidden = "leases", true
+	return c
+}
+
 func (a *app) leaseList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list the live leases",
-		Description: "Examples:\n" +
+		Description: "`dtask leases` does the same.\n\n" +
+			"Examples:\n" +
 			"  dtask lease list --worker worker-001\n" +
 			"  dtask lease list --state granted --watch\n" +
 			"  dtask lease list --owner ann --count",

@@ -55,11 +55,58 @@ func (a *app) showStats(ctx context.Context, c *client.Client) error {
 		{"LEASES", fmt.Sprintf("%d granted, %d asked back, %d begun, %d assumed", s.Granted, s.AskedBack, s.Begun, s.Assumed)},
 		{"SCHEDULER", fmt.Sprintf("epoch %d, instance %08x", s.Grantor.Epoch, s.Grantor.Instance)},
 	})
-	a.out.linef("")
-	var rows [][]string
-	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
-		rows = append(rows, []string{name, fmt.Sprint(s.Counters[name])})
-	}
-	a.out.table([]string{"COUNTER", "SINCE THE START"}, rows)
+	a.printCounters(s.Counters)
 	return nil
+}
+
+// counterGroups says under which heading a counter stands, and whether it counts
+// from the start of the scheduler or is a number of this moment.
+var counterGroups = []struct {
+	heading, value string
+	names          []string
+}{
+	{"REQUESTS", sinceStart, []string{"granted", "repeated", "unavailable", "infeasible", "search_limit", "owner_limit"}},
+	{"LEASES", sinceStart, []string{
+		"adopted", "revokes", "preempted", "requeued",
+		"ended_ok", "ended_failed", "ended_refused", "ended_lost", "ended_released", "ended_revoked", "ended_preempted", "ended_believed",
+	}},
+	{"QUEUE", now, []string{"waiting", "waiting_high", "waiting_normal", "waiting_low", "waiting_groups", "preempting", "owners_at_limit"}},
+	{"QUEUE", sinceStart, []string{"waited", "wait_placed", "wait_over", "wait_cancelled", "wait_closed", "holds"}},
+	{"WORKERS", now, []string{"quarantined"}},
+	{"WORKERS", sinceStart, []string{"quarantines", "removed", "superseded", "mass_losses"}},
+	{"REPORTS", sinceStart, []string{"heartbeats", "stale_reports", "beats", "stale_beats", "unknown_beats"}},
+}
+
+// Headings of values.
+const (
+	sinceStart = "SINCE THE START"
+	now        = "NOW"
+)
+
+// printCounters writes the counters in groups, and behind these what only a newer
+// scheduler counts.
+func (a *app) printCounters(counters map[string]uint64) {
+	left := maps.Clone(counters)
+	for _, g := range counterGroups {
+		var rows [][]string
+		for _, name := range g.names {
+			if n, counted := left[name]; counted {
+				rows = append(rows, []string{name, fmt.Sprint(n)})
+				delete(left, name)
+			}
+		}
+		a.tableOfCounters(g.heading, g.value, rows)
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		rows = append(rows, []string{name, fmt.Sprint(left[name])})
+	}
+	a.tableOfCounters("OTHER", "VALUE", rows)
+}
+
+func (a *app) tableOfCounters(heading, value string, rows [][]string) {
+	if len(rows) > 0 {
+		a.out.linef("")
+		a.out.table([]string{heading, value}, rows)
+	}
 }

@@ -38,14 +38,21 @@ func (a *app) workerList() *cli.Command {
 		Description: "`dtask workers` does the same.\n\n" +
 			"Examples:\n" +
 			"  dtask worker list --tag gpu --state online\n" +
+			"  dtask worker list --tag 'gpu && cuda>=12'\n" +
 			"  dtask worker list --watch",
 		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "tag", Usage: "only workers that have this `TAG`; may be repeated"},
+			&cli.StringSliceFlag{Name: "tag", Usage: "only workers that have this `TAG`, or for which this selector holds; may be repeated"},
 			&cli.StringFlag{Name: "state", Usage: "only workers in this `STATE`: online, suspicious or offline"},
 		}, watchFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			f := client.Filter{Tags: cmd.StringSlice("tag"), State: cmd.String("state")}
+			f := client.Filter{State: cmd.String("state")}
+			var err error
+			if f.Tags, f.Selector, err = splitSelectors("--tag", cmd.StringSlice("tag")); err != nil {
+				return err
+			}
 			switch {
+			case slices.Contains(f.Tags, ""):
+				return usage("--tag \"\" is no tag", cmd.FullName()+" --tag gpu")
 			case cmd.Args().Present():
 				return usage(cmd.FullName()+" takes no arguments", cmd.FullName()+" --tag "+cmd.Args().First())
 			case !slices.Contains([]string{"", "online", "suspicious", "offline"}, f.State):
