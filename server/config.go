@@ -72,6 +72,13 @@ type Config struct {
 	MaxBody int64
 	// MaxHeader bounds the header of an HTTP request, in bytes.
 	MaxHeader int
+	// HTTPHosts are names by which HTTP requests that change something may call
+	// this machine over the loopback interface, beside localhost. Set those of a
+	// proxy on this machine that passes them on.
+	HTTPHosts []string
+	// AnyContentType takes bodies of text/plain and multipart/form-data, which web
+	// pages may send to other sites, for older programs that name these types.
+	AnyContentType bool
 	// HeaderTimeout is how long the header of an HTTP request may take.
 	HeaderTimeout time.Duration
 	// WriteTimeout is how long an HTTP answer may take to be read.

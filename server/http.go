@@ -12,13 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // gateway speaks HTTP for the core. Paths and answers are promises to scripts
 // that are older than this server; docs/api.md lists them.
 type gateway struct {
-	srv *Server
+	srv   *Server
+	guard webguard.Guard
 }
 
 // apiPrefix is in front of every path of the API.
@@ -35,7 +37,7 @@ func (s *Server) listenHTTP() error {
 	}
 	s.httpLn, s.httpAddr = newHTTPListener(s, ln), ln.Addr().String()
 	s.http = &http.Server{
-		Handler:           &gateway{srv: s},
+		Handler:           &gateway{srv: s, guard: webguard.Guard{Hosts: s.cfg.HTTPHosts, AnyType: s.cfg.AnyContentType}},
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		ReadTimeout:       s.cfg.FrameTimeout,
 		WriteTimeout:      s.cfg.WriteTimeout,
@@ -163,7 +165,7 @@ func (g *gateway) ServeHTTP(under http.ResponseWriter, r *http.Request) {
 	w := &reply{ResponseWriter: under, id: g.srv.requestIDs.of(r), kind: kindOf(endpoint, r.Method), began: g.srv.core.clock.since()}
 	defer g.finish(w)
 	w.Header()["X-Request-Id"] = []string{w.id}
-	if turnAway(w, r, endpoint) {
+	if turnAway(w, r, endpoint) || g.foreign(w, r) {
 		return
 	}
 	if g.profile(w, r) {
@@ -171,6 +173,27 @@ func (g *gateway) ServeHTTP(under http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.dispatch(w, r, endpoint)
+}
+
+// foreign refuses a request that may change something and may be one of a web
+// page. It reports false if there is nothing to refuse.
+func (g *gateway) foreign(w http.ResponseWriter, r *http.Request) bool {
+	if !webguard.Changes(r.Method) {
+		return false
+	}
+	refusal := g.guard.Change(r)
+	if refusal == nil {
+		return false
+	}
+	g.tell(w, "a request was refused that a web page may have sent", "cause", refusal.Text, "from", hostOf(r))
+	jsonError(w, refusal.Status, refusal.Text, refusal.Reason)
+	return true
+}
+
+// hostOf returns the address that a request comes from, without its port.
+func hostOf(r *http.Request) string {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
 }
 
 // dispatch has the handler of an endpoint answer.

@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -215,7 +214,7 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m 
 		return
 	}
 	if q.By == "" {
-		q.By, _, _ = net.SplitHostPort(r.RemoteAddr)
+		q.By = hostOf(r)
 	}
 	m.Worker, m.Reason, m.By, m.DeadlineMS = id, q.Reason, q.By, q.DeadlineMS
 	switch m := g.srv.core.do(&c.exchange, &m).(type) {

@@ -91,6 +91,8 @@ func (w *reply) outcome() wire.Code {
 // that is missing is CodeOK.
 var codeOfStatus = map[int]wire.Code{
 	http.StatusBadRequest:            wire.CodeBadRequest,
+	http.StatusForbidden:             wire.CodeBadRequest,
+	http.StatusUnsupportedMediaType:  wire.CodeBadRequest,
 	http.StatusNotFound:              wire.CodeNotFound,
 	http.StatusMethodNotAllowed:      wire.CodeProtocol,
 	http.StatusRequestTimeout:        wire.CodeTimeout,

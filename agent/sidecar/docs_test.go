@@ -26,7 +26,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 		want[fmt.Sprintf("%d %s", r.status, r.reason)] = true
 	}
 	source := ""
-	for _, file := range []string{"handlers.go", "refusal.go"} {
+	for _, file := range []string{"handlers.go", "refusal.go", "../../webguard/webguard.go"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		source += string(text)

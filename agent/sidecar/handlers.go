@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -33,9 +33,10 @@ func (s *Server) handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, ok := routes[r.URL.Path]
+		refusal := refused(r)
 		switch {
-		case !s.trusted(r):
-			answer(w, http.StatusForbidden, fault{Error: "requests of browsers are not answered", Reason: "forbidden"})
+		case refusal != nil:
+			answer(w, refusal.Status, fault{Error: refusal.Text, Reason: refusal.Reason})
 		case !ok:
 			answer(w, http.StatusNotFound, fault{Error: "there is no " + strconv.Quote(r.URL.Path), Reason: "not_found", Next: "/begin, /keepalive, /end, /status or /healthz"})
 		case r.Method != found.method:
@@ -47,21 +48,16 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-// trusted refuses what a web page in a browser of this machine may have sent:
-// such a request names its origin, or a host that only pretends to be here.
-func (s *Server) trusted(r *http.Request) bool {
-	if r.Header.Get("Origin") != "" {
-		return false
+// guard tells the requests of programs from those of web pages.
+var guard webguard.Guard
+
+// refused returns why a request is not answered at all, or nil. Pages may not
+// read what the agent believes either.
+func refused(r *http.Request) *webguard.Refusal {
+	if webguard.Changes(r.Method) {
+		return guard.Change(r)
 	}
-	if !s.local {
-		return true
-	}
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return guard.Any(r)
 }
 
 // read takes the JSON object of a request's body. It reports false after it has

@@ -116,7 +116,6 @@ func removeStale(path string) error {
 // Server answers requests for one agent.
 type Server struct {
 	agent *agent.Agent
-	local bool // the requests come over the loopback interface
 	http  *http.Server
 
 	refused [len(refusals) + 1]atomic.Uint64 // begins, by the refusal's number
@@ -143,7 +142,6 @@ func New(a *agent.Agent, log *slog.Logger) *Server {
 
 // Serve answers what comes in on the listener until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
-	s.local = l.Addr().Network() == "tcp"
 	err := s.http.Serve(&limited{Listener: l, room: make(chan struct{}, MaxConnections)})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

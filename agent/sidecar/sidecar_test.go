@@ -222,6 +222,7 @@ func TestBrowsersAreRefused(t *testing.T) {
 	for _, spoil := range []func(*http.Request){
 		func(q *http.Request) { q.Header.Set("Origin", "http://localhost") },
 		func(q *http.Request) { q.Host = "attacker.example:9700" },
+		func(q *http.Request) { q.Header.Set("Sec-Fetch-Site", "cross-site") },
 		func(q *http.Request) { q.Host = "10.0.0.1" },
 	} {
 		q, err := http.NewRequest(http.MethodGet, s.url+"/status", nil)
@@ -231,6 +232,12 @@ func TestBrowsersAreRefused(t *testing.T) {
 		require.NoError(t, err)
 		resp.Body.Close()
 		require.Equal(t, http.StatusForbidden, resp.StatusCode)
+	}
+	for _, path := range []string{"/begin", "/end", "/keepalive"} {
+		resp, err := http.Post(s.url+path, "text/plain", strings.NewReader("{}"))
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode, path)
 	}
 }
 

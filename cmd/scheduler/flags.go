@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
@@ -50,6 +51,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&c.Sched.MassLossShare, "mass-loss-percent", c.Sched.MassLossShare, "share of the workers whose silence is one event, and lets nobody be given up for a while")
 	span(fs, &c.Sched.MassLossHold, "mass-loss-hold", "how long nobody is given up then")
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
+	fs.Var((*names)(&c.HTTPHosts), "http-hosts", "further `names`, with commas between, by which HTTP requests may call this machine over the loopback interface")
+	fs.BoolVar(&c.AnyContentType, "any-content-type", false, "take HTTP bodies of text/plain and multipart/form-data, which web pages can send")
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of the native protocol")
 	fs.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections of both ports together")
 	fs.IntVar(&c.MaxConnectionsPerSource, "max-connections-per-source", c.MaxConnectionsPerSource, "connections from one address, loopback apart; 0 sets no limit")
@@ -83,6 +86,24 @@ func quarantine(fs *flag.FlagSet, c *sched.Config) {
 // span declares a duration that the core wants in milliseconds.
 func span(fs *flag.FlagSet, to *sched.Time, name, usage string) {
 	fs.Var((*milliseconds)(to), name, usage+", a `duration` such as 10s")
+}
+
+// names is a flag.Value for words with commas between them.
+type names []string
+
+// String implements flag.Value.
+func (n *names) String() string { return strings.Join(*n, ",") }
+
+// Set implements flag.Value.
+func (n *names) Set(s string) error {
+	*n = nil
+	for _, name := range strings.Split(s, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			return errors.New("want names with commas between")
+		}
+		*n = append(*n, name)
+	}
+	return nil
 }
 
 // milliseconds is a flag.Value for times of the core.

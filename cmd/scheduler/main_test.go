@@ -191,6 +191,7 @@ func TestFlags(t *testing.T) {
 		{"--slow-decision=soon", exitUsage, "Usage of scheduler"},
 		{"--port=0 --slow-decision=-1ms", exitError, "SlowDecision"},
 		{"--log-level=loud", exitUsage, "want debug, info, warn or error"},
+		{"--http-hosts=a,,b", exitUsage, "want names with commas between"},
 		{"--log-format=xml", exitUsage, "want text or json"},
 		{"--port=0 --quarantine-failures=2", exitError, "QuarantineOwners 3 is outside 1..QuarantineFailures 2"},
 		{"--port=0 --quarantine-failures=16", exitError, "QuarantineFailures 16 is outside 1..15"},
@@ -213,7 +214,7 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
 		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --max-connections-per-source 4 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s "+
 		"--quarantine=false --quarantine-failures 9 --quarantine-owners 8 --quarantine-percent 7 --quarantine-first 6s --quarantine-most 5m --quarantine-memory 4h "+
-		"--metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn"), io.Discard)
+		"--metrics=false --pprof --slow-decision 3ms --log-format json --log-level warn --http-hosts a.example,b --any-content-type"), io.Discard)
 	require.NoError(t, err)
 	c := o.config
 	require.Equal(t, "[::1]:9 [::1]:10", c.HTTPAddr+" "+c.Addr)
@@ -232,6 +233,8 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	require.False(t, c.UDP)
 	require.False(t, c.Metrics)
 	require.True(t, c.Pprof)
+	require.True(t, c.AnyContentType)
+	require.Equal(t, []string{"a.example", "b"}, c.HTTPHosts)
 	require.Equal(t, 3*time.Millisecond, c.SlowDecision)
 	require.Equal(t, logflags.Options{JSON: true, Level: slog.LevelWarn}, o.log)
 }
