@@ -72,9 +72,9 @@ type Config struct {
 	MaxBody int64
 	// MaxHeader bounds the header of an HTTP request, in bytes.
 	MaxHeader int
-	// HTTPHosts are names by which HTTP requests that change something may call
-	// this machine over the loopback interface, beside localhost. Set those of a
-	// proxy on this machine that passes them on.
+	// HTTPHosts are names with a dot by which HTTP requests that change something
+	// may call this machine over the loopback interface. Set those of a proxy on
+	// this machine that passes them on.
 	HTTPHosts []string
 	// AnyContentType takes bodies of text/plain and multipart/form-data, which web
 	// pages may send to other sites, for older programs that name these types.

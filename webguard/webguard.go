@@ -8,13 +8,14 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
 // Guard refuses what a web page may have sent. Its zero value is ready for use.
 type Guard struct {
-	// Hosts are the names, beside localhost, by which requests over the loopback
-	// interface may call this machine: those of a proxy on it that passes them on.
+	// Hosts are names with a dot by which requests over the loopback interface may
+	// call this machine: its own, or those of a proxy on it that passes them on.
 	Hosts []string
 	// AnyType takes bodies of the types that a page may send to other sites.
 	AnyType bool
@@ -64,8 +65,9 @@ func (g *Guard) Any(r *http.Request) *Refusal {
 	return &Refusal{http.StatusForbidden, Forbidden, fmt.Sprintf("the header Host says %.*q, which is not the name of this machine", maxShown, r.Host)}
 }
 
-// known reports whether the request calls this machine by a name of its own.
-// Over other interfaces than loopback it may have any; old programs name none.
+// known reports whether the request calls this machine by a name that no site
+// can have: names of sites have a dot. Over other interfaces than loopback it may
+// have any; old programs name none.
 func (g *Guard) known(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !addr.IP.IsLoopback() || r.Host == "" {
@@ -79,12 +81,7 @@ func (g *Guard) known(r *http.Request) bool {
 		return ip.IsLoopback()
 	}
 	host = strings.TrimSuffix(host, ".")
-	for _, name := range append([]string{"localhost"}, g.Hosts...) {
-		if strings.EqualFold(host, name) {
-			return true
-		}
-	}
-	return false
+	return !strings.Contains(host, ".") || slices.ContainsFunc(g.Hosts, func(name string) bool { return strings.EqualFold(host, name) })
 }
 
 // typeRefused refuses bodies of the types that a page sends to other sites without

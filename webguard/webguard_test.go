@@ -33,7 +33,7 @@ func TestHosts(t *testing.T) {
 		"": true, "localhost": true, "LOCALHOST:8080": true, "localhost.": true, "127.0.0.1:8080": true, "127.9.9.9": true,
 		"[::1]:8080": true, "[::1]": true, "::1": true, "dtask.example": true, "DTASK.example.:80": true,
 		"evil.example": false, "evil.example:8080": false, "localhost.evil.example": false, "127.0.0.1.evil.example": false,
-		"10.0.0.7:8080": false, "[fe80::1]:8080": false, "0.0.0.0": false, "evil.dtask.example": false, "localhost..": false, ":8080": false,
+		"10.0.0.7:8080": false, "[fe80::1]:8080": false, "0.0.0.0": false, "evil.dtask.example": false, "localhost..": false, ":8080": true, "mymachine:8080": true,
 	} {
 		for _, local := range []net.Addr{loopback, loopback6} {
 			require.Equal(t, known, g.Any(request(local, host)) == nil, host)

@@ -51,7 +51,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&c.Sched.MassLossShare, "mass-loss-percent", c.Sched.MassLossShare, "share of the workers whose silence is one event, and lets nobody be given up for a while")
 	span(fs, &c.Sched.MassLossHold, "mass-loss-hold", "how long nobody is given up then")
 	fs.Int64Var(&c.MaxBody, "max-body-bytes", c.MaxBody, "largest body of an HTTP request")
-	fs.Var((*names)(&c.HTTPHosts), "http-hosts", "further `names`, with commas between, by which HTTP requests may call this machine over the loopback interface")
+	fs.Var((*names)(&c.HTTPHosts), "http-hosts", "`names` with a dot, with commas between, by which HTTP requests may call this machine over the loopback interface")
 	fs.BoolVar(&c.AnyContentType, "any-content-type", false, "take HTTP bodies of text/plain and multipart/form-data, which web pages can send")
 	fs.IntVar(&c.Loops, "loops", c.Loops, "event loops of the native protocol")
 	fs.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections of both ports together")
