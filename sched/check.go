@@ -148,9 +148,16 @@ func (s *State) checkKeys() error {
 // checkTotals recounts what Stats reports (I14 for leases).
 func (s *State) checkTotals() error {
 	var c counters
+	gone := 0
 	for n := range int32(s.workers.n) {
 		if w := s.workers.at(n); w.known {
 			c.presence[w.presence]++
+			if w.lost {
+				gone++
+			}
+			if w.lost && w.presence != offline {
+				return fmt.Errorf("worker %q: lost, and not offline", w.id)
+			}
 			if w.slots == 0 {
 				c.slotless++
 			}
@@ -175,6 +182,9 @@ func (s *State) checkTotals() error {
 	if c.presence != s.count.presence || c.slotless != s.count.slotless || c.slots != s.count.slots || c.used != s.count.used || c.states != s.count.states {
 		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, c.states,
 			s.count.presence, s.count.slots, s.count.used, s.count.states)
+	}
+	if gone != s.mass.gone {
+		return fmt.Errorf("totals: %d workers became offline in a mass loss, kept %d", gone, s.mass.gone)
 	}
 	if claims != 0 {
 		return fmt.Errorf("%d adopted leases are kept that do not live", claims)

@@ -55,7 +55,7 @@ type Config struct {
 	HoldAfter         Time
 	// MassLossShare is the share of the workers that are online or suspicious, in
 	// percent, from which on their silence is one event: a mass loss. It takes
-	// MassLossLeast of them at least. While it lasts nobody becomes offline for
+	// MassLossLeast of them at least. While it lasts nobody is removed for
 	// MassLossHold, in milliseconds.
 	MassLossShare, MassLossLeast int
 	MassLossHold                 Time

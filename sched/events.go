@@ -44,30 +44,31 @@ type event struct {
 
 // What events say.
 const (
-	eventJoined       = EventJoined
-	eventBack         = "back"
-	eventSuspicious   = "suspicious"
-	eventOffline      = "offline"
-	eventRemoved      = "removed"
-	eventDeregistered = "deregistered"
-	eventSuperseded   = "superseded"
-	eventCordoned     = "cordoned"
-	eventPreempted    = "preempted"
-	eventDraining     = "draining"
-	eventDrained      = "drained"
-	eventUncordoned   = "uncordoned"
-	eventRevoked      = "revoked"
-	eventQuarantined  = "quarantined"
-	eventProbing      = "probing"
-	eventRecovered    = "recovered"
-	eventMassLoss     = "mass_loss"      // of no worker: see mass
-	eventMassLossOver = "mass_loss_over" // the same
+	eventJoined          = EventJoined
+	eventBack            = "back"
+	eventSuspicious      = "suspicious"
+	eventOffline         = "offline"
+	eventRemoved         = "removed"
+	eventDeregistered    = "deregistered"
+	eventSuperseded      = "superseded"
+	eventCordoned        = "cordoned"
+	eventPreempted       = "preempted"
+	eventDraining        = "draining"
+	eventDrained         = "drained"
+	eventUncordoned      = "uncordoned"
+	eventRevoked         = "revoked"
+	eventQuarantined     = "quarantined"
+	eventProbing         = "probing"
+	eventRecovered       = "recovered"
+	eventMassLoss        = "mass_loss"         // of no worker: see mass
+	eventMassLossOver    = "mass_loss_over"    // the same
+	eventMassLossOffline = "mass_loss_offline" // the same
 )
 
 // allEvents lists what events say, so that each is counted from 0 on.
 var allEvents = [...]string{
 	eventJoined, eventBack, eventSuspicious, eventOffline, eventRemoved, eventDeregistered, eventSuperseded,
-	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOver,
+	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOffline, eventMassLossOver,
 	eventQuarantined, eventProbing, eventRecovered,
 }
 

@@ -19,10 +19,19 @@ func TestAMassLossIsFewEvents(t *testing.T) {
 		s.Observe(s.now, &o)
 		return o.Events[what]
 	}
-	for s.NextPulse() < 60_000 {
-		s.Pulse(s.NextPulse(), &out)
+	until := func(end Time) {
+		for s.NextPulse() < end {
+			s.Pulse(s.NextPulse(), &out)
+		}
 	}
-	require.Equal(t, workers, s.count.presence[suspicious], "nobody is given up")
+	until(s.cfg.Offline)
+	require.Zero(t, s.count.presence[offline])
+	until(s.cfg.Offline + 100)
+	require.Equal(t, workers, s.count.presence[offline])
+	require.True(t, s.mass.on)
+	require.Zero(t, told(eventOffline))
+	require.EqualValues(t, 1, told(eventMassLossOffline))
+	until(60_000)
 	require.EqualValues(t, s.cfg.MassLossTold, told(eventSuspicious))
 	require.EqualValues(t, 1, told(eventMassLoss))
 	for seq, n := uint32(1_000), 0; n < workers; n++ {

@@ -110,6 +110,7 @@ func New(cfg Config) (*State, error) {
 	s.asking.fits = s.fits
 	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
 	s.events.size, s.history.size = eventMemory, endedMemory
+	s.mass.due = Never
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
 	return s, nil
 }
@@ -213,7 +214,11 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		}
 	})
 	left = s.overdue(now, left, out)
-	left = s.timers.advance(now, left, func(n int32) { s.silence(n, now) })
+	if now >= s.mass.due {
+		s.mass.due = Never
+		s.watchMass()
+	}
+	left = s.timers.advance(now, left, s.silence)
 	left = s.quarantine.timers.advance(now, left, s.suspectDue)
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.whyOver(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
@@ -226,7 +231,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.next())
+	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.next(), s.mass.due)
 	if q := &s.queue; len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}

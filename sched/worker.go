@@ -51,6 +51,7 @@ type worker struct {
 	differs     uint8    // datagrams in a row whose digest differed
 	reserved    bool     // held for a waiter
 	freed       bool     // stands in queue.freed
+	lost        bool     // became offline in a mass loss
 	standing    standing // with quarantine
 	preemptible uint32   // leases whose room a task of a higher priority may take
 }
@@ -164,6 +165,7 @@ func (s *State) forget(n int32) {
 	s.departs(w)
 	s.timers.remove(n)
 	s.tally(w, -1)
+	s.lose(w, false)
 	delete(s.byID, w.id)
 	s.order.remove(w.id)
 	*w = worker{}
@@ -268,8 +270,10 @@ func (s *State) setPresence(n int32, p presence) {
 	s.tally(w, -1)
 	w.presence = p
 	s.tally(w, 1)
+	lost := w.lost
+	s.lose(w, p == offline && s.mass.on)
 	s.watchMass()
-	if s.tellsOfEach(was, p) {
+	if s.tellsOfEach(was, p, lost) {
 		switch p {
 		case online:
 			s.note(eventBack, w.id)
@@ -294,20 +298,21 @@ func (s *State) patience(w *worker) Time {
 }
 
 // silence handles the timer of a worker: it is late, or it has spoken since
-// and the timer moves on. No report ever moves a timer.
-func (s *State) silence(n int32, now Time) {
+// and the timer moves on. No report ever moves a timer. A pulse that comes late
+// handles what it missed in the order of the moments at which it was due.
+func (s *State) silence(n int32) {
 	w := s.workers.at(n)
-	if w.seen+s.patience(w) <= now {
+	if w.seen+s.patience(w) <= s.timers.now {
 		switch w.presence {
 		case online:
 			s.setPresence(n, suspicious)
 		case suspicious:
-			if s.mass.on && now < s.mass.until {
+			s.setPresence(n, offline)
+		case offline:
+			if s.mass.on && s.now < s.mass.until {
 				s.timers.set(n, s.mass.until)
 				return
 			}
-			s.setPresence(n, offline)
-		case offline:
 			s.note(eventRemoved, w.id)
 			s.remove(n)
 			return

@@ -81,6 +81,8 @@ const (
 	FaultOwnerWaited       // a wait was over while that was so
 	FaultOwnerOver         // workers came back with more leases of an owner than it may have
 	FaultUntold            // a worker fell silent or came back while so many were silent that it was not told
+	FaultBackUntold        // a worker came back from a mass loss while so many were offline that it was not told
+	FaultMassOffline       // most of those silent in a mass loss were offline
 	FaultMassLoss          // so many workers were silent that it was one event
 	FaultSpared            // a worker stayed suspicious for that
 	FaultOverDevices       // a worker had not enough room for what it ran beside its slots
@@ -122,7 +124,7 @@ var faultNames = [faultKinds]string{
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "preempted", "killed", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",
-	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "mass_loss", "spared", "resources_over",
+	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "back_untold", "mass_offline", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
 	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss",

@@ -23,7 +23,9 @@ type twin struct {
 	cordons     map[string]*twinCordon         // by worker id; walked in no order that matters
 	queue       twinQueue
 	mass        bool       // so many are silent that it is one event
-	massEnd     sched.Time // nobody becomes offline before
+	massTold    bool       // that they are offline
+	massDue     bool       // its end is still to come
+	massEnd     sched.Time // nobody is removed before
 	untold      bool       // of some that fell silent or came back, at this moment
 	gives       int
 	quarantines quarantines
@@ -67,7 +69,8 @@ type twinWorker struct {
 	promised    bool
 	seen        sched.Time
 	presence    string
-	spared      sched.Time // it does not become offline, or is not removed, before
+	spared      sched.Time // it is not removed before
+	lost        bool       // it became offline in a mass loss
 	beat        uint32     // the last datagram of this incarnation
 	differs     int        // datagrams in a row whose digest differed
 	given       int        // 0: never

@@ -180,9 +180,15 @@ func (t *twin) heard(w *twinWorker) {
 
 // setPresence notes what a worker is now.
 func (t *twin) setPresence(w *twinWorker, p string) {
-	was := w.presence
+	was, lost := w.presence, w.lost
 	w.presence, w.spared = p, 0
-	if t.watchMass(); t.mass {
+	w.lost = p == presenceOffline && t.mass
+	t.watchMass()
+	untold := lost && t.lost() >= t.cfg.MassLossTold
+	if untold {
+		t.w.counts[FaultBackUntold]++
+	}
+	if t.mass || untold {
 		return
 	}
 	if was != presenceOffline && p != presenceOffline && t.suspicious() > t.cfg.MassLossTold {
@@ -206,7 +212,18 @@ func (t *twin) suspicious() (n int) {
 	return n
 }
 
-// watchMass predicts the two events of a mass loss.
+// lost counts the workers that became offline in a mass loss and still are.
+func (t *twin) lost() (n int) {
+	for _, w := range t.workers {
+		if w != nil && w.lost {
+			n++
+		}
+	}
+	return n
+}
+
+// watchMass predicts the three events of a mass loss. It is over when few are
+// silent, or when its minute is over and the silent ones are offline.
 func (t *twin) watchMass() {
 	silent, all, offline := 0, 0, 0
 	for _, w := range t.workers {
@@ -223,14 +240,22 @@ func (t *twin) watchMass() {
 	}
 	switch {
 	case !t.mass && silent >= t.cfg.MassLossLeast && 100*silent >= t.cfg.MassLossShare*all:
-		t.mass, t.massEnd = true, t.w.now+t.cfg.MassLossHold
+		t.mass, t.massTold, t.massDue, t.massEnd = true, false, true, t.w.now+t.cfg.MassLossHold
 		t.w.counts[FaultMassLoss]++
 		t.note("mass_loss", "").Reason = fmt.Sprintf("%d of %d workers are silent", silent, all)
-	case t.mass && t.w.now >= t.massEnd && t.w.now <= t.massEnd+1000:
-	case t.mass && (silent < t.cfg.MassLossLeast || 400*silent < t.cfg.MassLossShare*all):
-		t.mass = false
+	case t.mass && (t.little(silent+t.lost(), all+t.lost()) || t.little(silent, all) && t.w.now >= t.massEnd):
+		t.mass, t.massDue = false, false
 		t.note("mass_loss_over", "").Reason = fmt.Sprintf("%d of %d workers are silent, %d are offline", silent, all, offline)
+	case t.mass && !t.massTold && 10*t.lost() >= 9*(silent+t.lost()):
+		t.massTold = true
+		t.w.counts[FaultMassOffline]++
+		t.note("mass_loss_offline", "").Reason = fmt.Sprintf("%d workers are offline, none is removed for now", offline)
 	}
+}
+
+// little reports whether so few workers are silent that it is no mass loss.
+func (t *twin) little(silent, all int) bool {
+	return silent < t.cfg.MassLossLeast || 400*silent < t.cfg.MassLossShare*all
 }
 
 // due is when a silent worker becomes something worse.
@@ -255,6 +280,10 @@ func (t *twin) patience(w *twinWorker) sched.Time {
 // silences makes workers suspicious, offline, and forgotten, in the order of
 // the moments at which they are.
 func (t *twin) silences() {
+	if t.massDue && t.w.now >= t.massEnd {
+		t.massDue = false
+		t.watchMass()
+	}
 	removedAt := sched.Time(-1)
 	for {
 		var w *twinWorker
@@ -272,16 +301,14 @@ func (t *twin) silences() {
 			t.w.counts[FaultSuspicious]++
 			t.setPresence(w, presenceSuspicious)
 		case presenceSuspicious:
+			t.w.counts[FaultOffline]++
+			t.setPresence(w, presenceOffline)
+		default:
 			if t.mass && t.w.now < t.massEnd {
 				t.w.counts[FaultSpared]++
 				w.spared = t.massEnd
 				continue
 			}
-			t.w.counts[FaultOffline]++
-			next := t.due(w) + 1 // it is removed later than that, however long it was spared
-			t.setPresence(w, presenceOffline)
-			w.spared = next
-		default:
 			t.w.counts[FaultForgotten]++
 			due := t.due(w)
 			t.loose = t.loose || due == removedAt

@@ -20,7 +20,7 @@ const followPause = 500 * time.Millisecond
 var eventKinds = []string{
 	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked", "preempted",
 	"quarantined", "probing", "recovered",
-	"mass_loss", "mass_loss_over",
+	"mass_loss", "mass_loss_offline", "mass_loss_over",
 }
 
 func (a *app) events() *cli.Command {
