@@ -136,7 +136,7 @@ func (b *beats) acknowledged(ack *wire.BeatAck) {
 		return
 	}
 	b.first = ack.Seq + 1
-	if ack.Grantor != n.ledger.Promised() {
+	if ack.Grantor.Instance != n.ledger.Promised().Instance { // its epoch may have risen since
 		if !b.strange {
 			b.strange = b.again()
 		}

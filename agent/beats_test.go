@@ -249,6 +249,20 @@ func TestAnotherGrantorsAcknowledgementIsNone(t *testing.T) {
 	require.Equal(t, f.grantor, a.Status().Grantor)
 }
 
+func TestARaisedEpochIsTheSameGrantor(t *testing.T) {
+	t.Parallel()
+	f := newFake(t).datagrams()
+	a := startAgent(t, f.url(), byUDP)
+	p, _ := f.admit()
+	for range 2 * silentIntervals {
+		b := f.beat()
+		f.datagram(&wire.BeatAck{Seq: b.Seq, Grantor: wire.Grantor{Epoch: f.grantor.Epoch + b.Seq, Instance: f.grantor.Instance}})
+	}
+	f.answers(f.plainly)
+	p.nothing(beatMS * time.Millisecond * 2)
+	require.Equal(t, f.grantor, a.Status().Grantor)
+}
+
 func TestStrayDatagramsAcknowledgeNothing(t *testing.T) {
 	t.Parallel()
 	f := newFake(t).datagrams()

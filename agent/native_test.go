@@ -215,6 +215,49 @@ func TestSupersededDrawsANewIncarnation(t *testing.T) {
 	require.Equal(t, 2, a.Status().Running)
 }
 
+// A scheduler that cannot follow the promised epoch gets a new incarnation,
+// whether or not it says that the old one is void.
+func TestAPromiseThatIsOutOfReachIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"told first": true, "refused alone": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &logged{}
+			f := newFake(t)
+			f.grantor.Epoch = 1<<32 - 1
+			a := startAgent(t, f.url(), log.by)
+			p, first := f.admit()
+			connected(t, a)
+			_, err := a.Begin(handover(a, 1), Caller{})
+			require.NoError(t, err)
+			await[*wire.Begun](p)
+			p.conn.Close()
+
+			f.grantor = wire.Grantor{Epoch: 1, Instance: 8}
+			p, again := f.greet()
+			require.Equal(t, first.Incarnation, again.Incarnation)
+			require.EqualValues(t, 1<<32-1, again.Promised.Epoch)
+			request := p.request
+			if told {
+				p.push(&wire.Superseded{Worker: "w1", Incarnation: first.Incarnation})
+			}
+			p.send(request, &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Message: "out of reach"})
+			if told {
+				again = await[*wire.Register](p)
+			} else {
+				p.gone()
+				p, again = f.greet()
+			}
+			require.NotEqual(t, first.Incarnation, again.Incarnation)
+			require.Zero(t, again.Promised)
+			require.Equal(t, map[uint64]wire.Reason{1: wire.ReasonNone}, listed(again))
+			p.admitted(f.grantor)
+			require.Eventually(t, func() bool { return a.Status().Grantor == f.grantor }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return log.count("out of reach") == 1 }, patience, time.Millisecond)
+		})
+	}
+}
+
 func TestAFullMemoryRegistersAnew(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

@@ -172,10 +172,17 @@ func (s *session) registered(incarnation uint64, answer wire.Message, err error)
 	n := s.native
 	n.agent.mu.Lock()
 	defer n.agent.mu.Unlock()
-	if n.session != s || n.ledger.Incarnation() != incarnation {
+	if n.session != s {
+		return
+	}
+	if n.ledger.Incarnation() != incarnation {
+		s.refusedBefore(err)
 		return
 	}
 	if err != nil {
+		if tooHigh(err) && !n.drawnLately() { // from a scheduler that does not send superseded before it
+			n.draw()
+		}
 		s.conn.Abort(err)
 		return
 	}
@@ -206,6 +213,21 @@ func (s *session) registered(incarnation uint64, answer wire.Message, err error)
 		n.agent.log.Info("registered", "scheduler", s.addr, "epoch", m.Grantor.Epoch, "running", n.ledger.Running())
 	}
 	n.lastError = ""
+}
+
+// tooHigh reports whether the scheduler refused a registration because no epoch
+// can follow the one that was promised. A new incarnation promises nothing.
+func tooHigh(err error) bool {
+	var e *wire.Error
+	return errors.As(err, &e) && e.Code == wire.CodeBadRequest && e.Field == "epoch"
+}
+
+// refusedBefore tells why the scheduler refused an incarnation that is over.
+func (s *session) refusedBefore(err error) {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		s.native.agent.log.Warn("the scheduler refused the incarnation before this one", "error", e.Error())
+	}
 }
 
 // push reads what the scheduler sends unasked.

@@ -36,20 +36,28 @@ func TestLeaseSlotsFitIntoIDs(t *testing.T) {
 
 // TestLargestEpoch: a worker that names the last epoch but one makes the
 // scheduler take the last; those that promised it come back all the same, and
-// nothing can follow another instance that had it.
+// nothing follows another instance that had it, or more.
 func TestLargestEpoch(t *testing.T) {
 	s := fleet(t, 1)
 	var out Outbox
-	register := func(id string, seq uint32, p wire.Grantor) *Item {
+	register := func(id string, seq uint32, p wire.Grantor) []Item {
 		out.Reset()
 		s.Apply(0, 2, 1, &wire.Register{Worker: id, Address: "h:1", Incarnation: 1, Seq: seq, Slots: 1, Promised: p}, &out)
-		return &out.Items[0]
+		return out.Items
 	}
-	register("liar", 1, wire.Grantor{Epoch: math.MaxUint32 - 1, Instance: 99})
-	require.EqualValues(t, math.MaxUint32, s.Grantor().Epoch)
-	require.Equal(t, wire.KindRegistered, register("worker-000000", 2, s.Grantor()).Kind)
-	refused := register("other", 1, wire.Grantor{Epoch: math.MaxUint32, Instance: 99}).Other.(*wire.Error)
-	require.Equal(t, wire.CodeBadRequest, refused.Code)
-	require.Equal(t, "epoch", refused.Field)
+	register("liar", 1, wire.Grantor{Epoch: wire.MaxEpoch - 1, Instance: 99})
+	require.EqualValues(t, wire.MaxEpoch, s.Grantor().Epoch)
+	require.Equal(t, wire.KindRegistered, register("worker-000000", 2, s.Grantor())[0].Kind)
+	for _, epoch := range []uint32{wire.MaxEpoch, math.MaxUint32 - 1, math.MaxUint32} {
+		told := register("other", 1, wire.Grantor{Epoch: epoch, Instance: 99})
+		require.Equal(t, &wire.Superseded{Worker: "other", Incarnation: 1}, told[0].Other)
+		require.Zero(t, told[0].Request, "a push: what answers names the limit")
+		refused := told[1].Other.(*wire.Error)
+		require.Equal(t, wire.CodeBadRequest, refused.Code)
+		require.Equal(t, "epoch", refused.Field)
+		require.EqualValues(t, wire.MaxEpoch, refused.Limit)
+		require.NotContains(t, s.byID, "other")
+	}
+	require.EqualValues(t, wire.MaxEpoch, s.Grantor().Epoch)
 	require.NoError(t, s.Check())
 }

@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"math"
 	"strconv"
 
 	"github.com/dtask/dtask-scheduler/resource"
@@ -19,6 +18,10 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 	}
 	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
 		s.count.stale++ // late, from an old connection
+		return
+	}
+	if s.outOfReach(m.Promised) {
+		s.refuseEpoch(from, request, m, out)
 		return
 	}
 	if err := s.admit(m, sess); err != nil {
@@ -87,9 +90,6 @@ func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
 	case hasName(m.Resources, resource.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, resource.GPU):
 		return &wire.Error{Code: wire.CodeBadRequest, Field: "resources",
 			Message: "gpu and gpu_mem are counted by device: a worker lists its devices instead"}
-	case m.Promised.Epoch == math.MaxUint32 && m.Promised.Instance != s.cfg.Instance:
-		return &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: math.MaxUint32 - 1,
-			Message: "no epoch can follow the promised one"}
 	}
 	return nil
 }
@@ -99,12 +99,38 @@ func hasName(resources map[string]int64, name string) bool {
 	return ok
 }
 
+// outOfReach reports whether a worker promised what no honest one can have:
+// an epoch that this instance never had, or one of another instance that this
+// scheduler could follow only with an epoch beyond the limit.
+func (s *State) outOfReach(p wire.Grantor) bool {
+	switch p.Instance {
+	case 0:
+		return false
+	case s.cfg.Instance:
+		return p.Epoch > s.epoch
+	}
+	return p.Epoch >= wire.MaxEpoch
+}
+
+// refuseEpoch answers a registration whose promise is out of reach. Were it
+// followed, one damaged worker could use up the epochs of all later
+// schedulers. Its agent is told that the incarnation is void before it is told
+// why: with a new one, which promises nothing, it comes back by itself.
+func (s *State) refuseEpoch(from Session, request uint64, m *wire.Register, out *Outbox) {
+	s.count.epochsRefused++
+	s.tellSuperseded(from, 0, m.Worker, m.Incarnation, out)
+	out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: wire.MaxEpoch,
+		Message: "the promised epoch " + strconv.FormatUint(uint64(m.Promised.Epoch), 10) +
+			" is out of reach: register again under a new incarnation, which promises nothing"})
+}
+
 // riseAbove makes this scheduler's epoch larger than any that a worker
 // promised to another instance, so that its grants win.
 func (s *State) riseAbove(p wire.Grantor) {
-	if p.Instance != s.cfg.Instance && p.Instance != 0 {
-		p.Epoch++
+	if p.Instance == s.cfg.Instance || p.Instance == 0 {
+		return
 	}
+	p.Epoch++
 	s.epoch = max(s.epoch, p.Epoch)
 }
 

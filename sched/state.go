@@ -80,6 +80,7 @@ type counters struct {
 	unavailable, infeasible, limited     uint64
 	ownerLimited                         uint64
 	heartbeats, stale, superseded        uint64
+	epochsRefused                        uint64
 	removed                              uint64
 	waited, holds, massLosses, preempted uint64
 	requeued                             uint64

@@ -47,6 +47,7 @@ const (
 	FaultOffline           // a worker was silent until it was offline
 	FaultForgotten         // a worker was silent until it was removed
 	FaultSuperseded        // an agent was told that its incarnation is void
+	FaultEpochRefused      // a worker named a promise that nothing could follow
 	FaultAskedBack         // a lease was asked back
 	FaultRefusedFull       // an agent had no slot for a begin, after a cut or a lie
 	FaultMemoryFull        // an agent could remember no further lease
@@ -118,7 +119,7 @@ var faultNames = [faultKinds]string{
 	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "machine_broken", "owner_poisoned", "devices_changed",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
-	"suspicious", "offline", "forgotten", "superseded", "asked_back", "refused_full",
+	"suspicious", "offline", "forgotten", "superseded", "epoch_refused", "asked_back", "refused_full",
 	"memory_full", "old_http_number",
 	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",

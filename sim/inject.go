@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -263,7 +264,7 @@ func (a *agent) lie() {
 		id = w.truth.list[n-1-w.rng.IntN(min(n, 20))].id
 	}
 	w.say("%s: lies", a.name())
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(9) {
 	case 0:
 		a.send(&wire.Heartbeat{Handle: handle, Seq: seq, External: w.rng.Uint32()})
 	case 1:
@@ -287,7 +288,31 @@ func (a *agent) lie() {
 	case 7:
 		ids := w.workerIDs() // in the name of another, whose incarnation it cannot know
 		w.cast(a, &wire.Beat{Worker: []byte(ids[w.rng.IntN(len(ids))]), Incarnation: w.random64(), Seq: seq})
+	case 8:
+		m := a.book.Register()
+		m.Promised = w.lyingPromise()
+		a.send(m)
 	}
+}
+
+// lyingPromise is a grantor that there never was, at the ends of what a
+// scheduler might believe.
+func (w *World) lyingPromise() wire.Grantor {
+	g := w.host.state.Grantor()
+	if w.chance(1, 2) {
+		g.Instance = uint32(w.random64()) | 1
+	}
+	switch w.rng.IntN(5) {
+	case 0:
+		g.Epoch += uint32(w.between(1, 1000))
+	case 1:
+		g.Epoch = wire.MaxEpoch - 1
+	case 2:
+		g.Epoch = wire.MaxEpoch
+	case 3:
+		g.Epoch = math.MaxUint32 - uint32(w.between(0, 2))
+	}
+	return g
 }
 
 // lyingRecord is a record of a lease with whatever it might take.

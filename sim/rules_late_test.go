@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,6 +119,78 @@ func TestTheEpochRisesAboveAPromisedOne(t *testing.T) {
 		require.Equal(t, epoch, a.book.Promised().Epoch)
 		require.Equal(t, epoch, s.place(c1).lease.id.Epoch)
 	}
+}
+
+// lies registers an agent with a promise that it never made.
+func (s *script) lies(a *agent, promised wire.Grantor) {
+	s.t.Helper()
+	a.lying = true
+	if a.link == nil {
+		a.connect()
+		s.settled()
+	}
+	m := a.book.Register()
+	m.Promised = promised
+	a.send(m)
+	s.settled()
+}
+
+func TestOneDamagedWorkerDoesNotUseUpTheEpochs(t *testing.T) {
+	for name, promised := range map[string]wire.Grantor{
+		"largest":          {Epoch: math.MaxUint32, Instance: 5},
+		"last but one":     {Epoch: math.MaxUint32 - 1, Instance: 5},
+		"at the limit":     {Epoch: wire.MaxEpoch, Instance: 5},
+		"below the limit":  {Epoch: wire.MaxEpoch - 1, Instance: 5},
+		"of this instance": {Epoch: math.MaxUint32},
+		"of no instance":   {Epoch: math.MaxUint32 - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			a, c1 := s.join("w1", 2), s.client("c1")
+			first := s.place(c1)
+			s.runs(first)
+			if name == "of this instance" {
+				promised.Instance = s.host.cfg.Instance
+			}
+			s.lies(s.join("w2", 0), promised)
+			s.breaks(a)
+			s.returns(a)
+			for range 3 {
+				s.restarts()
+				a.connect()
+				s.settled()
+				if a.link == nil { // it was told that its incarnation is void
+					s.returns(a)
+				}
+				require.LessOrEqual(t, a.book.Promised().Epoch, uint32(wire.MaxEpoch))
+				require.Equal(t, uint32(1), s.worker(a).Info.Taken, "what runs is kept")
+				s.release(s.place(c1))
+			}
+			s.ends(first)
+			s.settled()
+			require.Zero(t, s.worker(a).Info.Taken)
+		})
+	}
+}
+
+// One that raises the epoch again and again, by a little each time, gets no
+// further than the limit.
+func TestACreepingEpochEndsAtTheLimit(t *testing.T) {
+	s := newScript(t)
+	a, liar, c1 := s.join("w1", 1), s.join("w2", 0), s.client("c1")
+	for g := (wire.Grantor{Epoch: wire.MaxEpoch/4 - 1, Instance: 5}); g.Epoch < 3*wire.MaxEpoch; g.Epoch += wire.MaxEpoch / 4 {
+		g.Instance++
+		s.lies(liar, g)
+		require.LessOrEqual(t, s.host.state.Grantor().Epoch, uint32(wire.MaxEpoch))
+	}
+	s.breaks(a)
+	s.returns(a)
+	s.restarts()
+	a.connect()
+	s.settled()
+	s.returns(a)
+	require.Equal(t, uint32(1), a.book.Promised().Epoch, "it promised the new one from the beginning")
+	s.place(c1)
 }
 
 func TestALeaseOfAnOldSchedulerDoesNotBegin(t *testing.T) {

@@ -96,6 +96,12 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	if same && m.Seq <= w.seq {
 		return
 	}
+	if t.unbelievable(m.Promised) {
+		t.w.counts[FaultEpochRefused]++
+		t.say(said{to: from, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation})
+		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeBadRequest})
+		return
+	}
 	if p := m.Promised; p.Instance != 0 {
 		if p.Instance != t.cfg.Instance {
 			p.Epoch++
@@ -141,6 +147,15 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 			t.tellPreempt(l, l.due-t.w.now)
 		}
 	}
+}
+
+// unbelievable reports whether nobody can have promised this: an epoch that
+// this life never had, or one of another life that leaves no greater one.
+func (t *twin) unbelievable(p wire.Grantor) bool {
+	if p.Instance == t.cfg.Instance {
+		return p.Epoch > t.epoch
+	}
+	return p.Instance != 0 && uint64(p.Epoch)+1 > wire.MaxEpoch
 }
 
 // reconcile makes the leases of a worker agree with its list.

@@ -31,6 +31,7 @@ const (
 	MaxWait             = 24 * 60 * 60 * 1000      // milliseconds that a task may wait for room
 	MaxGrace            = 24 * 60 * 60 * 1000      // milliseconds that a task which must make room may go on
 	MaxDrain            = 30 * 24 * 60 * 60 * 1000 // milliseconds until a worker that drains is emptied by force
+	MaxEpoch            = 1 << 20                  // largest epoch of a scheduler; after it 1 comes again, for workers of new incarnations
 	MaxPriority         = 1_000_000                // priorities lie in [-MaxPriority, MaxPriority]
 )
 
