@@ -9,13 +9,13 @@ import (
 // it shows.
 const listVisits = 4 * wire.MaxPage
 
-// pageBytes bounds the size of a page: with one more row it still fits into a
-// frame. Only rows of HTTP workers, whose texts are as long as a body may be,
-// ever reach it.
+// pageBytes bounds the size of a page: with one more row of the native protocol
+// it still fits into a frame. Only rows of HTTP workers, whose tags are as long
+// as a body may be, ever reach it.
 const pageBytes = wire.MaxFrame / 2
 
-// listWorkers answers with one page in order of the ids. framed says that the
-// page must fit into a frame.
+// listWorkers answers with one page in order of the ids. framed says that every
+// row must fit into a frame.
 func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Workers {
 	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, newPager(m.Limit)
 	visits, last := 0, ""
@@ -29,11 +29,11 @@ func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Wo
 		w := s.workers.at(s.byID[id])
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
 			page.Rows = append(page.Rows, s.inform(now, w))
-			size := 0
+			row := &page.Rows[len(page.Rows)-1]
 			if framed {
-				size = fit(&page.Rows[len(page.Rows)-1])
+				fit(row)
 			}
-			p.add(size)
+			p.add(sizeOf(row))
 		}
 		return true
 	})
@@ -136,9 +136,8 @@ func (p *pager) full() bool { return p.rows == p.most || p.size > pageBytes }
 
 func (p *pager) add(size int) { p.rows, p.size = p.rows+1, p.size+size }
 
-// fit returns at least the size of a row on the wire. A row that could never
-// be sent loses its tags, and says so.
-func fit(info *wire.WorkerInfo) int {
+// sizeOf returns at least the size of a row on the wire.
+func sizeOf(info *wire.WorkerInfo) int {
 	size := rowBytes + len(info.ID) + len(info.Address)
 	for name := range info.Resources {
 		size += 2 * (len(name) + 16)
@@ -146,15 +145,18 @@ func fit(info *wire.WorkerInfo) int {
 	for _, d := range info.Devices {
 		size += len(d.Model) + len(d.UUID) + 32
 	}
-	tags := 0
 	for _, t := range info.Tags {
-		tags += len(t) + 5
+		size += len(t) + 5
 	}
-	if size+tags > pageBytes {
-		info.Tags, tags = nil, 0
+	return size
+}
+
+// fit takes the tags from a row that could never be sent, which says so.
+func fit(info *wire.WorkerInfo) {
+	if sizeOf(info) > pageBytes {
+		info.Tags = nil
 		info.Flags = append(info.Flags, "tags_omitted")
 	}
-	return size + tags
 }
 
 // getWorker answers with one worker and its leases.

@@ -21,6 +21,15 @@ import (
 type gateway struct {
 	srv   *Server
 	guard webguard.Guard
+	lists chan struct{} // one for each list that is being answered
+}
+
+func newGateway(s *Server) *gateway {
+	return &gateway{
+		srv:   s,
+		guard: webguard.Guard{Hosts: s.cfg.HTTPHosts, AnyType: s.cfg.AnyContentType},
+		lists: make(chan struct{}, listsHTTP),
+	}
 }
 
 // apiPrefix is in front of every path of the API.
@@ -37,7 +46,7 @@ func (s *Server) listenHTTP() error {
 	}
 	s.httpLn, s.httpAddr = newHTTPListener(s, ln), ln.Addr().String()
 	s.http = &http.Server{
-		Handler:           &gateway{srv: s, guard: webguard.Guard{Hosts: s.cfg.HTTPHosts, AnyType: s.cfg.AnyContentType}},
+		Handler:           newGateway(s),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		ReadTimeout:       s.cfg.FrameTimeout,
 		WriteTimeout:      s.cfg.WriteTimeout,
@@ -101,16 +110,16 @@ var endpoints = map[string]map[string]handler{
 	apiPrefix + "schedule/batch": {http.MethodPost: (*gateway).scheduleBatch},
 	apiPrefix + "renew":          {http.MethodPost: (*gateway).renew},
 	apiPrefix + "release":        {http.MethodPost: (*gateway).release},
-	apiPrefix + "workers":        {http.MethodGet: (*gateway).workers},
+	apiPrefix + "workers":        {http.MethodGet: listing((*gateway).workers)},
 	workerPath:                   {http.MethodGet: (*gateway).worker, http.MethodDelete: (*gateway).deleteWorker},
 	workerPath + "/cordon":       {http.MethodPost: (*gateway).cordonWorker},
 	workerPath + "/drain":        {http.MethodPost: (*gateway).drainWorker},
 	workerPath + "/uncordon":     {http.MethodPost: (*gateway).uncordonWorker},
-	apiPrefix + "leases":         {http.MethodGet: (*gateway).leases},
-	apiPrefix + "tags":           {http.MethodGet: (*gateway).tags},
-	apiPrefix + "events":         {http.MethodGet: (*gateway).events},
-	apiPrefix + "history":        {http.MethodGet: (*gateway).history},
-	apiPrefix + "queue":          {http.MethodGet: (*gateway).queue},
+	apiPrefix + "leases":         {http.MethodGet: listing((*gateway).leases)},
+	apiPrefix + "tags":           {http.MethodGet: listing((*gateway).tags)},
+	apiPrefix + "events":         {http.MethodGet: listing((*gateway).events)},
+	apiPrefix + "history":        {http.MethodGet: listing((*gateway).history)},
+	apiPrefix + "queue":          {http.MethodGet: listing((*gateway).queue)},
 	apiPrefix + "queue/cancel":   {http.MethodPost: (*gateway).cancelQueue},
 	"/healthz":                   {http.MethodGet: (*gateway).health},
 	"/livez":                     {http.MethodGet: (*gateway).live},

@@ -97,7 +97,8 @@ func listQuery(u *url.URL) (m wire.ListWorkers, limit int, fault string) {
 }
 
 // workers lists the fleet. It asks the core for one page after another, so that
-// a long list never keeps the core from anything else.
+// a long list never keeps the core from anything else, and sends what it has
+// before it asks for more.
 func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
 	m, limit, fault := listQuery(r.URL)
 	if fault != "" {
@@ -106,34 +107,39 @@ func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
 	}
 	c := takeCall(w)
 	defer c.putBack()
-	w.Header()["Content-Type"] = jsonType
-	c.buf = append(c.buf[:0], '[')
+	out := stream{w: w, buf: append(c.buf[:0], '[')}
+	defer func() { c.buf = out.buf[:0] }()
 	for rows := 0; ; {
 		m.Limit = wire.MaxPage
 		if limit > 0 {
 			m.Limit = uint32(min(limit-rows, wire.MaxPage))
 		}
-		page, ok := g.srv.core.do(&c.exchange, &m).(*wire.Workers)
-		if !ok {
-			break
-		}
-		for i := range page.Rows {
-			if rows > 0 {
-				c.buf = append(c.buf, ',')
+		switch page := g.srv.core.do(&c.exchange, &m).(type) {
+		case *wire.Workers:
+			for i := range page.Rows {
+				if rows > 0 {
+					out.buf = append(out.buf, ',')
+				}
+				rows++
+				g.appendWorker(&out, &page.Rows[i])
 			}
-			rows++
-			c.buf = g.appendWorker(c.buf, &page.Rows[i])
-		}
-		if page.Next == "" || limit > 0 && rows >= limit {
-			break
-		}
-		m.After = page.Next
-		if _, err := w.Write(c.buf); err != nil {
+			m.After = page.Next
+		case *wire.Error:
+			out.fail(page)
+			return
+		default:
+			out.fail(&wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"})
 			return
 		}
-		c.buf = c.buf[:0]
+		if out.err != nil {
+			return
+		}
+		if m.After == "" || limit > 0 && rows >= limit {
+			break
+		}
 	}
-	_, _ = w.Write(append(c.buf, "]\n"...))
+	out.buf = append(out.buf, "]\n"...)
+	out.send()
 }
 
 // lastHeartbeat is RFC 3339 with milliseconds.
@@ -141,22 +147,25 @@ const lastHeartbeat = "2006-01-02T15:04:05.000Z07:00"
 
 // appendWorker appends one row of the list. Its keys are older than the rest of
 // the API.
-func (g *gateway) appendWorker(b []byte, info *wire.WorkerInfo) []byte {
+func (g *gateway) appendWorker(out *stream, info *wire.WorkerInfo) {
 	current := uint64(info.Taken) + uint64(info.External)
-	b = appendString(append(b, `{"WorkerID":`...), info.ID)
+	b := appendString(append(out.buf, `{"WorkerID":`...), info.ID)
 	b = appendString(append(b, `,"Address":`...), info.Address)
-	b = append(b, `,"ResourceTags":[`...)
+	out.buf = append(b, `,"ResourceTags":[`...)
 	for i, tag := range info.Tags {
 		if i > 0 {
-			b = append(b, ',')
+			out.buf = append(out.buf, ',')
 		}
-		b = appendString(b, tag)
+		out.buf = appendString(out.buf, tag)
+		out.breathe()
 	}
+	b = out.buf
 	b = strconv.AppendUint(append(b, `],"MaxTasks":`...), uint64(info.Slots), 10)
 	b = strconv.AppendUint(append(b, `,"CurrentTasks":`...), current, 10)
 	b = strconv.AppendInt(append(b, `,"Available":`...), int64(info.Slots)-int64(current), 10)
 	b = append(b, `,"LastHeartbeat":"`...)
 	b = g.srv.core.clock.wall(info.SeenMS).AppendFormat(b, lastHeartbeat)
 	b = appendString(append(b, `","Status":`...), info.State)
-	return append(b, '}')
+	out.buf = append(b, '}')
+	out.breathe()
 }
