@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -29,12 +31,20 @@ type app struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{}
 	root := a.root()
-	root.Writer, root.ErrWriter = stdout, stderr
 	a.out = newPrinter(stdout)
-	if err := root.Run(ctx, args); err != nil {
-		return report(stderr, err)
+	root.Writer, root.ErrWriter = a.out.w, stderr
+	err := root.Run(ctx, args)
+	code := exitOK
+	if lost := a.out.lost(); err != nil && (lost == nil || !errors.Is(err, lost)) {
+		code = report(stderr, err)
 	}
-	return exitOK
+	switch lost := a.out.w.Close(); {
+	case errors.Is(lost, syscall.EPIPE):
+		return exitPipe
+	case lost != nil:
+		return report(stderr, unwritten(lost))
+	}
+	return code
 }
 
 // root is the command dtask with everything under it.
@@ -45,7 +55,8 @@ func (a *app) root() *cli.Command {
 		Version: versionText(),
 		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
 			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
-			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage.\n\n" +
+			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage,\n" +
+			"141 nobody read the output.\n\n" +
 			"Examples:\n" +
 			"  dtask demo                        # see a whole system at work\n" +
 			"  dtask schedule gpu --gpus 1       # a place for a task that takes a GPU\n" +

@@ -136,5 +136,5 @@ func (a *app) runGang(ctx context.Context, c *client.Client, tasks []client.Task
 	for i, l := range leases {
 		results[i].Lease = l
 	}
-	return a.printResults(tasks, results)
+	return a.deliver(ctx, c, tasks, results)
 }

@@ -216,5 +216,7 @@ func (d *demo) keep(ctx context.Context) {
 	d.sayf(`  curl -d '{"task_id":"mine","required_tags":["gpu"],"resources":{"gpu":1}}' http://%s/api/v1/schedule`, web)
 	d.sayf("  dtask --addr %s worker list --watch", native)
 	d.sayf("  dtask --addr %s schedule gpu --gpus 1 --count 3", native)
-	<-ctx.Done()
+	if d.app.out.lost() == nil {
+		<-ctx.Done()
+	}
 }

@@ -86,10 +86,11 @@ func cliDocument(t *testing.T) string {
 		{fmt.Sprint(exitUnavailable), "not placeable now: the workers that could take it are busy"},
 		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could ever take it"},
 		{fmt.Sprint(exitCancelled), "cancelled: somebody took it out of the queue"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
+		{fmt.Sprint(exitPipe), "the reader of the output went away, as `head` does when it has enough"},
 	} {
 		p.linef("| %s | %s |", row[0], row[1])
 	}
-	p.linef("\nTables are for people and may change. JSON (`-o json`) is for programs: keys stay, keys may be added, those that are empty may be missing; times are RFC 3339 in UTC. `--quiet` prints ids alone. Errors go to stderr, as text.\n")
+	p.linef("\nTables are for people and may change. JSON (`-o json`) is for programs: keys stay, keys may be added, those that are empty may be missing; times are RFC 3339 in UTC. `--quiet` prints ids alone. Errors go to stderr, as text. A command whose output could not be written says so there and exits with 1, whatever else it came to; `schedule` gives back the leases that nobody can have seen.\n")
 	p.linef("## Flags of all commands\n")
 	p.flags(root.Flags)
 	for _, c := range root.Commands {

@@ -134,6 +134,9 @@ func (a *app) follow(ctx context.Context, c *client.Client, f *eventFilter, afte
 	if !a.out.quiet && !a.out.json {
 		a.out.row([]string{"NUMBER", "TIME", "EVENT", "WORKER", "BY", "DETAIL"}, followWidths)
 	}
+	if a.out.lost() != nil {
+		return nil
+	}
 	for e, err := range c.Follow(ctx, after, followPause) {
 		switch {
 		case ctx.Err() != nil:
@@ -154,6 +157,9 @@ func (a *app) follow(ctx context.Context, c *client.Client, f *eventFilter, afte
 		default:
 			cells := append([]string{fmt.Sprint(e.Number), r.Time.Format(time.RFC3339)}, a.cellsOf(&r)...)
 			a.out.row(cells, followWidths)
+		}
+		if a.out.lost() != nil {
+			return nil
 		}
 	}
 	return nil

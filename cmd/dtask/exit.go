@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/client"
@@ -20,6 +21,7 @@ const (
 	exitInfeasible  = 3 // no known worker could ever take it
 	exitCancelled   = 4 // taken out of the queue by somebody
 	exitUsage       = 64
+	exitPipe        = 128 + int(syscall.SIGPIPE) // as the shell shows a program that SIGPIPE has ended
 )
 
 // failure is an error for people: what was wrong, how the process ends, and the
@@ -37,6 +39,11 @@ func (f *failure) Unwrap() error { return f.err }
 // usage is the failure of a command line.
 func usage(text, hint string) error {
 	return &failure{err: errors.New(text), code: exitUsage, hint: hint}
+}
+
+// unwritten is the failure to write the output.
+func unwritten(err error) error {
+	return &failure{fmt.Errorf("the output could not be written: %w", err), exitError, ""}
 }
 
 // unreachable is the failure to connect.

@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/dtask/dtask-scheduler/cmd/logflags"
 )
 
 // Set by the linker.
@@ -23,6 +25,7 @@ func main() { os.Exit(execute()) }
 // A second signal ends it at once, and so does the first after a while: the
 // reader of its output may have stalled.
 func execute() int {
+	logflags.KeepAlive() // a lease that nobody saw is given back first
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ended := make(chan int, 1)

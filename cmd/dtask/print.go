@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dtask/dtask-scheduler/cmd/checked"
 )
 
 // Values of --output.
@@ -17,15 +20,23 @@ const (
 	formatJSON  = "json"
 )
 
-// printer writes results in the format that was asked for.
+// printer writes results in the format that was asked for. What it prints may be
+// lost: run looks at its end, and a command that goes on, or that did something
+// nobody should do unseen, looks itself.
 type printer struct {
-	w      io.Writer
-	json   bool
-	quiet  bool
-	colour bool
+	w        *checked.Writer
+	terminal bool
+	json     bool
+	quiet    bool
+	colour   bool
 }
 
-func newPrinter(w io.Writer) *printer { return &printer{w: w, colour: wantsColour(w)} }
+func newPrinter(w io.Writer) *printer {
+	return &printer{w: checked.New(w), terminal: isTerminal(w), colour: wantsColour(w)}
+}
+
+// lost returns why something could not be written, nil if all was.
+func (p *printer) lost() error { return p.w.Err() }
 
 // wantsColour reports whether w is a terminal whose user did not ask for plain
 // text.
@@ -55,17 +66,23 @@ func (p *printer) setFormat(format string, quiet bool) error {
 
 // object writes one JSON value on a line of its own.
 func (p *printer) object(v any) error {
-	e := json.NewEncoder(p.w)
+	var line bytes.Buffer
+	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, _ = p.w.Write(line.Bytes()) // w keeps the error
+	return nil
 }
 
 func (p *printer) linef(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// table writes rows under upper-case headers, in columns two blanks apart.
-func (p *printer) table(header []string, rows [][]string) {
+// table writes rows under upper-case headers, in columns two blanks apart. It
+// returns how many rows were written.
+func (p *printer) table(header []string, rows [][]string) (written int) {
 	widths := make([]int, len(header))
 	for _, row := range append([][]string{header}, rows...) {
 		for i, cell := range row {
@@ -75,7 +92,12 @@ func (p *printer) table(header []string, rows [][]string) {
 	p.row(header, widths)
 	for _, row := range rows {
 		p.row(row, widths)
+		if p.lost() != nil {
+			break
+		}
+		written++
 	}
+	return written
 }
 
 func (p *printer) row(cells []string, widths []int) {

@@ -128,7 +128,8 @@ func TestQuoted(t *testing.T) {
 
 func TestTerminalsObeyNobodyElse(t *testing.T) {
 	var out strings.Builder
-	p := &printer{w: &out, colour: true}
+	p := newPrinter(&out)
+	p.colour = true
 	p.table([]string{"WORKER", "STATE"}, [][]string{{"w\x1b]0;title\x07\n\u202e1", p.in(green, "online")}})
 	p.id("a\rb")
 	require.Equal(t, "WORKER          STATE\nw\ufffd]0;title\ufffd\ufffd\ufffd1  \x1b[32monline\x1b[0m\na\ufffdb\n", out.String())

@@ -82,13 +82,13 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 		if err != nil {
 			return a.infeasible(ctx, c, &tasks[0], err)
 		}
-		return a.printResults(tasks, []client.Result{{Lease: l}})
+		return a.deliver(ctx, c, tasks, []client.Result{{Lease: l}})
 	}
 	if cmd.Bool("gang") {
 		return a.runGang(ctx, c, tasks, cmd.Bool("distinct"))
 	}
 	results, failed := c.ScheduleAll(ctx, tasks)
-	if err := a.printResults(tasks, results); err != nil {
+	if err := a.deliver(ctx, c, tasks, results); err != nil {
 		return err
 	}
 	return a.judge(ctx, c, tasks, results, failed)
@@ -181,29 +181,65 @@ func preemptionOf(cmd *cli.Command) (preempt bool, on client.OnPreempt, err erro
 	return preempt, on, err
 }
 
-// printResults writes what became of each task, in order.
-func (a *app) printResults(tasks []client.Task, results []client.Result) error {
-	var rows [][]string
+// deliver prints what became of each task, and gives back the leases that
+// nobody can have seen, because what was printed is lost.
+func (a *app) deliver(ctx context.Context, c *client.Client, tasks []client.Task, results []client.Result) error {
+	seen, err := a.printResults(tasks, results)
+	if err != nil || a.out.lost() != nil {
+		return errors.Join(err, a.giveBack(ctx, c, results[seen:]))
+	}
+	return nil
+}
+
+// giveBack releases the leases of results that the tasks did not hold before:
+// others know of those.
+func (a *app) giveBack(ctx context.Context, c *client.Client, results []client.Result) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
+	defer cancel()
+	var failed []error
+	for _, r := range results {
+		if r.Lease == nil || r.Lease.Flags().Repeat() {
+			continue
+		}
+		if err := c.Release(ctx, r.Lease); err != nil && !errors.Is(err, client.ErrAskedBack) {
+			failed = append(failed, fmt.Errorf("lease %v, which nobody saw, could not be given back: %w", r.Lease.ID(), err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// printResults writes what became of each task, in order. It returns how many
+// of the results were written.
+func (a *app) printResults(tasks []client.Task, results []client.Result) (written int, err error) {
+	if !a.out.json && !a.out.quiet {
+		return a.tableOfResults(tasks, results), nil
+	}
 	for i, r := range results {
 		switch {
 		case a.out.json:
-			if err := a.printResult(tasks[i].ID, r); err != nil {
-				return err
-			}
-		case a.out.quiet && r.Err == nil:
+			err = a.printResult(tasks[i].ID, r)
+		case r.Err == nil:
 			a.out.linef("%v", r.Lease.ID())
-		case a.out.quiet:
-		case r.Err != nil:
-			rows = append(rows, []string{tasks[i].ID, "-", "-", "-", "-", reasonOf(r.Err)})
-		default:
-			l := r.Lease
-			rows = append(rows, []string{l.Task().ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)})
+		}
+		if err != nil || a.out.lost() != nil {
+			return i, err
 		}
 	}
-	if len(rows) > 0 {
-		a.out.table([]string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}, rows)
+	return len(results), nil
+}
+
+// tableOfResults is printResults for people.
+func (a *app) tableOfResults(tasks []client.Task, results []client.Result) (written int) {
+	rows := make([][]string, len(results))
+	for i, r := range results {
+		if r.Err != nil {
+			rows[i] = []string{tasks[i].ID, "-", "-", "-", "-", reasonOf(r.Err)}
+			continue
+		}
+		l := r.Lease
+		rows[i] = []string{l.Task().ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)}
 	}
-	return nil
+	return a.out.table([]string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}, rows)
 }
 
 // printResult writes one result as JSON.

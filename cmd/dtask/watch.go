@@ -39,11 +39,11 @@ func (a *app) show(ctx context.Context, cmd *cli.Command, show func(ctx context.
 	ctx, cancel := span(ctx, cmd)
 	defer cancel()
 	for {
-		if isTerminal(a.out.w) && !a.out.json {
+		if a.out.terminal && !a.out.json {
 			a.out.linef("\x1b[H\x1b[2J%s", time.Now().Format(time.TimeOnly))
 		}
 		err := a.showOnce(ctx, c, show)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || a.out.lost() != nil {
 			return nil // that is how it ends
 		}
 		if err != nil {

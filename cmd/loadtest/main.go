@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/dtask/dtask-scheduler/cmd/checked"
 	"github.com/dtask/dtask-scheduler/loadtest"
 )
 
@@ -49,14 +50,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return exitFailed
 	}
-	if err := print(report, o.json, stdout); err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitFailed
-	}
+	code := 0
 	if report.Violations > 0 {
-		return exitViolations
+		code = exitViolations
 	}
-	return 0
+	out := checked.New(stdout)
+	if err := print(report, o.json, out); err != nil && out.Err() == nil {
+		fmt.Fprintln(stderr, err)
+		code = exitFailed
+	}
+	return out.End(code, stderr)
 }
 
 // test runs the load test, against an embedded scheduler if no other is named.

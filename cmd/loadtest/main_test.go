@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,17 @@ func TestReportAsJSON(t *testing.T) {
 	require.Equal(t, uint64(7), r.Seed)
 	require.Positive(t, r.Placed.Count)
 	require.True(t, r.Embedded)
+}
+
+func TestAReportThatCannotBeWritten(t *testing.T) {
+	for _, json := range []string{"-json=true", "-json=false"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		var stderr bytes.Buffer
+		code := run(t.Context(), []string{"-workers=2", "-clients=1", "-duration=100ms", "-task-time=10ms", json}, full, &stderr)
+		require.Equal(t, exitFailed, code, stderr.String())
+		require.Contains(t, stderr.String(), "could not be written")
+	}
 }
 
 func TestDatagramsToTheEmbeddedScheduler(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/dtask/dtask-scheduler/cmd/checked"
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/server"
 )
@@ -49,8 +50,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "dtask-scheduler %s (commit %s, built %s, %s)\n", version, commit, date, runtime.Version())
-		return exitOK
+		out := checked.New(stdout)
+		fmt.Fprintf(out, "dtask-scheduler %s (commit %s, built %s, %s)\n", version, commit, date, runtime.Version())
+		return out.End(exitOK, stderr)
 	}
 	out := o.log.Writer(stderr)
 	defer out.Close()

@@ -210,6 +210,14 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestAVersionThatCannotBeWritten(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	require.Equal(t, exitError, run(t.Context(), []string{"--version"}, full, &stderr))
+	require.Contains(t, stderr.String(), "could not be written")
+}
+
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	o, err := parse(strings.Fields("-port 9 --host ::1 --suspicious-threshold 1s --offline-threshold=2s --retention 3m "+
 		"--max-body-bytes 77 --heartbeat 500ms --start-ttl 4s --loops 2 --max-connections 5 --max-connections-per-source 4 --udp=false --insecure --queue 9 --queue-per-owner 8 --leases-per-owner 6 --hold-after-bypasses 7 --hold-after 6s --preempt-grace 3s --mass-loss-percent 5 --mass-loss-hold 4s "+

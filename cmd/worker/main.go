@@ -17,6 +17,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/cmd/checked"
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
 )
 
@@ -42,9 +43,10 @@ func run(args []string, stdout io.Writer) int {
 	if len(args) > 0 && args[0] == "status" {
 		return status(args[1:], stdout, os.Stderr)
 	}
-	o, code, done := parse(args, stdout)
+	printed := checked.New(stdout)
+	o, code, done := parse(args, printed)
 	if done {
-		return code
+		return printed.End(code, os.Stderr)
 	}
 	out := o.log.Writer(os.Stderr)
 	defer out.Close()
@@ -52,8 +54,8 @@ func run(args []string, stdout io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if o.detect {
-		fmt.Fprint(stdout, agent.Detect(ctx, o.gpus))
-		return 0
+		fmt.Fprint(printed, agent.Detect(ctx, o.gpus))
+		return printed.End(0, out)
 	}
 	log.Print("dtask-worker starting...")
 	w, err := start(ctx, o)

@@ -209,6 +209,23 @@ func TestWhatIsPrinted(t *testing.T) {
 	require.Contains(t, p.stderr(), "(default \"http://localhost:8080\")")
 }
 
+func TestWhatCannotBePrinted(t *testing.T) {
+	s := realScheduler(t)
+	_, at := withSidecar(t, s, "--id=worker-001", "--scheduler=dtask://"+s.Addr(), "--tasks-die-with-agent")
+	for _, args := range [][]string{
+		{"--version"}, {"--detect", "--gpus=0"}, {"status", "--sidecar=" + at}, {"status", "-o=json", "--sidecar=" + at},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		p := command(t, args...)
+		p.cmd.Stdout = full
+		require.Error(t, p.cmd.Run())
+		full.Close()
+		require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), p.stderr())
+		require.Contains(t, p.stderr(), "the output could not be written")
+	}
+}
+
 func TestADamagedStateDirectoryIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/leases", []byte("something else altogether"), 0o600))

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/cmd/checked"
 )
 
 // defaultSidecar is where status asks unless it is told.
@@ -59,16 +60,17 @@ func status(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 	defer cancel()
 	s, raw, err := sidecar.Ask(ctx, o.sidecar)
-	switch {
-	case err != nil:
+	if err != nil {
 		fmt.Fprintf(stderr, "no answer from the worker: %v\nIs it running? Start it with --sidecar=%s.\n", err, o.sidecar)
 		return 1
-	case o.output == "json":
-		stdout.Write(raw)
-	default:
-		printStatus(stdout, s)
 	}
-	return 0
+	out := checked.New(stdout)
+	if o.output == "json" {
+		_, _ = out.Write(raw) // out keeps the error
+	} else {
+		printStatus(out, s)
+	}
+	return out.End(0, stderr)
 }
 
 // printStatus prints the status for people.
