@@ -19,6 +19,7 @@ import (
 // tasks may be placed on it.
 func startSystem(ctx context.Context) (addr string, w *agent.Agent, stop func()) {
 	cfg := server.DefaultConfig()
+	cfg.Sched.Learning = false // nobody was there before
 	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "", slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	if err == nil {

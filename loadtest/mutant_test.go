@@ -75,7 +75,7 @@ var mutants = []mutant{
 		{"sched/requeue.go", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"},
 	}, crowded, []judge.Rule{judge.WrongRequeue}},
 	{"what is busy is infeasible", []edit{
-		{"sched/choose.go", "case !s.feasible(req):", "case !s.feasible(req) || MUTANT:"},
+		{"sched/learn.go", "req != nil && s.feasible(req) {", "req != nil && s.feasible(req) && !MUTANT {"},
 	}, needy, []judge.Rule{judge.NotInfeasible}},
 }
 

@@ -68,6 +68,7 @@ func (s *State) batch(now Time, sess *session, from Session, request uint64, m *
 		s.batched(now, sess, from, request, m.Tasks[i:i+1], i, b, &all.Results[i], out)
 	}
 	s.shut(b)
+	s.hint(all)
 }
 
 // batched places one task of a batch, or lets it wait.
@@ -111,6 +112,9 @@ func (s *State) gang(now Time, sess *session, from Session, request uint64, m *w
 			return
 		}
 		all = gangRefused(len(m.Tasks), 0, err.Code)
+	}
+	if failed >= 0 {
+		s.hint(all)
 	}
 	out.put(from, request, all)
 }

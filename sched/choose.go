@@ -111,8 +111,7 @@ func (s *State) fits(w index.Worker) bool {
 func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int32, uint64, wire.Code) {
 	d := s.demands.at(s.asking.demand)
 	if !d.known && s.asking.demand != noDemand {
-		s.count.infeasible++
-		return 0, 0, wire.CodeInfeasible
+		return 0, 0, s.noRoom(nil)
 	}
 	n, outcome := int32(0), index.None
 	if len(m.Prefer) > 0 {
@@ -134,12 +133,8 @@ func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int3
 	case outcome == index.Limited:
 		s.count.limited++
 		return 0, 0, wire.CodeSearchLimit
-	case !s.feasible(req):
-		s.count.infeasible++
-		return 0, 0, wire.CodeInfeasible
 	}
-	s.count.unavailable++
-	return 0, 0, wire.CodeUnavailable
+	return 0, 0, s.noRoom(req)
 }
 
 // find asks the index. A worker whose silence nobody noticed yet is not given

@@ -25,6 +25,9 @@ type Config struct {
 	// Version is shown to peers in HelloOK.
 	Version string
 
+	// Learning says that the scheduler was just started, and that workers which
+	// live may not have come yet: until State.Learned nothing is infeasible.
+	Learning bool
 	// Heartbeat is how often agents should report, in milliseconds.
 	Heartbeat Time
 	// Suspicious is the silence, in milliseconds, after which a worker gets

@@ -242,7 +242,7 @@ func (s *State) unknown() bool {
 // overLimit refuses the request in s.asking, whose owner may have no further
 // lease. What can never run is refused as such.
 func (s *State) overLimit(req *index.Requirement) *wire.Error {
-	if s.unknown() || !s.feasible(req) {
+	if !s.learning && (s.unknown() || !s.feasible(req)) {
 		s.count.infeasible++
 		return refusals[wire.CodeInfeasible]
 	}
@@ -273,11 +273,3 @@ func (t *ownerTable) checkOwners(tasks []wire.Schedule) *wire.Error {
 // neverFits reports whether a gang has more tasks than its owner may have
 // leases: it would wait in vain.
 func (t *ownerTable) neverFits(tasks []wire.Schedule) bool { return t.most > 0 && len(tasks) > t.most }
-
-// refusal is the error of a code that needs no further details.
-func (s *State) refusal(code wire.Code) *wire.Error {
-	if code == wire.CodeOwnerLimit {
-		return &s.queue.owners.refusal
-	}
-	return refusals[code]
-}

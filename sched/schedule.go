@@ -85,7 +85,7 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 	}
 	n, devices, code := s.choose(now, m, req)
 	if code != wire.CodeOK {
-		return refusals[code]
+		return s.refusal(code)
 	}
 	stamp := s.index.Stamp(index.Worker(n))
 	client, _ := clientOf(sess, m)

@@ -36,7 +36,7 @@ func (c *script) text(it *Item) string {
 			}
 			parts = append(parts, c.placed(&r.Placed, "-"))
 		}
-		return strings.Join(parts, "; ")
+		return strings.Join(parts, "; ") + retryText(m.RetryAfterMS)
 	case *wire.Settled:
 		if m.Result.Code != wire.CodeOK {
 			return fmt.Sprintf("settled %d: %v", m.Index, m.Result.Code)
@@ -73,9 +73,16 @@ func (c *script) text(it *Item) string {
 	case *wire.Superseded:
 		return fmt.Sprintf("superseded %s incarnation=%d", m.Worker, m.Incarnation)
 	case *wire.Error:
-		return strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field))
+		return strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field)) + retryText(m.RetryAfterMS)
 	}
 	return it.Kind.String()
+}
+
+func retryText(ms uint32) string {
+	if ms == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" retry=%gs", float64(ms)/1000)
 }
 
 func (c *script) placed(m *wire.Placed, task string) string {

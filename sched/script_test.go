@@ -69,6 +69,7 @@ func (c *script) start(instance uint32, args map[string]string) {
 	cfg := DefaultConfig()
 	cfg.Instance = instance
 	cfg.Retention = 60_000
+	cfg.Learning = args["learning"] != ""
 	cfg.MaxOwnerLeases = int(c.num(args, "owner-leases", 0))
 	var err error
 	c.s, err = New(cfg)
@@ -121,6 +122,8 @@ func (c *script) command(line string) {
 		fmt.Fprintf(&c.print, "removed: %v\n", c.s.RemoveWorker(c.now, words[0], &c.out))
 	case "restart":
 		c.start(uint32(c.num(args, "instance", 8)), args)
+	case "learned":
+		c.s.Learned()
 	case "until":
 		c.until(words)
 	case "task":

@@ -23,6 +23,7 @@ type State struct {
 	cfg      Config
 	limits   map[string]uint64 // that hello tells
 	epoch    uint32
+	learning bool // see Config.Learning
 	now      Time // of the call that is being handled
 	sessions map[Session]*session
 	clients  clientTable
@@ -96,6 +97,7 @@ func New(cfg Config) (*State, error) {
 	s := &State{
 		cfg:      cfg,
 		epoch:    1,
+		learning: cfg.Learning,
 		sessions: map[Session]*session{0: {client: noClient}},
 		clients:  newClientTable(mix(cfg.Seed^hashK0, hashK1)),
 		byID:     map[string]int32{},

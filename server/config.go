@@ -28,6 +28,8 @@ type Config struct {
 	Insecure bool
 
 	// Sched sets the numbers of the core. Instance and Seed are drawn if 0.
+	// Sched.Learning says that workers may live which have to come back after the
+	// start; without it the server is ready at once.
 	Sched sched.Config
 
 	// Loops is the number of event loops. One is fastest up to a few cores;
@@ -119,7 +121,7 @@ type LogWriter interface {
 // DefaultConfig returns the usual values: the native protocol on port 8081 and
 // HTTP on port 8080 of this machine alone.
 func DefaultConfig() Config {
-	return Config{
+	c := Config{
 		Addr:                    "127.0.0.1:8081",
 		UDP:                     true,
 		HTTPAddr:                "127.0.0.1:8080",
@@ -144,6 +146,8 @@ func DefaultConfig() Config {
 		Metrics:                 true,
 		SlowDecision:            10 * time.Millisecond,
 	}
+	c.Sched.Learning = true
+	return c
 }
 
 // maxLoops bounds Config.Loops; gnet allows no more.

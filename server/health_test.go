@@ -42,7 +42,7 @@ func (f *fixture) expect(live, ready int, reason string) {
 }
 
 func TestASchedulerWithoutWorkersBecomesReady(t *testing.T) {
-	f := start(t, short)
+	f := start(t, short, learns)
 	eventually(t, func() bool { status, _ := f.health("/readyz"); return status == 200 }, "it is ready")
 	f.expect(200, 200, "")
 	require.Equal(t, `{"status":"ok"}`+"\n", f.call("GET", "/healthz", "").body)
@@ -51,7 +51,6 @@ func TestASchedulerWithoutWorkersBecomesReady(t *testing.T) {
 // The core and a loop that do not move are told, and when they move again.
 func TestWhatIsStuckIsTold(t *testing.T) {
 	f := start(t)
-	f.vital.settle()
 	f.dial("c1")
 	f.expect(200, 200, "")
 	long := stallAfter + probeEvery + time.Second
@@ -96,7 +95,6 @@ func TestWhatIsStuckIsTold(t *testing.T) {
 
 func TestAStoppingSchedulerIsNotReady(t *testing.T) {
 	f := start(t)
-	f.vital.settle()
 	require.NoError(t, f.Shutdown(context.Background()))
 	status, reason := f.health("/readyz")
 	require.Equal(t, []any{503, reasonStopping}, []any{status, reason})
@@ -137,7 +135,7 @@ func TestLearning(t *testing.T) {
 
 // The scheduler learns its fleet after a start.
 func TestWorkersThatComeKeepItFromBeingReady(t *testing.T) {
-	f := start(t)
+	f := start(t, learns)
 	status, reason := f.health("/readyz")
 	require.Equal(t, []any{503, reasonLearning}, []any{status, reason})
 	status, _ = f.health("/livez")

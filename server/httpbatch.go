@@ -74,20 +74,20 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, fmt.Sprintf("tasks may hold %d at most", wire.MaxBatch))
 		return
 	}
-	results, e := g.placeBatch(c, w, r, &q)
+	all, e := g.placeBatch(c, w, r, &q)
 	if e != nil {
 		refuse(w, e)
 		return
 	}
-	note(w, codeOfAll(results))
-	c.buf = appendResults(c.buf[:0], q.Tasks, results)
+	note(w, codeOfAll(all.Results))
+	c.buf = appendResults(c.buf[:0], q.Tasks, all)
 	writeJSON(w, http.StatusOK, c.buf)
 }
 
 // placeBatch asks the core for the tasks without a fault, and returns their
 // results. An error refuses the batch as a whole: nothing was placed. A gang
 // with a faulty task is placed nowhere, without a look at the workers.
-func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest) ([]wire.BatchResult, *wire.Error) {
+func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest) (*wire.PlacedAll, *wire.Error) {
 	if e := q.waitFault(); e != nil {
 		return nil, e
 	}
@@ -105,14 +105,14 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 		}
 	}
 	if len(ask.Tasks) == 0 {
-		return nil, nil
+		return &wire.PlacedAll{}, nil
 	}
 	if q.AllOrNone && len(ask.Tasks) < len(q.Tasks) {
-		return slices.Repeat([]wire.BatchResult{{Code: wire.CodeAllOrNone}}, len(ask.Tasks)), nil
+		return &wire.PlacedAll{Results: slices.Repeat([]wire.BatchResult{{Code: wire.CodeAllOrNone}}, len(ask.Tasks))}, nil
 	}
 	switch m := g.askAll(c, w, r, q, &ask).(type) {
 	case *wire.PlacedAll:
-		return m.Results, nil
+		return m, nil
 	case *wire.Error:
 		e := *m
 		e.Field = replaced(e.Field, places)
@@ -144,8 +144,9 @@ func replaced(field string, places []int) string {
 }
 
 // appendResults appends the answer to a batch: one result for each task, in
-// order. results holds those of the tasks without a fault.
-func appendResults(b []byte, tasks []batchTask, results []wire.BatchResult) []byte {
+// order. all holds those of the tasks without a fault.
+func appendResults(b []byte, tasks []batchTask, all *wire.PlacedAll) []byte {
+	results := all.Results
 	b = append(b, `{"results":[`...)
 	for i := range tasks {
 		if i > 0 {
@@ -153,22 +154,25 @@ func appendResults(b []byte, tasks []batchTask, results []wire.BatchResult) []by
 		}
 		t := &tasks[i]
 		if what := t.fault(); what != "" {
-			b = appendRefusal(b, what, wire.CodeBadRequest)
+			b = appendRefusal(b, what, wire.CodeBadRequest, 0)
 			continue
 		}
 		if r := &results[0]; r.Code == wire.CodeOK {
 			b = appendPlaced(b, &t.scheduleRequest, &r.Placed)
 		} else {
-			b = appendRefusal(b, sentenceOf(r.Code), r.Code)
+			b = appendRefusal(b, sentenceOf(r.Code), r.Code, all.RetryAfterMS)
 		}
 		results = results[1:]
 	}
 	return append(b, "]}\n"...)
 }
 
-func appendRefusal(b []byte, sentence string, code wire.Code) []byte {
+func appendRefusal(b []byte, sentence string, code wire.Code, retryMS uint32) []byte {
 	b = appendString(append(b, `{"error":`...), sentence)
 	b = appendString(append(b, `,"reason":`...), code.String())
+	if retryMS != 0 && (code == wire.CodeUnavailable || code == wire.CodeSearchLimit) {
+		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(retryMS), 10)
+	}
 	return append(b, '}')
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // A scheduler that was just started knows no workers: they come back within
-// some heartbeats. Until then its refusals say little, so it does not call
-// itself ready.
+// some heartbeats. Until then it cannot know that no worker could take a task, so
+// it calls nothing infeasible, and not itself ready.
 const (
 	// learnLeast and learnMost bound how long it learns, in heartbeats of the
 	// workers. A scheduler without workers is ready after the least.
@@ -44,13 +44,6 @@ func (l *learning) look(now time.Duration, o *sched.Observation) {
 	}
 	calm := l.fresh*calmShare <= l.known
 	l.over = now >= learnMost*l.heartbeat || now >= learnLeast*l.heartbeat && calm
-}
-
-// settle ends the learning.
-func (v *vital) settle() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.fleet.over = true
 }
 
 // reason says why the scheduler learns still.

@@ -86,7 +86,6 @@ func TestOpenAPIHasEveryEndpointAndNoOther(t *testing.T) {
 // storied is a server where every list has something to show.
 func storied(t *testing.T) *fixture {
 	f := start(t)
-	f.vital.settle()
 	spare := gpus("w3", "gpu", "zone=a", "cuda=12.4")
 	f.equipped(spare)
 	held := gpus("w2", "gpu")

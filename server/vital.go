@@ -43,7 +43,7 @@ type vital struct {
 func newVital(cfg *Config) vital {
 	return vital{
 		waiting: make(map[*loop]time.Duration),
-		fleet:   learning{heartbeat: time.Duration(cfg.Sched.Heartbeat) * time.Millisecond},
+		fleet:   learning{heartbeat: time.Duration(cfg.Sched.Heartbeat) * time.Millisecond, over: !cfg.Sched.Learning},
 	}
 }
 
@@ -116,11 +116,22 @@ func (s *Server) probeCore() {
 	late := max(0, c.clock.now()-c.state.NextPulse())
 	c.mu.Unlock()
 	c.observe(&o)
+	if v.probed(c.clock.since(), time.Duration(late)*time.Millisecond, &o) {
+		c.mu.Lock()
+		c.state.Learned()
+		c.mu.Unlock()
+	}
+}
+
+// probed notes what a probe of the core has found, and reports whether it has
+// just learned its fleet.
+func (v *vital) probed(now, late time.Duration, o *sched.Observation) (learned bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.core = c.clock.since()
-	v.late = time.Duration(late) * time.Millisecond
-	v.fleet.look(v.core, &o)
+	v.core, v.late = now, late
+	learns := !v.fleet.over
+	v.fleet.look(now, o)
+	return learns && v.fleet.over
 }
 
 // stalled says what does not move, "" if everything does.

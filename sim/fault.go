@@ -107,6 +107,7 @@ const (
 	FaultTooManyOut        // too many workers were out for one more
 	FaultFailsCordoned     // a worker that was out of service anyway failed
 	FaultFailsInMass       // a worker failed while many were silent
+	FaultLearning          // a task that no known worker could take was not called infeasible, because others were to come
 	faultKinds             // how many there are
 	firstCounted           = FaultLost
 	plannedFaults          = int(firstCounted)
@@ -128,7 +129,7 @@ var faultNames = [faultKinds]string{
 	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "back_untold", "mass_offline", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
-	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss",
+	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning",
 }
 
 func (f Fault) String() string { return faultNames[f] }

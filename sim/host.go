@@ -33,6 +33,23 @@ func (w *World) startScheduler(cfg sched.Config) {
 	if w.twin != nil {
 		w.twin = newTwin(w)
 	}
+	if cfg.Learning {
+		w.learn()
+	}
+}
+
+// learn ends the time in which the scheduler learns its fleet, some time after its
+// start.
+func (w *World) learn() {
+	h := w.host
+	w.after(w.between(0, 12_000), func() {
+		if h != w.host {
+			return
+		}
+		w.say("scheduler: has learned its fleet")
+		h.state.Learned()
+		w.twin.learning = false
+	})
 }
 
 // restartScheduler ends the present life. What was on its way up is lost, and

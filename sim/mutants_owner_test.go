@@ -11,8 +11,8 @@ var ownerMutants = []mutant{
 		`return o != nil && (t.full(o) || MUTANT && t.left(o) == 1)`,
 		"TestSeeds", false},
 	{"owner-infeasible", "sched/owners.go",
-		`if s.unknown() || !s.feasible(req) {`,
-		`if !MUTANT && (s.unknown() || !s.feasible(req)) {`,
+		`if !s.learning && (s.unknown() || !s.feasible(req)) {`,
+		`if !MUTANT && !s.learning && (s.unknown() || !s.feasible(req)) {`,
 		"TestSeeds", false},
 	{"owner-adopted", "sched/life.go",
 		`	s.attach(slot)

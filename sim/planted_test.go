@@ -77,6 +77,11 @@ var planted = []mutant{
 	{"busy-is-infeasible", "sched/kit.go", `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:`, `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount || MUTANT:`, "TestScripts", false},
 	{"never-infeasible", "sched/kit.go", `return fit >= d.gpus &&`, `return (fit >= d.gpus || MUTANT) &&`, "TestScripts", false},
 	{"adopted-takes-nothing", "sched/life.go", `l.demand = s.demands.find(r.Resources)`, `if l.demand = s.demands.find(r.Resources); MUTANT { l.demand = noDemand }`, "TestScripts", false},
+	{"infeasible-while-learning", "sched/learn.go", `if s.learning || req != nil`, `if s.learning && !MUTANT || req != nil`, "TestScripts", false},
+	{"infeasible-while-learning-at-the-limit", "sched/owners.go", `if !s.learning && (s.unknown()`, `if (!s.learning || MUTANT) && (s.unknown()`, "TestScripts", false},
+	{"learning-without-a-hint", "sched/learn.go", `case code == wire.CodeUnavailable && s.learning:`, `case code == wire.CodeUnavailable && s.learning && !MUTANT:`, "TestScripts", false},
+	{"learning-for-ever", "sched/learn.go", `{ s.learning = false }`, `{ s.learning = MUTANT }`, "TestScripts", false},
+	{"batch-without-a-hint", "sched/learn.go", `all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS)`, `if !MUTANT { all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS) }`, "TestScripts", false},
 	{"gang-of-an-owner-not-back", "sched/owners.go", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "TestScripts", false},

@@ -89,6 +89,7 @@ func (w *World) build() {
 	if w.chance(1, 3) {
 		cfg.MaxOwnerLeases = w.between(1, 8)
 	}
+	cfg.Learning = w.chance(1, 2)
 	w.drawQuarantine(&cfg)
 	w.startScheduler(cfg)
 	w.newGateway()

@@ -15,6 +15,7 @@ type twin struct {
 	w           *World
 	cfg         sched.Config
 	epoch       uint32
+	learning    bool                           // it was just started, and its workers may not have come yet
 	sessions    map[sched.Session]*twinSession // never walked
 	workers     []*twinWorker                  // in order of their numbers; gaps are nil
 	free        []int                          // numbers of removed workers, the last is used first
@@ -131,7 +132,7 @@ type said struct {
 
 func newTwin(w *World) *twin {
 	return &twin{
-		w: w, cfg: w.host.cfg, epoch: 1,
+		w: w, cfg: w.host.cfg, epoch: 1, learning: w.host.cfg.Learning,
 		sessions:    map[sched.Session]*twinSession{0: {}},
 		past:        map[wire.LeaseID]wire.Reason{},
 		cordons:     map[string]*twinCordon{},

@@ -34,7 +34,7 @@ func (t *twin) load(w *twinWorker) uint64 { return t.tally(w).load(w.external) }
 // choose returns the worker that a request gets, and the devices there.
 func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	code := wire.CodeInfeasible
-	if t.feasible(q, b) {
+	if t.takeable(q, b) {
 		code = wire.CodeUnavailable
 	}
 	var best *twinWorker
@@ -51,6 +51,18 @@ func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	}
 	mask, _ := t.tally(best).place(q.resources, q.exclusive)
 	return best, mask, wire.CodeOK
+}
+
+// takeable reports whether a request is not infeasible: a worker could take it, or
+// workers are still to come after the start.
+func (t *twin) takeable(q *asked, b *twinBatch) bool {
+	if t.feasible(q, b) {
+		return true
+	}
+	if t.learning {
+		t.w.counts[FaultLearning]++
+	}
+	return t.learning
 }
 
 // feasible reports whether a worker could take a request if it were idle.

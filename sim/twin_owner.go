@@ -21,7 +21,7 @@ func (t *twin) owns(owner string) (n int) {
 // refusedOwner predicts the answer to a request whose owner is at its limit.
 func (t *twin) refusedOwner(to said, q *asked, b *twinBatch) said {
 	to.kind, to.code = wire.KindError, wire.CodeInfeasible
-	if t.feasible(q, b) {
+	if t.takeable(q, b) {
 		t.w.counts[FaultOwnerFull]++
 		to.code = wire.CodeOwnerLimit
 	}

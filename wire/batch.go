@@ -103,8 +103,9 @@ var (
 	resultFields  = append(refusedFields, placedFields...)
 )
 
-func readPlacedAll(d *Decoder, _ int) Message {
+func readPlacedAll(d *Decoder, fields int) Message {
 	r := &d.r
+	d.placedAll.RetryAfterMS = 0
 	n := r.elements("results", 0, MaxBatch)
 	d.placedAll.Results = d.placedAll.Results[:0]
 	for i := range n {
@@ -116,6 +117,9 @@ func readPlacedAll(d *Decoder, _ int) Message {
 		r.result(&d.placedAll.Results[i], fields)
 	}
 	r.list = ""
+	if fields > 1 {
+		d.placedAll.RetryAfterMS = r.uint32("retry_after_ms")
+	}
 	return &d.placedAll
 }
 
@@ -132,9 +136,16 @@ func (r *reader) result(result *BatchResult, n int) {
 }
 
 func (m *PlacedAll) append(dst []byte, request uint64) []byte {
-	dst = appendArray(appendHead(dst, 1, KindPlacedAll, request), len(m.Results))
+	fields := 1
+	if m.RetryAfterMS != 0 {
+		fields = 2
+	}
+	dst = appendArray(appendHead(dst, fields, KindPlacedAll, request), len(m.Results))
 	for i := range m.Results {
 		dst = m.Results[i].append(dst)
+	}
+	if fields > 1 {
+		dst = appendUint(dst, uint64(m.RetryAfterMS))
 	}
 	return dst
 }

@@ -131,7 +131,7 @@ func TestDecoderForgetsWhatIsLeftOut(t *testing.T) {
 		{&devicePlaced, &samplePlaced},
 		{&Begun{Record: deviceRecord}, &Begun{Record: sampleRecord}},
 		{&Batch{Tasks: []Schedule{choiceTask}, AllOrNone: true, Distinct: true}, &Batch{Tasks: []Schedule{bareTask}}},
-		{&PlacedAll{Results: []BatchResult{{Placed: devicePlaced}}}, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}}}},
+		{&PlacedAll{Results: []BatchResult{{Placed: devicePlaced}}, RetryAfterMS: 1}, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}}}},
 	} {
 		for _, m := range pair {
 			got, _, err := d.Decode(Append(nil, 1, m)[lengthSize:])

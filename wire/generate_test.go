@@ -175,6 +175,9 @@ var generators = map[Kind]func(t *rapid.T) Message{
 		for range rapid.IntRange(1, 5).Draw(t, "results") {
 			m.Results = append(m.Results, resultOf(t))
 		}
+		if rapid.Bool().Draw(t, "retry") {
+			m.RetryAfterMS = num32(t)
+		}
 		return m
 	},
 	KindRenew: func(t *rapid.T) Message {

@@ -8,7 +8,7 @@ var layouts = [KindNotice + 1]layout{
 	KindSchedule:  {fields: scheduleFields, required: scheduleRequired, read: readSchedule},
 	KindPlaced:    {fields: placedFields, required: placedRequired, read: readPlaced},
 	KindBatch:     {fields: batchFields, required: batchRequired, read: readBatch},
-	KindPlacedAll: {fields: []string{"results"}, required: 1, read: readPlacedAll},
+	KindPlacedAll: {fields: []string{"results", "retry_after_ms"}, required: 1, read: readPlacedAll},
 	KindSettled:   {fields: []string{"index", "result"}, required: 2, read: readSettled},
 	KindRenew:     {fields: []string{"leases"}, required: 1, read: readRenew},
 	KindRenewed:   {fields: []string{"leases"}, required: 1, read: readRenewed},

@@ -107,7 +107,8 @@ type BatchResult struct {
 
 // PlacedAll answers Batch, in order.
 type PlacedAll struct {
-	Results []BatchResult
+	Results      []BatchResult
+	RetryAfterMS uint32 // when a repeat of those that were refused makes sense, or 0
 }
 
 // Renew keeps leases that have not begun.

@@ -90,7 +90,7 @@ var grammar = map[Kind]string{
 	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by? wait? bool? on_preempt?",
 	KindPlaced:      "lease utf8 utf8 u64 u32 u8 u64?",
 	KindBatch:       "tasks bool? bool?",
-	KindPlacedAll:   "results",
+	KindPlacedAll:   "results u32?",
 	KindRenew:       "leases",
 	KindRenewed:     "statuses",
 	KindRelease:     "lease bool",

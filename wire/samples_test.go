@@ -236,6 +236,7 @@ func queueSamples() []sample {
 		{"schedule that waits", 21, &waits},
 		{"batch that waits", 22, &Batch{Tasks: []Schedule{waits, bareTask}, AllOrNone: true}},
 		{"placed_all with one that waits", 22, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeWaiting}}}},
+		{"placed_all to be repeated", 22, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeUnavailable}}, RetryAfterMS: 1_000}},
 		{"settled", 22, &Settled{Index: 1, Result: BatchResult{Placed: devicePlaced}}},
 		{"settled without a place", 22, &Settled{Index: 1023, Result: BatchResult{Code: CodeUnavailable}}},
 		{"cancel", 23, &Cancel{Task: "train-7"}},

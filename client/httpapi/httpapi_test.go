@@ -42,6 +42,7 @@ func realScheduler(t *testing.T) *httpapi.Client {
 
 func startScheduler(t *testing.T) *server.Server {
 	cfg := server.DefaultConfig()
+	cfg.Sched.Learning = false
 	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "127.0.0.1:0", slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	require.NoError(t, err)

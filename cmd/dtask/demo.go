@@ -116,6 +116,7 @@ func (d *demo) run(ctx context.Context, tasks, agents int) error {
 func (d *demo) start(ctx context.Context, agents int) error {
 	cfg := server.DefaultConfig()
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Sched.Learning = false // nobody was there before
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	if err != nil {

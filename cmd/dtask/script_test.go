@@ -83,6 +83,7 @@ func startScheduler(ts *testscript.TestScript, neg bool, args []string) {
 // embed starts a scheduler on a free port.
 func embed(tune ...func(*server.Config)) (addr string, stop func(), err error) {
 	cfg := server.DefaultConfig()
+	cfg.Sched.Learning = false
 	for _, f := range tune {
 		f(&cfg)
 	}
