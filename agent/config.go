@@ -3,13 +3,13 @@ package agent
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -18,13 +18,10 @@ import (
 // scheduler says otherwise.
 const defaultHeartbeat = 3 * time.Second
 
-// defaultPort is the scheduler's port for dtask:// addresses without one.
-const defaultPort = "8081"
-
 // Limits of Config.
 const (
 	// MaxSchedulers bounds the addresses of one dtask:// list.
-	MaxSchedulers = 16
+	MaxSchedulers = client.MaxAddrs
 	// MinHeartbeat and MaxHeartbeat bound Config.Heartbeat.
 	MinHeartbeat = 10 * time.Millisecond
 	MaxHeartbeat = time.Hour
@@ -40,7 +37,8 @@ const (
 // Config describes a worker and where its scheduler is.
 type Config struct {
 	// Scheduler is dtask://host:port[,host:port...] for the native protocol, the
-	// addresses tried in turn, or http://host:port for the HTTP API.
+	// addresses tried in turn and read by client.ParseAddrs, or http://host:port
+	// for the HTTP API.
 	Scheduler string
 	// Token opens a dtask:// scheduler that asks for one.
 	Token string
@@ -191,20 +189,10 @@ func parseScheduler(s string) (place, error) {
 }
 
 func parseAddrs(list string) (place, error) {
-	var p place
-	for addr := range strings.SplitSeq(strings.TrimRight(list, "/"), ",") {
-		addr = strings.TrimSpace(addr)
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			host, port, err = net.SplitHostPort(addr + ":" + defaultPort)
-		}
-		if err != nil || host == "" || port == "" {
-			return place{}, &FieldError{"Scheduler", fmt.Sprintf("has the address %q, which is not host:port", addr)}
-		}
-		p.addrs = append(p.addrs, net.JoinHostPort(host, port))
+	// A slash behind the whole list is the end of the URL.
+	addrs, err := client.ParseAddrs(strings.TrimRight(list, "/"))
+	if err != nil {
+		return place{}, &FieldError{"Scheduler", "is not dtask://host:port[,host:port]: " + err.Error()}
 	}
-	if len(p.addrs) > MaxSchedulers {
-		return place{}, &FieldError{"Scheduler", fmt.Sprintf("lists more than %d addresses", MaxSchedulers)}
-	}
-	return p, nil
+	return place{addrs: addrs}, nil
 }

@@ -14,6 +14,7 @@ func TestVerifyNamesTheField(t *testing.T) {
 	}{
 		"no scheduler":        {"Scheduler", func(c *Config) { c.Scheduler = "" }},
 		"another scheme":      {"Scheduler", func(c *Config) { c.Scheduler = "ftp://h:1" }},
+		"a port out of range": {"Scheduler", func(c *Config) { c.Scheduler = "dtask://h:99999" }},
 		"no host":             {"Scheduler", func(c *Config) { c.Scheduler = "dtask://:8081" }},
 		"an empty address":    {"Scheduler", func(c *Config) { c.Scheduler = "dtask://a:1,,b:2" }},
 		"too many addresses":  {"Scheduler", func(c *Config) { c.Scheduler = "dtask://a" + strings.Repeat(",a", MaxSchedulers) }},
@@ -51,6 +52,8 @@ func TestSchedulerAddresses(t *testing.T) {
 	for text, want := range map[string]place{
 		"dtask://h:1":           {addrs: []string{"h:1"}},
 		"dtask://h":             {addrs: []string{"h:8081"}},
+		"dtask://h:":            {addrs: []string{"h:8081"}},
+		"dtask://[::1]":         {addrs: []string{"[::1]:8081"}},
 		"dtask://[::1]:9/":      {addrs: []string{"[::1]:9"}},
 		"dtask://a:1, b,c:3":    {addrs: []string{"a:1", "b:8081", "c:3"}},
 		"http://h:8080/":        {base: "http://h:8080"},

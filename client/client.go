@@ -53,14 +53,19 @@ type Client struct {
 }
 
 // Dial connects to the first of addrs that answers, tried once each in this
-// order, and keeps connecting for the life of the Client. Errors are those of
+// order, and keeps connecting for the life of the Client. They are read by
+// ParseAddrs, unless Options.Dial takes them as they are. Errors are those of
 // all addresses, joined.
 func Dial(ctx context.Context, addrs []string, o *Options) (*Client, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if len(addrs) == 0 {
-		return nil, errors.New("dtask: no address to dial")
+	if o.Dial == nil || len(addrs) == 0 {
+		read, err := readAddrs(addrs)
+		if err != nil {
+			return nil, err
+		}
+		addrs = read
 	}
 	id := o.ClientID
 	if id == "" {

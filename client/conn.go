@@ -68,11 +68,15 @@ type slot struct {
 	generation uint32
 }
 
-// DialConn connects to addr over TCP and says hello. push receives the messages
+// DialConn connects to addr, read by ParseAddrs, over TCP and says hello. push receives the messages
 // that answer no request, and *wire.Error that names none; it obeys the rules of
 // Done and may be nil. Those of a kind that this package does not know are left
 // out.
 func DialConn(ctx context.Context, addr string, hello *wire.Hello, push func(wire.Message)) (*Conn, error) {
+	addr, err := parseAddr(addr)
+	if err != nil {
+		return nil, fmt.Errorf("dtask: %w", err)
+	}
 	d := net.Dialer{Timeout: handshakeTimeout, KeepAliveConfig: keepAlive}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 )
 
 // defaultAddr is where a scheduler on this machine listens.
-const defaultAddr = "127.0.0.1:8081"
+const defaultAddr = "127.0.0.1:" + client.DefaultPort
 
 // app is one run of the tool.
 type app struct {
@@ -66,7 +65,7 @@ func (a *app) root() *cli.Command {
 		Suggest:                         true,
 		Flags: []cli.Flag{
 			&cli.StringFlag{
-				Name: "addr", Usage: "`HOST:PORT` of the scheduler's native protocol; several with commas",
+				Name: "addr", Usage: "`HOST[:PORT]` of the scheduler's native protocol, by default port " + client.DefaultPort + "; several with commas",
 				Value: defaultAddr, Sources: cli.EnvVars("DTASK_ADDR"),
 			},
 			&cli.StringFlag{
@@ -113,14 +112,9 @@ func (a *app) before(ctx context.Context, cmd *cli.Command) (context.Context, er
 	if addrs == "" {
 		addrs = defaultAddr
 	}
-	a.addrs = nil
-	for addr := range strings.SplitSeq(addrs, ",") {
-		if addr = strings.TrimSpace(addr); addr != "" {
-			a.addrs = append(a.addrs, addr)
-		}
-	}
-	if len(a.addrs) == 0 {
-		return ctx, usage("--addr names no scheduler", "dtask --addr "+defaultAddr+" ping")
+	var err error
+	if a.addrs, err = client.ParseAddrs(addrs); err != nil {
+		return ctx, usage(fmt.Sprintf("--addr (or DTASK_ADDR): %v", err), "dtask --addr "+defaultAddr+" ping")
 	}
 	if a.timeout = cmd.Duration("timeout"); a.timeout <= 0 {
 		return ctx, usage(fmt.Sprintf("--timeout %v is not positive", a.timeout), "dtask --timeout 10s ping")

@@ -75,7 +75,7 @@ func cliDocument(t *testing.T) string {
 	p.linef("`bin/dtask` is the tool for people and scripts. This page is made from the commands themselves: `dtask COMMAND --help` says the same.\n")
 	p.linef("Flags may stand before or behind the arguments, and win over the environment:\n")
 	p.linef("| variable | stands for |\n|---|---|")
-	p.linef("| `DTASK_ADDR` | `--addr`: the schedulers, with commas between them; the first that answers is taken |")
+	p.linef("| `DTASK_ADDR` | `--addr`: the schedulers, with commas between them, each as `host`, `host:port` or `[IPv6]:port`, perhaps behind `dtask://`; the first that answers is taken |")
 	p.linef("| `DTASK_OUTPUT` | `--output` |")
 	p.linef("| `DTASK_CLIENT` | `--client` of `schedule` |")
 	p.linef("| `DTASK_TOKEN` | sent to schedulers that ask for one |")

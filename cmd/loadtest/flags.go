@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/loadtest"
 )
 
@@ -64,6 +66,17 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		fmt.Fprintln(stderr, err)
 		fs.Usage()
 		return nil, err
+	}
+	if o.load.Addr != "" {
+		addrs, err := client.ParseAddrs(o.load.Addr)
+		if err == nil && len(addrs) > 1 {
+			err = errors.New("one scheduler is loaded at a time")
+		}
+		if err != nil {
+			fmt.Fprintln(stderr, "--addr:", err)
+			return nil, err
+		}
+		o.load.Addr = addrs[0]
 	}
 	o.settle(fs)
 	return o, nil
