@@ -47,7 +47,6 @@ type Index struct {
 	names    []string // scratch, as all below
 	numbers  []uint32
 	setBytes []byte
-	slots    []uint32
 	finder   finder
 }
 

@@ -50,9 +50,11 @@ type Requirement struct {
 	feasible   bool   // all tags are alive
 	resolvedAt uint64 // tagTable.changes when set and feasible were found out
 
-	scanning bool // build goes on at the slot scanned
-	scanned  uint32
-	since    uint64 // changes of the layout when it began
+	scanning   bool // build goes on at the slot scanned, or at that of candidates
+	scanned    uint32
+	candidates []uint32 // the slots to look at, ascending, if narrow
+	narrow     bool
+	since      uint64 // changes of the layout when it began
 
 	counted      int          // groups, in cache.matches
 	aliases      []string     // the callers' keys in the cache, oldest first
@@ -156,7 +158,7 @@ func (r *Requirement) mark(slot uint32, matched bool) {
 }
 
 // fewCandidates is up to how many profiles with the rarest tag of a requirement
-// are looked at in one step, instead of all profiles.
+// are looked at, instead of all profiles.
 const fewCandidates = 1024
 
 // Ready reports whether a requirement is up to date: using it costs no more than
@@ -240,28 +242,32 @@ func (x *Index) resolve(r *Requirement) {
 	}
 }
 
-// build finds the matches, from few candidates at once or else by looking at all
-// profiles, slot by slot. It reports false if there is more to look at.
+// build finds the matches, by looking at few candidates or else at all profiles,
+// slot by slot. It reports false if there is more to look at. What comes, goes or
+// moves meanwhile stands in the log of changes.
 func (x *Index) build(r *Requirement, most int) bool {
 	if !r.scanning || x.layout.changes.next-r.since > changesKept {
 		r.drop()
-		r.since = x.layout.changes.next
-		if r.built, r.seen = x.buildFew(r), r.since; r.built {
+		r.scanning, r.since = true, x.layout.changes.next
+		r.candidates, r.narrow = x.candidates(r)
+	}
+	for slots := &x.layout.profiles; ; r.scanned++ {
+		slot := r.scanned
+		switch {
+		case r.narrow && int(slot) < len(r.candidates):
+			slot = r.candidates[slot]
+		case r.narrow, int(slot) >= slots.n:
+			r.scanning, r.built, r.seen, r.candidates = false, true, r.since, nil
 			return true
 		}
-		r.scanning = true
-	}
-	for slots := &x.layout.profiles; int(r.scanned) < slots.n; r.scanned++ {
 		if x.work > most {
 			x.cache.resized(r)
 			return false
 		}
-		if p := *slots.at(int(r.scanned)); p != nil && x.satisfies(p, r) {
-			r.append(r.scanned)
+		if p := *slots.at(int(slot)); p != nil && x.satisfies(p, r) {
+			r.append(slot)
 		}
 	}
-	r.scanning, r.built, r.seen = false, true, r.since
-	return true
 }
 
 // append adds the profile in a slot behind all that match so far.
@@ -275,11 +281,11 @@ func (r *Requirement) append(slot uint32) {
 	r.count++
 }
 
-// buildFew finds the matches if one of the tags is alive in few profiles, or
-// not at all.
-func (x *Index) buildFew(r *Requirement) bool {
+// candidates returns the slots of the profiles with the rarest tag, ascending, if
+// these are few; none if a tag is not alive.
+func (x *Index) candidates(r *Requirement) (few []uint32, ok bool) {
 	if !r.feasible {
-		return true
+		return nil, true
 	}
 	var rarest *roaring.Bitmap
 	for i := range r.set.len() {
@@ -288,24 +294,19 @@ func (x *Index) buildFew(r *Requirement) bool {
 		}
 	}
 	if rarest == nil || rarest.GetCardinality() > fewCandidates {
-		return false
+		return nil, false
 	}
-	slots := x.slots[:0]
+	few = make([]uint32, 0, rarest.GetCardinality())
 	for it := rarest.Iterator(); it.HasNext(); {
-		if p := *x.profiles.at(int(it.Next())); x.satisfies(p, r) {
-			slots = append(slots, p.slot)
-		}
+		few = append(few, (*x.profiles.at(int(it.Next()))).slot)
 	}
-	slices.Sort(slots)
-	x.slots = slots
-	for _, slot := range slots {
-		r.append(slot)
-	}
-	return true
+	slices.Sort(few)
+	x.work += len(few)
+	return few, true
 }
 
 // drop forgets the matches.
 func (r *Requirement) drop() {
-	r.groups, r.matches, r.few = nil, nil, nil
+	r.groups, r.matches, r.few, r.candidates = nil, nil, nil, nil
 	r.count, r.built, r.scanning, r.scanned = 0, false, false, 0
 }

@@ -9,7 +9,7 @@ import (
 // holds reports whether an expression holds for a set of tags. It looks at the
 // names, so that nothing needs to be found out again when tags come and go, and
 // no requirement keeps lists of tags. Every tag that a term is compared with
-// counts as a unit of work.
+// counts as a unit of work, and so does every value of a list.
 func (x *Index) holds(e *selector.Expr, set tagset) bool {
 	switch e.Op {
 	case selector.And:
@@ -32,7 +32,10 @@ func (x *Index) holds(e *selector.Expr, set tagset) bool {
 		x.work += set.len()
 		for i := range set.len() {
 			t := &x.tags.tags[set.at(i)]
-			if (t.key == e.Term.Key || t.name == e.Term.Key) && e.Term.Holds(t.name) {
+			if t.key != e.Term.Key && t.name != e.Term.Key {
+				continue
+			}
+			if x.work += len(e.Term.Values); e.Term.Holds(t.name) {
 				return true
 			}
 		}

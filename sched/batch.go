@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -40,76 +41,113 @@ func (b *set) add(s *State, slot int32, stamp uint32) {
 	}
 }
 
-func (s *State) batch(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
-	b := &set{gang: m.AllOrNone}
-	for i := range m.Tasks {
-		err := s.checkPreempt(sess, &m.Tasks[i], m.AllOrNone)
-		if err == nil && !simple(&m.Tasks[i]) {
-			_, err = s.read(&m.Tasks[i], b)
-		}
-		if err != nil {
-			named := *err
-			named.Field = fmt.Sprintf("tasks[%d].%s", i, err.Field)
-			out.put(from, request, &named)
-			return
-		}
+// batch goes on with a batch. It reports false if the turn is over before it is
+// answered.
+func (s *State) batch(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox) bool {
+	if ok, err := s.checkTasks(sess, j, m); err != nil {
+		out.put(j.from, j.request, err)
+		return true
+	} else if !ok {
+		return false
 	}
 	if m.AllOrNone {
 		if err := s.queue.owners.checkOwners(m.Tasks); err != nil {
-			out.put(from, request, err)
-			return
+			out.put(j.from, j.request, err)
+			return true
 		}
-		s.gang(now, sess, from, request, m, out)
-		return
+		return s.gang(now, sess, j, m, out)
 	}
-	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
-	out.put(from, request, all)
-	for i := range m.Tasks {
-		s.batched(now, sess, from, request, m.Tasks[i:i+1], i, b, &all.Results[i], out)
+	if j.all == nil {
+		j.all = &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
 	}
-	s.shut(b)
-	s.hint(all)
+	at := len(out.Items)
+	out.put(j.from, j.request, j.all)
+	defer s.shut(&j.set)
+	for ; j.placed < len(m.Tasks); j.placed++ {
+		i := j.placed
+		s.spend(taskWork)
+		if s.late() || !s.batched(now, sess, j, m.Tasks[i:i+1], out) {
+			out.Items = slices.Delete(out.Items, at, at+1)
+			return false
+		}
+	}
+	s.hint(j.all)
+	return true
 }
 
-// batched places one task of a batch, or lets it wait.
-func (s *State) batched(now Time, sess *session, from Session, request uint64, one []wire.Schedule, i int, b *set, r *wire.BatchResult, out *Outbox) {
+// checkTasks looks for a task with something wrong in it, and has what the tasks
+// require found out. It reports false if the turn is over before it is through.
+func (s *State) checkTasks(sess *session, j *Job, m *wire.Batch) (bool, *wire.Error) {
+	for ; j.checked < len(m.Tasks); j.checked++ {
+		task := &m.Tasks[j.checked]
+		err := s.checkPreempt(sess, task, m.AllOrNone)
+		if err == nil && (!simple(task) || m.AllOrNone && s.hasty) {
+			_, err = s.read(task, &j.set)
+			s.spend(taskWork)
+		}
+		if err == notReady || s.late() {
+			return false, nil
+		}
+		if err != nil {
+			named := *err
+			named.Field = fmt.Sprintf("tasks[%d].%s", j.checked, err.Field)
+			return false, &named
+		}
+	}
+	return true, nil
+}
+
+// batched places the next task of a batch, or lets it wait. It reports false if
+// the turn is over.
+func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, out *Outbox) bool {
+	r := &j.all.Results[j.placed]
 	if s.queue.n > 0 {
-		if err, handled := s.again(sess, from, request, one, false, false, i, out); handled {
+		if err, handled := s.again(sess, j.from, j.request, one, false, false, j.placed, out); handled {
 			if r.Code = wire.CodeWaiting; err != nil {
 				r.Code = err.Code
 			}
-			s.shut(b) // what was held for who left the queue is there for all
-			return
+			s.shut(&j.set) // what was held for who left the queue is there for all
+			return true
 		}
 	}
-	err := s.placeOver(now, sess, &one[0], b, &r.Placed)
+	err := s.placeOver(now, sess, &one[0], &j.set, &r.Placed)
+	if err == notReady {
+		return false
+	}
 	if err != nil && one[0].WaitMS > 0 && waitsFor(err.Code) {
-		if err = s.enqueue(sess, from, request, one, false, false, i); err == nil {
+		if err = s.enqueue(sess, j.from, j.request, one, false, false, j.placed); err == nil {
 			r.Code = wire.CodeWaiting
-			return
+			return true
 		}
 	}
 	if err != nil {
 		r.Code = err.Code
 	}
+	return true
 }
 
-// gang places all tasks of a gang, or none, or lets it wait.
-func (s *State) gang(now Time, sess *session, from Session, request uint64, m *wire.Batch, out *Outbox) {
+// gang places all tasks of a gang, or none, or lets it wait. It reports false if
+// the requirement of a task is to be found out anew.
+func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox) bool {
+	from, request := j.from, j.request
 	if s.queue.n > 0 {
 		if err, handled := s.again(sess, from, request, m.Tasks, true, m.Distinct, -1, out); handled {
 			if err != nil {
 				out.put(from, request, gangRefused(len(m.Tasks), 0, err.Code))
 			}
-			return
+			return true
 		}
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
 	failed := s.placeGangOver(now, sess, m, all.Results)
+	if failed >= 0 && all.Results[failed].Code == notReady.Code {
+		j.checked = failed
+		return false
+	}
 	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
 		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
 		if err == nil {
-			return
+			return true
 		}
 		all = gangRefused(len(m.Tasks), 0, err.Code)
 	}
@@ -117,6 +155,7 @@ func (s *State) gang(now Time, sess *session, from Session, request uint64, m *w
 		s.hint(all)
 	}
 	out.put(from, request, all)
+	return true
 }
 
 // gangRefused is the answer to a gang of which one task is refused.

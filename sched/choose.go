@@ -52,13 +52,21 @@ func (s *State) read(m *wire.Schedule, b *set) (*index.Requirement, *wire.Error)
 	req := s.tagged(m.Tags)
 	a.content = s.contentOf(m, req)
 	if len(m.Prefer) > 0 {
-		if _, err := s.requirement(m, true); err != nil {
+		preferred, err := s.requirement(m, true)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.readied(preferred); err != nil {
 			return nil, err
 		}
 	} else if len(m.Selector) == 0 && a.demand == noDemand {
-		return req, nil
+		return s.readied(req)
 	}
-	return s.requirement(m, false)
+	req, err := s.requirement(m, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.readied(req)
 }
 
 // readQuery fills in the query of a request that is not plain.
@@ -227,9 +235,10 @@ func (s *State) requirement(m *wire.Schedule, prefer bool) (*index.Requirement, 
 		key = append(key, m.Prefer...)
 	}
 	s.keyBuf = key
-	if r := s.index.Lookup(key); r != nil {
+	if r := s.known(key); r != nil {
 		return r, nil
 	}
+	s.spend(parseWork * (len(m.Selector) + len(m.Prefer)))
 	where, err := parse("selector", m.Selector)
 	if err != nil {
 		return nil, err
@@ -241,7 +250,7 @@ func (s *State) requirement(m *wire.Schedule, prefer bool) (*index.Requirement, 
 		}
 		where = selector.All(where, preferred)
 	}
-	return s.index.InternSpec(key, index.Spec{Tags: tagsOf(m.Tags), Where: where, Dims: mask}), nil
+	return s.pin(key, s.index.InternSpec(key, index.Spec{Tags: tagsOf(m.Tags), Where: where, Dims: mask})), nil
 }
 
 // parse reads an expression.
@@ -262,10 +271,32 @@ func (s *State) tagged(raw []byte) *index.Requirement {
 	if len(raw) == 0 {
 		raw = noTags
 	}
-	if r := s.index.Lookup(raw); r != nil {
+	if r := s.known(raw); r != nil {
 		return r
 	}
-	return s.index.Intern(raw, tagsOf(raw))
+	s.spend(parseWork * len(raw))
+	return s.pin(raw, s.index.Intern(raw, tagsOf(raw)))
+}
+
+// known returns the requirement that stands behind a key, nil if it must be read
+// first.
+func (s *State) known(key []byte) *index.Requirement {
+	if len(key) > index.MaxKey {
+		return s.pinned[string(key)]
+	}
+	return s.index.Lookup(key)
+}
+
+// pin keeps a requirement for the rest of its job whose key is too long for the
+// index to keep it.
+func (s *State) pin(key []byte, r *index.Requirement) *index.Requirement {
+	if len(key) > index.MaxKey && s.hasty {
+		if s.pinned == nil {
+			s.pinned = map[string]*index.Requirement{}
+		}
+		s.pinned[string(key)] = r
+	}
+	return r
 }
 
 func tagsOf(raw []byte) []string {

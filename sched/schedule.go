@@ -22,31 +22,39 @@ var refusals = map[wire.Code]*wire.Error{
 	wire.CodeBadRequest:  {Code: wire.CodeBadRequest, Field: "key", Limit: maxKey, Message: "the idempotency key is too long"},
 }
 
-func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) {
+// schedule answers a request for one task. It reports false if nothing was done
+// because the turn is over.
+func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) bool {
 	if err := s.checkPreempt(sess, m, false); err != nil {
 		out.put(from, request, err)
-		return
+		return true
 	}
 	if s.queue.n > 0 {
 		if err, handled := s.again(sess, from, request, s.alone(m), false, false, -1, out); handled {
 			if err != nil {
 				out.put(from, request, err)
 			}
-			return
+			return true
 		}
 	}
 	it := out.next(from, request, wire.KindPlaced)
 	err := s.placeOver(now, sess, m, nil, &it.Placed)
-	if err != nil && m.WaitMS > 0 && waitsFor(err.Code) {
+	if err == nil {
+		return true
+	}
+	if err == notReady {
+		out.Items = out.Items[:len(out.Items)-1]
+		return false
+	}
+	if m.WaitMS > 0 && waitsFor(err.Code) {
 		out.Items = out.Items[:len(out.Items)-1]
 		if err := s.enqueue(sess, from, request, s.alone(m), false, false, -1); err != nil {
 			out.put(from, request, err)
 		}
-		return
+		return true
 	}
-	if err != nil {
-		it.Kind, it.Other = wire.KindError, err
-	}
+	it.Kind, it.Other = wire.KindError, err
+	return true
 }
 
 // alone returns a task as the list of tasks that wait together. It is valid

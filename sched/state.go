@@ -53,6 +53,11 @@ type State struct {
 	quarantine quarantine
 	expiry     wheel // of leases that have not begun, or must make room
 
+	hasty    bool                          // the message is handled in turns, and stops when turnLeft is used up
+	turnLeft int                           // units of work
+	work     int                           // of the latest call of Begin or Continue
+	pinned   map[string]*index.Requirement // of the job, too long for the index's cache
+
 	events  ring[event]
 	history ring[ended]
 	count   counters
@@ -125,17 +130,25 @@ func (s *State) Grantor() wire.Grantor {
 
 // Apply handles one message of a session and appends the answers, and messages
 // for other sessions, to out. The first message of a session other than 0 must
-// be Hello. It keeps no byte of m. request is echoed in the answer.
+// be Hello. It keeps no byte of m. request is echoed in the answer. Begin is for
+// callers that others wait for.
 func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+	s.handle(now, from, request, m, out)
+}
+
+// handle is Apply, in the work that Begin allows.
+func (s *State) handle(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
 	s.now = now
 	sess := s.sessions[from]
 	if sess == nil {
 		s.hello(from, request, m, out)
-		return
+		return nil
 	}
 	switch m := m.(type) {
 	case *wire.Schedule:
-		s.schedule(now, sess, from, request, m, out)
+		if !s.schedule(now, sess, from, request, m, out) {
+			return &Job{from: from, request: request}
+		}
 	case *wire.Heartbeat:
 		s.heartbeat(now, sess, from, request, m, out)
 	case *wire.Begun:
@@ -147,7 +160,11 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 	case *wire.Renew:
 		s.renew(now, from, request, m, out)
 	case *wire.Batch:
-		s.batch(now, sess, from, request, m, out)
+		j := &Job{from: from, request: request, set: set{gang: m.AllOrNone}}
+		if !s.batch(now, sess, j, m, out) {
+			s.finish(now, out)
+			return j
+		}
 	case *wire.Revoked:
 		s.revoked(now, sess, from, request, m, out)
 	case *wire.Register:
@@ -162,13 +179,15 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 		s.cancel(sess, from, request, m, out)
 	default:
 		s.ask(now, from, request, m, out)
-		return
+		return nil
 	}
 	s.finish(now, out)
+	return nil
 }
 
 // finish does what follows from a change of any kind.
 func (s *State) finish(now Time, out *Outbox) {
+	s.hasty = false
 	if len(s.draining) > 0 {
 		s.settleDrains()
 	}

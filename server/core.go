@@ -83,14 +83,16 @@ func (c *core) die(cause any, stack []byte) {
 	select {}
 }
 
-// apply runs one message through the core. The lock is held.
-func (c *core) apply(now sched.Time, from sched.Session, request uint64, m wire.Message, out *sched.Outbox) {
+// apply runs one message through the core. If that takes long, it returns a job to
+// carry on in the lane. The lock is held.
+func (c *core) apply(now sched.Time, from sched.Session, request uint64, m wire.Message, out *sched.Outbox) *sched.Job {
 	c.applying = true
 	if c.before != nil {
 		c.before(m)
 	}
-	c.state.Apply(now, from, request, m, out)
+	job := c.state.Begin(now, from, request, m, out)
 	c.applying = false
+	return job
 }
 
 // work is one use of the core that is measured where it ends. The event loops
@@ -169,9 +171,27 @@ func (c *core) route(out *sched.Outbox, own sched.Session, direct bool) {
 			continue
 		}
 		if s := c.sessions[it.To]; s != nil {
-			c.courier.push(s, it)
+			c.send(s, it)
 		}
 	}
+}
+
+// send gives one message to the courier. What is settled of a batch that is still
+// under way follows its answer. The lock is held.
+func (c *core) send(s *session, it *sched.Item) {
+	if s.job == 0 || it.Request != s.job {
+		c.courier.push(s, it)
+		return
+	}
+	if it.Kind == wire.KindSettled {
+		s.settled = wire.Append(s.settled, it.Request, it.Message())
+		return
+	}
+	c.courier.push(s, it)
+	if len(s.settled) > 0 {
+		c.courier.pushFrames(s, s.settled)
+	}
+	s.job, s.settled = 0, nil
 }
 
 // exchange is one use of the core by the HTTP gateway.
@@ -186,17 +206,25 @@ func (c *core) do(x *exchange, m wire.Message) wire.Message {
 	if aside(m) {
 		return c.long(0, m, x.id)
 	}
-	now := c.enter(m.Kind().String(), x.id)
-	defer c.unlock()
-	x.out.Reset()
-	c.apply(now, 0, 0, m, &x.out)
-	c.route(&x.out, 0, true)
+	if job := c.ask(x, 0, m); job != nil {
+		c.carry(job, m, &x.out, x.id)
+	}
 	for i := range x.out.Items {
 		if x.out.Items[i].To == 0 && x.out.Items[i].Request == 0 {
 			return x.out.Items[i].Message()
 		}
 	}
 	return nil
+}
+
+// ask sends m as a request of session 0.
+func (c *core) ask(x *exchange, request uint64, m wire.Message) *sched.Job {
+	now := c.enter(m.Kind().String(), x.id)
+	defer c.unlock()
+	x.out.Reset()
+	job := c.apply(now, 0, request, m, &x.out)
+	c.route(&x.out, 0, true)
+	return job
 }
 
 // report passes on the heartbeat of an HTTP worker.

@@ -57,9 +57,12 @@ func kept(p *wire.Placed) wire.Placed {
 // it does. It returns nil if the context ends first: then nothing of it is left
 // behind.
 func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func()) wire.Message {
-	id, answer, ch := c.begin(x, m)
+	id, answer, ch, job := c.begin(x, m)
 	if answer != nil {
 		return answer
+	}
+	if job != nil {
+		c.carry(job, m, &x.out, x.id)
 	}
 	select {
 	case answer = <-ch:
@@ -76,24 +79,25 @@ func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func
 	}
 }
 
-// begin sends the request and returns its answer, or where that will come.
-func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message) {
+// begin sends the request and returns its answer, or where that will come, and
+// what the lane has to do for it.
+func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message, job *sched.Job) {
 	now := c.enter(m.Kind().String(), x.id)
 	defer c.unlock()
 	switch {
 	case c.draining:
-		return 0, &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}, nil
+		return 0, &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}, nil, nil
 	case len(c.web.by) >= maxWaitingHTTP:
 		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingHTTP, RetryAfterMS: waitingRetryMS,
-			Message: "too many HTTP requests wait"}, nil
+			Message: "too many HTTP requests wait"}, nil, nil
 	}
 	c.web.last++
 	id, ch = c.web.last, make(chan wire.Message, 1)
 	c.web.by[id] = ch
 	x.out.Reset()
-	c.apply(now, 0, id, m, &x.out)
+	job = c.apply(now, 0, id, m, &x.out)
 	c.route(&x.out, 0, true)
-	return id, nil, ch
+	return id, nil, ch, job
 }
 
 // abandon takes a request back whose asker has gone away. A lease that it got

@@ -53,13 +53,14 @@ func aside(m wire.Message) bool {
 	return isList(m)
 }
 
-// park leaves a frame to the lane. The session takes no further frame until it
-// is answered, so its answers keep their order. The core's lock is held.
-func (l *loop) park(s *session, frame []byte, k wire.Kind) {
+// park leaves a frame to the lane, with the job that was begun for it, if any. The
+// session takes no further frame until it is answered, so its answers keep their
+// order. The core's lock is held.
+func (l *loop) park(s *session, frame []byte, k wire.Kind, job *sched.Job) {
 	s.parked.Store(true)
 	s.parkedBytes = len(frame)
 	own := bytes.Clone(frame)
-	go l.carryOut(s, own, k, l.began)
+	go l.carryOut(s, own, k, job, l.began)
 }
 
 // unpark counts the frame that was parked, if the lane has answered it.
@@ -75,7 +76,7 @@ func (l *loop) unpark(s *session) (parked bool) {
 }
 
 // carryOut answers a frame that was parked.
-func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, began time.Duration) {
+func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, began time.Duration) {
 	defer func() {
 		if l.srv.recovered(recover()) {
 			_ = s.conn.Close()
@@ -87,22 +88,49 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, began time.Durati
 		panic(err) // it was decoded before
 	}
 	c := l.srv.core
-	code := wire.CodeOK
-	answer := c.long(s.id, m, "")
-	if e, ok := answer.(*wire.Error); ok {
-		code = e.Code
+	var code wire.Code
+	var frames []byte
+	if job != nil {
+		var out sched.Outbox
+		c.carry(job, m, &out, "")
+		code = codeOf(k, s.id, request, out.Items)
+	} else {
+		answer := c.long(s.id, m, "")
+		if e, ok := answer.(*wire.Error); ok {
+			code = e.Code
+		}
+		frames = wire.Append(nil, request, answer)
 	}
 	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.since()-began
-	c.resume(s, wire.Append(nil, request, answer))
+	c.resume(s, frames)
+}
+
+// carry goes on with a job, of which m is the message, until it is over: turn
+// after turn, others between them. What the last turn sends is left in out.
+func (c *core) carry(job *sched.Job, m wire.Message, out *sched.Outbox, id string) {
+	for done := false; !done; {
+		c.lane.plans.Lock()
+		c.lane.take(func() {
+			now := c.enter(m.Kind().String(), id)
+			defer c.unlock()
+			out.Reset()
+			c.applying = true
+			done = c.state.Continue(now, job, m, out)
+			c.applying = false
+			c.route(out, 0, true)
+		})
+		c.lane.plans.Unlock()
+	}
 }
 
 // resume sends the answer to a parked frame and lets the session go on.
 func (c *core) resume(s *session, frames []byte) {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.sessions[s.id] == s {
+	if c.sessions[s.id] == s && len(frames) > 0 {
 		c.courier.pushFrames(s, frames)
 	}
+	s.job = 0
 	s.parked.Store(false)
 	c.courier.wakes = append(c.courier.wakes, s)
 	c.courier.kick()

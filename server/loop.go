@@ -165,11 +165,15 @@ func (l *loop) handle(s *session, frame []byte) int {
 		return 1
 	}
 	if aside(m) && s.helloed {
-		l.park(s, frame, k)
+		l.park(s, frame, k, nil)
 		return 1
 	}
 	before := len(l.out.Items)
-	l.srv.core.apply(l.now, s.id, request, m, &l.out)
+	if job := l.srv.core.apply(l.now, s.id, request, m, &l.out); job != nil {
+		l.begun(s, request, before)
+		l.park(s, frame, k, job)
+		return cost(m)
+	}
 	for i := before; i < len(l.out.Items); i++ {
 		l.notice(s, m, &l.out.Items[i])
 	}
@@ -177,7 +181,22 @@ func (l *loop) handle(s *session, frame []byte) int {
 		l.meter.note(requestOf(k, codeOf(k, s.id, request, l.out.Items[before:])))
 	}
 	l.costly = l.costly || k == wire.KindGetStats
-	return cost(m)
+	return cost(m) + l.srv.core.state.Work()/requestWork
+}
+
+// begun notes that a request of s goes on in the lane. What the core has settled
+// of it already, among the messages from before on, follows the answer.
+func (l *loop) begun(s *session, request uint64, before int) {
+	s.job = request
+	kept := l.out.Items[:before]
+	for _, it := range l.out.Items[before:] {
+		if it.To == s.id && it.Request == request {
+			l.srv.core.send(s, &it)
+		} else {
+			kept = append(kept, it)
+		}
+	}
+	l.out.Items = kept
 }
 
 // outOfTurn reports why s may not send m now, or nil.
@@ -240,6 +259,9 @@ func (l *loop) refuse(s *session, k wire.Kind, request uint64, err error) {
 		l.srv.countClose(e.Code)
 	}
 }
+
+// requestWork is how many units of the core's work take as long as a request.
+const requestWork = 32
 
 // cost is what a message counts for in the budget of a wake-up: about how many
 // single requests it keeps the loop from handling.

@@ -56,6 +56,8 @@ type session struct {
 	inflight int    // bytes that the courier handed over and gnet has not sent
 	listed   bool   // stands in the courier's list
 	overflow bool   // too much waits: the connection closes
+	job      uint64 // the request that is carried out in turns, 0 for none
+	settled  []byte // frames that follow its answer
 }
 
 // lengthBytes is the size of a frame's length.

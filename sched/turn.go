@@ -1,0 +1,126 @@
+package sched
+
+import (
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// A message may ask for far more work than its bytes: a selector is compared with
+// every distinct set of tags, a batch holds many tasks. Work is counted here, in
+// units of about 20 ns: a look at a profile or at a worker, or one term compared
+// with one tag. What is more than a first allowance is a Job, which the caller
+// carries on in turns, with other messages between them.
+
+// The sizes of turns.
+const (
+	TurnWork  = 32_768 // units of one turn of a Job
+	FirstWork = 49_152 // units that Begin may use: enough for usual requests
+	MaxTurns  = 10_000 // of one Job; it is given up then
+	taskWork  = 32     // units that a task of a batch counts for beside its search
+	parseWork = 8      // units for each byte of a selector that is read
+)
+
+// Job is a Schedule or Batch that is handled in turns. It keeps no byte of its
+// message.
+type Job struct {
+	from    Session
+	request uint64
+	turns   int
+	pinned  map[string]*index.Requirement
+
+	// Of a batch:
+	set     set
+	checked int // tasks that nothing is wrong with, and whose requirements were found out
+	placed  int // tasks that have their results; a gang is placed in one turn
+	all     *wire.PlacedAll
+}
+
+// notReady says that what a task requires must be found out in further turns. It
+// leaves this package in no answer.
+var notReady = &wire.Error{Code: wire.CodeInternal}
+
+// givenUp answers what is not done after MaxTurns.
+var givenUp = &wire.Error{Code: wire.CodeSearchLimit, Limit: MaxTurns, RetryAfterMS: searchRetry,
+	Message: "what the task requires could not be found out in time"}
+
+// Begin is Apply for a caller that cannot wait long: if the message takes more
+// work than FirstWork, it returns a Job to Continue, and the message has no answer
+// yet. Of a batch that is no gang some tasks may have been placed.
+func (s *State) Begin(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
+	s.work, s.turnLeft, s.hasty = 0, FirstWork, true
+	job := s.handle(now, from, request, m, out)
+	if s.work += FirstWork - s.turnLeft; job != nil || s.pinned != nil {
+		s.unpin(job)
+	}
+	return job
+}
+
+// Work returns how many units the latest call of Begin or Continue took, beside
+// what every message takes.
+func (s *State) Work() int { return s.work }
+
+// Continue goes on with a job, of which m is the message, for one turn. It reports
+// whether the job is over: it was answered, or its session is gone.
+func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
+	s.now, s.work = now, 0
+	sess := s.sessions[j.from]
+	if sess == nil {
+		return true
+	}
+	if j.turns++; j.turns > MaxTurns {
+		s.giveUp(j, m, out)
+		return true
+	}
+	s.turnLeft, s.hasty, s.pinned = TurnWork, true, j.pinned
+	done := false
+	switch m := m.(type) {
+	case *wire.Schedule:
+		done = s.schedule(now, sess, j.from, j.request, m, out)
+	case *wire.Batch:
+		done = s.batch(now, sess, j, m, out)
+	}
+	s.unpin(j)
+	s.finish(now, out)
+	s.work += TurnWork - s.turnLeft
+	return done
+}
+
+// giveUp answers a job that took too long.
+func (s *State) giveUp(j *Job, m wire.Message, out *Outbox) {
+	s.count.limited++
+	b, ok := m.(*wire.Batch)
+	switch {
+	case ok && b.AllOrNone:
+		out.put(j.from, j.request, gangRefused(len(b.Tasks), 0, wire.CodeSearchLimit))
+	case ok && j.all != nil:
+		for i := j.placed; i < len(j.all.Results); i++ {
+			j.all.Results[i].Code = wire.CodeSearchLimit
+		}
+		out.put(j.from, j.request, j.all)
+	default:
+		out.put(j.from, j.request, givenUp)
+	}
+}
+
+// late reports whether the present turn is over.
+func (s *State) late() bool { return s.hasty && s.turnLeft <= 0 }
+
+// spend takes work from the present turn.
+func (s *State) spend(units int) { s.turnLeft -= units }
+
+// unpin leaves what was pinned to the job, if there is one.
+func (s *State) unpin(j *Job) {
+	if j != nil {
+		j.pinned = s.pinned
+	}
+	s.pinned, s.hasty = nil, false
+}
+
+// readied returns a requirement once it is up to date, or notReady if the present
+// turn does not suffice for that.
+func (s *State) readied(req *index.Requirement) (*index.Requirement, *wire.Error) {
+	if s.hasty && !s.index.Ready(req) && !s.index.Bring(req, &s.turnLeft) {
+		return nil, notReady
+	}
+	return req, nil
+}
