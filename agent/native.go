@@ -24,6 +24,15 @@ var errConflict = errors.New("agent: another agent registers as this worker")
 // errOlder says that a scheduler answered that a newer one has replaced.
 var errOlder = errors.New("agent: this scheduler is older than the one that was promised")
 
+// refusal is a registration that the scheduler refused.
+type refusal struct{ cause *wire.Error }
+
+func (r *refusal) Error() string {
+	return "agent: the scheduler refuses this worker: " + r.cause.Error()
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
 // native is the side that speaks leases. Its fields below agent are guarded by
 // the agent's lock.
 type native struct {
@@ -253,7 +262,12 @@ func (n *native) pause(fails int, err error) time.Duration {
 	repeated := n.lastError == err.Error()
 	n.lastError = err.Error()
 	a.mu.Unlock()
-	if !repeated {
+	var refused *refusal
+	switch {
+	case repeated:
+	case errors.As(err, &refused):
+		a.log.Warn("the scheduler refuses this worker; it is tried again", "scheduler", n.addrs, "reason", refused.cause.Code.String(), "error", refused.cause.Message)
+	default:
 		a.log.Warn("no connection to the scheduler", "error", err)
 	}
 	var e *wire.Error

@@ -183,6 +183,9 @@ func (s *session) registered(incarnation uint64, answer wire.Message, err error)
 		if tooHigh(err) && !n.drawnLately() { // from a scheduler that does not send superseded before it
 			n.draw()
 		}
+		if e, ok := err.(*wire.Error); ok {
+			err = &refusal{cause: e}
+		}
 		s.conn.Abort(err)
 		return
 	}

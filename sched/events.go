@@ -60,6 +60,7 @@ const (
 	eventQuarantined     = "quarantined"
 	eventProbing         = "probing"
 	eventRecovered       = "recovered"
+	eventDeviceInUse     = "device_in_use"
 	eventMassLoss        = "mass_loss"         // of no worker: see mass
 	eventMassLossOver    = "mass_loss_over"    // the same
 	eventMassLossOffline = "mass_loss_offline" // the same
@@ -69,7 +70,7 @@ const (
 var allEvents = [...]string{
 	eventJoined, eventBack, eventSuspicious, eventOffline, eventRemoved, eventDeregistered, eventSuperseded,
 	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOffline, eventMassLossOver,
-	eventQuarantined, eventProbing, eventRecovered,
+	eventQuarantined, eventProbing, eventRecovered, eventDeviceInUse,
 }
 
 // note records an event.

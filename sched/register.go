@@ -28,8 +28,12 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 		out.put(from, request, err)
 		return
 	}
+	gone, err := s.contest(now, m)
+	if err != nil {
+		out.put(from, request, err)
+		return
+	}
 	if !known {
-		var err *wire.Error
 		if n, err = s.newWorker(now, m.Worker); err != nil {
 			out.put(from, request, err)
 			return
@@ -45,6 +49,7 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 	if !known {
 		s.note(eventJoined, s.workers.at(n).id)
 	}
+	s.giveWay(gone, m.Worker)
 	s.riseAbove(m.Promised)
 	s.succeed(now, n, m)
 	h := s.connect(n, sess, from)

@@ -148,11 +148,7 @@ func (c *script) registration(worker, at string, args map[string]string) *wire.R
 	m := &wire.Register{Worker: worker, Address: worker + ":9000", Incarnation: c.incs[at], Seq: c.seq(worker, at, args),
 		Tags: list(args["tags"]), Slots: uint32(c.num(args, "slots", 4)), External: uint32(c.num(args, "external", 0))}
 	m.Resources = c.amounts(args["has"])
-	for _, memory := range list(args["devices"]) {
-		v, err := strconv.ParseInt(memory, 10, 64)
-		require.NoError(c.t, err)
-		m.Devices = append(m.Devices, wire.Device{Memory: v})
-	}
+	m.Devices = c.devices(args["devices"])
 	if p := args["promised"]; p != "" {
 		_, err := fmt.Sscanf(p, "%d/%d", &m.Promised.Epoch, &m.Promised.Instance)
 		require.NoError(c.t, err)
@@ -164,6 +160,18 @@ func (c *script) registration(worker, at string, args map[string]string) *wire.R
 		m.Leases = append(m.Leases, r)
 	}
 	return m
+}
+
+// devices reads memory or memory@uuid, with ! behind it for one that is missing.
+func (c *script) devices(text string) (all []wire.Device) {
+	for _, part := range list(text) {
+		part, missing := strings.CutSuffix(part, "!")
+		memory, uuid, _ := strings.Cut(part, "@")
+		v, err := strconv.ParseInt(memory, 10, 64)
+		require.NoError(c.t, err)
+		all = append(all, wire.Device{Memory: v, UUID: uuid, Missing: missing})
+	}
+	return all
 }
 
 func (c *script) record(name string, args map[string]string) wire.Record {

@@ -37,6 +37,7 @@ type State struct {
 	draining    []int32            // workers that drain and were changed by this message
 	order       order
 	kits        kitTable
+	gpus        gpuTable
 	dims        dimTable
 	index       *index.Index
 	timers      wheel // of workers: their next silence
@@ -47,8 +48,9 @@ type State struct {
 	asking     asking
 	keys       keyTable
 	queue      queue
-	requests   map[int32]*request // of leases whose tasks may be requeued, by slot
-	notices    []notice           // for clients, to be sent when this message has been applied
+	requests   map[int32]*request   // of leases whose tasks may be requeued, by slot
+	notices    []notice             // for clients, to be sent when this message has been applied
+	conflicts  map[conflictKey]Time // when a conflict of a worker was told last
 	mass       mass
 	quarantine quarantine
 	expiry     wheel // of leases that have not begun, or must make room
@@ -89,7 +91,7 @@ type counters struct {
 	epochsRefused                        uint64
 	removed                              uint64
 	waited, holds, massLosses, preempted uint64
-	requeued                             uint64
+	requeued, deviceConflicts            uint64
 	waits                                [waitEnds]uint64 // tasks, by how their wait ended
 	beats, beatsStale, beatsUnknown      uint64
 }
@@ -108,10 +110,11 @@ func New(cfg Config) (*State, error) {
 		byID:     map[string]int32{},
 		cordons:  map[string]*cordon{},
 		kits:     kitTable{},
+		gpus:     newGPUTable(),
 		queue:    newQueue(&cfg),
-		requests: map[int32]*request{},
-		watch:    newWatch(),
-		index:    index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
+		requests: map[int32]*request{}, conflicts: map[conflictKey]Time{},
+		watch: newWatch(),
+		index: index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
 	s.limits = limitsOf(&cfg)
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}

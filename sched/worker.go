@@ -136,6 +136,7 @@ func (s *State) change(n int32, k *kit) {
 	s.enable(w, 1)
 	s.recount(w)
 	s.tally(w, 1)
+	s.gpus.replace(n, old, k)
 	s.dropKit(old)
 	s.tell(n)
 }
@@ -193,6 +194,7 @@ func (s *State) remove(n int32) {
 	}
 	s.index.Remove(index.Worker(n))
 	s.enable(w, -1)
+	s.gpus.replace(n, w.kit, nil)
 	s.dropKit(w.kit)
 	s.forget(n)
 	s.count.removed++

@@ -237,7 +237,7 @@ func (f *fixture) equipped(m wire.Register) *agent {
 func gpus(id string, tags ...string) wire.Register {
 	return wire.Register{
 		Worker: id, Slots: 8, Tags: tags, Resources: map[string]int64{"cpu": 8_000, "mem": 65_536},
-		Devices: []wire.Device{{Model: "A100", Memory: 40_960, UUID: "GPU-0"}, {Model: "H100", Memory: 81_920, UUID: "GPU-1"}},
+		Devices: []wire.Device{{Model: "A100", Memory: 40_960, UUID: "GPU-0-" + id}, {Model: "H100", Memory: 81_920, UUID: "GPU-1-" + id}},
 	}
 }
 

@@ -102,8 +102,8 @@ func TestHTTPDevices(t *testing.T) {
 	require.Equal(t, map[string]int64{"cpu": 8_000, "mem": 65_536}, a.Worker.Resources)
 	require.Equal(t, map[string]int64{"cpu": 1_500, "mem": 16_384, "gpu": 1, "gpu_mem": 30_720 + 81_920}, a.Worker.Used)
 	require.Equal(t, []deviceRow{
-		{Model: "A100", Memory: 40_960, UUID: "GPU-0", Used: 30_720, Leases: 1},
-		{Model: "H100", Memory: 81_920, UUID: "GPU-1", Used: 81_920, Leases: 1, Whole: true},
+		{Model: "A100", Memory: 40_960, UUID: "GPU-0-w1", Used: 30_720, Leases: 1},
+		{Model: "H100", Memory: 81_920, UUID: "GPU-1-w1", Used: 81_920, Leases: 1, Whole: true},
 	}, a.Worker.Devices)
 	require.Len(t, a.Leases, 2)
 	for _, l := range a.Leases {

@@ -207,7 +207,7 @@ func (a *agent) revoke(id wire.LeaseID) {
 // this connection, or the registration was wrong.
 func (a *agent) refused(m *wire.Error) {
 	switch m.Code {
-	case wire.CodeNotRegistered, wire.CodeTagLimit, wire.CodeWorkerLimit, wire.CodeSuperseded:
+	case wire.CodeNotRegistered, wire.CodeTagLimit, wire.CodeWorkerLimit, wire.CodeSuperseded, wire.CodeDeviceInUse:
 		a.w.quit(a.link)
 	case wire.CodeBusy, wire.CodeUnavailable:
 	default:

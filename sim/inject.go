@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -25,7 +26,7 @@ func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
 		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
-		FaultResources, FaultBroken, FaultDevices:
+		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
 	case FaultCordon:
@@ -80,7 +81,14 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 	case FaultSilence:
 		a.pause(w.between(1, 3) * w.between(1000, 25_000))
 	case FaultTwoAgents:
-		w.rival(a)
+		w.rival(a, a.worker, w.between(1000, maxLate))
+	case FaultSharedGPUs:
+		if !a.shareGPUs(w.between(1000, 2*maxLate)) {
+			return false
+		}
+		if w.chance(1, 2) { // a new scheduler must learn which of them has tasks there
+			w.after(w.between(500, 3000), func() { w.restartScheduler(3000) })
+		}
 	case FaultDeregister:
 		return a.leave()
 	case FaultRemoved:
@@ -138,6 +146,7 @@ func (a *agent) drain() bool {
 	wait = func() {
 		switch {
 		case a.down || a.book.Incarnation() != inc: // another fault came before
+		case a.book.Running() == 0 && a.w.chance(1, 2) && a.rename():
 		case a.book.Running() == 0 && a.w.chance(1, 2) && a.leave():
 		case a.book.Running() == 0 || a.w.now >= until || a.w.healing:
 			a.restart(a.book.Running() > 0)
@@ -228,17 +237,48 @@ func (w *World) remove(id string) {
 	}
 }
 
-// rival starts a second agent with the id of another, for some time.
-func (w *World) rival(a *agent) {
+// rival starts a second agent with what another has, its GPUs among them, for
+// so many milliseconds: with its id, or with one of its own.
+func (w *World) rival(a *agent, id string, ms int) {
 	if len(w.agents) >= maxAgents {
 		return
 	}
-	b := w.newAgent(a.worker, a.slots, a.tags...)
+	b := w.newAgent(id, a.slots, a.tags...)
 	b.offer(a.resources, a.devices)
 	b.rival, b.datagrams = true, w.chance(1, 2)
-	w.say("%s: has the id of %s", b.name(), a.name())
+	w.say("%s: has the GPUs of %s", b.name(), a.name())
 	b.live()
-	w.after(w.between(1000, maxLate), func() { b.stop(false) })
+	w.after(ms, b.endRival)
+}
+
+// shareGPUs starts a second agent with the GPUs of a machine and an id of its
+// own, for so many milliseconds.
+func (a *agent) shareGPUs(ms int) bool {
+	w := a.w
+	if a.rival || !slices.ContainsFunc(a.devices, func(d wire.Device) bool { return d.UUID != "" }) {
+		return false
+	}
+	w.rival(a, fmt.Sprintf("%s-%d", a.worker, len(w.agents)), ms)
+	return true
+}
+
+// rename is a machine that comes back under another id, and later under its own.
+func (a *agent) rename() bool {
+	if !a.shareGPUs(a.w.between(30_000, 60_000)) {
+		return false
+	}
+	a.restartIn(a.w.between(20_000, 50_000), false)
+	return true
+}
+
+// endRival stops a rival. One that has an id of its own is removed by an
+// operator: it would keep its GPUs as long as the scheduler believes that tasks
+// run there.
+func (a *agent) endRival() {
+	a.stop(false)
+	if !slices.ContainsFunc(a.w.agents, func(o *agent) bool { return o != a && o.worker == a.worker }) {
+		a.w.remove(a.worker)
+	}
 }
 
 // maxAgents bounds the agents of one run, rivals included.

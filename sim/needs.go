@@ -136,10 +136,11 @@ func (w *World) otherAmounts(old map[string]int64) map[string]int64 {
 
 func (w *World) someDevices() []wire.Device {
 	var devices []wire.Device
-	for i := range max(w.between(-2, 4), 0) {
+	for range max(w.between(-2, 4), 0) {
 		d := wire.Device{Model: "T4", Memory: int64(w.between(0, 3)) * 8192}
-		if w.chance(1, 2) {
-			d.UUID = fmt.Sprintf("GPU-%d", i)
+		if w.chance(3, 4) {
+			w.gpus++
+			d.UUID = fmt.Sprintf("GPU-%d", w.gpus)
 		}
 		devices = append(devices, d)
 	}

@@ -165,7 +165,7 @@ func (w *World) heal() {
 		a.paused, a.mute, a.broken = w.now, w.now, w.now
 		switch {
 		case a.rival && !a.down:
-			a.stop(false)
+			a.endRival()
 		case a.lying:
 			a.restart(true)
 		}

@@ -34,6 +34,7 @@ type twin struct {
 	latest      map[string]sched.Session // of each client, the one that said hello last; never walked
 	news        []said                   // for clients, told when this event has been applied
 	unmet       []*twinLease             // granted without an answer
+	told        []twinTold               // conflicts
 
 	said     []said // what the real one must say next
 	touched  []*twinWorker

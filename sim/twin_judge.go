@@ -20,6 +20,7 @@ func (t *twin) judge() {
 	for _, w := range t.touched {
 		w.touched = false
 		t.judgeWorker(w)
+		t.judgeGPUs(w)
 	}
 	t.touched = t.touched[:0]
 	if len(t.notes) > 0 || len(t.over) > 0 {

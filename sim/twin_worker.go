@@ -102,6 +102,11 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeBadRequest})
 		return
 	}
+	gone, refused := t.contested(m)
+	if refused {
+		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeDeviceInUse})
+		return
+	}
 	if p := m.Promised; p.Instance != 0 {
 		if p.Instance != t.cfg.Instance {
 			p.Epoch++
@@ -110,6 +115,11 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	}
 	if w == nil {
 		w = t.add(m.Worker)
+	}
+	for _, o := range gone {
+		t.w.counts[FaultGPUPassed]++
+		t.note("removed", o.id).Reason = "worker " + w.id + " has its GPUs"
+		t.removeWorker(o)
 	}
 	if !same && w.incarnation != 0 {
 		w.void = slices.Insert(w.void, 0, w.incarnation)

@@ -41,6 +41,7 @@ type World struct {
 	trace trace
 	err   error
 
+	gpus     int                   // how many have a UUID
 	poisoned map[string]sched.Time // the tasks of an owner fail until then; never walked
 }
 

@@ -38,6 +38,7 @@ const (
 	CodeQueueFull          Code = 29 // too many tasks wait, of all or of one owner
 	CodeCancelled          Code = 30 // the task waited and was cancelled
 	CodeOwnerLimit         Code = 31 // the owner has as many leases as one owner may have
+	CodeDeviceInUse        Code = 32 // a GPU of the registration belongs to another worker
 )
 
 // State is where a lease stands.

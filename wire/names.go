@@ -38,6 +38,7 @@ var (
 		CodeQueueFull:          "queue_full",
 		CodeCancelled:          "cancelled",
 		CodeOwnerLimit:         "owner_limit",
+		CodeDeviceInUse:        "device_in_use",
 	}
 	stateNames = [...]string{
 		StateNone:      "none",

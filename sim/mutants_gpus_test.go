@@ -1,0 +1,49 @@
+package sim
+
+// gpuMutants are the rules of GPUs that two workers list.
+var gpuMutants = []mutant{
+	{"gpu-of-two", "sched/gpus.go",
+		`		if !listed {
+			continue`,
+		`		if !listed || MUTANT {
+			continue`,
+		"TestAGPUBelongsToTheWorkerThatIsConnected", true},
+	{"gpu-case", "sched/gpus.go",
+		`visit(i, strings.ToLower(d.UUID), d.Missing)`,
+		`if name := strings.ToLower(d.UUID); MUTANT { visit(i, d.UUID, d.Missing) } else { visit(i, name, d.Missing) }`,
+		"TestAGPUBelongsToTheWorkerThatIsConnected", false},
+	{"gpu-not-given-back", "sched/worker.go",
+		`s.gpus.replace(n, w.kit, nil)`,
+		`if !MUTANT { s.gpus.replace(n, w.kit, nil) }`,
+		"TestAGPUBelongsToTheWorkerThatIsConnected", false},
+	{"gpu-of-a-lease", "sched/gpus.go",
+		`	case w.head != 0:
+		return conflictRetry`,
+		`	case w.head != 0 && !MUTANT:
+		return conflictRetry`,
+		"TestAGPUBelongsToTheWorkerWithALease", false},
+	{"gpu-of-the-gone", "sched/gpus.go",
+		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry)`,
+		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry) / map[bool]Time{false: 1, true: 1 << 40}[MUTANT]`,
+		"TestAWorkerThatIsGoneGivesWay", false},
+	{"gpu-kept-by-the-gone", "sched/gpus.go",
+		`	case needed:
+		return 0
+	case w.session != 0:`,
+		`	case needed:
+		return 0
+	case w.session != 0 || MUTANT:`,
+		"TestAWorkerThatIsGoneGivesWay", false},
+	{"gpu-missing", "sched/gpus.go",
+		`w.id != m.Worker && w.runsOnMissing()`,
+		`w.id != m.Worker && w.runsOnMissing() && !MUTANT`,
+		"TestAMissingGPUBelongsToTheWorkerWhoseTaskHasIt", false},
+	{"gpu-missing-for-ever", "sched/gpus.go",
+		`w.kit.devices[i].Missing && w.held.devices[i].leases > 0`,
+		`w.kit.devices[i].Missing && (w.held.devices[i].leases > 0 || MUTANT)`,
+		"TestAMissingGPUBelongsToTheWorkerWhoseTaskHasIt", false},
+	{"gpu-of-a-running-task", "sched/gpus.go",
+		`running>>i&1 != 0); wait > 0`,
+		`running>>i&1 != 0 && !MUTANT); wait > 0`,
+		"TestATaskOnAGPUBringsItsWorkerIn", false},
+}
