@@ -64,6 +64,15 @@ func (t *twin) contested(m *wire.Register) (gone []*twinWorker, refused bool) {
 	return gone, false
 }
 
+// giveWay removes workers whose GPUs another one has now.
+func (t *twin) giveWay(gone []*twinWorker, to string) {
+	for _, o := range gone {
+		t.w.counts[FaultGPUPassed]++
+		t.note("removed", o.id).Reason = "worker " + to + " has its GPUs"
+		t.removeWorker(o)
+	}
+}
+
 // lets reports whether a worker lets another have a GPU that is device i of its
 // registration.
 func (t *twin) lets(w *twinWorker, m *wire.Register, i int) bool {

@@ -116,11 +116,7 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	if w == nil {
 		w = t.add(m.Worker)
 	}
-	for _, o := range gone {
-		t.w.counts[FaultGPUPassed]++
-		t.note("removed", o.id).Reason = "worker " + w.id + " has its GPUs"
-		t.removeWorker(o)
-	}
+	t.giveWay(gone, w.id)
 	if !same && w.incarnation != 0 {
 		w.void = slices.Insert(w.void, 0, w.incarnation)
 		w.void = w.void[:min(len(w.void), voidKept)]
@@ -147,6 +143,11 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	w.promised = false
 	t.heard(w)
 	t.say(said{to: from, request: request, kind: wire.KindRegistered, number: w.handle, grantor: t.grantor()})
+	t.repeatPushes(w)
+}
+
+// repeatPushes tells a worker again which leases are asked back or must make room.
+func (t *twin) repeatPushes(w *twinWorker) {
 	for _, l := range t.of(w) {
 		switch {
 		case l.state == wire.StateAskedBack:
