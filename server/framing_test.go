@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,42 @@ func TestBadMessagesAreAnswered(t *testing.T) {
 		require.NotEmpty(t, e.Field)
 		p.alive()
 	})
+}
+
+// What is only refused after hello closes the connection before it.
+func TestEveryRefusalBeforeHelloCloses(t *testing.T) {
+	f := start(t)
+	long := wire.Append(nil, 1, helloOf(strings.Repeat("x", wire.MaxID+1)))
+	for name, in := range map[string][]byte{
+		"an unknown kind":          {0, 0, 0, 3, 0x92, 60, 5},
+		"a message but hello":      wire.Append(nil, 1, &wire.Ping{}),
+		"a hello that is too long": long,
+		"a field of a wrong type":  {0, 0, 0, 4, 0x93, byte(wire.KindSchedule), 4, 0xc3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := f.connect()
+			p.raw(in)
+			_, m := p.read()
+			require.IsType(t, &wire.Error{}, m)
+			p.closed()
+		})
+	}
+}
+
+// Nothing is kept of connections that are gone.
+func TestSessionsAreForgotten(t *testing.T) {
+	f := start(t)
+	f.agent("w1", 1)
+	for range 3 {
+		c := f.dial("c")
+		c.alive()
+		require.NoError(t, c.conn.Close())
+	}
+	eventually(t, func() bool {
+		f.core.mu.Lock()
+		defer f.core.mu.Unlock()
+		return len(f.core.sessions) == 1
+	}, "the connections are forgotten")
 }
 
 func Test15HalfCloseClosesTheConnection(t *testing.T) {

@@ -85,7 +85,10 @@ func TestWatchersFindASpareConnection(t *testing.T) {
 
 // A spare connection does not last, whatever is asked on it.
 func TestSpareConnectionsEnd(t *testing.T) {
-	f := start(t, func(c *Config) { c.MaxConnections = 1 })
+	f := start(t, func(c *Config) {
+		c.MaxConnections = 1
+		c.HeaderTimeout, c.WriteTimeout, c.IdleTimeout = time.Hour, time.Hour, time.Hour
+	})
 	f.dial("c")
 	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"} {
 		conn, err := net.Dial("tcp", f.HTTPAddr())

@@ -116,8 +116,11 @@ func TestNewWorkIsRefusedWhileDraining(t *testing.T) {
 	c := f.dial("c")
 	p := placed(t, c.ask(1, task("t1")))
 	f.core.drain()
-	c.send(2, task("t2"))
-	c.refusal(wire.CodeDraining)
+	gang := &wire.Batch{AllOrNone: true, Tasks: []wire.Schedule{*task("t3"), *task("t4")}}
+	for _, work := range []wire.Message{task("t2"), &wire.Batch{Tasks: []wire.Schedule{*task("t2")}}, gang} {
+		c.send(2, work)
+		c.refusal(wire.CodeDraining)
+	}
 	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: p.Lease}))
 	f.refusing.Store(true)
 	q := f.connect()

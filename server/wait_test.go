@@ -197,6 +197,49 @@ func TestHTTPWaitsNoMore(t *testing.T) {
 	require.Contains(t, a.body, `tasks[0].max_wait_ms`)
 }
 
+// TestHTTPRequestsThatWaitAreBounded: each holds a connection.
+func TestHTTPRequestsThatWaitAreBounded(t *testing.T) {
+	f := start(t)
+	f.fill()
+	f.core.mu.Lock()
+	for id := range uint64(maxWaitingHTTP) {
+		f.core.web.by[1<<32+id] = nil
+	}
+	f.core.mu.Unlock()
+	a := f.call("POST", "/api/v1/schedule", `{"task_id":"late","max_wait_ms":60000}`)
+	require.Equal(t, 503, a.status)
+	require.Contains(t, a.body, `"reason":"queue_full"`)
+	require.Zero(t, f.waiting())
+	f.core.mu.Lock()
+	clear(f.core.web.by)
+	f.core.mu.Unlock()
+}
+
+// TestAnAbandonedRepeatKeepsTheLease: whoever hangs up gives back what the
+// request was granted, and nothing that an earlier one was told of.
+func TestAnAbandonedRepeatKeepsTheLease(t *testing.T) {
+	f := start(t)
+	w := f.agent("w1", 2)
+	c := f.dial("c1")
+	first, second := placed(t, c.ask(2, task("first"))), placed(t, c.ask(3, task("second")))
+	abandon := func(m wire.Message) {
+		ch := make(chan wire.Message, 1)
+		ch <- m
+		f.core.abandon(new(exchange), 1, ch)
+	}
+	repeat := first
+	repeat.Flags |= wire.PlacedRepeat
+	abandon(&repeat)
+	abandon(&wire.PlacedAll{Results: []wire.BatchResult{{Placed: repeat}}})
+	abandon(&wire.PlacedAll{Results: []wire.BatchResult{{Code: wire.CodeUnavailable, Placed: first}}})
+	require.EqualValues(t, 2, f.state().Granted)
+	abandon(&second)
+	require.EqualValues(t, 1, f.state().Granted)
+	abandon(&wire.PlacedAll{Results: []wire.BatchResult{{Placed: first}}})
+	require.Zero(t, f.state().Granted)
+	w.alive()
+}
+
 // TestAGangWaitsOverHTTP: it is answered as a whole, and whoever hangs up leaves
 // nothing behind.
 func TestAGangWaitsOverHTTP(t *testing.T) {
