@@ -55,7 +55,7 @@ func (a *app) root() *cli.Command {
 		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
 			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
 			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage,\n" +
-			"141 nobody read the output.\n\n" +
+			"130 interrupted, 141 nobody read the output.\n\n" +
 			"Examples:\n" +
 			"  dtask demo                        # see a whole system at work\n" +
 			"  dtask schedule gpu --gpus 1       # a place for a task that takes a GPU\n" +

@@ -126,6 +126,9 @@ var flagOf = map[string]string{
 func (a *app) runGang(ctx context.Context, c *client.Client, tasks []client.Task, distinct bool) error {
 	leases, err := c.ScheduleGang(ctx, tasks, distinct)
 	if err != nil {
+		if failed := a.noPlaces(tasks, err); failed != nil {
+			return failed
+		}
 		f := describe(err)
 		if errors.Is(err, client.ErrInfeasible) {
 			f = describe(a.infeasible(ctx, c, &tasks[0], err))

@@ -65,6 +65,7 @@ func (a *app) runDemo(ctx context.Context, cmd *cli.Command) error {
 	}
 	if cmd.Bool("keep") {
 		d.keep(ctx)
+		return stopped(ctx)
 	}
 	return nil
 }

@@ -86,6 +86,7 @@ func cliDocument(t *testing.T) string {
 		{fmt.Sprint(exitUnavailable), "not placeable now: the workers that could take it are busy"},
 		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could ever take it"},
 		{fmt.Sprint(exitCancelled), "cancelled: somebody took it out of the queue"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
+		{fmt.Sprint(exitInterrupted), "interrupted by Ctrl-C (SIGINT), also what goes on until it is interrupted; with SIGTERM it is " + fmt.Sprint(exitTerminated)},
 		{fmt.Sprint(exitPipe), "the reader of the output went away, as `head` does when it has enough"},
 	} {
 		p.linef("| %s | %s |", row[0], row[1])

@@ -75,9 +75,12 @@ func (a *app) runEvents(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := span(ctx, cmd)
+	within, cancel := span(ctx, cmd)
 	defer cancel()
-	return a.follow(ctx, c, f, after)
+	if err := a.follow(within, c, f, after); err != nil {
+		return err
+	}
+	return stopped(ctx)
 }
 
 // listEvents prints the events that there are.

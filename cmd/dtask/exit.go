@@ -21,7 +21,10 @@ const (
 	exitInfeasible  = 3 // no known worker could ever take it
 	exitCancelled   = 4 // taken out of the queue by somebody
 	exitUsage       = 64
-	exitPipe        = 128 + int(syscall.SIGPIPE) // as the shell shows a program that SIGPIPE has ended
+	// As the shell shows a program that the signal has ended.
+	exitInterrupted = 128 + int(syscall.SIGINT)
+	exitPipe        = 128 + int(syscall.SIGPIPE)
+	exitTerminated  = 128 + int(syscall.SIGTERM)
 )
 
 // failure is an error for people: what was wrong, how the process ends, and the
@@ -35,6 +38,18 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 
 func (f *failure) Unwrap() error { return f.err }
+
+// errStopped is how a command ends that goes on until it is interrupted: there is
+// nothing to say.
+var errStopped = errors.New("interrupted")
+
+// stopped ends such a command, whose ctx is that of the whole process.
+func stopped(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &failure{err: errStopped, code: exitInterrupted}
+	}
+	return nil
+}
 
 // usage is the failure of a command line.
 func usage(text, hint string) error {
@@ -97,7 +112,7 @@ func describe(err error) *failure {
 	case errors.Is(err, client.ErrDraining), errors.Is(err, client.ErrBusy):
 		return &failure{err, exitError, "try again in a moment, or name another scheduler with --addr"}
 	case errors.Is(err, context.Canceled):
-		return &failure{errors.New("interrupted"), exitError, ""}
+		return &failure{errors.New("interrupted"), exitInterrupted, ""}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{fmt.Errorf("the scheduler did not answer in time: %w", err), exitError, "look whether it lives with `dtask ping`, or give it longer with --timeout"}
 	}
@@ -117,6 +132,9 @@ func tooShort(err error) time.Duration {
 // report prints an error and returns the exit code.
 func report(w io.Writer, err error) int {
 	f := describe(err)
+	if errors.Is(f, errStopped) {
+		return f.code
+	}
 	for i, line := range strings.Split(f.Error(), "\n") {
 		line = clean(strings.TrimPrefix(line, "dtask: "))
 		if i == 0 {

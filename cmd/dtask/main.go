@@ -26,21 +26,31 @@ func main() { os.Exit(execute()) }
 // reader of its output may have stalled.
 func execute() int {
 	logflags.KeepAlive() // a lease that nobody saw is given back first
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, os.Args, os.Stdout, os.Stderr) }()
+	interrupted := exitInterrupted
 	select {
 	case code := <-ended:
 		return code
-	case <-ctx.Done():
-		stop()
+	case s := <-signals:
+		if s == syscall.SIGTERM {
+			interrupted = exitTerminated
+		}
+		signal.Stop(signals)
+		cancel()
 	}
 	select {
 	case code := <-ended:
+		if code == exitInterrupted {
+			return interrupted
+		}
 		return code
 	case <-time.After(signalPatience):
-		return exitError
+		return interrupted
 	}
 }
 

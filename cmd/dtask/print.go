@@ -58,7 +58,7 @@ func (p *printer) setFormat(format string, quiet bool) error {
 		format = formatTable
 	}
 	if format != formatTable && format != formatJSON {
-		return usage(fmt.Sprintf("--output %q is neither table nor json", format), "dtask -o json worker list")
+		return usage(fmt.Sprintf("--output %.64q is not a format; the formats are %s and %s", format, formatTable, formatJSON), "dtask -o json worker list")
 	}
 	p.json, p.quiet = format == formatJSON, quiet
 	return nil

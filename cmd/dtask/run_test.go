@@ -39,7 +39,8 @@ func interruptAfter(t *testing.T, text string, args ...string) string {
 		}
 	}
 	require.True(t, found, "no %q in:\n%s%s", text, out.String(), stderr.String())
-	require.Equal(t, exitOK, <-code, stderr.String())
+	require.Equal(t, exitInterrupted, <-code, stderr.String())
+	require.Empty(t, stderr.String())
 	return out.String()
 }
 
@@ -75,7 +76,7 @@ func TestWorkersWatchGoesOn(t *testing.T) {
 		}
 		return len(b), nil
 	}), io.Discard)
-	require.Equal(t, exitOK, code)
+	require.Equal(t, exitInterrupted, code)
 	require.GreaterOrEqual(t, lists, 3)
 }
 

@@ -80,6 +80,9 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	if len(tasks) == 1 && !cmd.Bool("gang") && tasks[0].Policy != client.Spread {
 		l, err := c.Schedule(ctx, tasks[0])
 		if err != nil {
+			if failed := a.noPlaces(tasks, err); failed != nil {
+				return failed
+			}
 			return a.infeasible(ctx, c, &tasks[0], err)
 		}
 		return a.deliver(ctx, c, tasks, []client.Result{{Lease: l}})
@@ -114,7 +117,7 @@ func (a *app) judge(ctx context.Context, c *client.Client, tasks []client.Task, 
 	switch {
 	case first == nil:
 		return nil
-	case failed != nil && without == len(tasks):
+	case failed != nil && (without == len(tasks) || errors.Is(failed, context.Canceled)):
 		return failed
 	case infeasible == len(tasks):
 		return a.infeasible(ctx, c, &tasks[0], first)
@@ -240,6 +243,19 @@ func (a *app) tableOfResults(tasks []client.Task, results []client.Result) (writ
 		rows[i] = []string{l.Task().ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)}
 	}
 	return a.out.table([]string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}, rows)
+}
+
+// noPlaces writes, as JSON, that none of the tasks got a place, and why.
+func (a *app) noPlaces(tasks []client.Task, err error) error {
+	if !a.out.json {
+		return nil
+	}
+	for i := range tasks {
+		if failed := a.out.object(noPlacement{tasks[i].ID, err.Error(), reasonOf(err)}); failed != nil {
+			return failed
+		}
+	}
+	return nil
 }
 
 // printResult writes one result as JSON.

@@ -36,23 +36,23 @@ func (a *app) show(ctx context.Context, cmd *cli.Command, show func(ctx context.
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := span(ctx, cmd)
+	within, cancel := span(ctx, cmd)
 	defer cancel()
 	for {
 		if a.out.terminal && !a.out.json {
 			a.out.linef("\x1b[H\x1b[2J%s", time.Now().Format(time.TimeOnly))
 		}
-		err := a.showOnce(ctx, c, show)
-		if ctx.Err() != nil || a.out.lost() != nil {
-			return nil // that is how it ends
+		err := a.showOnce(within, c, show)
+		if within.Err() != nil || a.out.lost() != nil {
+			return stopped(ctx) // that is how it ends
 		}
 		if err != nil {
 			return err
 		}
 		select {
 		case <-time.After(cmd.Duration("interval")):
-		case <-ctx.Done():
-			return nil
+		case <-within.Done():
+			return stopped(ctx)
 		}
 	}
 }

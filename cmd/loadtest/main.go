@@ -2,7 +2,7 @@
 // workers and judges its answers. Without an address it embeds a scheduler.
 //
 // It exits with 0 if no rule was broken, 1 if the run could not be done, 2 for
-// a wrong flag, and 3 for violations.
+// a wrong flag, 3 for violations, and 130 if it was interrupted.
 package main
 
 import (
@@ -21,9 +21,10 @@ import (
 )
 
 const (
-	exitFailed     = 1
-	exitUsage      = 2
-	exitViolations = 3
+	exitFailed      = 1
+	exitUsage       = 2
+	exitViolations  = 3
+	exitInterrupted = 130
 )
 
 func main() {
@@ -42,6 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	report, err := test(ctx, o, stderr)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "interrupted")
+		return exitInterrupted
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		var wrong *loadtest.ConfigError

@@ -77,6 +77,24 @@ func TestReportAsJSON(t *testing.T) {
 	require.True(t, r.Embedded)
 }
 
+func TestAnInterruptedRunSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr bytes.Buffer
+	progress := writeFunc(func(b []byte) (int, error) {
+		cancel() // it has begun
+		return stderr.Write(b)
+	})
+	code := run(ctx, []string{"-workers=2", "-clients=1", "-duration=1m", "-task-time=10ms"}, &stdout, progress)
+	require.Equal(t, exitInterrupted, code, stderr.String())
+	require.Contains(t, stderr.String(), "\ninterrupted\n")
+	require.Empty(t, stdout.String())
+}
+
+// writeFunc is a function as a writer.
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(b []byte) (int, error) { return f(b) }
+
 func TestAReportThatCannotBeWritten(t *testing.T) {
 	for _, json := range []string{"-json=true", "-json=false"} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
