@@ -112,6 +112,12 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	if a.cfg.dial == nil {
+		a.cfg.dial = dialTCP
+	}
+	if a.cfg.backoff == nil {
+		a.cfg.backoff = backoff
+	}
 	if w := cfg.addressWarning(p); w != "" {
 		a.log.Warn("clients may not reach this worker", "result", w)
 	}

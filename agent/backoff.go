@@ -8,19 +8,21 @@ import (
 
 // Bounds of the wait before a connection is tried again.
 const (
-	firstBackoff = 100 * time.Millisecond
+	firstBackoff = 2 * time.Second
 	maxBackoff   = 30 * time.Second
+	// steadyFails is for how many failures in a row the wait stays within
+	// firstBackoff: about a minute, in which a scheduler restarts. Then it doubles.
+	steadyFails = 60
 )
 
-// backoff draws the wait after so many failures in a row, from all of
-// 0..min(maxBackoff, firstBackoff*2^fails), so that a fleet that lost its
-// scheduler does not come back in step.
+// backoff draws the wait after so many failures in a row, from all of 0 to its
+// bound, so that a fleet that lost its scheduler does not come back in step.
 func backoff(fails int) time.Duration {
-	top := maxBackoff
-	if fails < 16 {
-		top = min(top, firstBackoff<<fails)
+	top := firstBackoff
+	for n := fails - steadyFails; n > 0 && top < maxBackoff; n-- {
+		top *= 2
 	}
-	return rand.N(top + 1)
+	return rand.N(min(top, maxBackoff) + 1)
 }
 
 // jitter draws a wait of d, 10 % more or less.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -84,6 +85,9 @@ type Config struct {
 	External func() uint32
 	// Logger is told of connections made and lost; nil discards it.
 	Logger *slog.Logger
+
+	dial    func(ctx context.Context, addr string) (net.Conn, error) // nil: over TCP
+	backoff func(fails int) time.Duration                            // nil: backoff
 }
 
 // FieldError says which field of Config is wrong.

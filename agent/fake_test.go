@@ -194,6 +194,7 @@ func (p *peer) send(request uint64, m wire.Message) {
 func startAgent(t *testing.T, scheduler string, tune ...func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{Scheduler: scheduler, Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2, TasksDieWithAgent: true}
+	cfg.backoff = func(int) time.Duration { return time.Millisecond } // one agent needs no jitter
 	for _, f := range tune {
 		f(&cfg)
 	}

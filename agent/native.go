@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
@@ -273,11 +274,11 @@ func (n *native) pause(fails int, err error) time.Duration {
 	var e *wire.Error
 	switch {
 	case errors.Is(err, errConflict):
-		return backoff(16)
-	case errors.As(err, &e) && e.RetryAfterMS > 0:
-		return min(time.Duration(e.RetryAfterMS)*time.Millisecond, maxBackoff) + backoff(fails)
+		return a.cfg.backoff(math.MaxInt)
+	case errors.As(err, &e): // it is there, and will say the same again
+		return min(time.Duration(e.RetryAfterMS)*time.Millisecond, maxBackoff) + a.cfg.backoff(steadyFails+fails)
 	}
-	return backoff(fails)
+	return a.cfg.backoff(fails)
 }
 
 func (n *native) leave(ctx context.Context, remain bool) {

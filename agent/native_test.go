@@ -410,8 +410,8 @@ func TestStopDoesNotWaitForAHangingScheduler(t *testing.T) {
 func TestBackoffBounds(t *testing.T) {
 	for fails := range 100 {
 		top := maxBackoff
-		if fails < 9 {
-			top = min(maxBackoff, 100*time.Millisecond<<fails)
+		if fails < steadyFails+4 {
+			top = firstBackoff << max(0, fails-steadyFails)
 		}
 		for range 50 {
 			d := backoff(fails)

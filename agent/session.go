@@ -40,8 +40,7 @@ type session struct {
 // reports that it was of use: the worker was registered for a while.
 func (n *native) connect(ctx context.Context, addr string) (lived bool, err error) {
 	a := n.agent
-	d := net.Dialer{Timeout: dialTimeout}
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := a.cfg.dial(ctx, addr)
 	if err != nil {
 		return false, err
 	}
@@ -68,6 +67,12 @@ func (n *native) connect(ctx context.Context, addr string) (lived bool, err erro
 	n.ledger.Disconnected()
 	a.mu.Unlock()
 	return lived, err
+}
+
+// dialTCP opens a connection.
+func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 // interval returns how often to report, given the scheduler's wish.
