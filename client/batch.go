@@ -175,6 +175,15 @@ func (b *batch) send(ctx context.Context) error {
 		}
 		if b.request.AllOrNone {
 			b.fresh = append(b.fresh, call.fresh...)
+			if refusal := reason(call.results); refusal != nil {
+				err := b.client.rest(ctx, refusal, b.until)
+				if err == nil {
+					continue
+				}
+				if err != refusal {
+					return err
+				}
+			}
 		}
 		if err := b.sort(ctx, call.results); err != nil {
 			return err
@@ -312,7 +321,7 @@ func (p *placingAll) take(m *wire.PlacedAll) {
 	for i := range m.Results {
 		t, r := &p.tasks[p.picked[i]], &m.Results[i]
 		if r.Code != wire.CodeOK {
-			p.results[i].Err = refused("schedule "+t.ID, &wire.Error{Code: r.Code, Message: wordsFor(r.Code)})
+			p.results[i].Err = refused("schedule "+t.ID, refusalOf(r.Code, m.RetryAfterMS))
 			continue
 		}
 		l, fresh := p.client.book.grant(t, &r.Placed, now)
@@ -321,6 +330,21 @@ func (p *placingAll) take(m *wire.PlacedAll) {
 			p.fresh = append(p.fresh, l)
 		}
 	}
+}
+
+// refusalOf is the refusal of a task of a batch. retryMS, if it is not 0, says when
+// those make sense again that lack room.
+func refusalOf(c wire.Code, retryMS uint32) *wire.Error {
+	e := &wire.Error{Code: c, Message: wordsFor(c)}
+	switch c {
+	case wire.CodeUnavailable:
+		if e.RetryAfterMS = retryMS; retryMS > 0 {
+			e.Message = "no worker could take it yet: the scheduler was just started, and workers are still coming"
+		}
+	case wire.CodeSearchLimit, wire.CodeQueueFull:
+		e.RetryAfterMS = retryMS
+	}
+	return e
 }
 
 // wordsFor says what a code means for a task of a batch, whose answer holds no

@@ -34,7 +34,8 @@ func pipes(serve func(n int) func(in *input, nc net.Conn)) func(context.Context,
 			if _, _, err := in.message(); err != nil {
 				return
 			}
-			far.Write(wire.Append(nil, 1, &wire.HelloOK{Version: 1, StartTTLMS: 10_000}))
+			far.Write(wire.Append(nil, 1, &wire.HelloOK{Version: 1, StartTTLMS: 10_000,
+				Limits: map[string]uint64{"selector": wire.MaxSelector, "wait_ms": wire.MaxWait, "grace_ms": graceOfFake}}))
 			play(in, far)
 		}()
 		return near, nil

@@ -29,7 +29,8 @@ var errShunned = refused("schedule", &wire.Error{
 
 // Schedule asks for a place for a task and returns a lease on the least loaded
 // worker that has its tags and room for it, or the one that its Policy says. It
-// is repeated on the next connection if this one ends, until the context ends.
+// is repeated on the next connection if this one ends, until the context ends,
+// and within its Wait when the scheduler says when a repeat makes sense.
 // If the context ends while the answer is on its way, the lease that it brings
 // is released. A task whose lease this client holds gets the same *Lease again.
 //
@@ -60,6 +61,9 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
 			k.free()
 			return l, nil
 		case err != nil && !c.again(err):
+			if err = c.rest(ctx, err, until); err == nil {
+				continue
+			}
 			k.free()
 			return nil, c.final("schedule "+t.ID, err)
 		}

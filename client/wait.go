@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -40,6 +41,28 @@ func leftOf(until time.Time) uint32 {
 	}
 	left := time.Until(until)
 	return uint32(max(1, min((left+time.Millisecond-1)/time.Millisecond, wire.MaxWait)))
+}
+
+// rest waits until a request that was refused is worth a repeat, as the scheduler
+// says, and returns nil: ask again. It returns the refusal if the scheduler says
+// nothing of that, or the wait of the task is over.
+func (c *Client) rest(ctx context.Context, err error, until time.Time) error {
+	var e *wire.Error
+	left := time.Until(until) // below 0 for a task without a wait
+	if left <= 0 || !errors.As(err, &e) || e.RetryAfterMS == 0 {
+		return err
+	}
+	pause := time.Duration(e.RetryAfterMS) * time.Millisecond
+	timer := time.NewTimer(min(pause+rand.N(pause/4+1), left)) // not all at once
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.life.Done():
+		return ErrClosed
+	}
 }
 
 // cancelWait takes a task out of the queue whose caller has gone away. Nobody
@@ -80,7 +103,9 @@ func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (fail
 // findsRoomLater reports whether a task that was refused may be placed when it
 // waits.
 func findsRoomLater(err error) bool {
-	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOwnerLimit) || errors.Is(err, ErrLeaseLimit)
+	var e *wire.Error
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOwnerLimit) || errors.Is(err, ErrLeaseLimit) ||
+		errors.As(err, &e) && e.RetryAfterMS > 0
 }
 
 // QueueFilter says which waiting tasks Queue returns and CancelWaiting cancels;
