@@ -11,7 +11,7 @@ import (
 // first violation. It visits everything. The numbers are those of the list of
 // invariants in docs/architecture.md.
 func (s *State) Check() error {
-	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.checkQuarantine, s.checkGPUs, s.index.Check} {
+	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.checkText, s.checkQuarantine, s.checkGPUs, s.index.Check} {
 		if err := test(); err != nil {
 			return err
 		}

@@ -84,6 +84,10 @@ type Config struct {
 	PreemptGrace Time
 	// MaxTags bounds the distinct tags of the fleet.
 	MaxTags int
+	// MaxHTTPText bounds the bytes of the ids, addresses and tags that all workers
+	// that speak HTTP have together: each distinct list of tags counts once, with
+	// twice the text of each tag and 32 bytes more.
+	MaxHTTPText int
 	// RequirementCache bounds the remembered requirements.
 	RequirementCache int
 }
@@ -110,6 +114,7 @@ func DefaultConfig() Config {
 		MaxWaiting:       maxWaitingLimit,
 		MaxOwnerWaiting:  maxWaitingLimit,
 		MaxTags:          65_536,
+		MaxHTTPText:      64 << 20,
 		RequirementCache: 4_096,
 
 		MassLossShare: 25,
@@ -149,6 +154,8 @@ func (c *Config) Verify() error {
 		return fmt.Errorf("sched: Config.MaxWorkers %d is outside 1..%d", c.MaxWorkers, maxWorkersLimit)
 	case c.MaxLeases < 1 || c.MaxLeases > maxLeasesLimit:
 		return fmt.Errorf("sched: Config.MaxLeases %d is outside 1..%d", c.MaxLeases, maxLeasesLimit)
+	case c.MaxHTTPText < 0:
+		return fmt.Errorf("sched: Config.MaxHTTPText %d must not be negative", c.MaxHTTPText)
 	case c.MaxWaiting < 0 || c.MaxWaiting > maxWaitingLimit:
 		return fmt.Errorf("sched: Config.MaxWaiting %d is outside 0..%d", c.MaxWaiting, maxWaitingLimit)
 	case c.MaxOwnerWaiting < 0 || c.MaxOwnerWaiting > maxWaitingLimit:

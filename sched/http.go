@@ -31,6 +31,8 @@ type Report struct {
 type httpWorker struct {
 	newest int64 // largest timestamp lately
 	at     Time  // when it came
+	names  int   // bytes of its id and address that are counted
+	kit    *kit  // whose tags are counted for it
 }
 
 // Report applies one heartbeat of an HTTP worker; the first one registers it.
@@ -69,7 +71,11 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 		s.heard(n, now)
 		return nil
 	}
-	if err := s.dress(n, r.Address, r.Tags, "", nil); err != nil {
+	err := s.textFits(w, r)
+	if err == nil {
+		err = s.dress(n, r.Address, r.Tags, "", nil)
+	}
+	if err != nil {
 		if !known {
 			s.forget(n)
 		}
@@ -82,6 +88,7 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	} else if r.Current > w.external {
 		rise = r.Current - w.external
 	}
+	s.holdText(w)
 	if !known {
 		s.note(eventJoined, w.id)
 	}

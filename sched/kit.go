@@ -22,6 +22,7 @@ type kit struct {
 	present   uint64 // the devices that are not missing
 	refs      int
 	able      int // workers that have slots
+	web       int // workers that speak HTTP, as they are counted in State.text
 
 	wants   []*want // that its workers could serve, when queue.version was wantsAt
 	wantsAt uint64

@@ -159,6 +159,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		}
 	}
 	w.differs = 0
+	s.dropText(w)
 	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
 	for i := range m.Leases {
 		r := &m.Leases[i]

@@ -71,6 +71,7 @@ func (c *script) start(instance uint32, args map[string]string) {
 	cfg.Retention = 60_000
 	cfg.Learning = args["learning"] != ""
 	cfg.MaxOwnerLeases = int(c.num(args, "owner-leases", 0))
+	cfg.MaxHTTPText = int(c.num(args, "http-text", int64(cfg.MaxHTTPText)))
 	var err error
 	c.s, err = New(cfg)
 	require.NoError(c.t, err)

@@ -38,6 +38,7 @@ type State struct {
 	order       order
 	kits        kitTable
 	gpus        gpuTable
+	text        int // bytes that workers that speak HTTP have
 	dims        dimTable
 	index       *index.Index
 	timers      wheel // of workers: their next silence

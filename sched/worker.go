@@ -195,6 +195,7 @@ func (s *State) remove(n int32) {
 	s.index.Remove(index.Worker(n))
 	s.enable(w, -1)
 	s.gpus.replace(n, w.kit, nil)
+	s.dropText(w)
 	s.dropKit(w.kit)
 	s.forget(n)
 	s.count.removed++

@@ -56,7 +56,7 @@ func newCore(cfg *Config, log *slog.Logger) (*core, error) {
 		lines:    cfg.LogWriter,
 		state:    state,
 		sessions: make(map[sched.Session]*session),
-		web:      webWaits{by: make(map[uint64]chan wire.Message)},
+		web:      webWaits{by: make(map[uint64]webWait)},
 		pulseAt:  sched.Never,
 		wake:     make(chan struct{}, 1),
 	}
@@ -198,6 +198,9 @@ func (c *core) send(s *session, it *sched.Item) {
 type exchange struct {
 	out sched.Outbox
 	id  string // of the HTTP request, for the log
+	// size is the length of its body, which stands for what it holds while it
+	// waits.
+	size int
 }
 
 // do sends m as session 0 and returns the answer, which is valid until the

@@ -229,9 +229,8 @@ func (g *gateway) dispatch(w http.ResponseWriter, r *http.Request, endpoint stri
 // workers/ is the id of a worker, as it always was, even with a slash in it;
 // only a POST has a verb behind that.
 func endpointOf(r *http.Request) string {
-	path := cleanPath(r.URL.Path)
-	if !strings.HasPrefix(path, apiPrefix+"workers/") {
-		return path
+	if !strings.HasPrefix(cleanPath(r.URL.EscapedPath()), apiPrefix+"workers/") {
+		return cleanPath(r.URL.Path)
 	}
 	if r.Method == http.MethodPost {
 		_, verb := workerOf(r)

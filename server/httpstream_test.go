@@ -114,3 +114,54 @@ func TestBrokenListsAreBrokenOff(t *testing.T) {
 	out.send()
 	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { out.fail(&wire.Error{}) })
 }
+
+// What HTTP workers say of themselves is bounded for all of them together, and
+// what is refused names the field and the limit.
+func TestHTTPTextIsBounded(t *testing.T) {
+	f := start(t, func(c *Config) { c.Sched.MaxHTTPText = 1_000; c.Sched.MaxWorkers = 2 })
+	f.beat("w1", 1, 0, strings.Repeat("x", 400))
+	heavy := fmt.Sprintf(`{"worker_id":"w2","resource_tags":["%s"]}`, strings.Repeat("y", 400))
+	a := f.call("POST", "/api/v1/heartbeat", heavy)
+	require.Equal(t, 503, a.status)
+	require.Contains(t, a.body, `"reason":"tag_limit","field":"resource_tags","limit":1000`)
+	require.Len(t, f.list(""), 1)
+	f.call("DELETE", "/api/v1/workers/w1", "")
+	require.Equal(t, 200, f.call("POST", "/api/v1/heartbeat", heavy).status)
+	f.beat("w3", 1, 0)
+	require.Contains(t, f.post("/api/v1/heartbeat", `{"worker_id":"w4"}`), `"reason":"worker_limit","field":"worker_id","limit":2`)
+}
+
+// Requests that wait are bounded by their bytes, too, and give them back however
+// their wait ends.
+func TestWaitingRequestsAreBoundedByBytes(t *testing.T) {
+	f := start(t)
+	f.agent("w1", 1, "gpu")
+	c := f.dial("c1")
+	held := placed(t, c.ask(1, task("t", "gpu")))
+	waiting := func() int {
+		f.core.mu.Lock()
+		defer f.core.mu.Unlock()
+		return f.core.web.size
+	}
+	ask := func(ctx context.Context, id string) <-chan answer {
+		return f.held(ctx, `{"task_id":"`+id+`","required_tags":["gpu"],"max_wait_ms":60000}`)
+	}
+	first := ask(t.Context(), "t1")
+	one := waiting()
+	require.Positive(t, one)
+	ctx, hangUp := context.WithCancel(t.Context())
+	ask(ctx, "t2")
+	require.Equal(t, 2*one, waiting())
+	hangUp()
+	eventually(t, func() bool { return waiting() == one }, "who hung up holds nothing")
+	f.core.mu.Lock()
+	f.core.web.size += maxWaitingBytes - one
+	f.core.mu.Unlock()
+	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"t3","required_tags":["gpu"],"max_wait_ms":60000}`), `503 {"error":"the HTTP requests that wait have too many bytes together","reason":"queue_full"`)
+	f.core.mu.Lock()
+	f.core.web.size -= maxWaitingBytes - one
+	f.core.mu.Unlock()
+	require.IsType(t, &wire.Released{}, c.ask(2, &wire.Release{Lease: held.Lease}))
+	require.Equal(t, 200, (<-first).status)
+	require.Zero(t, waiting())
+}

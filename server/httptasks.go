@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -191,6 +192,9 @@ func appendResources(b []byte, resources map[string]int64) []byte {
 // nothingFits is what the older clients look for.
 const nothingFits = "no available worker matching requirements"
 
+// detailedCodes are those of which an answer names the field and the limit.
+var detailedCodes = []wire.Code{wire.CodeBadRequest, wire.CodeOwnerLimit, wire.CodeTagLimit, wire.CodeWorkerLimit}
+
 // refuse answers with an error of the core.
 func refuse(w http.ResponseWriter, e *wire.Error) {
 	note(w, e.Code)
@@ -210,7 +214,7 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	var b []byte
 	b = appendString(append(b, `{"error":`...), sentence)
 	b = appendString(append(b, `,"reason":`...), e.Code.String())
-	detailed := e.Code == wire.CodeBadRequest || e.Code == wire.CodeOwnerLimit
+	detailed := slices.Contains(detailedCodes, e.Code)
 	if detailed && e.Field != "" {
 		b = appendString(append(b, `,"field":`...), e.Field)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -108,14 +109,30 @@ func TestHTTPCordonOfWhatIsNotThere(t *testing.T) {
 
 func TestHTTPNamesHaveALimit(t *testing.T) {
 	f := start(t)
-	long := strings.Repeat("x", maxName+1)
-	require.Equal(t, "400 Invalid request body: worker_id is longer than 65536 bytes",
+	long := strings.Repeat("x", maxWorkerID+1)
+	require.Equal(t, "400 Invalid request body: worker_id is longer than 256 bytes",
 		f.post("/api/v1/heartbeat", `{"worker_id":"`+long+`"}`))
-	require.Equal(t, "400 Invalid request body: address is longer than 65536 bytes",
+	require.Equal(t, "400 Invalid request body: address is longer than 256 bytes",
 		f.post("/api/v1/heartbeat", `{"worker_id":"w","address":"`+long+`"}`))
 	require.Empty(t, f.list(""))
 	require.Contains(t, f.post("/api/v1/heartbeat", `{"worker_id":"`+long[1:]+`","address":"`+long[1:]+`"}`), "200 ")
-	require.Len(t, f.list("")[0].WorkerID, maxName)
+	require.Len(t, f.list("")[0].WorkerID, maxWorkerID)
+}
+
+// Every id that a heartbeat may name can be shown, cordoned and removed.
+func TestHTTPEveryIDHasAPath(t *testing.T) {
+	f := start(t)
+	for _, id := range []string{"w1", "/", "//", "a/", "/a", "a//b", "a/cordon", ".", "..", "../..", "a b", "%2F", "%", "?x=1", "#", "é", "日本", "\x00", "\n", "\\", `"`, "+", ";", "*",
+		strings.Repeat("\x01", maxWorkerID-2), strings.Repeat("/", maxWorkerID-2)} {
+		f.beat(id, 1, 0)
+		path := "/api/v1/workers/" + url.PathEscape(id)
+		got := f.call("GET", path, "")
+		require.Equal(t, 200, got.status, "%q %s", id, got.body)
+		require.Equal(t, 200, f.call("POST", path+"/cordon", "").status, "%q", id)
+		require.Equal(t, 200, f.call("POST", path+"/uncordon", "").status, "%q", id)
+		require.Equal(t, 200, f.call("DELETE", path, "").status, "%q", id)
+		require.Empty(t, f.list(""), "%q", id)
+	}
 }
 
 func TestHTTPBatchAnswersInOrder(t *testing.T) {

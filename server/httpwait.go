@@ -11,8 +11,9 @@ import (
 
 // Limits of HTTP requests that wait for room.
 const (
-	maxWaitHTTP     = 60_000 // milliseconds that one may wait
-	maxWaitingHTTP  = 4096   // requests that wait at once: each holds a connection
+	maxWaitHTTP     = 60_000   // milliseconds that one may wait
+	maxWaitingHTTP  = 4096     // requests that wait at once: each holds a connection
+	maxWaitingBytes = 64 << 20 // of their bodies
 	waitingRetryMS  = 1000
 	waitAnswerGrace = 5 * time.Second // beyond the wait, until the answer must be read
 )
@@ -21,17 +22,41 @@ const (
 // session 0 gives them. Id 0 is for all those that are answered at once.
 type webWaits struct {
 	last uint64
-	by   map[uint64]chan wire.Message
+	by   map[uint64]webWait
+	size int // of all that wait
+}
+
+// webWait is one of them.
+type webWait struct {
+	answer chan wire.Message
+	size   int // of its body
+}
+
+// add makes a request one that waits.
+func (w *webWaits) add(size int) (id uint64, answer chan wire.Message) {
+	w.last++
+	answer = make(chan wire.Message, 1)
+	w.by[w.last] = webWait{answer, size}
+	w.size += size
+	return w.last, answer
+}
+
+// take takes one out, and returns where its answer is expected, nil if it did
+// not wait.
+func (w *webWaits) take(id uint64) chan wire.Message {
+	wait := w.by[id]
+	delete(w.by, id)
+	w.size -= wait.size
+	return wait.answer
 }
 
 // deliver hands a message for session 0 to the HTTP request that waits for it.
 // The core's lock is held.
 func (w *webWaits) deliver(it *sched.Item) {
-	ch := w.by[it.Request]
+	ch := w.take(it.Request)
 	if ch == nil {
 		return
 	}
-	delete(w.by, it.Request)
 	switch m := it.Message().(type) {
 	case *wire.Placed:
 		p := kept(m)
@@ -90,10 +115,11 @@ func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Messag
 	case len(c.web.by) >= maxWaitingHTTP:
 		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingHTTP, RetryAfterMS: waitingRetryMS,
 			Message: "too many HTTP requests wait"}, nil, nil
+	case c.web.size+x.size > maxWaitingBytes:
+		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingBytes, RetryAfterMS: waitingRetryMS,
+			Message: "the HTTP requests that wait have too many bytes together"}, nil, nil
 	}
-	c.web.last++
-	id, ch = c.web.last, make(chan wire.Message, 1)
-	c.web.by[id] = ch
+	id, ch = c.web.add(x.size)
 	x.out.Reset()
 	job = c.apply(now, 0, id, m, &x.out)
 	c.route(&x.out, 0, true)
@@ -105,7 +131,7 @@ func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Messag
 func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
 	now := c.enter("withdraw", x.id)
 	defer c.unlock()
-	delete(c.web.by, id)
+	c.web.take(id)
 	x.out.Reset()
 	c.applying = true
 	c.state.Withdraw(now, 0, id, &x.out)
@@ -144,8 +170,8 @@ func placements(answer wire.Message) (granted []*wire.Placed) {
 // The lock is held.
 func (c *core) turnAwayWaits() {
 	var out sched.Outbox
-	for id, ch := range c.web.by {
-		delete(c.web.by, id)
+	for id := range c.web.by {
+		ch := c.web.take(id)
 		c.state.Withdraw(c.clock.now(), 0, id, &out)
 		ch <- &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
 	}

@@ -26,19 +26,23 @@ type heartbeatRequest struct {
 	} `json:"metrics"`
 }
 
-// maxName bounds a worker's id and its address, in bytes. Each stands in every
-// placement and every row that names the worker.
-const maxName = 64 << 10
+// Limits of an HTTP worker's names, in bytes. They stand in every placement and
+// every row that names the worker, and the id in the paths that cordon it or
+// remove it.
+const (
+	maxWorkerID = 256
+	maxAddress  = wire.MaxAddress
+)
 
 // fault returns what is wrong with the request, or "".
 func (q *heartbeatRequest) fault() string {
 	switch {
 	case q.WorkerID == "":
 		return "worker_id is required"
-	case len(q.WorkerID) > maxName:
-		return fmt.Sprintf("worker_id is longer than %d bytes", maxName)
-	case len(q.Address) > maxName:
-		return fmt.Sprintf("address is longer than %d bytes", maxName)
+	case len(q.WorkerID) > maxWorkerID:
+		return fmt.Sprintf("worker_id is longer than %d bytes", maxWorkerID)
+	case len(q.Address) > maxAddress:
+		return fmt.Sprintf("address is longer than %d bytes", maxAddress)
 	case q.MaxTasks < 0 || q.MaxTasks > wire.MaxSlots:
 		return "max_tasks must lie in 0.." + strconv.Itoa(wire.MaxSlots)
 	case q.CurrentTasks < 0 || q.CurrentTasks > wire.MaxSlots:
@@ -71,10 +75,23 @@ func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		writeJSON(w, http.StatusOK, healthy)
 	case errors.As(err, &e):
-		refuse(w, e)
+		refuse(w, heartbeatError(e))
 	default:
 		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
 	}
+}
+
+// heartbeatError is an error of the core with the name that its field has in a
+// heartbeat.
+func heartbeatError(e *wire.Error) *wire.Error {
+	named := *e
+	switch e.Field {
+	case "worker":
+		named.Field = "worker_id"
+	case "tags":
+		named.Field = "resource_tags"
+	}
+	return &named
 }
 
 // listQuery reads the filters and the page of a list from its URL.

@@ -54,6 +54,7 @@ func (g *gateway) readOptional(c *call, w http.ResponseWriter, r *http.Request, 
 func (g *gateway) readBody(c *call, w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
 	c.body.Reset()
 	_, err := c.body.ReadFrom(http.MaxBytesReader(under(w), r.Body, g.srv.cfg.MaxBody))
+	c.size = c.body.Len()
 	if err == nil && !(optional && c.body.Len() == 0) {
 		err = decodeObject(c.body.Bytes(), v)
 	}

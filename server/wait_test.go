@@ -203,7 +203,7 @@ func TestHTTPRequestsThatWaitAreBounded(t *testing.T) {
 	f.fill()
 	f.core.mu.Lock()
 	for id := range uint64(maxWaitingHTTP) {
-		f.core.web.by[1<<32+id] = nil
+		f.core.web.by[1<<32+id] = webWait{}
 	}
 	f.core.mu.Unlock()
 	a := f.call("POST", "/api/v1/schedule", `{"task_id":"late","max_wait_ms":60000}`)

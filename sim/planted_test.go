@@ -56,6 +56,11 @@ var planted = []mutant{
 	{"not-ignored", "index/where.go", `return !x.holds(e.Args[0], set)`, `return MUTANT || !x.holds(e.Args[0], set)`, "TestFindAgainstAScan", false},
 	{"stamp-not-restored", "index/index.go", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "TestFindAgainstAScan", false},
 
+	{"text-of-removed", "sched/worker.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
+	{"text-of-registered", "sched/register.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
+	{"text-unbounded", "sched/http.go", `err := s.textFits(w, r)`, `err := s.textFits(w, r); if MUTANT { err = nil }`, "TestScripts", false},
+	{"text-counted-twice", "sched/text.go", `k == nil || k.web == 0`, `k == nil || k.web == 0 || MUTANT`, "TestScripts", false},
+	{"text-shared-is-free", "sched/text.go", `w.http != nil && w.kit.web == 1`, `w.http != nil && (w.kit.web == 1 || MUTANT)`, "TestScripts", false},
 	{"amount-not-returned", "sched/room.go", `h.amounts[placeIn(k.plainDims, dim)] += by * a.amount`, `if by > 0 || !MUTANT { h.amounts[placeIn(k.plainDims, dim)] += by * a.amount }`, "TestScripts", false},
 	{"device-given-twice", "sched/room.go", `g.wholes += uint32(by)`, `if !MUTANT { g.wholes += uint32(by) }`, "TestScripts", false},
 	{"share-of-a-whole", "sched/room.go", `if g.wholes == 0 {`, `if g.wholes == 0 || MUTANT {`, "TestScripts", false},
