@@ -98,7 +98,7 @@ func (s *State) informUsed(w *worker, info *wire.WorkerInfo) {
 		info.Used[s.dims.names[o.dim]] = n
 	}
 	if len(w.kit.devices) > 0 {
-		info.Used[resource.GPU] = 0
+		info.Used[resource.GPU], info.Used[resource.GPUMem] = 0, 0
 	}
 	for i, d := range w.kit.devices {
 		g := &w.held.devices[i]

@@ -23,6 +23,7 @@ type agent struct {
 	request uint64
 
 	kit
+	gpuRack
 	external uint32
 	shared   bool // other programs run on the machine: its external load moves
 	memory   int
@@ -80,6 +81,10 @@ func (a *agent) newBook() {
 func (a *agent) offer(resources map[string]int64, devices []wire.Device) {
 	a.cut = a.cut || len(a.open) > 0
 	a.resources, a.devices = resources, devices
+	a.install(devices)
+	for _, l := range a.open {
+		l.gpus = nil // they are not in the machine any more
+	}
 	a.renewBook(true)
 }
 
@@ -274,6 +279,7 @@ func (a *agent) begin(bytes []byte, by string) error {
 			a.w.fail("I11: %v begins on %s, which promised instance %x", l.id, a.name(), a.grantor.Instance)
 		}
 		l.running = true
+		a.judgeGPUs(l)
 		a.w.truth.begun++
 		a.w.truth.reopen(l)
 		if a.w.auto {
@@ -348,6 +354,7 @@ func (a *agent) stop(keep bool) {
 	a.life++
 	a.w.quit(a.link)
 	a.lying = false
+	a.arrange(keep)
 	a.renewBook(keep)
 	if !keep {
 		for _, l := range a.open {

@@ -31,6 +31,7 @@ const (
 	FaultBroken                      // a machine fails its tasks for a while, and fast
 	FaultPoison                      // the tasks of an owner fail everywhere for a while
 	FaultDevices                     // an agent restarts with other devices and still has its tasks
+	FaultGPUs                        // an agent restarts and finds fewer GPUs, or in another order
 	FaultSharedGPUs                  // a second agent on the machine of another has its GPUs and another id
 
 	FaultLost              // a message was lost with its connection
@@ -110,6 +111,7 @@ const (
 	FaultFailsInMass       // a worker failed while many were silent
 	FaultLearning          // a task that no known worker could take was not called infeasible, because others were to come
 	FaultGPURefused        // a registration was refused because another worker has one of its GPUs
+	FaultGPUMissing        // a GPU was gone that a task had
 	FaultGPUPassed         // a worker gave way to another that has its GPUs
 	faultKinds             // how many there are
 	firstCounted           = FaultLost
@@ -120,7 +122,7 @@ var faultNames = [faultKinds]string{
 	"agent_link", "client_link", "client_crash", "client_pause", "restart_with_list",
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
-	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "machine_broken", "owner_poisoned", "devices_changed", "gpus_shared",
+	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "machine_broken", "owner_poisoned", "devices_changed", "gpus_reordered", "gpus_shared",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "epoch_refused", "asked_back", "refused_full",
@@ -132,7 +134,7 @@ var faultNames = [faultKinds]string{
 	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "back_untold", "mass_offline", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
-	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning", "gpu_refused", "gpu_passed",
+	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning", "gpu_refused", "gpu_missing", "gpu_passed",
 }
 
 func (f Fault) String() string { return faultNames[f] }

@@ -26,7 +26,7 @@ func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
 		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
-		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs:
+		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs, FaultGPUs:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
 	case FaultCordon:
@@ -82,6 +82,16 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		a.pause(w.between(1, 3) * w.between(1000, 25_000))
 	case FaultTwoAgents:
 		w.rival(a, a.worker, w.between(1000, maxLate))
+	case FaultGPUs:
+		for _, o := range w.agents { // where tasks use some, if anywhere
+			if !o.down && slices.ContainsFunc(o.open, func(l *lease) bool { return l.running && len(l.gpus) > 0 }) {
+				a = o
+			}
+		}
+		if !a.loseGPUs() {
+			return false
+		}
+		a.restart(w.chance(3, 4))
 	case FaultSharedGPUs:
 		if !a.shareGPUs(w.between(1000, 2*maxLate)) {
 			return false
@@ -244,7 +254,7 @@ func (w *World) rival(a *agent, id string, ms int) {
 		return
 	}
 	b := w.newAgent(id, a.slots, a.tags...)
-	b.offer(a.resources, a.devices)
+	b.offer(a.resources, slices.Clone(a.gpus))
 	b.rival, b.datagrams = true, w.chance(1, 2)
 	w.say("%s: has the GPUs of %s", b.name(), a.name())
 	b.live()

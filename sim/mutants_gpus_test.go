@@ -46,4 +46,28 @@ var gpuMutants = []mutant{
 		`running>>i&1 != 0); wait > 0`,
 		`running>>i&1 != 0 && !MUTANT); wait > 0`,
 		"TestATaskOnAGPUBringsItsWorkerIn", false},
+	{"gpu-renumbered", "agent/ledger/devices.go",
+		`	if held == 0 {
+		return now`,
+		`	if held == 0 || MUTANT {
+		return now`,
+		"TestGPUsKeepTheirNumbersWhileATaskRuns", true},
+	{"gpu-gone-is-offered", "agent/ledger/devices.go",
+		`		all[i].Missing = true
+	}
+	return`,
+		`		all[i].Missing = !MUTANT
+	}
+	return`,
+		"TestGPUsKeepTheirNumbersWhileATaskRuns", false},
+	{"gpu-by-another-number", "agent/ledger/devices.go",
+		`	now = withhold(known, now, held)`,
+		`	if !MUTANT { now = withhold(known, now, held) }`,
+		"TestGPUsWithoutUUIDsAreWithheldWhenTheListChanges", false},
+	{"gpu-missing-is-given", "sched/kit.go",
+		`		k.memory += weight(d.Memory)
+		k.present |= 1 << i`,
+		`		k.memory += weight(d.Memory)
+		if k.present |= 1 << i; MUTANT && i > 0 { k.present |= 1 }`,
+		"TestAWholeWorkerIsTheGPUsThatAreThere", false},
 }

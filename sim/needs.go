@@ -136,9 +136,10 @@ func (w *World) otherAmounts(old map[string]int64) map[string]int64 {
 
 func (w *World) someDevices() []wire.Device {
 	var devices []wire.Device
+	named := w.chance(3, 4)
 	for range max(w.between(-2, 4), 0) {
 		d := wire.Device{Model: "T4", Memory: int64(w.between(0, 3)) * 8192}
-		if w.chance(3, 4) {
+		if named {
 			w.gpus++
 			d.UUID = fmt.Sprintf("GPU-%d", w.gpus)
 		}

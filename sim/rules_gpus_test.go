@@ -106,3 +106,80 @@ func TestATaskOnAGPUBringsItsWorkerIn(t *testing.T) {
 	s.settled()
 	s.refused(b)
 }
+
+// renumber starts the process of an agent anew, which finds these GPUs.
+func (s *script) renumber(a *agent, keep bool, visible ...int) {
+	s.t.Helper()
+	s.breaks(a)
+	a.visible = visible
+	a.stop(keep)
+	a.start()
+	s.settled()
+	require.True(s.t, a.book.Connected())
+}
+
+// wholes are the numbers of the devices that the tasks of a worker take.
+func (s *script) wholes(a *agent) (all []int) {
+	s.t.Helper()
+	for i, d := range s.worker(a).Info.Devices {
+		if d.Whole {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func TestGPUsKeepTheirNumbersWhileATaskRuns(t *testing.T) {
+	s := newScript(t)
+	a, c := s.machine("w1", "GPU-1", "GPU-2", "GPU-3"), s.client("c1")
+	s.returns(a)
+	first := s.takes(c, amounts(gpu, 1))
+	require.Equal(t, []int{0}, first.lease.gpus)
+	s.renumber(a, true, 2, 1, 0) // another order
+	second := s.takes(c, amounts(gpu, 2))
+	require.ElementsMatch(t, []int{1, 2}, second.lease.gpus)
+	s.ends(second)
+	s.settled()
+	s.renumber(a, true, 2) // the GPU of the task is gone, and one more
+	require.Equal(t, []int{0}, s.wholes(a))
+	require.True(t, s.worker(a).Info.Devices[0].Missing)
+	third := s.takes(c, amounts(gpu, 1))
+	require.Equal(t, []int{2}, third.lease.gpus)
+	s.refuses(c, amounts(gpu, 1))
+	s.ends(first)
+	s.ends(third)
+	s.settled()
+	s.refuses(c, amounts(gpu, 2))
+	s.renumber(a, true, 1, 2) // nothing runs: the list is that of the process
+	require.Len(t, s.worker(a).Info.Devices, 2)
+	require.ElementsMatch(t, []int{1, 2}, s.takes(c, amounts(gpu, 2)).lease.gpus)
+}
+
+func TestGPUsWithoutUUIDsAreWithheldWhenTheListChanges(t *testing.T) {
+	s := newScript(t)
+	a, c := s.machine("w1", "", ""), s.client("c1")
+	s.returns(a)
+	s.takes(c, amounts(gpu, 1))
+	task := s.takes(c, amounts(gpu, 1))
+	require.Equal(t, []int{1}, task.lease.gpus)
+	s.renumber(a, true, 1) // it is number 0 now
+	for _, d := range s.worker(a).Info.Devices {
+		require.True(t, d.Missing)
+	}
+	s.renumber(a, true, 0, 1)
+	s.ends(task)
+	s.settled()
+	require.Equal(t, []int{1}, s.takes(c, amounts(gpu, 1)).lease.gpus)
+	s.renumber(a, false, 1)
+	require.Equal(t, []int{1}, s.takes(c, amounts(gpu, 1)).lease.gpus, "the tasks are over with the process")
+}
+
+func TestAWholeWorkerIsTheGPUsThatAreThere(t *testing.T) {
+	s := newScript(t)
+	a, c := s.machine("w1", "GPU-1", "GPU-2"), s.client("c1")
+	devices := slices.Clone(a.devices)
+	devices[0].Missing = true
+	a.offer(nil, devices)
+	s.returns(a)
+	require.Equal(t, uint64(2), s.takes(c, needs{exclusive: true}).lease.takes.devices)
+}

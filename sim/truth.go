@@ -23,6 +23,7 @@ type lease struct {
 	begins  int       // begins under way to the agent
 	holder  *task     // who may hand it over; nil if nobody may
 	running bool
+	gpus    []int  // of the machine that the task uses
 	caller  string // who began it
 	sworn   uint64 // the incarnation that will never begin it
 
