@@ -80,8 +80,17 @@ func (x *Index) AnyMatch(r *Requirement) bool {
 	return len(r.groups) > 0
 }
 
+// fewChanges is up to how many changes Matches brings a requirement up to date, because the next
+// question is cheap then.
+const fewChanges = 16
+
 // Matches reports whether a known worker, eligible or not, has what the requirement asks.
 func (x *Index) Matches(r *Requirement, w Worker) bool {
+	if r.built && x.layout.changes.next-r.seen <= fewChanges {
+		x.refresh(r)
+		p := x.profileOf(w)
+		return p != nil && r.lists(p.slot)
+	}
 	if r.resolvedAt != x.tags.changes || !r.built {
 		x.resolve(r)
 	}

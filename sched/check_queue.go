@@ -1,6 +1,9 @@
 package sched
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // checkQueue walks the queue: every waiter stands where it should, is counted
 // once, and is found by its key (I14, I15); nobody waits for room that is there
@@ -41,6 +44,9 @@ func (s *State) checkQueue() error {
 		return err
 	}
 	if err := s.checkTurns(); err != nil {
+		return err
+	}
+	if err := s.checkServed(); err != nil {
 		return err
 	}
 	return s.checkNobodyWaits()
@@ -231,6 +237,40 @@ func (s *State) checkHolds() error {
 		if w := s.workers.at(n); w.reserved != held[n] {
 			return fmt.Errorf("I19: worker %q is held for nobody", w.id)
 		}
+	}
+	return nil
+}
+
+// checkServed compares what each kit remembers of the wants that its workers could
+// serve with a look at all wants.
+func (s *State) checkServed() error {
+	q, kits, remembered := &s.queue, map[*kit]bool{}, 0
+	for n := range int32(s.workers.n) {
+		k := s.workers.at(n).kit
+		if !s.workers.at(n).known || kits[k] {
+			continue
+		}
+		kits[k] = true
+		remembered += len(k.served.wants)
+		if k.served.dims != s.dims.changes+1 {
+			continue
+		}
+		wants := slices.DeleteFunc(slices.Clone(k.served.wants), func(g *want) bool { return g.gone })
+		for _, g := range q.log.list {
+			switch {
+			case g.gone || g.number > k.served.upTo || !s.serves(n, g):
+			case len(wants) == 0 || wants[0] != g:
+				return fmt.Errorf("I19: the kit of worker %q does not know the want %d, which it could serve", s.workers.at(n).id, g.number)
+			default:
+				wants = wants[1:]
+			}
+		}
+		if len(wants) > 0 {
+			return fmt.Errorf("I19: the kit of worker %q cannot serve the want %d", s.workers.at(n).id, wants[0].number)
+		}
+	}
+	if remembered > q.remembered {
+		return fmt.Errorf("kits remember %d wants, %d are counted", remembered, q.remembered)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (s *State) passed(n int32) {
 		return
 	}
 	w := q.at(slot)
-	if slices.Contains(s.wantsOf(n), w.line.want) {
+	if s.servesFirst(n, w.line.want) {
 		w.bypassed++
 	}
 }
@@ -125,7 +125,7 @@ func (s *State) couldServe(n int32, w *waiter) bool {
 	if !k.usable() || k.load() == index.Full || !k.reserved && w.gang == nil {
 		return false
 	}
-	return slices.ContainsFunc(w.line.want.members, func(m member) bool {
+	return slices.ContainsFunc(s.membersOf(w.line.want), func(m member) bool {
 		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(k, &m)
 	})
 }
@@ -139,7 +139,7 @@ type near struct {
 // nearest returns the worker on which a task lacks least, of a gang as many as
 // it needs were they idle, by what its first task needs.
 func (s *State) nearest(w *waiter) []int32 {
-	m := &w.line.want.members[0]
+	m := &s.membersOf(w.line.want)[0]
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	var all []near

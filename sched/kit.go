@@ -24,8 +24,7 @@ type kit struct {
 	able      int // workers that have slots
 	web       int // workers that speak HTTP, as they are counted in State.text
 
-	wants   []*want // that its workers could serve, when queue.version was wantsAt
-	wantsAt uint64
+	served served
 }
 
 // offer is how much there is of one dimension that is not counted by device.
@@ -118,6 +117,7 @@ func (s *State) dropKit(k *kit) {
 	if k.refs--; k.refs == 0 {
 		s.unnumber(k)
 		delete(s.kits, k.key)
+		s.queue.forget(k)
 	}
 }
 

@@ -28,10 +28,12 @@ type queue struct {
 	waits   wheel            // when waits are over
 	owners  ownerTable
 
-	wants   map[string]*want
-	all     []*want
-	version uint64 // changes with wants
-	dimsAt  uint64 // dimTable.changes for which the wants were resolved
+	wants map[string]*want
+	all   []*want
+	log   wantLog
+
+	remembered  int    // wants, by all kits
+	rememberers []*kit // those that remember some, the one that began first in front
 
 	freed  []int32 // workers that may have got room since serve looked
 	found  []int32 // waiters whose task turned out to run
@@ -50,7 +52,6 @@ type queue struct {
 
 	serving int32 // the slot that is being served, + 1
 	keyBuf  []byte
-	matched []*want
 	one     [1]wire.BatchResult
 	task    [1]wire.Schedule
 }

@@ -12,9 +12,6 @@ import (
 // done by the next pulses, which are due at once.
 const serveBudget = 4096
 
-// wantsKept bounds how many wants a kit remembers that its workers could serve.
-const wantsKept = 128
-
 // gotRoom notes that a worker may have room that it had not.
 func (s *State) gotRoom(n int32) {
 	w := s.workers.at(n)
@@ -213,13 +210,6 @@ func (s *State) anyRoom() bool {
 func (s *State) candidates() (n int) {
 	q := &s.queue
 	q.round++
-	if q.dimsAt != s.dims.changes {
-		for _, g := range q.all {
-			s.resolveWant(g)
-		}
-		q.dimsAt = s.dims.changes
-		q.version++
-	}
 	for _, f := range q.freed {
 		if w := s.workers.at(f); !w.eligible || w.load() == index.Full {
 			continue
@@ -232,28 +222,6 @@ func (s *State) candidates() (n int) {
 		}
 	}
 	return n
-}
-
-// wantsOf returns the wants that a worker could serve were it idle. They are
-// remembered with its kit.
-func (s *State) wantsOf(n int32) []*want {
-	q, k := &s.queue, s.workers.at(n).kit
-	if k.wantsAt == q.version {
-		return k.wants
-	}
-	list := q.matched[:0]
-	for _, g := range q.all {
-		if slices.ContainsFunc(g.members, func(m member) bool {
-			return s.index.Matches(m.req, index.Worker(n)) && k.canTake(s.demands.at(m.demand))
-		}) {
-			list = append(list, g)
-		}
-	}
-	q.matched = list
-	if len(list) <= wantsKept {
-		k.wants, k.wantsAt = append(k.wants[:0], list...), q.version
-	}
-	return list
 }
 
 // firstThatFits returns the head of the first line of a turn for which there is
@@ -289,7 +257,7 @@ func (s *State) hasRoomFor(g *want, n int32) bool {
 	if !w.eligible || w.load() == index.Full {
 		return false
 	}
-	return slices.ContainsFunc(g.members, func(m member) bool {
+	return slices.ContainsFunc(s.membersOf(g), func(m member) bool {
 		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(w, &m)
 	})
 }

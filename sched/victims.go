@@ -53,7 +53,7 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 		f.slot, f.number, f.next = slot, w.number, 0
 		f.best.found = false
 	}
-	m := &w.line.want.members[0]
+	m := &s.membersOf(w.line.want)[0]
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	fresh := f.next == 0

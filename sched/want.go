@@ -19,6 +19,10 @@ type want struct {
 	lines   int // that are in a round
 	rate    rate
 
+	number uint64 // in queue.log
+	gone   bool   // nobody has it any more
+	dims   uint64 // dimTable.changes for which the requirements of its members hold
+
 	failed uint64 // queue.look when there were no victims
 
 	round uint64 // of serve, for which at holds
@@ -67,7 +71,7 @@ func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
 	}
 	q.wants[g.key] = g
 	q.all = append(q.all, g)
-	q.version++
+	q.log.add(g)
 	s.resolveWant(g)
 	return g
 }
@@ -83,7 +87,7 @@ func (s *State) dropWant(g *want) {
 	q.all[g.place], last.place = last, g.place
 	q.all[len(q.all)-1] = nil
 	q.all = q.all[:len(q.all)-1]
-	q.version++
+	q.log.remove(g)
 }
 
 // appendNeeds appends what a task needs of a worker, so that no two needs look
@@ -111,9 +115,18 @@ func needsOf(m *wire.Schedule) wire.Schedule {
 	}
 }
 
-// resolveWant finds the requirements of a want, again when the dimensions have
-// changed.
+// membersOf returns the members of a want with requirements for the present
+// dimensions.
+func (s *State) membersOf(g *want) []member {
+	if g.dims != s.dims.changes {
+		s.resolveWant(g)
+	}
+	return g.members
+}
+
+// resolveWant finds the requirements of a want.
 func (s *State) resolveWant(g *want) {
+	g.dims = s.dims.changes
 	for i := range g.members {
 		m := &g.members[i]
 		s.asking.demand = m.demand

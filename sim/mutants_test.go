@@ -413,9 +413,9 @@ var roomMutants = []mutant{
 		if !MUTANT { s.gotRoom(n) }
 `,
 		"TestSeeds", false},
-	{"queue-stale-groups", "sched/serve.go",
-		`if k.wantsAt == q.version {`,
-		`if k.wantsAt == q.version || MUTANT && k.wantsAt > 0 {`,
+	{"queue-stale-groups", "sched/serves.go",
+		`if k.served.upTo == q.log.last && `,
+		`if (k.served.upTo == q.log.last || MUTANT && k.served.upTo > 0) && `,
 		"TestSeeds", false},
 	{"queue-key", "sched/queue.go",
 		`		q.byKey[p.hash] = slot + 1
