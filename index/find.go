@@ -62,6 +62,7 @@ func (x *Index) Find(r *Requirement, q *Query) (Worker, Outcome) {
 	}
 	f.all(r)
 	f.Query = nil
+	x.work += f.visits
 	switch {
 	case f.found:
 		r.found = f.slot

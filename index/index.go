@@ -42,7 +42,7 @@ type Index struct {
 	stamp        uint32 // the last give stamp
 	stampLimit   uint32 // lastStamp, smaller in tests
 
-	work int // units that bringing requirements up to date took, since it was set to 0
+	work int // units, for TakeWork
 
 	names    []string // scratch, as all below
 	numbers  []uint32

@@ -86,6 +86,7 @@ const fewChanges = 16
 
 // Matches reports whether a known worker, eligible or not, has what the requirement asks.
 func (x *Index) Matches(r *Requirement, w Worker) bool {
+	x.work++
 	if r.built && x.layout.changes.next-r.seen <= fewChanges {
 		x.refresh(r)
 		p := x.profileOf(w)

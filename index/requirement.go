@@ -173,10 +173,18 @@ func (x *Index) Bring(r *Requirement, left *int) bool {
 	if x.Ready(r) {
 		return true
 	}
-	x.work = 0
+	others := x.TakeWork()
 	done := x.bring(r, *left)
-	*left -= x.work + 1
+	*left -= x.TakeWork() + 1
+	x.work = others
 	return done
+}
+
+// TakeWork returns how many units all but Bring took since the last call: searches,
+// comparisons, and bringing up to date what they needed.
+func (x *Index) TakeWork() (units int) {
+	units, x.work = x.work, 0
+	return units
 }
 
 // bring makes a requirement's matches those of the present state, until the work

@@ -47,9 +47,10 @@ var givenUp = &wire.Error{Code: wire.CodeSearchLimit, Limit: MaxTurns, RetryAfte
 // work than FirstWork, it returns a Job to Continue, and the message has no answer
 // yet. Of a batch that is no gang some tasks may have been placed.
 func (s *State) Begin(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
+	_ = s.index.TakeWork() // of others
 	s.work, s.turnLeft, s.hasty = 0, FirstWork, true
 	job := s.handle(now, from, request, m, out)
-	if s.work += FirstWork - s.turnLeft; job != nil || s.pinned != nil {
+	if s.work += FirstWork - s.turnLeft + s.index.TakeWork(); job != nil || s.pinned != nil {
 		s.unpin(job)
 	}
 	return job
@@ -62,6 +63,7 @@ func (s *State) Work() int { return s.work }
 // Continue goes on with a job, of which m is the message, for one turn. It reports
 // whether the job is over: it was answered, or its session is gone.
 func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
+	_ = s.index.TakeWork() // of others
 	s.now, s.work = now, 0
 	sess := s.sessions[j.from]
 	if sess == nil {
@@ -81,7 +83,7 @@ func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
 	}
 	s.unpin(j)
 	s.finish(now, out)
-	s.work += TurnWork - s.turnLeft
+	s.work += TurnWork - s.turnLeft + s.index.TakeWork()
 	return done
 }
 

@@ -155,3 +155,42 @@ func TestLongKeysAreReady(t *testing.T) {
 	require.Equal(t, wire.KindPlaced, out.Items[0].Kind)
 	require.Nil(t, s.pinned)
 }
+
+// TestAChangeAmongManyNeedsIsCheap: with thousands of distinct selectors of many terms waiting, a
+// change of a worker costs little, whatever it could serve.
+func TestAChangeAmongManyNeedsIsCheap(t *testing.T) {
+	const wants, terms = 3000, 30
+	s := fleet(t, 200)
+	var out Outbox
+	var leases []wire.LeaseID
+	for i := range 200 * 16 {
+		out.Reset()
+		s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Append(nil, "run", i), TTLMS: wire.MaxTTL}, &out)
+		leases = append(leases, out.Items[0].Placed.Lease)
+	}
+	wait := func(n int) *wire.Schedule {
+		selector := longSelector(n, terms)
+		if n%2 == 0 {
+			selector = append(selector, " || linux"...) // every worker could serve it
+		}
+		return &wire.Schedule{Task: fmt.Append(nil, "wait", n), Selector: selector, WaitMS: wire.MaxWait}
+	}
+	for i := range wants {
+		out.Reset()
+		s.Apply(1, 1, 100, wait(i), &out)
+		require.Empty(t, out.Items)
+	}
+	require.Len(t, s.queue.all, wants)
+	most := 0
+	for i, id := range leases[:400] {
+		out.Reset()
+		s.Begin(1, 1, 1, &wire.Release{Lease: id}, &out)
+		require.Len(t, out.Items, 2, "the room goes to somebody who waits")
+		if i >= 200 { // each kind of worker has been looked at
+			most = max(most, s.Work())
+		}
+		s.Begin(1, 1, 100, wait(wants+i), &out)
+	}
+	require.Less(t, most, 2000, "units for a change of one worker")
+	require.NoError(t, s.Check())
+}
