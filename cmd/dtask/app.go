@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/spell"
 )
 
@@ -124,7 +127,38 @@ func (a *app) before(ctx context.Context, cmd *cli.Command) (context.Context, er
 
 // onUsageError turns what the flag parser says into an exit code and a hint.
 func onUsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return usage(err.Error(), cmd.FullName()+" --help")
+	mistake := cmdline.Explain(err, flagsOf(cmd))
+	if mistake.Flag == "" {
+		return usage(mistake.Text, cmd.FullName()+" --help")
+	}
+	return usage(mistake.Text, cmd.FullName()+" "+strings.TrimSpace(mistake.Flag+" "+valueOf(cmd, mistake.Flag)))
+}
+
+// flagsOf lists the flags that a command knows by all their names.
+func flagsOf(cmd *cli.Command) (flags []cmdline.Flag) {
+	for _, c := range cmd.Lineage() {
+		for _, f := range c.Flags {
+			for _, name := range f.Names() {
+				flags = append(flags, cmdline.Flag{Name: name, Kind: cmdline.KindOf(f.Get())})
+			}
+		}
+	}
+	return flags
+}
+
+// valueOf is what help calls the value of a flag, such as TIME.
+func valueOf(cmd *cli.Command, flag string) string {
+	for _, c := range cmd.Lineage() {
+		for _, f := range c.Flags {
+			if d, ok := f.(cli.DocGenerationFlag); ok && slices.Contains(f.Names(), strings.TrimLeft(flag, "-")) {
+				if _, rest, named := strings.Cut(d.GetUsage(), "`"); named {
+					value, _, _ := strings.Cut(rest, "`")
+					return value
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // showHelp answers a command line that stops before a command that does

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/loadtest"
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // options are the flags.
@@ -57,15 +61,18 @@ func (o *options) flags() *flag.FlagSet {
 func parse(args []string, stderr io.Writer) (*options, error) {
 	o := &options{}
 	fs := o.flags()
-	fs.SetOutput(stderr)
-	if err := fs.Parse(args); err != nil {
+	if err := cmdline.Parse(fs, args, stderr); err != nil {
 		return nil, err
 	}
-	if fs.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
-		fmt.Fprintln(stderr, err)
-		fs.Usage()
-		return nil, err
+	for _, f := range []struct {
+		flag        string
+		value       time.Duration
+		least, most int64 // milliseconds
+	}{{"--start-ttl", o.startTTL, 1, wire.MaxTTL}, {"--preempt-grace", o.grace, 0, wire.MaxGrace}} {
+		if ms := f.value.Milliseconds(); ms < f.least || ms > f.most || f.value < 0 {
+			least, most := time.Duration(f.least)*time.Millisecond, time.Duration(f.most)*time.Millisecond
+			return nil, cmdline.Refuse(fs, stderr, fmt.Errorf("%s must be in %v..%v, not %v", f.flag, least, most, f.value))
+		}
 	}
 	if o.load.Addr != "" {
 		addrs, err := client.ParseAddrs(o.load.Addr)
@@ -73,8 +80,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 			err = errors.New("one scheduler is loaded at a time")
 		}
 		if err != nil {
-			fmt.Fprintln(stderr, "--addr:", err)
-			return nil, err
+			return nil, cmdline.Refuse(fs, stderr, fmt.Errorf("--addr: %w", err))
 		}
 		o.load.Addr = addrs[0]
 	}
@@ -99,4 +105,21 @@ func (o *options) settle(fs *flag.FlagSet) {
 	if o.load.Profile == loadtest.ProfileOverload && !set["workers"] && !set["slots"] {
 		o.load.Workers, o.load.Slots = overloadWorkers, overloadSlots
 	}
+}
+
+// named says which flags a field of the configuration, or the sum of several,
+// comes from, and what they must be.
+func named(e *loadtest.ConfigError) string {
+	var flags []string
+	for field := range strings.SplitSeq(e.Field, "+") {
+		flag := "--"
+		for i, r := range strings.Replace(field, "HTTP", "Http", 1) {
+			if unicode.IsUpper(r) && i > 0 {
+				flag += "-"
+			}
+			flag += string(unicode.ToLower(r))
+		}
+		flags = append(flags, flag)
+	}
+	return strings.Join(flags, " + ") + " must be " + e.Want
 }

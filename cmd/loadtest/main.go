@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/dtask/dtask-scheduler/cmd/checked"
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/loadtest"
 )
 
@@ -47,12 +48,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "interrupted")
 		return exitInterrupted
 	}
+	var wrong *loadtest.ConfigError
+	if errors.As(err, &wrong) {
+		_ = cmdline.Refuse((&options{}).flags(), stderr, errors.New(named(wrong))) // the same error
+		return exitUsage
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		var wrong *loadtest.ConfigError
-		if errors.As(err, &wrong) {
-			return exitUsage
-		}
 		return exitFailed
 	}
 	code := 0

@@ -31,12 +31,12 @@ func TestFlags(t *testing.T) {
 		{"help", []string{"-h"}, 0, "-faults"},
 		{"an address", []string{"--addr", "h:99999"}, exitUsage, "65535"},
 		{"two addresses", []string{"--addr", "a,b"}, exitUsage, "one scheduler"},
-		{"unknown flag", []string{"--nope"}, exitUsage, "flag provided but not defined: -nope"},
+		{"unknown flag", []string{"--nope"}, exitUsage, "there is no flag --nope"},
 		{"an argument", []string{"now"}, exitUsage, `unexpected argument "now"`},
-		{"a number out of range", []string{"--workers=0"}, exitUsage, "Config.Workers must be in 1.."},
-		{"a transport that is none", []string{"--transport=pigeon"}, exitUsage, "Config.Transport must be tcp, udp, http or mixed"},
-		{"HTTP without its address", []string{"--transport=mixed", "--addr=127.0.0.1:1"}, exitUsage, "Config.HTTPAddr must be host:port"},
-		{"no time to live", []string{"--start-ttl=0s"}, exitFailed, "StartTTL"},
+		{"a number out of range", []string{"--workers=0"}, exitUsage, "--workers must be in 1.."},
+		{"a transport that is none", []string{"--transport=pigeon"}, exitUsage, "--transport must be tcp, udp, http or mixed"},
+		{"HTTP without its address", []string{"--transport=mixed", "--addr=127.0.0.1:1"}, exitUsage, "--http-addr must be host:port"},
+		{"no time to live", []string{"--start-ttl=0s"}, exitUsage, "--start-ttl must be in 1ms..24h0m0s, not 0s"},
 		{"an address that is none", []string{"--addr=::1"}, exitUsage, "[::1]:8081"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/server"
@@ -24,13 +26,11 @@ type options struct {
 	config       server.Config
 }
 
-// parse reads the flags. It has told the user what is wrong when it returns an
-// error.
-func parse(args []string, stderr io.Writer) (*options, error) {
-	o := &options{config: server.DefaultConfig()}
+// flags declares the flags; parsing them fills o.
+func (o *options) flags() *flag.FlagSet {
+	o.config = server.DefaultConfig()
 	c := &o.config
 	fs := flag.NewFlagSet("scheduler", flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	fs.StringVar(&o.host, "host", "127.0.0.1", "address of the HTTP API; one that other machines reach needs --insecure")
 	fs.IntVar(&o.port, "port", 8080, "port of the HTTP API; 0 takes free ports for it and the native protocol")
 	fs.StringVar(&o.listen, "listen", "", "host:port of the native protocol (default: the next port)")
@@ -61,13 +61,19 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.DurationVar(&c.SlowDecision, "slow-decision", c.SlowDecision, "how long the core may take for a batch of requests before a line says so, a `duration`; 0 for no such lines")
 	o.log.Add(fs)
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	if err := fs.Parse(args); err != nil {
+	return fs
+}
+
+// parse reads the flags. It has told the user what is wrong when it returns an
+// error.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	fs := o.flags()
+	if err := cmdline.Parse(fs, args, stderr); err != nil {
 		return nil, err
 	}
-	if err := o.settle(fs.Args()); err != nil {
-		fmt.Fprintln(stderr, err)
-		fs.Usage()
-		return nil, err
+	if err := o.settle(); err != nil {
+		return nil, cmdline.Refuse(fs, stderr, err)
 	}
 	return o, nil
 }
@@ -128,16 +134,16 @@ func (m *milliseconds) Set(s string) error {
 }
 
 // settle makes the addresses out of the flags.
-func (o *options) settle(rest []string) error {
-	if len(rest) > 0 {
-		return fmt.Errorf("unexpected argument %q", rest[0])
-	}
+func (o *options) settle() error {
 	if o.port < 0 || o.port > 65535 {
 		return fmt.Errorf("--port %d is outside 0..65535", o.port)
 	}
 	next := o.port
 	if o.port > 0 {
 		next++
+	}
+	if ip, err := netip.ParseAddr(o.host); strings.ContainsAny(o.host, ":[]/ ") && (err != nil || !ip.Is6()) {
+		return fmt.Errorf("--host %.64q is no host; its port is --port", o.host)
 	}
 	o.config.HTTPAddr = net.JoinHostPort(o.host, strconv.Itoa(o.port))
 	o.config.Addr = o.listen
@@ -146,6 +152,10 @@ func (o *options) settle(rest []string) error {
 			return fmt.Errorf("there is no port after --port %d; set --listen host:port for the native protocol", o.port)
 		}
 		o.config.Addr = net.JoinHostPort(o.host, strconv.Itoa(next))
+	}
+	_, listen, err := net.SplitHostPort(o.config.Addr)
+	if _, bad := strconv.ParseUint(listen, 10, 16); err != nil || bad != nil {
+		return fmt.Errorf("--listen %.64q is not host:port, such as 127.0.0.1:8081 or [::1]:8081", o.listen)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"syscall"
 
 	"github.com/dtask/dtask-scheduler/server"
@@ -35,6 +36,7 @@ func reach(s *server.Server, o *options) string {
 // explain says why the scheduler did not start, and what to type next.
 func explain(err error, o *options) string {
 	var insecure *server.InsecureError
+	var unknown *net.DNSError
 	switch {
 	case errors.As(err, &insecure):
 		return fmt.Sprintf("dtask-scheduler cannot start: %s can be reached by other machines, and there is no authentication yet. "+
@@ -42,6 +44,39 @@ func explain(err error, o *options) string {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Sprintf("dtask-scheduler cannot start: %v. "+
 			"Stop the other process, or choose another port with --port (now %d) or --listen", err, o.port)
+	case errors.As(err, &unknown), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf("dtask-scheduler cannot start: %v. "+
+			"Choose an address of this machine with --host (now %s) or --listen", err, o.host)
 	}
-	return fmt.Sprintf("dtask-scheduler cannot start: %v", err)
+	return "dtask-scheduler cannot start: " + named(err.Error())
+}
+
+// flagOf names the flag behind a field of the configuration.
+var flagOf = map[string]string{
+	"Loops": "loops", "MaxConnections": "max-connections", "MaxConnectionsPerSource": "max-connections-per-source",
+	"MaxBody": "max-body-bytes", "SlowDecision": "slow-decision",
+	"Heartbeat": "heartbeat", "Suspicious": "suspicious-threshold", "Offline": "offline-threshold", "Retention": "retention",
+	"StartTTL": "start-ttl", "MaxWaiting": "queue", "MaxOwnerWaiting": "queue-per-owner", "MaxOwnerLeases": "leases-per-owner",
+	"HoldAfterBypasses": "hold-after-bypasses", "HoldAfter": "hold-after", "PreemptGrace": "preempt-grace",
+	"MassLossShare": "mass-loss-percent", "MassLossHold": "mass-loss-hold",
+	"QuarantineFailures": "quarantine-failures", "QuarantineOwners": "quarantine-owners", "QuarantineShare": "quarantine-percent",
+	"QuarantineFirst": "quarantine-first", "QuarantineMost": "quarantine-most", "QuarantineMemory": "quarantine-memory",
+}
+
+var (
+	ofConfig = regexp.MustCompile(`^(server|sched): Config\.`)
+	field    = regexp.MustCompile(`\b[A-Z][A-Za-z]+\b`)
+)
+
+// named replaces the fields of the configuration in an error by their flags.
+func named(text string) string {
+	if !ofConfig.MatchString(text) {
+		return text
+	}
+	return field.ReplaceAllStringFunc(ofConfig.ReplaceAllString(text, ""), func(name string) string {
+		if flag, known := flagOf[name]; known {
+			return "--" + flag
+		}
+		return name
+	})
 }

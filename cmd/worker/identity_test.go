@@ -44,7 +44,7 @@ func TestTheDefaultID(t *testing.T) {
 	}
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	o, _, done := parse([]string{"--scheduler=dtask://h:1"}, io.Discard)
+	o, _, done := parse([]string{"--scheduler=dtask://h:1"}, io.Discard, io.Discard)
 	require.False(t, done)
 	require.Equal(t, host, o.id)
 }
@@ -61,7 +61,7 @@ func TestDetectedOnesBreakALimit(t *testing.T) {
 		"--resources=cpu=off,mem=off," + many("r=", 8):               nil,
 		"--resources=" + many("r=", 8) + " --detect-resources=false": nil,
 	} {
-		o, _, done := parse(strings.Fields(args+" --scheduler=dtask://h:1 --gpus=0"), io.Discard)
+		o, _, done := parse(strings.Fields(args+" --scheduler=dtask://h:1 --gpus=0"), io.Discard, io.Discard)
 		require.False(t, done, args)
 		cfg, err := o.config(t.Context())
 		if says == nil {

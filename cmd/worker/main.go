@@ -44,7 +44,7 @@ func run(args []string, stdout io.Writer) int {
 		return status(args[1:], stdout, os.Stderr)
 	}
 	printed := checked.New(stdout)
-	o, code, done := parse(args, printed)
+	o, code, done := parse(args, printed, os.Stderr)
 	if done {
 		return printed.End(code, os.Stderr)
 	}

@@ -150,8 +150,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"--bogus"}, "flag provided but not defined: -bogus"},
-		{[]string{"--max-tasks=-1"}, "invalid value"},
+		{[]string{"--bogus"}, "there is no flag --bogus"},
+		{[]string{"--max-tasks=-1"}, `--max-tasks: "-1" is no whole number from 0 on`},
 		{[]string{"--max-tasks=3000000000"}, "--max-tasks 3000000000 is over"},
 		{[]string{"--id="}, "--id is missing"},
 		{[]string{"--scheduler=h:1"}, "must start with dtask:// or http://"},
@@ -184,7 +184,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		require.ErrorAs(t, p.cmd.Run(), &exit, "%v", c.args)
 		require.Equal(t, 2, exit.ExitCode(), "%v", c.args)
 		require.Contains(t, p.stderr(), c.says)
-		require.Contains(t, p.stderr(), "Usage of worker:")
+		require.Contains(t, p.stderr(), "\nnext: worker -h\n")
 		require.NotContains(t, p.stderr(), "starting")
 	}
 }
@@ -246,7 +246,7 @@ func TestHeartbeatFlags(t *testing.T) {
 		"--heartbeat=5s --heartbeat=udp": {by: "udp", every: 5 * time.Second},
 		"--heartbeat=udp --heartbeat-interval=2s": {by: "udp", every: 2 * time.Second},
 	} {
-		o, _, done := parse(append(strings.Fields(args), "--scheduler=dtask://h:1"), io.Discard)
+		o, _, done := parse(append(strings.Fields(args), "--scheduler=dtask://h:1"), io.Discard, io.Discard)
 		require.False(t, done, args)
 		require.Equal(t, want, o.heartbeat, args)
 		cfg := o.announced()
@@ -269,7 +269,7 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 		{"--scheduler=dtask://h:1 --resources gpu=3", true, []string{"cpu", "gpu", "mem"}},
 		{"--scheduler=dtask://h:1 --gpus=2", true, []string{"cpu", "gpu", "mem"}},
 	} {
-		o, _, done := parse(strings.Fields(c.args), io.Discard)
+		o, _, done := parse(strings.Fields(c.args), io.Discard, io.Discard)
 		require.False(t, done, c.args)
 		cfg, err := o.config(t.Context())
 		require.NoError(t, err, c.args)
@@ -287,7 +287,7 @@ func TestDetectionIsAnnouncedOnlyWhereItIsWanted(t *testing.T) {
 }
 
 func TestAmountsHaveUnits(t *testing.T) {
-	o, _, done := parse([]string{"--scheduler=dtask://h:1", "--gpus=0", "--resources", "cpu=16, mem=64Gi,scratch=500", "--resources=cpu=1500m,disk=1.9k"}, io.Discard)
+	o, _, done := parse([]string{"--scheduler=dtask://h:1", "--gpus=0", "--resources", "cpu=16, mem=64Gi,scratch=500", "--resources=cpu=1500m,disk=1.9k"}, io.Discard, io.Discard)
 	require.False(t, done)
 	cfg, err := o.config(t.Context())
 	require.NoError(t, err)
@@ -323,7 +323,7 @@ func TestDevicesOfTheWorker(t *testing.T) {
 		if c.shown == "-" {
 			require.NoError(t, os.Unsetenv("CUDA_VISIBLE_DEVICES"))
 		}
-		o, _, done := parse(append(strings.Fields(c.args), "--scheduler=dtask://h:1"), io.Discard)
+		o, _, done := parse(append(strings.Fields(c.args), "--scheduler=dtask://h:1"), io.Discard, io.Discard)
 		require.False(t, done, c.args)
 		cfg, err := o.config(t.Context())
 		require.NoError(t, err, c.args)
@@ -336,7 +336,7 @@ func TestDevicesOfTheWorker(t *testing.T) {
 		}
 	}
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")
-	_, code, done := parse([]string{"--devices=A100:40Gi", "--scheduler=dtask://h:1"}, io.Discard)
+	_, code, done := parse([]string{"--devices=A100:40Gi", "--scheduler=dtask://h:1"}, io.Discard, io.Discard)
 	require.True(t, done)
 	require.Equal(t, 2, code)
 }

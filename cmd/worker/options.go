@@ -17,6 +17,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -45,10 +46,10 @@ type options struct {
 }
 
 // parse reads the command line. done says that the program ends with code.
-func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
+func parse(args []string, stdout, stderr io.Writer) (o *options, code int, done bool) {
 	o = &options{}
 	f := o.flags()
-	err := f.Parse(args)
+	err := cmdline.Parse(f, args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return o, 0, true
 	} else if err != nil {
@@ -66,8 +67,7 @@ func parse(args []string, stdout io.Writer) (o *options, code int, done bool) {
 		err = o.verify(f)
 	}
 	if err != nil {
-		fmt.Fprintln(f.Output(), err)
-		f.Usage()
+		_ = cmdline.Refuse(f, stderr, err) // the same error
 		return o, 2, true
 	}
 	return o, 0, false
@@ -130,9 +130,6 @@ func named(err error) error {
 
 // verify finds what makes no sense on the command line.
 func (o *options) verify(f *flag.FlagSet) error {
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", f.Arg(0))
-	}
 	if o.stateDir != "" && !o.native() {
 		return &flagError{"--state-dir", "needs a dtask:// scheduler: http:// knows of no leases"}
 	}

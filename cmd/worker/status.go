@@ -15,6 +15,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
 	"github.com/dtask/dtask-scheduler/cmd/checked"
+	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 )
 
 // defaultSidecar is where status asks unless it is told.
@@ -40,21 +41,18 @@ func (o *statusOptions) flags() *flag.FlagSet {
 func status(args []string, stdout, stderr io.Writer) int {
 	o := &statusOptions{}
 	f := o.flags()
-	f.SetOutput(stderr)
-	switch err := f.Parse(args); {
+	switch err := cmdline.Parse(f, args, stderr); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return 2
 	}
-	if f.NArg() > 0 || o.output != "table" && o.output != "json" {
-		fmt.Fprintln(stderr, "worker status takes no arguments, and -o is table or json")
-		f.Usage()
+	if o.output != "table" && o.output != "json" {
+		_ = cmdline.Refuse(f, stderr, fmt.Errorf("-o %.64q is not a format; the formats are table and json", o.output))
 		return 2
 	}
 	if _, _, err := sidecar.ParseAddr(o.sidecar); err != nil {
-		fmt.Fprintln(stderr, err)
-		f.Usage()
+		_ = cmdline.Refuse(f, stderr, err) // the same error
 		return 2
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)

@@ -90,9 +90,9 @@ func TestStatusWithoutAWorker(t *testing.T) {
 		{[]string{"--sidecar=127.0.0.1:1"}, 1, "Start it with --sidecar=127.0.0.1:1."},
 		{[]string{"--sidecar=unix:/nowhere/w.sock"}, 1, "no answer from the worker"},
 		{[]string{"--sidecar=h:1"}, 2, "not on the loopback interface"},
-		{[]string{"-o", "yaml"}, 2, "table or json"},
-		{[]string{"extra"}, 2, "Usage of worker status"},
-		{[]string{"--bogus"}, 2, "flag provided but not defined"},
+		{[]string{"-o", "yaml"}, 2, "the formats are table and json"},
+		{[]string{"extra"}, 2, "takes flags alone"},
+		{[]string{"--bogus"}, 2, "there is no flag --bogus\nnext: worker status -h"},
 		{[]string{"-h"}, 0, "Usage of worker status"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/cmd/cmdline/walk"
+)
+
+// TestFlagMistakesAreSentences: whatever is wrong with whichever flag, the answer
+// names the flag and has no text of Go's packages.
+func TestFlagMistakesAreSentences(t *testing.T) {
+	worker := func(args ...string) string {
+		var stderr strings.Builder
+		parse(args, io.Discard, &stderr)
+		return stderr.String()
+	}
+	walkFlags(t, (&options{}).flags(), worker)
+	walkFlags(t, (&options{}).flags(), func(args ...string) string { return worker(append(args, "--scheduler=dtask://h")...) })
+	walkFlags(t, (&statusOptions{}).flags(), func(args ...string) string {
+		var stderr strings.Builder
+		status(append(args, "--sidecar=nowhere"), io.Discard, &stderr) // asks nobody
+		return stderr.String()
+	})
+}
+
+func walkFlags(t *testing.T, fs *flag.FlagSet, says func(args ...string) string) {
+	known := map[string]bool{}
+	fs.VisitAll(func(f *flag.Flag) { known[f.Name] = true })
+	require.NotEmpty(t, known)
+	for name := range known {
+		for _, value := range walk.Values {
+			said := says("--" + name + "=" + value)
+			require.Empty(t, walk.Raw(said), "--%s=%q: %s", name, value, said)
+		}
+		for _, typed := range walk.Misspellings(name) {
+			if !known[typed] {
+				said := says("--" + typed)
+				require.Empty(t, walk.Raw(said), said)
+				require.Contains(t, said, "there is no flag --"+typed+"; did you mean --")
+			}
+		}
+	}
+}
