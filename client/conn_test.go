@@ -130,6 +130,36 @@ func TestConnBoundsRequestsInFlight(t *testing.T) {
 	}
 }
 
+// Callers that wait in line are told when the connection ends, and one that gives
+// up when its turn has come passes it on.
+func TestConnLeavesNobodyInLine(t *testing.T) {
+	f := newFake(t)
+	f.setBend(func(_ *peer, _ uint64, m wire.Message) bool { return m.Kind() == wire.KindPing })
+	c := dialConn(t, f, nil)
+	for range MaxInFlight {
+		require.NoError(t, c.Go(&wire.Ping{}, func(wire.Message, error) {}))
+	}
+	const callers = 3
+	told := make(chan error, callers)
+	for range callers {
+		go func() { told <- c.Start(within(t), &wire.Ping{}, func(wire.Message, error) {}) }()
+	}
+	eventually(t, "all wait in line", func() bool { return c.inLine() == callers })
+	cause := errors.New("the test is over")
+	c.Abort(cause)
+	for range callers {
+		require.ErrorIs(t, <-told, cause)
+	}
+
+	gone, next := make(chan struct{}, 1), make(chan struct{}, 1)
+	line := &Conn{waiting: []chan struct{}{gone, next}}
+	line.callNextLocked(1)
+	line.leave(gone)
+	require.Len(t, next, 1, "the turn is passed on")
+	require.Empty(t, line.waiting)
+	line.leave(gone)
+}
+
 func TestConnRefusesAFrameOverTheLimit(t *testing.T) {
 	f := newFake(t)
 	c := dialConn(t, f, nil)
