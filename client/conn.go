@@ -132,7 +132,7 @@ func (c *Conn) greet(in *input, hello *wire.Hello) error {
 	}
 	m, _, err := in.message()
 	if err != nil {
-		return err
+		return in.notProtocol(err)
 	}
 	switch m := m.(type) {
 	case *wire.HelloOK:

@@ -255,3 +255,29 @@ func (c *Conn) inLine() int {
 	defer c.mu.Unlock()
 	return len(c.waiting)
 }
+
+// TestWhatIsNoSchedulerIsNamed: the first bytes of another server say what it is.
+func TestWhatIsNoSchedulerIsNamed(t *testing.T) {
+	for answer, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "what answers speaks HTTP, and not the native protocol of dtask-scheduler; name that port",
+		"SSH-2.0-OpenSSH_9.6\r\n":          `what answers does not speak the native protocol of dtask-scheduler; it begins with "SSH-2.0-OpenSSH_9.6\r\n"`,
+		"\x00\x00\x00\x02\xff\xff":         "does not speak the native protocol",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		go func() {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = nc.Read(make([]byte, wire.MaxFrameBeforeHello))
+			_, _ = nc.Write([]byte(answer))
+			_, _ = nc.Read(make([]byte, 1)) // until the client goes
+			nc.Close()
+		}()
+		_, err = Dial(within(t), []string{l.Addr().String()}, nil)
+		require.ErrorIs(t, err, ErrProtocol)
+		require.ErrorContains(t, err, want)
+		require.NoError(t, l.Close())
+	}
+}

@@ -1,6 +1,9 @@
 package client
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -42,6 +45,25 @@ func (in *input) message() (m wire.Message, request uint64, err error) {
 			return nil, 0, err
 		}
 	}
+}
+
+// shownForeign is how much of an answer that is not the protocol is shown, in bytes.
+const shownForeign = 24
+
+// notProtocol says what has answered if it is no scheduler; err is why its first
+// bytes are no message.
+func (in *input) notProtocol(err error) error {
+	var bad *wire.Error
+	if !errors.As(err, &bad) {
+		return err
+	}
+	text := "what answers does not speak the native protocol of dtask-scheduler"
+	if first := in.buf[in.start:min(in.end, in.start+shownForeign)]; bytes.HasPrefix(first, []byte("HTTP/")) {
+		text = "what answers speaks HTTP, and not the native protocol of dtask-scheduler; name that port"
+	} else {
+		text += fmt.Sprintf("; it begins with %q", first)
+	}
+	return refused("hello", &wire.Error{Code: wire.CodeProtocol, Message: text})
 }
 
 // buffered reports whether a whole frame is there already.

@@ -1,6 +1,12 @@
 package server
 
-import "fmt"
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // foreign is a protocol that people speak to the native port by mistake.
 type foreign uint8
@@ -45,4 +51,34 @@ func (f foreign) sentence(httpAddr string) string {
 		return "This port speaks the native protocol of dtask-scheduler, without TLS.\n"
 	}
 	return ""
+}
+
+// isNative reports whether the first bytes of an HTTP connection are a frame of
+// the native protocol: the length of a first one begins with a zero byte, HTTP
+// and TLS do not.
+func isNative(in []byte) bool { return len(in) > 0 && in[0] == 0 }
+
+// refuseNative tells a peer that speaks the native protocol to the HTTP port
+// where it belongs. in is what it has sent, which names the request if it is a
+// whole frame.
+func (s *Server) refuseNative(c net.Conn, in []byte) {
+	var request uint64
+	if frame, _, err := wire.Split(in, wire.MaxFrameBeforeHello); err == nil && frame != nil {
+		var d wire.Decoder
+		_, request, _ = d.Decode(frame) // 0 if it is not to be read
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(refusalTimeout))
+	_, _ = c.Write(wire.Append(nil, request, &wire.Error{Code: wire.CodeProtocol, Message: "this port speaks HTTP; the native protocol of dtask-scheduler is on port " + portOf(s.Addr())}))
+	if ok, dropped := s.limiter.allow("foreign native"); ok {
+		s.log.Warn("a peer speaks the native protocol on the HTTP port", "port", s.HTTPAddr(), "peer", c.RemoteAddr().String(), "dropped", dropped)
+	}
+}
+
+// portOf returns the port of host:port.
+func portOf(addr string) string {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return port
 }

@@ -270,6 +270,36 @@ func (f *fixture) raw(parts ...string) string {
 	return string(all)
 }
 
+// A native client on the HTTP port is told where it belongs, at once and in its own
+// protocol, however its first bytes are cut.
+func TestNativePeersOfTheHTTPPort(t *testing.T) {
+	f := start(t)
+	hello := string(wire.Append(nil, 7, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: "c"}))
+	for name, parts := range map[string][]string{
+		"hello": {hello}, "hello and more": {hello + hello}, "one byte": {hello[:1]}, "not a frame": {"\x00\x00\x00\x01\xff"},
+	} {
+		got := f.raw(parts...)
+		frame, n, err := wire.Split([]byte(got), wire.MaxFrame)
+		require.NoError(t, err, name)
+		require.Len(t, got, n, name)
+		var d wire.Decoder
+		m, request, err := d.Decode(frame)
+		require.NoError(t, err, name)
+		refused, ok := m.(*wire.Error)
+		require.True(t, ok, "%s: %v", name, m)
+		require.Equal(t, wire.CodeProtocol, refused.Code)
+		_, port, err := net.SplitHostPort(f.Addr())
+		require.NoError(t, err)
+		require.Equal(t, "this port speaks HTTP; the native protocol of dtask-scheduler is on port "+port, refused.Message)
+		if name == "hello" {
+			require.EqualValues(t, 7, request)
+		}
+	}
+	require.Contains(t, f.log.String(), "a peer speaks the native protocol on the HTTP port")
+	require.Eventually(t, func() bool { return f.webConnections.Load() == 0 }, patience, time.Millisecond)
+	require.Equal(t, 200, f.call("GET", "/livez", "").status)
+}
+
 func TestHTTPOldAndChunkedRequests(t *testing.T) {
 	f := start(t)
 	beat := `{"worker_id":"w1","max_tasks":1}`

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -143,16 +144,26 @@ type httpConn struct {
 	source  netip.Addr
 	refused *wire.Error // why it is a spare one, nil if it is not
 	limit   *time.Timer // of a spare one
-	spoke   bool        // of the reader alone
+	spoke   bool        // of the reader alone, and so is native
+	native  bool        // the peer does not speak HTTP
 	once    sync.Once
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. A peer that speaks the native protocol is told so, and
+// the HTTP server sees the end of the connection.
 func (c *httpConn) Read(b []byte) (int, error) {
+	if c.native {
+		return 0, io.EOF
+	}
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.spoke {
 		c.spoke = true
 		c.ln.heard(c)
+		if isNative(b[:n]) {
+			c.native = true
+			c.ln.srv.refuseNative(c.Conn, b[:n])
+			return 0, io.EOF
+		}
 	}
 	return n, err
 }

@@ -109,6 +109,8 @@ func describe(err error) *failure {
 		return &failure{err, exitError, "put the token into DTASK_TOKEN"}
 	case errors.Is(err, client.ErrUnknownKind):
 		return &failure{err, exitError, "the scheduler is older than this tool: update it; `dtask ping` shows its version"}
+	case errors.Is(err, client.ErrProtocol):
+		return &failure{err, exitError, "name the port of the native protocol with --addr or DTASK_ADDR; a scheduler says which it is when it starts"}
 	case errors.Is(err, client.ErrDraining), errors.Is(err, client.ErrBusy):
 		return &failure{err, exitError, "try again in a moment, or name another scheduler with --addr"}
 	case errors.Is(err, context.Canceled):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/server"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -200,4 +202,20 @@ func TestAnOldSchedulerIsNotAskedForMore(t *testing.T) {
 		require.Contains(t, stderr.String(), field+`: the scheduler is too old to know this field and would ignore it; its version is "v0.1"`)
 		require.Contains(t, stderr.String(), "\nnext: update the scheduler, or leave that out;")
 	}
+}
+
+// TestTheHTTPPortIsRecognised: the port of the HTTP API is answered with the other.
+func TestTheHTTPPortIsRecognised(t *testing.T) {
+	cfg := server.DefaultConfig()
+	cfg.Addr, cfg.HTTPAddr, cfg.Logger = "127.0.0.1:0", "127.0.0.1:0", slog.New(slog.DiscardHandler)
+	s, err := server.New(cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.Start())
+	defer s.Kill()
+	_, port, err := net.SplitHostPort(s.Addr())
+	require.NoError(t, err)
+	var stderr strings.Builder
+	require.Equal(t, exitError, run(t.Context(), []string{"dtask", "--addr", s.HTTPAddr(), "ping"}, io.Discard, &stderr))
+	require.Contains(t, stderr.String(), "this port speaks HTTP; the native protocol of dtask-scheduler is on port "+port+"\n")
+	require.Contains(t, stderr.String(), "next: name the port of the native protocol with --addr")
 }
