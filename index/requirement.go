@@ -72,6 +72,9 @@ type match struct {
 // Tags returns the tags, sorted and distinct. The caller must not change them.
 func (r *Requirement) Tags() []string { return r.tags }
 
+// Where returns the expression, nil for none. The caller must not change it.
+func (r *Requirement) Where() *selector.Expr { return r.where }
+
 // Hash returns a number that depends on the set of tags alone, the same in every run and on every
 // machine.
 func (r *Requirement) Hash() uint64 { return r.hash }

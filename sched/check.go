@@ -167,6 +167,9 @@ func (s *State) checkTotals() error {
 			}
 		}
 	}
+	if err := s.checkServices(); err != nil {
+		return err
+	}
 	claims := len(s.leases.adopted)
 	for _, r := range s.leases.rivals {
 		claims += len(r)

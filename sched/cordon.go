@@ -133,8 +133,10 @@ func (s *State) settleDrains() {
 		}
 		if w.taken > 0 || w.external > 0 {
 			c.drained = false
+			s.serviceOf(w)
 		} else if !c.drained && w.saysEmpty(s.now) {
 			c.drained = true
+			s.serviceOf(w)
 			s.note(eventDrained, w.id)
 		}
 	}

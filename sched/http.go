@@ -83,7 +83,7 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	}
 	rise := uint32(0)
 	if w.http == nil {
-		w.http = &httpWorker{}
+		s.speaksHTTP(w, &httpWorker{})
 		s.absolve(w.id) // it reports no outcomes: no probe would ever tell anything
 	} else if r.Current > w.external {
 		rise = r.Current - w.external

@@ -23,6 +23,7 @@ type kit struct {
 	refs      int
 	able      int // workers that have slots
 	web       int // workers that speak HTTP, as they are counted in State.text
+	kind      *kind
 
 	served served
 }
@@ -47,8 +48,10 @@ func (s *State) holdKit(tags []string, resources string, devices []wire.Device) 
 			return nil
 		}
 		s.kits[key] = k
+		s.classify(k)
 	}
 	k.refs++
+	k.kind.workers++
 	return k
 }
 
@@ -114,10 +117,12 @@ func (s *State) dropKit(k *kit) {
 	if k == nil {
 		return
 	}
+	k.kind.workers--
 	if k.refs--; k.refs == 0 {
 		s.unnumber(k)
 		delete(s.kits, k.key)
 		s.queue.forget(k)
+		s.kinds.drop(k.kind)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 const learnRetry = 1000
 
 var stillLearning = &wire.Error{Code: wire.CodeUnavailable, RetryAfterMS: learnRetry,
-	Message: "no available worker matching requirements; the scheduler was just started, and workers are still coming"}
+	Message: "the scheduler was just started, and workers are still coming"}
 
 // Learned ends the time after a start in which nothing is infeasible.
 func (s *State) Learned() { s.learning = false }

@@ -326,6 +326,7 @@ func (s *State) undoProbe(slot int32) {
 	w := s.workers.at(n)
 	if p, _ := s.suspectOf(w); p != nil && p.probe == slot+1 {
 		p.probe, w.standing = 0, probing
+		s.serviceOf(w)
 		w.eligible = w.usable() && !w.reserved
 		s.index.SetEligible(index.Worker(n), w.eligible, s.room(w)...)
 	}

@@ -160,7 +160,8 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 	}
 	w.differs = 0
 	s.dropText(w)
-	w.incarnation, w.seq, w.http = m.Incarnation, m.Seq, nil
+	w.incarnation, w.seq = m.Incarnation, m.Seq
+	s.speaksHTTP(w, nil)
 	for i := range m.Leases {
 		r := &m.Leases[i]
 		slot, ok := s.leases.findOn(r.Lease, n)

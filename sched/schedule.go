@@ -14,7 +14,7 @@ const searchRetry = 1000
 
 // The refusals that need no details. They are shared and never changed.
 var refusals = map[wire.Code]*wire.Error{
-	wire.CodeUnavailable: {Code: wire.CodeUnavailable, Message: "no available worker matching requirements"},
+	wire.CodeUnavailable: {Code: wire.CodeUnavailable, Message: "the workers that could take it are busy or out of service"},
 	wire.CodeInfeasible:  {Code: wire.CodeInfeasible, Message: "no known worker has what the task requires"},
 	wire.CodeConflict:    {Code: wire.CodeConflict, Field: "task", Message: "the task id is in use with other content"},
 	wire.CodeSearchLimit: {Code: wire.CodeSearchLimit, Message: "the search for a worker with room was given up", Limit: index.VisitBudget, RetryAfterMS: searchRetry},
@@ -53,7 +53,7 @@ func (s *State) schedule(now Time, sess *session, from Session, request uint64, 
 		}
 		return true
 	}
-	it.Kind, it.Other = wire.KindError, err
+	it.Kind, it.Other = wire.KindError, s.explain(now, m, err)
 	return true
 }
 

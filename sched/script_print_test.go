@@ -76,7 +76,11 @@ func (c *script) text(it *Item) string {
 		if m.Code == wire.CodeDeviceInUse || m.Field == "devices" {
 			return fmt.Sprintf("error %v %s retry=%gs: %s", m.Code, m.Field, float64(m.RetryAfterMS)/1000, m.Message)
 		}
-		return strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field)) + retryText(m.RetryAfterMS)
+		text := strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field)) + retryText(m.RetryAfterMS)
+		if shared := refusals[m.Code]; shared != nil && m.Field == "" && m.RetryAfterMS == 0 && m.Message != shared.Message && m.Message != busy.Message {
+			text += ": " + m.Message
+		}
+		return text
 	}
 	return it.Kind.String()
 }

@@ -39,6 +39,7 @@ type State struct {
 	kits        kitTable
 	gpus        gpuTable
 	text        int // bytes that workers that speak HTTP have
+	kinds       kindTable
 	dims        dimTable
 	index       *index.Index
 	timers      wheel // of workers: their next silence
@@ -47,6 +48,7 @@ type State struct {
 	demands    demandTable
 	verdicts   map[verdict]bool
 	asking     asking
+	why        explainer
 	keys       keyTable
 	queue      queue
 	requests   map[int32]*request   // of leases whose tasks may be requeued, by slot
@@ -78,12 +80,13 @@ type State struct {
 
 // counters are totals that Stats reports.
 type counters struct {
-	presence    [3]int
-	slotless    int   // workers that run no tasks at all
-	slots, used int64 // of online workers
-	states      [wire.StateEnded + 1]int
-	ends        [wire.ReasonPreempted + 1]uint64
-	preemptible int // leases whose room a task of a higher priority may take
+	presence     [3]int
+	slotless     int   // workers that run no tasks at all
+	outOfService int   // workers with slots that are
+	slots, used  int64 // of online workers
+	states       [wire.StateEnded + 1]int
+	ends         [wire.ReasonPreempted + 1]uint64
+	preemptible  int // leases whose room a task of a higher priority may take
 
 	granted, repeated, adopted, revokes  uint64
 	unavailable, infeasible, limited     uint64
@@ -119,6 +122,8 @@ func New(cfg Config) (*State, error) {
 	}
 	s.limits = limitsOf(&cfg)
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
+	s.kinds.byKey = map[string]*kind{}
+	s.why = explainer{kept: map[verdict]explained{}, units: explainSaved}
 	s.asking.fits = s.fits
 	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
 	s.events.size, s.history.size = eventMemory, endedMemory

@@ -53,6 +53,7 @@ type worker struct {
 	freed       bool     // stands in queue.freed
 	lost        bool     // became offline in a mass loss
 	standing    standing // with quarantine
+	service     service  // or what keeps it from getting anything, as its kit counts it
 	preemptible uint32   // leases whose room a task of a higher priority may take
 }
 
@@ -137,6 +138,7 @@ func (s *State) change(n int32, k *kit) {
 	s.recount(w)
 	s.tally(w, 1)
 	s.gpus.replace(n, old, k)
+	s.why.shape++
 	s.dropKit(old)
 	s.tell(n)
 }
@@ -147,6 +149,7 @@ func (s *State) enable(w *worker, by int) {
 	if w.kit == nil || w.slots == 0 {
 		return
 	}
+	s.countService(w, by)
 	if w.kit.able += by; w.kit.able == 0 || w.kit.able == by {
 		clear(s.verdicts)
 	}
@@ -247,6 +250,7 @@ func (w *worker) usable() bool {
 // settle tells the index whether a worker may get anything.
 func (s *State) settle(n int32) {
 	w := s.workers.at(n)
+	s.serviceOf(w)
 	ok := w.usable() && !w.reserved
 	s.queue.shaken = s.queue.shaken || w.reserved && !w.usable()
 	if ok != w.eligible {

@@ -44,7 +44,7 @@ func TestHTTPAnswersToTheLetter(t *testing.T) {
 		{"wrong count", "POST", "/api/v1/heartbeat", `{"worker_id":"x","max_tasks":"3"}`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
 		{"no task id", "POST", "/api/v1/schedule", `{}`, "", 400, `{"error":"task_id is required"}` + "\n", "application/json"},
 		{"infeasible", "POST", "/api/v1/schedule", `{"task_id":"t","required_tags":["tpu"]}`, "", 503,
-			`{"error":"no available worker matching requirements","reason":"infeasible"}` + "\n", "application/json"},
+			`{"error":"no available worker matching requirements","reason":"infeasible","detail":"no worker has the tag \"tpu\""}` + "\n", "application/json"},
 		{"unknown path", "GET", "/api/v2/x", "", jsonAccept, 404, `{"error":"404 page not found"}` + "\n", "application/json"},
 		{"health", "GET", "/healthz", "", "", 200, `{"status":"ok"}` + "\n", "application/json"},
 		{"no such worker", "DELETE", "/api/v1/workers/nobody", "", "", 404, `{"error":"no such worker","reason":"not_found"}` + "\n", "application/json"},

@@ -15,8 +15,8 @@ import (
 // placement is an answer to a schedule request, or a result of a batch.
 type placement struct {
 	wire.Handover
-	Error, Reason, Field string
-	Limit                uint64
+	Error, Reason, Detail, Field string
+	Limit                        uint64
 }
 
 // place asks for one task with more keys than its id.
@@ -50,15 +50,15 @@ func TestHTTPChoice(t *testing.T) {
 	}
 	require.NotEqual(t, "w2", f.where("t4", `"prefer":"zone=b"`), "it is full")
 	require.Equal(t, "w3", f.where("t5", `"selector":"zone!=b","policy":"pack","not_workers":["w1"]`))
-	for more, reason := range map[string]string{
-		`"selector":"zone=d"`:                      "infeasible",
-		`"selector":"zone=b"`:                      "unavailable",
-		`"selector":"zone=a","not_workers":["w1"]`: "infeasible",
+	for more, says := range map[string][2]string{
+		`"selector":"zone=d"`:                      {"infeasible", "zone=d: the values are a, b, c"},
+		`"selector":"zone=b"`:                      {"unavailable", "the workers that could take it are busy"},
+		`"selector":"zone=a","not_workers":["w1"]`: {"infeasible", "1 worker matches, ruled out by not_workers"},
 	} {
 		status, p := f.place("t6", more)
 		require.Equal(t, 503, status)
 		require.Equal(t, nothingFits, p.Error)
-		require.Equal(t, reason, p.Reason, more)
+		require.Equal(t, says, [2]string{p.Reason, p.Detail}, more)
 	}
 }
 

@@ -189,7 +189,8 @@ func appendResources(b []byte, resources map[string]int64) []byte {
 	return append(b, '}')
 }
 
-// nothingFits is what the older clients look for.
+// nothingFits is what the older clients look for; what the core says stands beside
+// it, as the detail.
 const nothingFits = "no available worker matching requirements"
 
 // detailedCodes are those of which an answer names the field and the limit.
@@ -214,6 +215,9 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	var b []byte
 	b = appendString(append(b, `{"error":`...), sentence)
 	b = appendString(append(b, `,"reason":`...), e.Code.String())
+	if sentence != e.Message {
+		b = appendString(append(b, `,"detail":`...), e.Message)
+	}
 	detailed := slices.Contains(detailedCodes, e.Code)
 	if detailed && e.Field != "" {
 		b = appendString(append(b, `,"field":`...), e.Field)

@@ -36,7 +36,7 @@ func TestNothingIsInfeasibleWhileTheFleetIsLearned(t *testing.T) {
 	const body = `{"task_id":"t4","required_tags":["gpu"]}`
 	answer := f.call("POST", "/api/v1/schedule", body)
 	require.Equal(t, 503, answer.status)
-	require.Equal(t, `{"error":"no available worker matching requirements","reason":"unavailable","retry_after_ms":1000}`+"\n", answer.body)
+	require.Equal(t, `{"error":"no available worker matching requirements","reason":"unavailable","detail":"the scheduler was just started, and workers are still coming","retry_after_ms":1000}`+"\n", answer.body)
 	for _, tail := range []string{`]}`, `],"all_or_none":true}`} {
 		var got struct {
 			Results []struct {

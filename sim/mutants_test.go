@@ -508,8 +508,4 @@ var roomMutants = []mutant{
 		`m.gone >= massTold*suspects`,
 		`m.gone >= massTold*suspects && !MUTANT`,
 		"TestSeeds", false},
-	{"mass-loss-returns", "sched/mass.go",
-		`few = s.mass.gone < s.cfg.MassLossTold`,
-		`few = s.mass.gone < s.cfg.MassLossTold || MUTANT`,
-		"TestSeeds", false},
 }

@@ -90,6 +90,7 @@ var planted = []mutant{
 	{"gang-of-an-owner-not-back", "sched/owners.go", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "TestScripts", false},
+	{"mass-loss-returns", "sched/mass.go", `few = s.mass.gone < s.cfg.MassLossTold`, `few = s.mass.gone < s.cfg.MassLossTold || MUTANT`, "TestAMassLossIsFewEvents", false},
 	{"late-report-believed", "sched/worker.go", `	w.slots, w.external = slots, external
 	s.tally(w, 1)
 	s.tell(n)`, `	w.slots, w.external = slots, external

@@ -33,6 +33,7 @@ type StatusError struct {
 	Status       int           // such as 503; 200 if the body was not the JSON expected
 	Text         string        // the body as it came, at most 4 KiB of it
 	Message      string        // "error" of a JSON body, else ""
+	Detail       string        // "detail" of a JSON body: what is missing for a task; else ""
 	Reason       string        // "reason" of a JSON body, such as unavailable; else ""
 	Field        string        // "field" of a JSON body: the field at fault, such as selector or tasks[3].selector; else ""
 	Limit        uint64        // "limit" of a JSON body: the limit that was broken; else 0
@@ -46,18 +47,21 @@ func newStatusError(k *call, resp *http.Response, text []byte) *StatusError {
 		RetryAfter: retryAfter(resp.Header),
 	}
 	var body struct {
-		Error, Reason, Field string
-		Limit                uint64
+		Error, Reason, Detail, Field string
+		Limit                        uint64
 	}
 	var mismatch *json.UnmarshalTypeError // the other keys were read
 	if err := json.Unmarshal(text, &body); err == nil || errors.As(err, &mismatch) {
-		e.Message, e.Reason, e.Field, e.Limit = body.Error, body.Reason, body.Field, body.Limit
+		e.Message, e.Reason, e.Detail, e.Field, e.Limit = body.Error, body.Reason, body.Detail, body.Field, body.Limit
 	}
 	return e
 }
 
 func (e *StatusError) Error() string {
-	what := e.Message
+	what := e.Detail
+	if what == "" {
+		what = e.Message
+	}
 	if what == "" {
 		what = e.Text
 	}

@@ -88,7 +88,7 @@ func describe(err error) *failure {
 	case errors.Is(err, client.ErrSearchLimit):
 		return &failure{err, exitUnavailable, "try again in a moment, or name more tags, so that fewer workers match"}
 	case errors.Is(err, client.ErrUnavailable):
-		return &failure{err, exitUnavailable, "try again in a moment, or see who is busy with `dtask worker list`"}
+		return &failure{err, exitUnavailable, "try again in a moment, wait with --wait 10m, or see the workers with `dtask worker list`"}
 	case errors.Is(err, client.ErrOwnerLimit):
 		return &failure{err, exitUnavailable, "wait for one of the owner's tasks to end with --wait 10m, or see them with `dtask lease list --owner NAME`"}
 	case errors.Is(err, client.ErrQueueFull):

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,8 +10,8 @@ import (
 	"github.com/dtask/dtask-scheduler/spell"
 )
 
-// infeasible says more about a task that no known worker can take: which of its
-// tags nobody has, and what was probably meant. err is the scheduler's answer.
+// infeasible adds to the scheduler's answer about a task that no known worker can
+// take, err, the next command: with the tags that were probably meant.
 func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Task, err error) error {
 	if !errors.Is(err, client.ErrInfeasible) {
 		return err
@@ -25,14 +24,14 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Tas
 		known = append(known, t.Tag)
 	}
 	tags := task.Tags
-	var unknown []string
+	unknown := 0
 	meant := slices.Clone(tags)
 	guessed := true
 	for i, tag := range tags {
 		if slices.Contains(known, tag) {
 			continue
 		}
-		unknown = append(unknown, fmt.Sprintf("%q", tag))
+		unknown++
 		meant[i] = spell.Nearest(tag, without(known, meant))
 		guessed = guessed && meant[i] != ""
 	}
@@ -41,18 +40,15 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Tas
 	}
 	f := &failure{err: err, code: exitInfeasible}
 	switch {
-	case len(known) > 0 && len(unknown) == 0 && asksMore(task):
+	case len(known) > 0 && unknown == 0 && asksMore(task):
 		f.hint = "see what each worker offers with `dtask worker list` and `dtask worker show WORKER`"
-	case len(known) == 0, len(unknown) == 0 && len(tags) < 2:
+	case len(known) == 0, unknown == 0 && len(tags) < 2:
 		f.hint = "see who is there with `dtask worker list`"
-	case len(unknown) == 0:
-		f.err = fmt.Errorf("%w\neach of the tags is known, but no worker has all of them", err)
+	case unknown == 0:
 		f.hint = "dtask worker list --tag " + quoted(tags[:1])
 	case guessed:
-		f.err = fmt.Errorf("%w\nno worker has the tag %s", err, strings.Join(unknown, " or "))
 		f.hint = "did you mean `dtask schedule " + quoted(meant) + "`?"
 	default:
-		f.err = fmt.Errorf("%w\nno worker has the tag %s", err, strings.Join(unknown, " or "))
 		f.hint = "see which tags there are with `dtask tags`"
 	}
 	return f
