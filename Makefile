@@ -60,6 +60,10 @@ loadtest: ## the judged load test with 5,000 workers (LOADTEST_FLAGS='-faults')
 alerts: ## a real Prometheus watches a scheduler under load, and sees that workers are killed (a minute)
 	CGO_ENABLED=0 $(GO) test ./deploy -count 1 -v -run Live -live
 
+.PHONY: cases
+cases: build ## the slow ones of the cases that lie beside the project (.ci/run runs the quick ones)
+	.ci/cases slow
+
 .PHONY: bench
 bench: ## the benchmarks that docs/performance.md quotes
 	$(GO) test -run '^$$' -bench . -benchmem ./index ./sched ./wire ./bench
