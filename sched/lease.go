@@ -222,11 +222,11 @@ func (t *leaseTable) next(slot int32, g wire.Grantor) wire.LeaseID {
 	}
 }
 
-// past reports whether id was granted by this instance and has ended, and how
-// if that is still remembered.
-func (t *leaseTable) past(id wire.LeaseID, instance uint32) (wire.Reason, bool) {
+// past reports whether id, which names a grantor of this instance, was granted
+// and has ended, and how if that is still remembered.
+func (t *leaseTable) past(id wire.LeaseID) (wire.Reason, bool) {
 	slot := id.Counter & leaseSlotMask
-	if id.Instance != instance || slot >= uint64(t.slots.n) {
+	if slot >= uint64(t.slots.n) {
 		return 0, false
 	}
 	l := t.slots.at(int32(slot))

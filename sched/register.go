@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/dtask/dtask-scheduler/resource"
@@ -136,7 +137,28 @@ func (s *State) riseAbove(p wire.Grantor) {
 		return
 	}
 	p.Epoch++
-	s.epoch = max(s.epoch, p.Epoch)
+	if p.Epoch <= s.epoch {
+		return
+	}
+	if s.grantedBefore != s.count.granted { // else no lease bears the present epoch
+		s.grantedBefore = s.count.granted
+		s.formerEpochs = append(s.formerEpochs, s.epoch)
+		s.formerEpochs = s.formerEpochs[max(0, len(s.formerEpochs)-maxFormerEpochs):]
+	}
+	s.epoch = p.Epoch
+}
+
+// maxFormerEpochs is how many epochs of its own a scheduler remembers beside
+// the present one. A lease of one before them is not known any more.
+const maxFormerEpochs = 64
+
+// past reports whether a lease that is not alive was granted here and has
+// ended, and how if that is still remembered.
+func (s *State) past(id wire.LeaseID) (wire.Reason, bool) {
+	if id.Instance != s.cfg.Instance || id.Epoch != s.epoch && !slices.Contains(s.formerEpochs, id.Epoch) {
+		return 0, false
+	}
+	return s.leases.past(id)
 }
 
 // succeed puts the incarnation that registers in the place of the one before,

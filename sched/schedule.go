@@ -174,7 +174,7 @@ func (s *State) renew(now Time, from Session, request uint64, m *wire.Renew, out
 		if slot, ok := s.leases.find(id); ok {
 			s.keep(now, slot)
 			r.Leases[i].State = s.leases.slots.at(slot).state
-		} else if reason, ok := s.leases.past(id, s.cfg.Instance); ok {
+		} else if reason, ok := s.past(id); ok {
 			r.Leases[i] = wire.LeaseStatus{State: wire.StateEnded, Reason: reason}
 		}
 	}
@@ -185,7 +185,7 @@ func (s *State) release(from Session, request uint64, m *wire.Release, out *Outb
 	r := wire.Released{Code: wire.CodeNotFound}
 	if slot, ok := s.leases.find(m.Lease); ok {
 		r.Code = s.releaseLive(slot, m.Handed, out)
-	} else if reason, ok := s.leases.past(m.Lease, s.cfg.Instance); ok {
+	} else if reason, ok := s.past(m.Lease); ok {
 		r = wire.Released{Code: wire.CodeAlreadyEnded, Reason: reason}
 	}
 	out.next(from, request, wire.KindReleased).Released = r

@@ -28,6 +28,9 @@ type State struct {
 	sessions map[Session]*session
 	clients  clientTable
 
+	formerEpochs  []uint32 // under which leases were granted, the latest last
+	grantedBefore uint64   // leases, when the epoch rose
+
 	workers     chunks[worker]
 	freeWorkers chunks[int32] // the first unused of them count
 	unused      int

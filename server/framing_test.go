@@ -199,6 +199,18 @@ func TestBadMessagesAreAnswered(t *testing.T) {
 		p.refusal(wire.CodeProtocol)
 		p.closed()
 	})
+	t.Run("14 malformed, or of a kind that nobody knows", func(t *testing.T) {
+		for _, body := range [][]byte{
+			{0x92, 64, 5}, {0x92, 67, 5}, {0x92, 89, 5}, {0x92, 90, 5}, {0x92, 0xcc, 200, 5}, {0x92, 0xcd, 1, 44, 5},
+			{0x91, 67}, {0x92, 67, 0xc3}, {0x92, 66, 5, 0}, {0x93, 0xcc, 200, 5, 0xc1}, {0xdc, 0, 2, 67, 5}, {0xdd, 0, 0, 0, 2, 67, 5},
+			{0x92, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255, 5}, {0x92, 0xd1, 0, 200, 5},
+		} {
+			p := f.dial("c")
+			p.raw(frame(body...))
+			require.Equal(t, wire.CodeProtocol, p.refusal(wire.CodeProtocol).Code, "%x", body)
+			p.closed()
+		}
+	})
 	t.Run("a field of a wrong type", func(t *testing.T) {
 		p := f.dial("c")
 		p.raw(frame(0x93, byte(wire.KindSchedule), 4, 0xc3))

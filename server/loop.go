@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,6 +157,9 @@ func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 func (l *loop) handle(s *session, frame []byte) int {
 	m, request, err := l.dec.Decode(frame)
 	if err != nil {
+		if kind, ok := wire.KindOf(frame); ok && kind >= uint64(wire.FirstAnswer) {
+			err = forTheScheduler(strconv.FormatUint(kind, 10))
+		}
 		l.refuse(s, 0, request, err)
 		return 1
 	}
@@ -199,10 +203,16 @@ func (l *loop) begun(s *session, request uint64, before int) {
 	l.out.Items = kept
 }
 
+// forTheScheduler refuses a kind that only the scheduler may send, known and
+// well-formed or not.
+func forTheScheduler(kind string) *wire.Error {
+	return &wire.Error{Code: wire.CodeProtocol, Message: "kind " + kind + " is for the scheduler to send"}
+}
+
 // outOfTurn reports why s may not send m now, or nil.
 func (l *loop) outOfTurn(s *session, m wire.Message, k wire.Kind) error {
 	if k.IsAnswer() {
-		return &wire.Error{Code: wire.CodeProtocol, Message: "kind " + k.String() + " is for the scheduler to send"}
+		return forTheScheduler(k.String())
 	}
 	hello, isHello := m.(*wire.Hello)
 	switch {

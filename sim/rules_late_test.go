@@ -121,6 +121,30 @@ func TestTheEpochRisesAboveAPromisedOne(t *testing.T) {
 	}
 }
 
+func TestALeaseOfAForeignEpochIsNotKnown(t *testing.T) {
+	s := newScript(t)
+	s.join("w1", 1)
+	liar, c1 := s.join("w2", 0), s.client("c1")
+	var ids []wire.LeaseID
+	for g := (wire.Grantor{Epoch: 10, Instance: 5}); len(ids) < 70; g.Epoch += 10 {
+		p := s.place(c1)
+		ids = append(ids, p.lease.id)
+		s.release(p)
+		s.lies(liar, g)
+	}
+	for i, id := range ids {
+		r, want := query[*wire.Released](s, &wire.Release{Lease: id}), wire.CodeAlreadyEnded
+		if i < len(ids)-64 {
+			want = wire.CodeNotFound // so many epochs are not remembered
+		}
+		require.Equal(t, want, r.Code, "%v", id)
+		id.Epoch += 3
+		require.Equal(t, wire.CodeNotFound, query[*wire.Released](s, &wire.Release{Lease: id}).Code, "%v", id)
+		renewed := query[*wire.Renewed](s, &wire.Renew{Leases: []wire.LeaseID{id}})
+		require.Equal(t, wire.LeaseStatus{}, renewed.Leases[0])
+	}
+}
+
 // lies registers an agent with a promise that it never made.
 func (s *script) lies(a *agent, promised wire.Grantor) {
 	s.t.Helper()

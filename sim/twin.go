@@ -21,6 +21,7 @@ type twin struct {
 	free        []int                          // numbers of removed workers, the last is used first
 	leases      []*twinLease                   // alive, the oldest first
 	past        map[wire.LeaseID]wire.Reason   // ended leases of this instance; never walked
+	epochs      []uint32                       // under which leases were granted
 	cordons     map[string]*twinCordon         // by worker id; walked in no order that matters
 	queue       twinQueue
 	mass        bool       // so many are silent that it is one event
@@ -366,6 +367,9 @@ func (t *twin) compare(items []sched.Item) {
 func (t *twin) match(got, want *said) {
 	if l := want.made; l != nil {
 		l.id, want.lease, want.made = got.lease, got.lease, nil
+		if !slices.Contains(t.epochs, l.id.Epoch) {
+			t.epochs = append(t.epochs, l.id.Epoch)
+		}
 		if got.worker != want.worker && t.loose && t.tied(l, got.worker) {
 			want.worker, want.incarnation = l.worker.id, l.worker.incarnation
 		}

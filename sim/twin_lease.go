@@ -85,11 +85,20 @@ func (t *twin) renew(to said, m *wire.Renew) {
 			if l.state == wire.StateGranted {
 				l.deadline = t.w.now + l.ttl
 			}
-		} else if reason, ok := t.past[id]; ok {
+		} else if reason, ok := t.outcomeOf(id); ok {
 			s.state, s.reason = wire.StateEnded, reason
 		}
 		t.say(s)
 	}
+}
+
+// outcomeOf says how a lease ended. Those of an epoch that was followed by 64 others
+// under which leases were granted are forgotten.
+func (t *twin) outcomeOf(id wire.LeaseID) (wire.Reason, bool) {
+	former := slices.DeleteFunc(slices.Clone(t.epochs), func(e uint32) bool { return e == t.epoch })
+	former = former[max(0, len(former)-64):]
+	reason, ok := t.past[id]
+	return reason, ok && (id.Epoch == t.epoch || slices.Contains(former, id.Epoch))
 }
 
 // release predicts the answer to a release.
@@ -97,7 +106,7 @@ func (t *twin) release(to said, m *wire.Release) {
 	l := t.alive(m.Lease)
 	if l == nil {
 		to.code = wire.CodeNotFound
-		if reason, ok := t.past[m.Lease]; ok {
+		if reason, ok := t.outcomeOf(m.Lease); ok {
 			to.code, to.state, to.reason = wire.CodeAlreadyEnded, wire.StateEnded, reason
 		}
 		t.say(to)

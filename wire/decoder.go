@@ -68,6 +68,21 @@ func (d *Decoder) Decode(frame []byte) (m Message, request uint64, err error) {
 	return m, request, nil
 }
 
+// KindOf returns the kind of a frame whose message may be one that Decode does
+// not read. It reports false where no kind can be read either.
+func KindOf(frame []byte) (kind uint64, ok bool) {
+	r := reader{b: frame}
+	n := 0
+	if len(frame) > 0 {
+		n = r.array("", unlimited)
+	}
+	if r.err != nil || n < 1 {
+		return 0, false
+	}
+	kind = r.uint("kind", math.MaxUint64)
+	return kind, r.err == nil
+}
+
 // open reads the head of a frame and its kind, and returns the number of
 // fields that follow the request id.
 func (r *reader) open() (fields int, kind uint64) {
