@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -113,7 +114,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.cfg.dial == nil {
-		a.cfg.dial = dialTCP
+		a.cfg.dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 	if a.cfg.backoff == nil {
 		a.cfg.backoff = backoff

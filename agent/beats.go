@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -17,23 +18,29 @@ const (
 	restIntervals = 20
 	// probeIntervals is how often a datagram tries whether they pass again.
 	probeIntervals = 20
+	// resyncIntervals is how often a worker whose datagrams do not pass registers
+	// again, which tells the scheduler their numbers: perhaps somebody else used
+	// greater ones.
+	resyncIntervals = 200
 )
 
 // beats sends the heartbeats of one session as datagrams and reads what
 // acknowledges them. The fields below conn are guarded by the agent's lock.
 //
 // Two datagrams in a row without an answer have a heartbeat go over TCP as
-// well. After silentIntervals of them the worker registers again; if that many
-// more are not answered, none gets through, and the heartbeats go over TCP
-// until an occasional datagram is acknowledged.
+// well. After silentIntervals of them the worker registers again, with the
+// number of its last datagram; if that many more are not answered, none gets
+// through, and the heartbeats go over TCP until an occasional datagram is
+// acknowledged.
 type beats struct {
 	session *session
-	conn    *net.UDPConn
+	conn    net.Conn
 
 	buf         []byte // of the sender alone
 	first, last uint32 // numbers of the beats that may still be acknowledged; 0 for none
 	unanswered  int    // beats behind the last one that was acknowledged
 	answered    bool   // one was, since the registration
+	tried       bool   // none was between the registration before and this one
 	strange     bool   // another grantor acknowledged since one was
 	ticks       int    // heartbeats since the registration
 	due         bool   // the worker will soon register again
@@ -41,9 +48,8 @@ type beats struct {
 
 // openBeats opens a socket to the address that the session is connected to.
 // Without one it returns nil, and the heartbeats of the session go over TCP.
-func openBeats(s *session) *beats {
-	to := s.life.RemoteAddr().(*net.TCPAddr).AddrPort()
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+func openBeats(ctx context.Context, s *session) *beats {
+	c, err := s.native.agent.cfg.dial(ctx, "udp", s.life.RemoteAddr().String())
 	if err != nil {
 		s.native.agent.log.Warn("heartbeats go over TCP: no socket for datagrams", "error", err)
 		return nil
@@ -68,9 +74,12 @@ func (b *beats) plan() (tcp, udp bool) {
 	b.ticks++
 	switch {
 	case b.session.native.blocked:
+		if b.ticks > resyncIntervals {
+			b.again()
+		}
 		return true, b.ticks%probeIntervals == 1
 	case b.unanswered < silentIntervals:
-	case b.answered:
+	case b.answered || !b.tried:
 		b.again()
 	default:
 		b.block(true)
@@ -100,6 +109,7 @@ func (b *beats) send(datagram []byte) {
 // held.
 func (b *beats) settled() {
 	if b != nil {
+		b.tried = b.ticks > 0 && !b.answered
 		b.first, b.last, b.unanswered, b.answered, b.ticks = 0, 0, 0, false, 0
 	}
 }
@@ -135,13 +145,13 @@ func (b *beats) acknowledged(ack *wire.BeatAck) {
 	if n.session != b.session || !n.ledger.Connected() || b.first == 0 || ack.Seq < b.first || ack.Seq > b.last {
 		return
 	}
-	b.first = ack.Seq + 1
 	if ack.Grantor.Instance != n.ledger.Promised().Instance { // its epoch may have risen since
 		if !b.strange {
 			b.strange = b.again()
 		}
 		return
 	}
+	b.first = ack.Seq + 1
 	b.unanswered, b.answered, b.strange = int(b.last-ack.Seq), true, false
 	n.contact.Store(int64(now()))
 	if n.blocked {
@@ -187,6 +197,9 @@ func (b *beats) register() {
 	b.due = false
 	if n.session == b.session && n.ledger.Connected() {
 		n.agent.log.Debug("the worker registers again", "unanswered", b.unanswered)
+		if b.unanswered >= silentIntervals {
+			n.ledger.SkipBeats()
+		}
 		b.session.register()
 	}
 }

@@ -87,9 +87,12 @@ type Config struct {
 	// Logger is told of connections made and lost; nil discards it.
 	Logger *slog.Logger
 
-	dial    func(ctx context.Context, addr string) (net.Conn, error) // nil: over TCP
-	backoff func(fails int) time.Duration                            // nil: backoff
+	dial    dialer                        // nil: a net.Dialer
+	backoff func(fails int) time.Duration // nil: backoff
 }
+
+// dialer connects to a dtask:// scheduler, by tcp or udp.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // FieldError says which field of Config is wrong.
 type FieldError struct {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// patience bounds every wait of the tests.
+	// patience bounds every wait of the tests; in a bubble it costs nothing.
 	patience = 30 * time.Second
 	// beatMS is the heartbeat interval that the fake scheduler asks for.
 	beatMS = 100
@@ -22,22 +22,18 @@ const (
 
 // fake is a scheduler whose every word is in the test's script.
 type fake struct {
-	t        *testing.T
-	listener net.Listener
-	grantor  wire.Grantor
-	beatMS   uint32       // beatMS, unless a test changes it
-	udp      *net.UDPConn // nil until datagrams
-	from     net.Addr     // who sent the last datagram
+	t       *testing.T
+	memory  *memory
+	grantor wire.Grantor
+	beatMS  uint32  // beatMS, unless a test changes it
+	from    *socket // who sent the last datagram
 }
 
 func newFake(t *testing.T) *fake {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	return &fake{t: t, listener: l, beatMS: beatMS, grantor: wire.Grantor{Epoch: 1, Instance: 7}}
+	return &fake{t: t, memory: newMemory(t), beatMS: beatMS, grantor: wire.Grantor{Epoch: 1, Instance: 7}}
 }
 
-func (f *fake) url() string { return "dtask://" + f.listener.Addr().String() }
+func (f *fake) url() string { return "dtask://" + f.memory.addr.String() }
 
 // peer is one connection of an agent, as the fake sees it.
 type peer struct {
@@ -54,9 +50,8 @@ type peer struct {
 // accept takes the next connection and reads its hello.
 func (f *fake) accept() *peer {
 	f.t.Helper()
-	require.NoError(f.t, f.listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience)))
-	c, err := f.listener.Accept()
-	require.NoError(f.t, err, "no agent connected")
+	c, ok := f.memory.accept(patience)
+	require.True(f.t, ok, "no agent connected")
 	p := &peer{t: f.t, conn: c, beatMS: f.beatMS}
 	f.t.Cleanup(func() { c.Close() })
 	hello := await[*wire.Hello](p)
@@ -120,34 +115,24 @@ func (p *peer) next() (wire.Message, error) {
 	}
 }
 
-// keep reads what comes on a connection until the listener closes, and takes the
-// agent in again if it leaves: on a busy machine a ping may be answered too late
-// for it. It may run beside the test.
-func (f *fake) keep(p *peer) {
-	_ = f.listener.(*net.TCPListener).SetDeadline(time.Time{})
+// keep answers registrations until the connection ends, and counts them. It
+// runs beside the test.
+func (f *fake) keep(p *peer) *atomic.Int64 {
 	_ = p.conn.SetReadDeadline(time.Time{})
-	for {
-		m, err := p.next()
-		var answer wire.Message
-		switch m.(type) {
-		case *wire.Hello:
-			answer = &wire.HelloOK{Version: 1, Server: "fake", Grantor: f.grantor, HeartbeatMS: f.beatMS, StartTTLMS: 10_000}
-		case *wire.Register:
-			answer = &wire.Registered{Handle: 5, Grantor: f.grantor, HeartbeatMS: f.beatMS}
+	registrations := new(atomic.Int64)
+	go func() {
+		for {
+			m, err := p.next()
+			if err != nil {
+				return
+			}
+			if _, ok := m.(*wire.Register); ok {
+				p.conn.Write(wire.Append(nil, p.request, &wire.Registered{Handle: 5, Grantor: f.grantor, HeartbeatMS: f.beatMS}))
+				registrations.Add(1)
+			}
 		}
-		if answer != nil {
-			_, err = p.conn.Write(wire.Append(nil, p.request, answer))
-		}
-		if err == nil {
-			continue
-		}
-		p.conn.Close()
-		c, err := f.listener.Accept()
-		if err != nil {
-			return
-		}
-		p = &peer{t: f.t, conn: c, beatMS: f.beatMS}
-	}
+	}()
+	return registrations
 }
 
 // await reads the next message that is not a heartbeat, unless one is asked
@@ -193,7 +178,7 @@ func (p *peer) send(request uint64, m wire.Message) {
 // the end.
 func startAgent(t *testing.T, scheduler string, tune ...func(*Config)) *Agent {
 	t.Helper()
-	cfg := Config{Scheduler: scheduler, Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2, TasksDieWithAgent: true}
+	cfg := Config{Scheduler: scheduler, Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 2, TasksDieWithAgent: true, dial: dialMemory}
 	cfg.backoff = func(int) time.Duration { return time.Millisecond } // one agent needs no jitter
 	for _, f := range tune {
 		f(&cfg)

@@ -28,7 +28,7 @@ type pipes struct {
 }
 
 // dial is that of the agents.
-func (s *pipes) dial(context.Context, string) (net.Conn, error) {
+func (s *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dials = append(s.dials, time.Now())

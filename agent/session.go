@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/client"
@@ -40,7 +39,7 @@ type session struct {
 // reports that it was of use: the worker was registered for a while.
 func (n *native) connect(ctx context.Context, addr string) (lived bool, err error) {
 	a := n.agent
-	nc, err := a.cfg.dial(ctx, addr)
+	nc, err := a.cfg.dial(ctx, "tcp", addr)
 	if err != nil {
 		return false, err
 	}
@@ -52,7 +51,7 @@ func (n *native) connect(ctx context.Context, addr string) (lived bool, err erro
 	}
 	s.life.watch(n.interval(s.conn.Welcome().HeartbeatMS), silentIntervals)
 	if a.cfg.HeartbeatBy == ByUDP {
-		s.beats = openBeats(s)
+		s.beats = openBeats(ctx, s)
 		defer s.beats.close()
 	}
 	a.mu.Lock()
@@ -67,12 +66,6 @@ func (n *native) connect(ctx context.Context, addr string) (lived bool, err erro
 	n.ledger.Disconnected()
 	a.mu.Unlock()
 	return lived, err
-}
-
-// dialTCP opens a connection.
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	return d.DialContext(ctx, "tcp", addr)
 }
 
 // interval returns how often to report, given the scheduler's wish.

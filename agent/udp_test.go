@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -9,8 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent"
-	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // beatEvery is the heartbeat interval of the agents here.
@@ -30,54 +27,6 @@ func distant(t *testing.T, r *relay) *agent.Agent {
 
 // beats returns how many datagrams the scheduler took.
 func beats(t *testing.T, addr string) uint64 { return stats(t, addr).Counters["beats"] }
-
-// TestDatagramsThatAreLostAndRepeated: with a fifth of the datagrams lost and
-// half of the others doubled, the worker stays online and every lease is
-// accounted for.
-func TestDatagramsThatAreLostAndRepeated(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "", "")
-	r := newRelay(t, s.Addr())
-	r.lose.Store(20)
-	r.repeat.Store(50)
-	a := distant(t, r)
-	c, err := client.Dial(t.Context(), []string{s.Addr()}, nil)
-	require.NoError(t, err)
-	defer c.Close()
-	got := stats(t, s.Addr())
-	for n, deadline := 0, time.Now().Add(patience); n < 20 || got.Counters["stale_beats"] < 20; n++ {
-		require.True(t, time.Now().Before(deadline), "no doubled datagram was noticed: %v", got.Counters)
-		time.Sleep(beatEvery / 4) // thousands of tasks would fill the ledger's memory, and begin a new incarnation
-		task, err := a.Begin(hand(t, schedule(t, c, fmt.Sprint("task-", n))), agent.Caller{})
-		require.NoError(t, err)
-		got = stats(t, s.Addr())
-		require.EqualValues(t, 1, got.Online, "task %d", n)
-		require.NoError(t, task.End(wire.ReasonOK))
-	}
-	require.Eventually(t, func() bool { return stats(t, s.Addr()).Used == 0 }, patience, 10*time.Millisecond)
-	require.Zero(t, a.Status().Refused)
-	t.Logf("%d beats taken, %d stale, %d datagrams carried", got.Counters["beats"], got.Counters["stale_beats"], r.carried.Load())
-}
-
-// TestABlockedPathForDatagrams: the heartbeats go over TCP, and by datagram
-// again when they pass.
-func TestABlockedPathForDatagrams(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "", "")
-	r := newRelay(t, s.Addr())
-	r.lose.Store(100)
-	a := distant(t, r)
-	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByTCP }, patience, time.Millisecond)
-	require.Zero(t, beats(t, s.Addr()))
-	require.EqualValues(t, 1, stats(t, s.Addr()).Online)
-	r.lose.Store(0)
-	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByUDP }, patience, time.Millisecond)
-	require.Eventually(t, func() bool { return beats(t, s.Addr()) > 5 }, patience, time.Millisecond)
-
-	r.lose.Store(100)
-	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByTCP }, patience, time.Millisecond)
-	require.Eventually(t, func() bool { return a.Status().Connected }, patience, time.Millisecond, "it registers again, and stays")
-}
 
 // TestAWorkerThatWasRemovedConnectsAgain: the acknowledgement asks for it.
 func TestAWorkerThatWasRemovedConnectsAgain(t *testing.T) {
@@ -107,7 +56,7 @@ func TestABrokenConnectionBesideDatagrams(t *testing.T) {
 		r.cut()
 		require.Eventually(t, func() bool { return beats(t, s.Addr()) > before+3 && a.Status().Connected }, patience, 10*time.Millisecond)
 	}
-	require.Equal(t, agent.ByUDP, a.Status().HeartbeatBy)
+	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByUDP }, patience, 10*time.Millisecond)
 }
 
 // TestARestartedSchedulerTakesDatagrams: the worker promises the new instance,
@@ -122,8 +71,7 @@ func TestARestartedSchedulerTakesDatagrams(t *testing.T) {
 	serve(t, addr, httpAddr)
 	require.Eventually(t, func() bool { return a.Status().Grantor.Epoch > before.Epoch }, patience, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return beats(t, addr) > 3 }, patience, 10*time.Millisecond)
-	require.EqualValues(t, 1, stats(t, addr).Online)
-	require.Equal(t, agent.ByUDP, a.Status().HeartbeatBy)
+	require.Eventually(t, func() bool { return stats(t, addr).Online == 1 && a.Status().HeartbeatBy == agent.ByUDP }, patience, 10*time.Millisecond)
 }
 
 // TestASchedulerWithoutDatagrams: the worker does not need them.
@@ -134,5 +82,5 @@ func TestASchedulerWithoutDatagrams(t *testing.T) {
 	s := serveWith(t, cfg)
 	a := distant(t, newRelay(t, s.Addr()))
 	require.Eventually(t, func() bool { return a.Status().HeartbeatBy == agent.ByTCP }, patience, time.Millisecond)
-	require.EqualValues(t, 1, stats(t, s.Addr()).Online)
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Online == 1 }, patience, 10*time.Millisecond)
 }

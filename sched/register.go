@@ -180,6 +180,9 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 			s.liftCordon(w.id, "its agent was restarted", w.id)
 		}
 	}
+	if w.beatSeq > m.Beats && w.beatSeq-m.Beats > wire.BeatSkip && m.Beats != 0 {
+		w.beatSeq = m.Beats // of datagrams that it never sent
+	}
 	w.differs = 0
 	s.dropText(w)
 	w.incarnation, w.seq = m.Incarnation, m.Seq

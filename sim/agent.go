@@ -134,8 +134,9 @@ func (a *agent) connect() {
 
 // register announces the worker on the present connection.
 func (a *agent) register() {
-	a.asked, a.since = a.w.now, a.sent
 	a.w.sendUp(a.link, a.next(), a.book.Register())
+	a.sent = a.book.Beats() // some may have been passed over
+	a.asked, a.since, a.acked = a.w.now, a.sent, min(a.acked, a.sent)
 }
 
 func (a *agent) next() uint64 {

@@ -50,6 +50,7 @@ func (a *agent) tell() *wire.Beat {
 	if a.unanswered() > missingAcks && a.book.Connected() {
 		a.w.counts[FaultNoAck]++
 		a.w.say("%s: misses acknowledgements", a.name())
+		a.book.SkipBeats()
 		a.again()
 	}
 	return m

@@ -33,6 +33,7 @@ const (
 	FaultDevices                     // an agent restarts with other devices and still has its tasks
 	FaultGPUs                        // an agent restarts and finds fewer GPUs, or in another order
 	FaultSharedGPUs                  // a second agent on the machine of another has its GPUs and another id
+	FaultForgery                     // somebody else sends a datagram in the name of an agent
 
 	FaultLost              // a message was lost with its connection
 	FaultLate              // a message came late, on an old connection
@@ -59,6 +60,7 @@ const (
 	FaultBeatLate          // a datagram of an agent was seconds under way
 	FaultBeatOtherLife     // a datagram reached a later life of the scheduler
 	FaultBeatStale         // a datagram came behind a newer one, or again
+	FaultBeatsForged       // a worker's numbers of datagrams were used up by somebody else, until it registered
 	FaultBeatUnknown       // a datagram of an incarnation that is not the worker's present one
 	FaultAckLost           // an acknowledgement was lost
 	FaultAckTwice          // an acknowledgement came twice
@@ -123,11 +125,12 @@ var faultNames = [faultKinds]string{
 	"restart_without_list", "scheduler_restart", "scheduler_pause", "tags_changed", "slots_grown",
 	"slots_cut", "lies", "agent_silent", "two_agents", "deregistered", "removed_by_hand",
 	"connection_dead", "datagrams_blocked", "cordoned", "cordoned_and_gone", "agent_drains", "resources_changed", "machine_broken", "owner_poisoned", "devices_changed", "gpus_reordered", "gpus_shared",
+	"datagram_forged",
 	"message_lost", "message_late", "heartbeat_twice", "begin_twice", "begin_late",
 	"begin_by_another", "client_gave_up", "schedule_again", "other_task_same_id", "release_again", "pulse_late",
 	"suspicious", "offline", "forgotten", "superseded", "epoch_refused", "asked_back", "refused_full",
 	"memory_full", "old_http_number",
-	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beat_unknown",
+	"beat_lost", "beat_twice", "beat_late", "beat_to_later_life", "beat_stale", "beats_forged", "beat_unknown",
 	"ack_lost", "ack_twice", "ack_late", "ack_missed", "told_to_connect", "digest_differs",
 	"cordoned_again", "uncordoned_while_gone", "back_and_cordoned", "preempted", "killed", "drained",
 	"bad_request", "gang_undone", "not_preferred", "exclusive",

@@ -26,7 +26,8 @@ func (w *World) inject(f Fault) bool {
 	switch f {
 	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
 		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
-		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs, FaultGPUs:
+		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs, FaultGPUs,
+		FaultForgery:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
 	case FaultCordon:
@@ -121,8 +122,23 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		a.restart(true)
 		a.offer(a.resources, w.someDevices())
 		return w.manners.needy > 0
+	case FaultForgery:
+		return a.forge()
 	}
 	return true
+}
+
+// forge sends the scheduler a datagram that bears a later number than any of
+// the agent's own. The acknowledgement goes to who sent it.
+func (a *agent) forge() bool {
+	w := a.w
+	seq := uint64(a.sent) + uint64(w.between(1, 3*wire.BeatSkip))
+	if w.chance(1, 2) {
+		seq = math.MaxUint32 - uint64(w.between(0, 3))
+	}
+	w.say("somebody sends beat %d of %s", seq, a.name())
+	w.land(a, wire.AppendDatagram(nil, 0, &wire.Beat{Worker: []byte(a.worker), Incarnation: a.book.Incarnation(), Seq: uint32(seq)}))
+	return a.datagrams
 }
 
 // repair is a machine that is taken out of service, stopped and started again,

@@ -69,6 +69,47 @@ func TestAnOldBeatChangesNothing(t *testing.T) {
 	s.refuse(c1) // nothing new was heard for too long
 }
 
+// Somebody who knows an incarnation can use up the numbers of its datagrams.
+// Its next registration says which ones it has sent itself.
+func TestAForgedBeatIsForgottenWithTheNextRegistration(t *testing.T) {
+	for name, above := range map[string]uint32{"by one": 1, "by what an agent skips": wire.BeatSkip, "by a little more": wire.BeatSkip + 2, "by all there are": 1<<32 - 10} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			a := s.join("w1", 2)
+			a.datagrams = true
+			for range 3 {
+				s.beats(a)
+			}
+			copied := a.tell()
+			require.NotNil(t, s.lands(a, copied))
+			require.NotNil(t, s.lands(a, &wire.Beat{Worker: []byte("w1"), Incarnation: a.book.Incarnation(), Seq: a.sent + above}))
+			dropped := 0
+			for s.lands(a, a.tell()) == nil {
+				s.settled() // the agent may have registered again
+				dropped++
+				require.Less(t, dropped, 3*missingAcks)
+			}
+			require.Nil(t, s.lands(a, copied), "it came before all that")
+			require.Equal(t, "online", s.worker(a).Info.State)
+		})
+	}
+}
+
+// Datagrams may overtake a registration that was built before them.
+func TestALateRegistrationLowersNoNumberOfBeats(t *testing.T) {
+	s := newScript(t)
+	a := s.join("w1", 2)
+	for range 3 {
+		s.beats(a)
+	}
+	a.register()
+	late := a.tell()
+	require.NotNil(t, s.lands(a, late))
+	s.settled()
+	require.Nil(t, s.lands(a, late), "it came before the registration")
+	require.False(t, s.beats(a).Connect)
+}
+
 func TestABeatOfAnOldIncarnationChangesNothing(t *testing.T) {
 	s := newScript(t)
 	a, c1 := s.join("w1", 2), s.client("c1")

@@ -179,6 +179,7 @@ func TestOneDamagedWorkerDoesNotUseUpTheEpochs(t *testing.T) {
 			s.lies(s.join("w2", 0), promised)
 			s.breaks(a)
 			s.returns(a)
+			require.LessOrEqual(t, a.book.Promised().Epoch, uint32(wire.MaxEpoch))
 			for range 3 {
 				s.restarts()
 				a.connect()

@@ -208,6 +208,8 @@ func (w *World) judgeHealed() {
 			w.fail("I28: %s runs %d tasks, %d slots are taken", a.worker, a.book.Running(), info.Taken)
 		case !maps.Equal(info.Used, running.used()):
 			w.fail("I28: of %s %v is taken, %v is listed", a.worker, running.used(), info.Used)
+		case a.datagrams && a.unanswered() > missingAcks+1:
+			w.fail("I28: %d datagrams of %s were not acknowledged", a.unanswered(), a.worker)
 		case info.Slots != a.slots:
 			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.slots, info.Slots)
 		}

@@ -168,6 +168,9 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		if !isAgent {
 			return q
 		}
+		if m.Beats > 0 && uint64(a.beats[m.Incarnation]) > uint64(m.Beats)+wire.BeatSkip {
+			a.beats[m.Incarnation] = m.Beats // others were forged
+		}
 		q.register, q.kit = a, kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
 		if l.peerOpen && m.Incarnation == a.book.Incarnation() && a.kit.same(&q.kit) {
 			a.announced = true

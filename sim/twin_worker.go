@@ -129,6 +129,10 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 			e.Reason, e.By = "its agent was restarted", w.id
 		}
 	}
+	if m.Beats > 0 && int64(w.beat) > int64(m.Beats)+wire.BeatSkip {
+		t.w.counts[FaultBeatsForged]++
+		w.beat = m.Beats
+	}
 	t.redevice(w, m.Devices)
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}

@@ -90,6 +90,7 @@ func (m *Register) fields() []field {
 		number32("instance", &m.Promised.Instance),
 		{"leases", records{&m.Leases}},
 		optional(devices(&m.Devices, (*Device).fields), len(m.Devices) == 0),
+		optional(number32("beats", &m.Beats), m.Beats == 0),
 	}
 }
 

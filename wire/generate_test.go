@@ -200,7 +200,7 @@ var generators = map[Kind]func(t *rapid.T) Message{
 			Seq: num32(t), Tags: stringsOf(t, genTag, MaxWorkerTags), Slots: rapid.Uint32Range(0, MaxSlots).Draw(t, "slots"),
 			External: num32(t), Resources: numbersOf(t, genAmounts), Promised: genGrantor.Draw(t, "promised"),
 		}
-		m.Devices = devicesOf(t, rapid.Custom(deviceOf))
+		m.Devices, m.Beats = devicesOf(t, rapid.Custom(deviceOf)), num32(t)
 		m.Leases = slices.Clip(rapid.SliceOfN(genRecord, 1, 4).Draw(t, "leases"))
 		return m
 	},

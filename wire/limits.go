@@ -32,6 +32,7 @@ const (
 	MaxGrace            = 24 * 60 * 60 * 1000      // milliseconds that a task which must make room may go on
 	MaxDrain            = 30 * 24 * 60 * 60 * 1000 // milliseconds until a worker that drains is emptied by force
 	MaxEpoch            = 1 << 20                  // largest epoch of a scheduler; after it 1 comes again, for workers of new incarnations
+	BeatSkip            = 1024                     // beat numbers that an agent passes over when its beats were not acknowledged
 	MaxPriority         = 1_000_000                // priorities lie in [-MaxPriority, MaxPriority]
 )
 

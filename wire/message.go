@@ -142,7 +142,7 @@ type Released struct {
 
 // Register announces a worker and everything it holds. Fields: worker,
 // address, incarnation, seq, tags, slots, external, resources, epoch,
-// instance, leases, devices. Devices may be missing.
+// instance, leases, devices, beats. The last two may be missing.
 type Register struct {
 	Worker      string
 	Address     string
@@ -155,6 +155,7 @@ type Register struct {
 	Promised    Grantor
 	Leases      []Record
 	Devices     []Device // its GPUs, at most MaxDevices; leases name them by their place here
+	Beats       uint32   // number of the last Beat that the incarnation sent, 0 for none; see BeatSkip
 }
 
 // Device is one GPU of a worker. Fields: model, memory, uuid, missing. Missing

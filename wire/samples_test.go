@@ -216,6 +216,7 @@ func deviceSamples() []sample {
 			Worker: "worker-003", Address: "10.1.2.5:9000", Incarnation: 10, Seq: 1, Slots: 8, Resources: map[string]int64{"cpu": 64_000},
 			Devices: []Device{{Model: "A100", Memory: 40_960, UUID: "GPU-6f1c", Missing: true}, {Model: "A100", Memory: 40_960, UUID: "GPU-6f1d"}},
 		}},
+		{"register behind datagrams", 2, &Register{Worker: "w", Address: "h:1", Incarnation: 1, Seq: 5, Slots: 1, Beats: 2050}},
 		{"begun on devices", 0, &Begun{Handle: 5, Seq: 3, Record: deviceRecord}},
 		{"workers with devices", 18, &Workers{Rows: []WorkerInfo{deviceWorker, bareWorker}}},
 		{"worker with devices", 19, &Worker{Info: deviceWorker, Leases: []LeaseInfo{deviceInfo, sampleInfo}}},

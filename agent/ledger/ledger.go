@@ -62,6 +62,7 @@ type Ledger struct {
 	handle   uint32
 	seq      uint32 // of the last report
 	beats    uint32 // number of the last datagram
+	skip     bool   // the next Register passes over some
 	external uint32
 	refusals int
 	asked    bool // a Register was built and not answered yet

@@ -125,6 +125,23 @@ func TestReportNumbersRunOut(t *testing.T) {
 	require.EqualValues(t, 1, l.Beat(0).Seq)
 }
 
+func TestARegistrationTellsTheNumberOfTheLastBeat(t *testing.T) {
+	l := connected(t, Config{Slots: 1})
+	require.Zero(t, l.Register().Beats)
+	l.Beat(0)
+	require.EqualValues(t, 2, l.Beat(0).Seq)
+	l.SkipBeats()
+	require.EqualValues(t, 2, l.Register().Beats, "it passes over numbers behind those it tells")
+	require.EqualValues(t, 3+wire.BeatSkip, l.Beat(0).Seq)
+	require.Equal(t, l.Beats(), l.Register().Beats)
+	l.Superseded(2)
+	require.Zero(t, l.Register().Beats)
+	l.beats = maxSeq
+	l.SkipBeats()
+	l.Register()
+	require.EqualValues(t, maxSeq, l.Beats(), "a new incarnation is due")
+}
+
 func TestRestoreTwiceIsAnError(t *testing.T) {
 	l := New(Config{Worker: "w1", Incarnation: 1, Slots: 1})
 	r := wire.Record{Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: 1}, Task: []byte("t")}

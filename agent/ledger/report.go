@@ -26,6 +26,7 @@ func (l *Ledger) Register() *wire.Register {
 		Resources:   l.cfg.Resources,
 		Devices:     l.cfg.Devices,
 		Promised:    l.promised,
+		Beats:       l.beats,
 	}
 	if len(l.leases) > 0 {
 		m.Leases = make([]wire.Record, 0, len(l.leases))
@@ -34,6 +35,10 @@ func (l *Ledger) Register() *wire.Register {
 		e.listed = true
 		m.Leases = append(m.Leases, e.record)
 	}
+	if l.skip && l.beats < maxSeq {
+		l.beats += wire.BeatSkip
+	}
+	l.skip = false
 	return m
 }
 
@@ -89,6 +94,14 @@ func (l *Ledger) Beat(external uint32) *wire.Beat {
 		Digest:      l.digest,
 	}
 }
+
+// SkipBeats has the next Register pass over numbers of beats, behind the one
+// that it tells, for a worker whose beats were not acknowledged: somebody else
+// may have used them. See wire.BeatSkip.
+func (l *Ledger) SkipBeats() { l.skip = true }
+
+// Beats returns the number of the last beat.
+func (l *Ledger) Beats() uint32 { return l.beats }
 
 // End notes that a lease that runs is over. The report is to be sent now; it is
 // nil while the worker is not connected. Errors are ErrNotRunning and
