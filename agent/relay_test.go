@@ -1,47 +1,33 @@
 package agent_test
 
 import (
-	"flag"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-var relaySeed = flag.Uint64("relay.seed", 0, "which datagrams are lost and repeated; 0 draws")
-
 // relay stands between an agent and a scheduler, on one port for TCP and
-// datagrams, and treats the datagrams badly.
+// datagrams, so that a test can break the connections.
 type relay struct {
-	tcp     net.Listener
-	udp     *net.UDPConn
-	to      string
-	wg      sync.WaitGroup
-	lose    atomic.Int64 // per cent of the datagrams, both ways
-	repeat  atomic.Int64
-	carried atomic.Int64
+	tcp net.Listener
+	udp *net.UDPConn
+	to  string
+	wg  sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
-	rand  *rand.Rand
 	conns []net.Conn
 	paths map[string]net.Conn // to the scheduler, by the agent's address
 }
 
 func newRelay(t *testing.T, to string) *relay {
-	seed := *relaySeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("-relay.seed=%d", seed)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: l.Addr().(*net.TCPAddr).Port})
 	require.NoError(t, err)
-	r := &relay{tcp: l, udp: u, to: to, rand: rand.New(rand.NewPCG(seed, 0)), paths: make(map[string]net.Conn)}
+	r := &relay{tcp: l, udp: u, to: to, paths: make(map[string]net.Conn)}
 	r.wg.Go(r.connections)
 	r.wg.Go(r.datagrams)
 	t.Cleanup(func() {
@@ -103,9 +89,7 @@ func (r *relay) datagrams() {
 		if err != nil {
 			return
 		}
-		for range r.copies() {
-			path.Write(buf[:n])
-		}
+		path.Write(buf[:n])
 	}
 }
 
@@ -128,24 +112,8 @@ func (r *relay) path(from *net.UDPAddr) (net.Conn, error) {
 			if err != nil {
 				return
 			}
-			for range r.copies() {
-				r.udp.WriteToUDP(buf[:n], from)
-			}
+			r.udp.WriteToUDP(buf[:n], from)
 		}
 	})
 	return c, nil
-}
-
-// copies draws how often a datagram is passed on.
-func (r *relay) copies() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.rand.Int64N(100) < r.lose.Load() {
-		return 0
-	}
-	r.carried.Add(1)
-	if r.rand.Int64N(100) < r.repeat.Load() {
-		return 2
-	}
-	return 1
 }

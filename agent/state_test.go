@@ -301,3 +301,42 @@ func TestADiskThatFailsRefusesTheBegin(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrClosed, "nothing is stored after a failure")
 	})
 }
+
+// A begin is answered when the disk has it, not when it was written: what a
+// machine that loses its power forgets must not have been answered.
+func TestABeginIsOnDiskBeforeItIsAnswered(t *testing.T) {
+	for name, before := range map[string]uint64{"the first": 0, "behind another": 1, "behind many": 3} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				f := newFake(t)
+				a := startAgent(t, f.url(), keeps(t.TempDir()), func(c *Config) { c.Slots = 8 })
+				p, _ := f.admit()
+				connected(t, a)
+				caller := Caller{Token: "mine"}
+				for n := range before {
+					_, err := a.Begin(handover(a, n+1), caller)
+					require.NoError(t, err)
+					await[*wire.Begun](p)
+				}
+				s := a.side.(*native).store
+				r, w, err := os.Pipe() // takes what is written, and can bring nothing to a disk
+				require.NoError(t, err)
+				defer r.Close()
+				s.mu.Lock()
+				file := s.file
+				s.file = w
+				s.mu.Unlock()
+				defer file.Close()
+				if before > 0 {
+					_, err = a.Begin(handover(a, 1), caller)
+					require.ErrorIs(t, err, ErrNotStored, "a repeated begin is answered like the first")
+				}
+				_, err = a.Begin(handover(a, before+1), caller)
+				require.ErrorIs(t, err, ErrNotStored)
+				require.EqualValues(t, before, a.Status().Running)
+				await[*wire.Begun](p)
+				require.Equal(t, wire.ReasonRefused, await[*wire.End](p).Outcome)
+			})
+		})
+	}
+}
