@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,88 +37,91 @@ func TestASyncThatFailsIsFinal(t *testing.T) {
 
 // An end that a registration has acknowledged leaves the state directory, too.
 func TestARegistrationClearsTheStateDirectory(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	a := startAgent(t, f.url(), keeps(t.TempDir()))
-	p, _ := f.admit()
-	connected(t, a)
-	for n := range uint64(2) {
-		_, err := a.Begin(handover(a, n+1), Caller{})
-		require.NoError(t, err)
-		await[*wire.Begun](p)
-	}
-	require.NoError(t, a.End(handover(a, 1).Lease, wire.ReasonOK))
-	await[*wire.End](p)
-	p.conn.Close()
-	_, again := f.admit()
-	require.Equal(t, map[uint64]wire.Reason{1: wire.ReasonOK, 2: wire.ReasonNone}, listed(again))
-	store := a.side.(*native).store
-	require.Eventually(t, func() bool {
-		store.mu.Lock()
-		defer store.mu.Unlock()
-		return len(store.leases) == 1 && store.leases[handover(a, 2).Lease] != nil
-	}, patience, time.Millisecond)
+	inBubble(t, func(t *testing.T) {
+		f := newFake(t)
+		a := startAgent(t, f.url(), keeps(t.TempDir()))
+		p, _ := f.admit()
+		connected(t, a)
+		for n := range uint64(2) {
+			_, err := a.Begin(handover(a, n+1), Caller{})
+			require.NoError(t, err)
+			await[*wire.Begun](p)
+		}
+		require.NoError(t, a.End(handover(a, 1).Lease, wire.ReasonOK))
+		await[*wire.End](p)
+		p.conn.Close()
+		_, again := f.admit()
+		require.Equal(t, map[uint64]wire.Reason{1: wire.ReasonOK, 2: wire.ReasonNone}, listed(again))
+		store := a.side.(*native).store
+		require.Eventually(t, func() bool {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			return len(store.leases) == 1 && store.leases[handover(a, 2).Lease] != nil
+		}, patience, time.Millisecond)
+	})
 }
 
 // An end that the scheduler refuses is no end that it knows of.
 func TestARefusedEndIsRepeated(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	a := startAgent(t, f.url())
-	p, _ := f.admit()
-	connected(t, a)
-	task, err := a.Begin(handover(a, 1), Caller{})
-	require.NoError(t, err)
-	require.NoError(t, task.End(wire.ReasonOK))
-	await[*wire.Begun](p)
-	first := await[*wire.End](p).Lease
-	p.answer(&wire.Error{Code: wire.CodeBusy, Message: "not now"})
-	require.Equal(t, first, await[*wire.End](p).Lease)
-	require.Equal(t, 1, a.Status().Unacknowledged)
-	p.answer(&wire.Ended{})
-	require.Eventually(t, func() bool { return a.Status().Unacknowledged == 0 }, patience, time.Millisecond)
+	inBubble(t, func(t *testing.T) {
+		f := newFake(t)
+		a := startAgent(t, f.url())
+		p, _ := f.admit()
+		connected(t, a)
+		task, err := a.Begin(handover(a, 1), Caller{})
+		require.NoError(t, err)
+		require.NoError(t, task.End(wire.ReasonOK))
+		await[*wire.Begun](p)
+		first := await[*wire.End](p).Lease
+		p.answer(&wire.Error{Code: wire.CodeBusy, Message: "not now"})
+		require.Equal(t, first, await[*wire.End](p).Lease)
+		require.Equal(t, 1, a.Status().Unacknowledged)
+		p.answer(&wire.Ended{})
+		require.Eventually(t, func() bool { return a.Status().Unacknowledged == 0 }, patience, time.Millisecond)
+	})
 }
 
 // A scheduler that another has replaced is left.
 func TestAnOlderSchedulerIsLeft(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	f.grantor.Epoch = 2
-	a := startAgent(t, f.url())
-	p, _ := f.admit()
-	connected(t, a)
-	p.conn.Close()
-	p, m := f.greet()
-	require.EqualValues(t, 2, m.Promised.Epoch)
-	p.answer(&wire.Registered{Handle: 5, Grantor: wire.Grantor{Epoch: 1, Instance: 9}, HeartbeatMS: beatMS})
-	p.gone()
-	require.Eventually(t, func() bool { return a.Status().LastError != "" }, patience, time.Millisecond)
-	require.Contains(t, a.Status().LastError, errOlder.Error())
-	require.Equal(t, f.grantor, a.Status().Grantor)
+	inBubble(t, func(t *testing.T) {
+		f := newFake(t)
+		f.grantor.Epoch = 2
+		a := startAgent(t, f.url())
+		p, _ := f.admit()
+		connected(t, a)
+		p.conn.Close()
+		p, m := f.greet()
+		require.EqualValues(t, 2, m.Promised.Epoch)
+		p.answer(&wire.Registered{Handle: 5, Grantor: wire.Grantor{Epoch: 1, Instance: 9}, HeartbeatMS: beatMS})
+		p.gone()
+		require.Eventually(t, func() bool { return strings.Contains(a.Status().LastError, errOlder.Error()) }, patience, time.Millisecond)
+		require.Equal(t, f.grantor, a.Status().Grantor)
+	})
 }
 
 // A notice for an earlier registration preempts nothing.
 func TestANoticeOfAnotherHandleIsIgnored(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	a := startAgent(t, f.url())
-	p, _ := f.admit()
-	connected(t, a)
-	var tasks []*Task
-	for n := range uint64(2) {
-		task, err := a.Begin(handover(a, n+1), Caller{})
-		require.NoError(t, err)
-		await[*wire.Begun](p)
-		tasks = append(tasks, task)
-	}
-	p.push(&wire.Preempt{Handle: 6, Lease: tasks[0].Handover().Lease, GraceMS: 60_000})
-	p.push(&wire.Preempt{Handle: 5, Lease: tasks[1].Handover().Lease, GraceMS: 60_000})
-	select {
-	case <-tasks[1].Preempted():
-	case <-time.After(patience):
-		require.Fail(t, "the task is not told")
-	}
-	require.False(t, closed(tasks[0].Preempted()))
+	inBubble(t, func(t *testing.T) {
+		f := newFake(t)
+		a := startAgent(t, f.url())
+		p, _ := f.admit()
+		connected(t, a)
+		var tasks []*Task
+		for n := range uint64(2) {
+			task, err := a.Begin(handover(a, n+1), Caller{})
+			require.NoError(t, err)
+			await[*wire.Begun](p)
+			tasks = append(tasks, task)
+		}
+		p.push(&wire.Preempt{Handle: 6, Lease: tasks[0].Handover().Lease, GraceMS: 60_000})
+		p.push(&wire.Preempt{Handle: 5, Lease: tasks[1].Handover().Lease, GraceMS: 60_000})
+		select {
+		case <-tasks[1].Preempted():
+		case <-time.After(patience):
+			require.Fail(t, "the task is not told")
+		}
+		require.False(t, closed(tasks[0].Preempted()))
+	})
 }
 
 // What is left of a preempted task that ends early keeps the grace it was given.
@@ -145,17 +149,18 @@ func TestTheGraceOutlastsTheEnd(t *testing.T) {
 // Two agents with one worker id take turns slowly, and a scheduler that names a
 // time is not asked before it.
 func TestPausesAfterARefusal(t *testing.T) {
-	t.Parallel()
-	n := startAgent(t, newFake(t).url(), func(c *Config) { c.backoff = backoff }).side.(*native)
-	const draws = 64
-	longest := time.Duration(0)
-	for range draws {
-		longest = max(longest, n.pause(1, errConflict))
-	}
-	require.Greater(t, longest, maxBackoff/4)
-	for range draws {
-		named := n.pause(1, &wire.Error{Code: wire.CodeBusy, RetryAfterMS: 9_000})
-		require.GreaterOrEqual(t, named, 9*time.Second)
-		require.LessOrEqual(t, n.pause(1, &wire.Error{Code: wire.CodeBusy, RetryAfterMS: 1 << 31}), 2*maxBackoff)
-	}
+	inBubble(t, func(t *testing.T) {
+		n := startAgent(t, newFake(t).url(), func(c *Config) { c.backoff = backoff }).side.(*native)
+		const draws = 64
+		longest := time.Duration(0)
+		for range draws {
+			longest = max(longest, n.pause(1, errConflict))
+		}
+		require.Greater(t, longest, maxBackoff/4)
+		for range draws {
+			named := n.pause(1, &wire.Error{Code: wire.CodeBusy, RetryAfterMS: 9_000})
+			require.GreaterOrEqual(t, named, 9*time.Second)
+			require.LessOrEqual(t, n.pause(1, &wire.Error{Code: wire.CodeBusy, RetryAfterMS: 1 << 31}), 2*maxBackoff)
+		}
+	})
 }

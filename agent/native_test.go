@@ -360,20 +360,21 @@ func TestARefusedHelloIsShownAndTriedAgain(t *testing.T) {
 }
 
 func TestARefusedRegistrationIsLoggedOnceAndTriedAgain(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	var log logged
-	a := startAgent(t, f.url(), log.by)
-	for range 3 {
-		p, _ := f.greet()
-		p.answer(&wire.Error{Code: wire.CodeDeviceInUse, Field: "devices", Message: "device 0, the GPU GPU-1, is offered by worker w7 at h:7", RetryAfterMS: 1})
-		p.gone()
-	}
-	f.admit()
-	connected(t, a)
-	require.Empty(t, a.Status().LastError)
-	require.Equal(t, 1, log.count("the scheduler refuses this worker; it is tried again"))
-	require.Equal(t, 1, log.count(`reason=device_in_use error="device 0, the GPU GPU-1, is offered by worker w7 at h:7"`))
+	inBubble(t, func(t *testing.T) {
+		f := newFake(t)
+		var log logged
+		a := startAgent(t, f.url(), log.by)
+		for range 3 {
+			p, _ := f.greet()
+			p.answer(&wire.Error{Code: wire.CodeDeviceInUse, Field: "devices", Message: "device 0, the GPU GPU-1, is offered by worker w7 at h:7", RetryAfterMS: 1})
+			p.gone()
+		}
+		f.admit()
+		connected(t, a)
+		require.Empty(t, a.Status().LastError)
+		require.Equal(t, 1, log.count("the scheduler refuses this worker; it is tried again"))
+		require.Equal(t, 1, log.count(`reason=device_in_use error="device 0, the GPU GPU-1, is offered by worker w7 at h:7"`))
+	})
 }
 
 func TestTheNextAddressIsTried(t *testing.T) {
