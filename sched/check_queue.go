@@ -190,7 +190,7 @@ func (s *State) checkNobodyWaits() error {
 	}
 	for n := range int32(s.workers.n) {
 		w := s.workers.at(n)
-		if !w.known || w.freed || s.leases.live >= s.cfg.MaxLeases || q.owners.back > 0 {
+		if !w.known || w.freed || q.cut || len(q.fresh) > 0 || s.leases.live >= s.cfg.MaxLeases || q.owners.back > 0 {
 			continue
 		}
 		for _, g := range q.all {

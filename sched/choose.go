@@ -20,6 +20,7 @@ type asking struct {
 	taken     map[int32]bool // by the other tasks of a distinct gang, ruled out too
 	query     index.Query
 	fits      func(index.Worker) bool // State.fits
+	waiting   *member                 // what the task of a waiter requires, nil for others
 }
 
 // read checks what a request asks for beside its tags, notes it in s.asking,
@@ -223,6 +224,11 @@ var noTags = []byte{0x90}
 // tags and dimensions. The same bytes find it again without being decoded. It
 // is valid until the next call.
 func (s *State) requirement(m *wire.Schedule, prefer bool) (*index.Requirement, *wire.Error) {
+	if of := s.asking.waiting; of != nil && prefer {
+		return of.preferred, nil
+	} else if of != nil {
+		return of.req, nil
+	}
 	mask := s.demands.at(s.asking.demand).mask
 	if len(m.Selector) == 0 && !prefer && mask == 0 {
 		return s.tagged(m.Tags), nil

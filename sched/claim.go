@@ -172,11 +172,17 @@ func (s *State) serveClaimant(now Time, slot int32, out *Outbox) bool {
 
 // lookAround looks for a worker with room for each of some lines of a turn, also
 // where it is claimed for a lower priority, and frees these workers. It reports
-// whether there are any.
+// whether there are any. When it is exhausted it stops, and goes on behind the lines
+// it has looked at.
 func (s *State) lookAround(first, last *line) (found bool) {
 	opened := s.claimedBelow(nil, first.turn.level.priority)
 	s.unreserve(opened...)
-	for l := first; l != last.next; l = l.next {
+	for l := first; l != last.next && !s.exhausted(); l = l.next {
+		if first != last && l.looked == l.turn.returns {
+			continue
+		}
+		s.spend(taskWork)
+		l.looked = l.turn.returns
 		if n, ok := s.roomFor(l.want); ok {
 			s.gotRoom(n)
 			found = true

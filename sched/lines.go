@@ -21,6 +21,7 @@ type turn struct {
 	seeking     int    // as queue.seeking
 	stamp       uint64 // grows with each turn that begins or is over
 	in          bool   // the round
+	returns     uint64 // how often it came back
 	back        bool   // it may have what its owner's limit kept from it, on any worker
 }
 
@@ -33,6 +34,7 @@ type line struct {
 	n          int
 	places     uint32 // that were given
 	seeking    int    // as queue.seeking
+	looked     uint64 // turn.returns when a worker with room for it was looked for
 	aside      bool   // of a gang that is larger than what its owner may have now
 }
 

@@ -170,6 +170,7 @@ func (q *queue) putAside(l *line, aside bool) {
 		q.takeOut(l)
 		return
 	}
+	l.looked = 0
 	q.putIn(l)
 	if l.turn.in {
 		q.comesBack(l.turn)
@@ -222,6 +223,7 @@ func (q *queue) takeOut(l *line) {
 func (q *queue) comesBack(t *turn) {
 	if !t.back {
 		t.back = true
+		t.returns++
 		q.owners.back++
 	}
 }

@@ -82,7 +82,7 @@ func TestOwnersAreForgotten(t *testing.T) {
 
 // Much room for one who comes back from the limit is given in slices, too.
 func TestMuchRoomForOneWhoComesBack(t *testing.T) {
-	const n = serveBudget + 100
+	const n = serveWork/taskWork + 100
 	s, out := crowd(t, 0, func(c *Config) { c.MaxOwnerLeases = 2 * n })
 	records := make([]wire.Record, 2*n)
 	for i := range records {

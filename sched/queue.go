@@ -35,11 +35,17 @@ type queue struct {
 	remembered  int    // wants, by all kits
 	rememberers []*kit // those that remember some, the one that began first in front
 
-	freed  []int32 // workers that may have got room since serve looked
-	found  []int32 // waiters whose task turned out to run
-	closed []int32 // waiters of closed sessions, the first of each; slot + 1
-	round  uint64  // of serve
-	hold   hold
+	freed   []int32 // workers that may have got room since serve looked
+	cut     bool    // the walk through the queue goes on in the next pulse, with
+	marked  int     // how many of freed wants were marked for,
+	left    int     // how many marked wants there may be room for,
+	flagged int     // how many of freed may have been passed by
+	until   int     // what turnLeft is when the present event has done enough for those who wait
+	work    int     // serveWork, smaller in tests
+	found   []int32 // waiters whose task turned out to run
+	closed  []int32 // waiters of closed sessions, the first of each; slot + 1
+	round   uint64  // of serve
+	hold    hold
 
 	claims   []claim // in the order in which their waiters choose again
 	shaken   bool    // a claim may have become hopeless
@@ -122,7 +128,7 @@ func (w *waiter) size() int {
 }
 
 func newQueue(cfg *Config) queue {
-	return queue{byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: newOwnerTable(cfg.MaxOwnerLeases)}
+	return queue{work: serveWork, byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: newOwnerTable(cfg.MaxOwnerLeases)}
 }
 
 // at returns the waiter of a slot.

@@ -8,15 +8,16 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// serveBudget bounds the waiters that one event places. What is left over is
-// done by the next pulses, which are due at once.
-const serveBudget = 4096
+// serveWork bounds the work of one event, or pulse, for those who wait. What is
+// left over is done by the next pulses, which are due at once: they go on where it
+// stopped.
+const serveWork = TurnWork
 
 // gotRoom notes that a worker may have room that it had not.
 func (s *State) gotRoom(n int32) {
 	w := s.workers.at(n)
-	if s.queue.n > 0 && !w.freed && w.usable() && w.load() != index.Full {
-		w.freed = true
+	if s.queue.n > 0 && (!w.freed || w.passedBy) && w.usable() && w.load() != index.Full {
+		w.freed, w.passedBy = true, false
 		s.queue.freed = append(s.queue.freed, n)
 	}
 }
@@ -29,11 +30,15 @@ func (s *State) serve(now Time, out *Outbox) {
 	if q.n == 0 && q.hold.slot == 0 && len(q.freed) == 0 {
 		return
 	}
+	if q.cut && !s.pulsing {
+		return // it would be in the way of the pulse that goes on
+	}
+	q.until = s.turnLeft - q.work
 	s.answerFound(now, out)
 	if q.hold.slot != 0 && !q.holderIsFirst() {
 		s.letGo()
 	}
-	for budget := serveBudget; budget > 0; { // else the next pulse goes on
+	for !s.exhausted() { // else the next pulse goes on
 		if q.settled() {
 			s.keepClaims(now)
 			s.endHold()
@@ -47,15 +52,21 @@ func (s *State) serve(now Time, out *Outbox) {
 		if q.settled() {
 			return
 		}
-		s.hand(now, &budget, out)
+		s.hand(now, out)
 	}
+}
+
+// exhausted reports whether the present event has done enough for those who wait.
+func (s *State) exhausted() bool {
+	s.spend(s.index.TakeWork())
+	return s.turnLeft <= s.queue.until
 }
 
 // lookForFresh looks for a worker with room for a waiter that came without a
 // look at any. Who gets that room is decided as always.
 func (s *State) lookForFresh() {
 	q := &s.queue
-	for ; len(q.fresh) > 0; q.fresh = q.fresh[:len(q.fresh)-1] {
+	for ; len(q.fresh) > 0 && !s.exhausted(); q.fresh = q.fresh[:len(q.fresh)-1] {
 		w := q.at(q.fresh[len(q.fresh)-1])
 		if !w.live || s.leases.live >= s.cfg.MaxLeases || w.line.aside || !w.line.turn.in {
 			continue
@@ -113,10 +124,11 @@ func (s *State) answerFound(now Time, out *Outbox) {
 
 // hand goes through the waiters in their order, and gives room to those for
 // which one of the freed workers has it. It stops early when workers are freed
-// meanwhile: those who were passed may have room now.
-func (s *State) hand(now Time, budget *int, out *Outbox) {
+// meanwhile: those who were passed may have room now. When it is exhausted, the
+// next pulse goes on with the wants that are left.
+func (s *State) hand(now Time, out *Outbox) {
 	q := &s.queue
-	*budget--
+	s.spend(1)
 	open := s.openClaims()
 	if q.holderIsFirst() {
 		if len(open) > 0 {
@@ -124,14 +136,22 @@ func (s *State) hand(now Time, budget *int, out *Outbox) {
 		}
 		s.serveHolder(now, out)
 	}
-	r := round{left: s.candidates(), budget: budget, freed: len(q.freed)}
-	for i := 0; i < len(q.levels) && s.goesOn(&r); {
+	if s.exhausted() || s.turnLeft-q.until < q.work/2 {
+		q.until = s.turnLeft - q.work/2 // else a walk might never come further
+	}
+	if !q.cut {
+		q.round++
+		q.marked, q.left = 0, 0
+	}
+	freed := len(q.freed)
+	marked := s.markWants(freed)
+	for i := 0; marked && i < len(q.levels) && s.goesOn(freed); {
 		l := q.levels[i]
 		if len(open) > 0 {
 			open = s.closeClaims(now, l.priority, open, out)
 		}
 		if _, found := q.findLevel(l.priority); found {
-			s.handLevel(now, l, &r, out)
+			s.handLevel(now, l, freed, out)
 		}
 		found := false
 		if i, found = q.findLevel(l.priority); found {
@@ -141,42 +161,56 @@ func (s *State) hand(now Time, budget *int, out *Outbox) {
 	for _, n := range open {
 		s.shutClaim(n)
 	}
-	if *budget <= 0 || len(q.freed) != r.freed {
+	if s.isCut(); q.cut || len(q.freed) != freed {
 		return
 	}
 	for _, n := range q.freed {
-		s.workers.at(n).freed = false
+		s.workers.at(n).freed, s.workers.at(n).passedBy = false, false
 	}
 	q.freed = q.freed[:0]
 }
 
-// round is one walk through the queue.
-type round struct {
-	left   int // wants for which there may be room
-	freed  int // workers that were freed when it began
-	budget *int
+// isCut notes whether the walk through the queue stops for lack of time. The
+// workers that it may have passed by are freed once more if they get room.
+func (s *State) isCut() {
+	q := &s.queue
+	was := q.cut
+	if q.cut = s.exhausted(); !q.cut {
+		return
+	}
+	if !was {
+		q.flagged = 0
+	}
+	for ; q.flagged < len(q.freed); q.flagged++ {
+		s.workers.at(q.freed[q.flagged]).passedBy = true
+	}
 }
 
-func (s *State) goesOn(r *round) bool {
-	return (r.left > 0 || s.queue.owners.back > 0) && *r.budget > 0 && len(s.queue.freed) == r.freed
+// goesOn reports whether a walk that began with so many freed workers goes on.
+func (s *State) goesOn(freed int) bool {
+	q := &s.queue
+	return (q.left > 0 || q.owners.back > 0) && len(q.freed) == freed && !s.exhausted()
 }
 
 // handLevel goes round the owners of a priority. Those that it has passed have
 // nothing that fits, and never will in this walk: room only shrinks.
-func (s *State) handLevel(now Time, l *level, r *round, out *Outbox) {
-	for t := l.first; t != nil && s.goesOn(r); {
-		slot := s.firstThatFits(t, r)
+func (s *State) handLevel(now Time, l *level, freed int, out *Outbox) {
+	for t := l.first; t != nil && s.goesOn(freed); {
+		slot := s.firstThatFits(t, freed)
 		if slot == 0 {
 			t = t.next
 			continue
 		}
 		next := t.next
-		*r.budget--
+		s.spend(taskWork)
+		ln := s.queue.at(slot - 1).line
 		served := s.serveHead(now, slot-1, out)
 		if served && !s.anyRoom() {
-			r.left = 0
+			s.queue.left = 0
+			s.queue.round++ // no want is marked any more
 		}
 		if served {
+			ln.looked = 0 // there may be room for the next as well
 			s.queue.isOver(t)
 		}
 		switch {
@@ -205,32 +239,43 @@ func (s *State) anyRoom() bool {
 	})
 }
 
-// candidates marks the wants that a freed worker could serve, and returns how
-// many they are.
-func (s *State) candidates() (n int) {
+// markWants marks the wants that one of the first of the freed workers could serve,
+// and counts them. It reports false if it is exhausted before it is through.
+func (s *State) markWants(freed int) bool {
 	q := &s.queue
-	q.round++
-	for _, f := range q.freed {
+	for ; q.marked < freed; q.marked++ {
+		f := q.freed[q.marked]
+		if s.spend(1); s.exhausted() {
+			return false
+		}
 		if w := s.workers.at(f); !w.eligible || w.load() == index.Full {
 			continue
 		}
-		for _, g := range s.wantsOf(f) {
-			if g.round != q.round && g.lines > 0 {
-				g.round, g.at = q.round, 0
-				n++
+		wants, ok := s.wantsOf(f)
+		if !ok {
+			return false
+		}
+		s.spend(len(wants) / 8)
+		for _, g := range wants {
+			if g.round == q.round || g.lines == 0 {
+				continue
 			}
+			if g.round, g.at = q.round, 0; q.cut {
+				g.at = q.marked // those before had no room for it
+			}
+			q.left++
 		}
 	}
-	return n
+	return true
 }
 
 // firstThatFits returns the head of the first line of a turn for which there is
 // room, as slot + 1; 0 if there is none.
-func (s *State) firstThatFits(t *turn, r *round) int32 {
+func (s *State) firstThatFits(t *turn, freed int) int32 {
 	q := &s.queue
 	if t.back {
-		if s.lookAround(t.first, t.last); len(q.freed) > r.freed {
-			return 0 // the walk begins again
+		if s.lookAround(t.first, t.last); len(q.freed) > freed || s.exhausted() {
+			return 0 // the walk begins again, or goes on here
 		}
 	}
 	for l := t.first; l != nil; l = l.next {
@@ -240,15 +285,40 @@ func (s *State) firstThatFits(t *turn, r *round) int32 {
 		}
 		for g.at < len(q.freed) && !s.hasRoomFor(g, q.freed[g.at]) {
 			g.at++
+			if s.spend(1); s.exhausted() {
+				return 0
+			}
 		}
 		if g.at < len(q.freed) {
+			if !s.prepared(g) {
+				return 0
+			}
 			return l.head
 		}
 		g.round = 0
-		r.left--
+		q.left--
 	}
 	q.isBack(t)
 	return 0
+}
+
+// prepared brings what a want requires up to date, so that placing one of its tasks
+// takes no long search. It reports false if it is exhausted before that.
+func (s *State) prepared(g *want) bool {
+	for i := range s.membersOf(g) {
+		for _, req := range [...]*index.Requirement{g.members[i].req, g.members[i].preferred} {
+			if req == nil || s.index.Ready(req) {
+				continue
+			}
+			left := s.turnLeft - s.queue.until
+			done := s.index.Bring(req, &left)
+			if s.turnLeft = s.queue.until + left; !done {
+				s.turnLeft = min(s.turnLeft, s.queue.until)
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // hasRoomFor reports whether a worker has room for one of the tasks of a want.
@@ -331,7 +401,9 @@ func (s *State) tryWaiter(now Time, sess *session, w *waiter) ([]wire.BatchResul
 	m := w.message()
 	r := &s.queue.one[0]
 	*r = wire.BatchResult{}
-	if err := s.place(now, sess, &m, nil, &r.Placed); err != nil {
+	s.asking.waiting = &s.membersOf(w.line.want)[0]
+	err := s.place(now, sess, &m, nil, &r.Placed)
+	if s.asking.waiting = nil; err != nil {
 		r.Code = err.Code
 	}
 	return s.queue.one[:], !mayWait(r.Code) && r.Code != wire.CodeInfeasible

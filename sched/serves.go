@@ -61,26 +61,33 @@ type served struct {
 	servesFirst bool
 }
 
-// wantsOf returns the wants that a worker could serve were it idle.
-func (s *State) wantsOf(n int32) []*want {
+// wantsOf returns the wants that a worker could serve were it idle. It reports false
+// if the present event is exhausted before they are all known.
+func (s *State) wantsOf(n int32) ([]*want, bool) {
 	q, k := &s.queue, s.workers.at(n).kit
 	s.checkDims(k)
 	if k.served.upTo == q.log.last && k.served.left == q.log.left {
-		return k.served.wants
+		return k.served.wants, true
 	}
 	was := len(k.served.wants)
 	if k.served.left != q.log.left {
 		k.served.wants = slices.DeleteFunc(k.served.wants, func(g *want) bool { return g.gone })
 		k.served.left = q.log.left
 	}
+	done := true
 	for _, g := range q.log.after(k.served.upTo) {
-		if !g.gone && s.serves(n, g) {
+		if done = !s.exhausted(); !done {
+			break
+		}
+		if k.served.upTo = g.number; !g.gone && s.serves(n, g) {
 			k.served.wants = append(k.served.wants, g)
 		}
 	}
-	k.served.upTo = q.log.last
+	if done {
+		k.served.upTo = q.log.last
+	}
 	q.keep(k, was)
-	return k.served.wants
+	return k.served.wants, done
 }
 
 // servesFirst reports whether a worker could serve a want were it idle, as wantsOf

@@ -62,6 +62,7 @@ type State struct {
 	expiry     wheel // of leases that have not begun, or must make room
 
 	hasty    bool                          // the message is handled in turns, and stops when turnLeft is used up
+	pulsing  bool                          // else an event is handled
 	turnLeft int                           // units of work
 	work     int                           // of the latest call of Begin or Continue
 	pinned   map[string]*index.Requirement // of the job, too long for the index's cache
@@ -237,6 +238,13 @@ func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out 
 // NextPulse says so, and again while NextPulse is not after now.
 func (s *State) Pulse(now Time, out *Outbox) {
 	s.now = now
+	began := s.turnLeft
+	_ = s.index.TakeWork() // of others
+	s.pulsing = true
+	defer func() {
+		s.pulsing = false
+		s.work = began - s.turnLeft + s.index.TakeWork()
+	}()
 	left := s.expiry.advance(now, pulseBudget, func(slot int32) {
 		switch s.leases.slots.at(slot).state {
 		case wire.StateAssumed:

@@ -56,8 +56,8 @@ func (s *State) Begin(now Time, from Session, request uint64, m wire.Message, ou
 	return job
 }
 
-// Work returns how many units the latest call of Begin or Continue took, beside
-// what every message takes.
+// Work returns how many units the latest call of Begin, Continue or Pulse took,
+// beside what every message takes.
 func (s *State) Work() int { return s.work }
 
 // Continue goes on with a job, of which m is the message, for one turn. It reports

@@ -34,6 +34,8 @@ type member struct {
 	ask    wire.Schedule // without the texts of a task
 	demand uint32        // held
 	req    *index.Requirement
+
+	preferred *index.Requirement // nil: nothing is preferred
 }
 
 // maxWants bounds the distinct needs among those that wait: an event may have to
@@ -127,12 +129,18 @@ func (s *State) membersOf(g *want) []member {
 // resolveWant finds the requirements of a want.
 func (s *State) resolveWant(g *want) {
 	g.dims = s.dims.changes
+	waiting := s.asking.waiting
+	s.asking.waiting = nil
+	defer func() { s.asking.waiting = waiting }()
 	for i := range g.members {
 		m := &g.members[i]
 		s.asking.demand = m.demand
 		s.resolve(s.demands.at(m.demand))
 		if req, err := s.requirement(&m.ask, false); err == nil {
 			m.req = req
+		}
+		if len(m.ask.Prefer) > 0 {
+			m.preferred, _ = s.requirement(&m.ask, true)
 		}
 	}
 }

@@ -51,6 +51,7 @@ type worker struct {
 	differs     uint8    // datagrams in a row whose digest differed
 	reserved    bool     // held for a waiter
 	freed       bool     // stands in queue.freed
+	passedBy    bool     // there, the walk through the queue may be past it
 	lost        bool     // became offline in a mass loss
 	standing    standing // with quarantine
 	service     service  // or what keeps it from getting anything, as its kit counts it
@@ -192,7 +193,7 @@ func (s *State) remove(n int32) {
 	if w.reserved {
 		s.loseHeld(n)
 	}
-	if w.freed {
+	if w.freed && !s.queue.cut { // else its number is passed over
 		s.queue.freed = slices.DeleteFunc(s.queue.freed, func(f int32) bool { return f == n })
 	}
 	s.index.Remove(index.Worker(n))

@@ -25,11 +25,26 @@ func (c *core) pulse(stop <-chan struct{}) {
 				return
 			default:
 			}
-			wait = c.beat()
+			wait = c.beatOn()
 		}
 		timer.Reset(wait)
 	}
 }
+
+// beatOn is beat for what the one before left over. A slice that took long is
+// followed by a rest, as a turn of the lane is.
+func (c *core) beatOn() time.Duration {
+	began := time.Now()
+	wait := c.beat()
+	if took := time.Since(began); wait == 0 && took > longBeat {
+		time.Sleep(min(took, maxRest))
+	}
+	return wait
+}
+
+// longBeat is how long a slice takes that others must not find followed by another
+// at once.
+const longBeat = 200 * time.Microsecond
 
 // beat handles one slice of what is due and returns how long nothing else is.
 // The lock is given back between two slices, so that requests come first.

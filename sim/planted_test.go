@@ -56,6 +56,13 @@ var planted = []mutant{
 	{"not-ignored", "index/where.go", `return !x.holds(e.Args[0], set)`, `return MUTANT || !x.holds(e.Args[0], set)`, "TestFindAgainstAScan", false},
 	{"stamp-not-restored", "index/index.go", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "TestFindAgainstAScan", false},
 
+	{"walk-passes-by", "sched/serve.go", `s.workers.at(q.freed[q.flagged]).passedBy = true`, `s.workers.at(q.freed[q.flagged]).passedBy = !MUTANT`, "TestWalksThatAreCutMissNobody", false},
+	{"walk-keeps-marks", "sched/serve.go", `			s.queue.round++ // no want is marked any more`, `			if !MUTANT { s.queue.round++ }`, "TestWalksThatAreCutMissNobody", false},
+	{"kit-misses-wants", "sched/serves.go", `		if done = !s.exhausted(); !done {
+			break`, `		if done = !s.exhausted(); !done {
+			done = MUTANT
+			break`, "TestWalksThatAreCutMissNobody", false},
+
 	{"text-of-removed", "sched/worker.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
 	{"text-of-registered", "sched/register.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
 	{"text-unbounded", "sched/http.go", `err := s.textFits(w, r)`, `err := s.textFits(w, r); if MUTANT { err = nil }`, "TestScripts", false},
