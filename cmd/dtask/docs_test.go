@@ -31,6 +31,7 @@ var printed = map[string]struct {
 	"dtask release":         {"an object on a line of its own for each lease", released{}},
 	"dtask worker list":     {"a list of objects", workerRow{}},
 	"dtask worker show":     {"an object", workerDetail{}},
+	"dtask worker wait":     {"an object on a line of its own for each worker", ready{}},
 	"dtask worker cordon":   {"an object on a line of its own for each worker", change{}},
 	"dtask worker drain":    {"an object on a line of its own for each worker", change{}},
 	"dtask worker uncordon": {"an object on a line of its own for each worker", change{}},

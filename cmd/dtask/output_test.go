@@ -84,6 +84,7 @@ var arguments = map[string]func(f *fleet) []string{
 	"dtask release":         func(f *fleet) []string { return []string{f.lease(), f.lease()} },
 	"dtask worker list":     nil,
 	"dtask worker show":     func(*fleet) []string { return []string{"a"} },
+	"dtask worker wait":     func(*fleet) []string { return []string{"a"} },
 	"dtask worker cordon":   func(*fleet) []string { return []string{"b"} },
 	"dtask worker drain":    func(*fleet) []string { return []string{"b"} },
 	"dtask worker uncordon": func(*fleet) []string { return []string{"b"} },

@@ -20,7 +20,7 @@ func (a *app) worker() *cli.Command {
 		Description: "Examples:\n" +
 			"  dtask worker list\n" +
 			"  dtask worker cordon worker-001 --reason \"driver upgrade\"",
-		Commands: []*cli.Command{a.workerList(), a.workerShow(), a.workerCordon(), a.workerDrain(), a.workerUncordon()},
+		Commands: []*cli.Command{a.workerList(), a.workerShow(), a.workerWait(), a.workerCordon(), a.workerDrain(), a.workerUncordon()},
 	}
 }
 
