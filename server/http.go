@@ -271,17 +271,23 @@ var (
 	healthy  = []byte(`{"status":"ok"}` + "\n")
 )
 
-// writeJSON answers with a body of JSON.
+// writeJSON answers with a body of JSON, and what there is to say of the request.
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	body = withWarnings(w, body)
 	w.Header()["Content-Type"] = jsonType
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
+// acceptsJSON reports whether a request wants its errors in JSON.
+func acceptsJSON(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
 // textError answers with a sentence: plain text, unless the client accepts
 // JSON.
 func textError(w http.ResponseWriter, r *http.Request, status int, sentence string) {
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+	if acceptsJSON(r) {
 		jsonError(w, status, sentence, "")
 		return
 	}

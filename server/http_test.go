@@ -39,9 +39,9 @@ func TestHTTPAnswersToTheLetter(t *testing.T) {
 		{"array", "POST", "/api/v1/schedule", `[]`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
 		{"null", "POST", "/api/v1/heartbeat", `null`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
 		{"string", "POST", "/api/v1/heartbeat", `"x"`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
-		{"wrong type", "POST", "/api/v1/schedule", `{"task_id":5}`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
-		{"wrong tags", "POST", "/api/v1/schedule", `{"task_id":"t","required_tags":"gpu"}`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
-		{"wrong count", "POST", "/api/v1/heartbeat", `{"worker_id":"x","max_tasks":"3"}`, "", 400, "Invalid request body\n", "text/plain; charset=utf-8"},
+		{"wrong type", "POST", "/api/v1/schedule", `{"task_id":5}`, "", 400, "Invalid request body: task_id must be a text, not 5\n", "text/plain; charset=utf-8"},
+		{"wrong tags", "POST", "/api/v1/schedule", `{"task_id":"t","required_tags":"gpu"}`, "", 400, "Invalid request body: required_tags must be an array, not a text\n", "text/plain; charset=utf-8"},
+		{"wrong count", "POST", "/api/v1/heartbeat", `{"worker_id":"x","max_tasks":"3"}`, "", 400, "Invalid request body: max_tasks must be an integer in 0..2147483647, not a text\n", "text/plain; charset=utf-8"},
 		{"no task id", "POST", "/api/v1/schedule", `{}`, "", 400, `{"error":"task_id is required"}` + "\n", "application/json"},
 		{"infeasible", "POST", "/api/v1/schedule", `{"task_id":"t","required_tags":["tpu"]}`, "", 503,
 			`{"error":"no available worker matching requirements","reason":"infeasible","detail":"no worker has the tag \"tpu\""}` + "\n", "application/json"},
@@ -187,9 +187,9 @@ func TestHTTPRenewAndRelease(t *testing.T) {
 	unknown := `{"lease_id":"` + wire.LeaseID{Epoch: 1, Instance: 1, Counter: 99}.String() + `"}`
 	require.Equal(t, `404 {"error":"no such lease","reason":"not_found"}`, post("renew", unknown))
 	require.Equal(t, `404 {"error":"no such lease","reason":"not_found"}`, post("release", unknown))
-	require.Equal(t, `400 {"error":"lease_id is required"}`, post("release", `{}`))
-	require.Equal(t, `400 {"error":"lease_id is not a lease id"}`, post("renew", `{"lease_id":"x"}`))
-	require.Equal(t, `400 Invalid request body`, post("renew", `{"lease_id":5}`))
+	require.Equal(t, `400 {"error":"lease_id is required","reason":"bad_request","field":"lease_id"}`, post("release", `{}`))
+	require.Equal(t, `400 {"error":"lease_id is not a lease id","reason":"bad_request","field":"lease_id"}`, post("renew", `{"lease_id":"x"}`))
+	require.Equal(t, `400 {"error":"Invalid request body: lease_id must be a text, not 5","reason":"bad_request","field":"lease_id"}`, post("renew", `{"lease_id":5}`))
 }
 
 func TestHTTPBegunLeaseIsItsWorkers(t *testing.T) {

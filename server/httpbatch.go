@@ -24,13 +24,11 @@ type batchRequest struct {
 // of one that is no gang would be placed one after the other, and the first
 // leases be over before the last task has a place.
 func (q *batchRequest) waitFault() *wire.Error {
-	switch {
-	case q.MaxWaitMS < 0 || q.MaxWaitMS > maxWaitHTTP:
-		return badField("max_wait_ms", "is out of range", maxWaitHTTP)
-	case q.MaxWaitMS > 0 && !q.AllOrNone:
+	e := outside("max_wait_ms", q.MaxWaitMS)
+	if e == nil && q.MaxWaitMS > 0 && !q.AllOrNone {
 		return badField("max_wait_ms", "goes with all_or_none alone", 0)
 	}
-	return nil
+	return e
 }
 
 // batchTask is one task of a batch. A header cannot name a key for each, so
@@ -51,10 +49,10 @@ func (q *batchTask) batchFault(grace sched.Time) *wire.Error {
 	return q.fieldFault(grace)
 }
 
-// fault returns what is wrong with the task, or "".
-func (q *batchTask) fault() string {
+// fault returns what is wrong with the task, or nil.
+func (q *batchTask) fault() *wire.Error {
 	if q.TaskID == "" {
-		return "task_id is required"
+		return badField("task_id", "is required", 0)
 	}
 	return q.scheduleRequest.fault()
 }
@@ -68,10 +66,10 @@ func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	switch n := len(q.Tasks); {
 	case n == 0:
-		jsonError(w, http.StatusBadRequest, "tasks is required", "")
+		refuse(w, badField("tasks", "is required", 0))
 		return
 	case n > wire.MaxBatch:
-		invalid(w, r, fmt.Sprintf("tasks may hold %d at most", wire.MaxBatch))
+		invalid(w, r, badField("tasks", fmt.Sprintf("may hold %d at most", wire.MaxBatch), wire.MaxBatch))
 		return
 	}
 	all, e := g.placeBatch(c, w, r, &q)
@@ -99,7 +97,7 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
 			return nil, e
 		}
-		if t.fault() == "" {
+		if t.fault() == nil {
 			ask.Tasks = append(ask.Tasks, t.message(nil, t.Key))
 			places = append(places, i)
 		}
@@ -153,25 +151,41 @@ func appendResults(b []byte, tasks []batchTask, all *wire.PlacedAll) []byte {
 			b = append(b, ',')
 		}
 		t := &tasks[i]
-		if what := t.fault(); what != "" {
-			b = appendRefusal(b, what, wire.CodeBadRequest, 0)
+		if e := t.fault(); e != nil {
+			b = appendRefusal(b, e, e.Message)
 			continue
 		}
 		if r := &results[0]; r.Code == wire.CodeOK {
 			b = appendPlaced(b, &t.scheduleRequest, &r.Placed)
 		} else {
-			b = appendRefusal(b, sentenceOf(r.Code), r.Code, all.RetryAfterMS)
+			e := wire.Error{Code: r.Code}
+			if r.Code == wire.CodeUnavailable || r.Code == wire.CodeSearchLimit {
+				e.RetryAfterMS = all.RetryAfterMS
+			}
+			b = appendRefusal(b, &e, sentenceOf(r.Code))
 		}
 		results = results[1:]
 	}
 	return append(b, "]}\n"...)
 }
 
-func appendRefusal(b []byte, sentence string, code wire.Code, retryMS uint32) []byte {
+// appendRefusal appends what an error answers. The sentence may be another than
+// its own, which is the detail then.
+func appendRefusal(b []byte, e *wire.Error, sentence string) []byte {
 	b = appendString(append(b, `{"error":`...), sentence)
-	b = appendString(append(b, `,"reason":`...), code.String())
-	if retryMS != 0 && (code == wire.CodeUnavailable || code == wire.CodeSearchLimit) {
-		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(retryMS), 10)
+	b = appendString(append(b, `,"reason":`...), e.Code.String())
+	if e.Message != "" && e.Message != sentence {
+		b = appendString(append(b, `,"detail":`...), e.Message)
+	}
+	detailed := slices.Contains(detailedCodes, e.Code)
+	if detailed && e.Field != "" {
+		b = appendString(append(b, `,"field":`...), e.Field)
+	}
+	if detailed && e.Limit != 0 {
+		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)
+	}
+	if e.RetryAfterMS != 0 {
+		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(e.RetryAfterMS), 10)
 	}
 	return append(b, '}')
 }

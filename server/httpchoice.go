@@ -18,7 +18,7 @@ import (
 // texts with units, which are rounded up.
 type amounts struct {
 	list  map[string]int64
-	fault *wire.Error // the first number or text that is no amount, by name
+	fault *wire.Error // the first value that is no amount, by name
 }
 
 // UnmarshalJSON implements json.Unmarshaler. What is no amount is kept as a
@@ -30,10 +30,7 @@ func (a *amounts) UnmarshalJSON(b []byte) error {
 	}
 	a.list, a.fault = make(map[string]int64, len(raw)), nil
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		amount, fault, err := amountOf(name, raw[name])
-		if err != nil {
-			return err
-		}
+		amount, fault := amountOf(name, raw[name])
 		if a.list[name] = amount; a.fault == nil {
 			a.fault = fault
 		}
@@ -41,31 +38,32 @@ func (a *amounts) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// amountOf reads one amount. An error says that it is neither a number nor a
-// text, a fault that it is no amount.
-func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error, err error) {
-	if len(raw) == 0 || raw[0] != '"' {
-		err := json.Unmarshal(raw, &amount)
-		if number := json.Number(""); err != nil && json.Unmarshal(raw, &number) == nil {
-			what := fmt.Sprintf("hold %s: %.64s, which is no integer in 0..%d", name, number, int64(wire.MaxAmount))
-			return 0, badField("resources", what, wire.MaxAmount), nil
+// amountOf reads one amount. A fault says that it is none; numbers that are out
+// of their range are none for fault of scheduleRequest to find.
+func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error) {
+	if raw[0] != '"' {
+		if json.Unmarshal(raw, &amount) != nil {
+			return 0, badAmount(name, shown(raw))
 		}
-		return amount, nil, err
+		return amount, nil
 	}
 	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return 0, nil, err
-	}
-	amount, err = resource.Parse(name, text, resource.Up)
+	_ = json.Unmarshal(raw, &text) // it is a text
+	amount, err := resource.Parse(name, text, resource.Up)
 	if err == nil {
-		return amount, nil, nil
+		return amount, nil
 	}
 	fault = &wire.Error{Code: wire.CodeBadRequest, Field: "resources", Message: err.Error()}
 	var e *resource.Error
 	if errors.As(err, &e) {
 		fault.Limit = uint64(e.Limit)
 	}
-	return 0, fault, nil
+	return 0, fault
+}
+
+// badAmount says that a resource has what is no amount.
+func badAmount(name, what string) *wire.Error {
+	return badField("resources", fmt.Sprintf("hold %s: %s, which is no integer in 0..%d and no text with a unit", clipped(name), what, int64(wire.MaxAmount)), wire.MaxAmount)
 }
 
 // choice holds the keys of a task that say more of where it may run. All may be

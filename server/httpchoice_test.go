@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -154,7 +155,10 @@ func TestHTTPChoiceOutOfRange(t *testing.T) {
 		require.Equal(t, c.limit, p.Limit, c.more)
 	}
 	for _, more := range []string{`"exclusive":"yes"`, `"not_workers":"w"`, `"selector":5`, `"resources":{"cpu":true}`, `"resources":[]`} {
-		require.Equal(t, "400 Invalid request body", f.post("/api/v1/schedule", `{"task_id":"t",`+more+`}`), more)
+		status, p := f.place("t", more)
+		require.Equal(t, 400, status, more)
+		require.Contains(t, p.Error, "Invalid request body: "+p.Field)
+		require.Contains(t, more, strconv.Quote(p.Field))
 	}
 	require.Equal(t, "w1", f.where("t", `"selector":null,"resources":{"cpu":null,"mem":0},"not_workers":null,"policy":""`))
 }

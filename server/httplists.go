@@ -1,11 +1,7 @@
 package server
 
 import (
-	"fmt"
-	"math"
 	"net/http"
-	"net/url"
-	"strconv"
 
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -44,70 +40,10 @@ func (g *gateway) leaseRows(leases []wire.LeaseInfo) []leaseRow {
 	return rows
 }
 
-// params reads the parameters of a list, and keeps the first fault.
-type params struct {
-	url.Values
-	fault string
-}
-
-func paramsOf(r *http.Request) *params { return &params{Values: r.URL.Query()} }
-
-// number returns a parameter that is a number in least..most, or 0 if it is
-// missing.
-func (p *params) number(name string, least, most uint64) uint64 {
-	s := p.Get(name)
-	if s == "" {
-		return 0
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if (err != nil || n < least || n > most) && p.fault == "" {
-		p.fault = fmt.Sprintf("%s must be a number in %d..%d", name, least, most)
-	}
-	return n
-}
-
-// limit returns how many rows a page may have, 0 for as many as there can be.
-func (p *params) limit() uint32 { return uint32(p.number("limit", 1, wire.MaxPage)) }
-
-// cursor returns a cursor that is a number, 0 for none.
-func (p *params) cursor(name string) uint64 { return p.number(name, 0, math.MaxInt64) }
-
-// state returns the state of leases that are asked for, wire.StateNone for all.
-func (p *params) state() wire.State {
-	name := p.Get("state")
-	if name == "" {
-		return wire.StateNone
-	}
-	for s := wire.StateGranted; s < wire.StateEnded; s++ {
-		if s.String() == name {
-			return s
-		}
-	}
-	if p.fault == "" {
-		p.fault = "state must be granted, asked_back, begun or assumed"
-	}
-	return wire.StateNone
-}
-
-// flag returns a parameter that is true or false, false if it is missing.
-func (p *params) flag(name string) bool {
-	switch p.Get(name) {
-	case "true":
-		return true
-	case "", "false":
-	default:
-		if p.fault == "" {
-			p.fault = name + " must be true or false"
-		}
-	}
-	return false
-}
-
 // list asks the core for a page. It reports false after it has answered with
 // an error itself.
 func (g *gateway) list(w http.ResponseWriter, r *http.Request, p *params, m wire.Message) (wire.Message, bool) {
-	if p.fault != "" {
-		textError(w, r, http.StatusBadRequest, p.fault)
+	if !p.settled(w, r) {
 		return nil, false
 	}
 	c := takeCall(w)
@@ -132,7 +68,7 @@ type leasesAnswer struct {
 func (g *gateway) leases(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
 	ask := &wire.ListLeases{After: p.cursor("after"), Limit: p.limit(), State: p.state(),
-		Worker: p.Get("worker"), Owner: p.Get("owner"), Group: p.Get("group"), Client: p.Get("client"), Count: p.flag("count")}
+		Worker: p.text("worker"), Owner: p.text("owner"), Group: p.text("group"), Client: p.text("client"), Count: p.flag("count")}
 	for matched := uint64(0); ; {
 		answer, ok := g.list(w, r, p, ask)
 		if !ok {
@@ -166,7 +102,7 @@ type tagsAnswer struct {
 
 func (g *gateway) tags(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
-	answer, ok := g.list(w, r, p, &wire.ListTags{After: p.Get("after"), Limit: p.limit()})
+	answer, ok := g.list(w, r, p, &wire.ListTags{After: p.text("after"), Limit: p.limit()})
 	if !ok {
 		return
 	}
@@ -240,7 +176,7 @@ type historyAnswer struct {
 func (g *gateway) history(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
 	answer, ok := g.list(w, r, p, &wire.ListEnded{Before: p.cursor("before"), Limit: p.limit(),
-		Task: p.Get("task"), Worker: p.Get("worker")})
+		Task: p.text("task"), Worker: p.text("worker")})
 	if !ok {
 		return
 	}

@@ -37,7 +37,7 @@ type queueAnswer struct {
 func (g *gateway) queue(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
 	ask := &wire.ListQueue{After: p.cursor("after"), Limit: p.limit(),
-		Task: p.Get("task"), Client: p.Get("client"), Owner: p.Get("owner"), Group: p.Get("group"), Count: p.flag("count")}
+		Task: p.text("task"), Client: p.text("client"), Owner: p.text("owner"), Group: p.text("group"), Count: p.flag("count")}
 	for matched := uint64(0); ; {
 		answer, ok := g.list(w, r, p, ask)
 		if !ok {

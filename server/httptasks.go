@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,14 +28,14 @@ type scheduleRequest struct {
 }
 
 // fieldFault returns what is wrong with one of the fields that came later, or
-// nil. These are always answered with JSON that names the field. grace is that
-// of tasks that must make room.
+// nil: in a batch it refuses all of it. grace is that of tasks that must make
+// room.
 func (q *scheduleRequest) fieldFault(grace sched.Time) *wire.Error {
 	if q.Resources.fault != nil {
 		return q.Resources.fault
 	}
-	if q.MaxWaitMS < 0 || q.MaxWaitMS > maxWaitHTTP {
-		return badField("max_wait_ms", "is out of range", maxWaitHTTP)
+	if e := outside("max_wait_ms", q.MaxWaitMS); e != nil {
+		return e
 	}
 	if e := q.yield.fault(q.MaxWaitMS, grace); e != nil {
 		return e
@@ -42,26 +43,32 @@ func (q *scheduleRequest) fieldFault(grace sched.Time) *wire.Error {
 	return q.choice.fault()
 }
 
-// fault returns what is wrong with any of the older fields, or "".
-func (q *scheduleRequest) fault() string {
-	switch {
-	case q.Priority < -wire.MaxPriority || q.Priority > wire.MaxPriority:
-		return fmt.Sprintf("priority must lie in %d..%d", -wire.MaxPriority, wire.MaxPriority)
-	case q.TTLMS < 0 || q.TTLMS > wire.MaxTTL:
-		return fmt.Sprintf("ttl_ms must lie in 0..%d", wire.MaxTTL)
-	case q.Owner != "" && !wire.ValidID(q.Owner):
-		return "owner is not an id"
-	case q.Group != "" && !wire.ValidID(q.Group):
-		return "group is not an id"
-	case len(q.Resources.list) > wire.MaxResources:
-		return fmt.Sprintf("resources may name %d at most", wire.MaxResources)
+// fault returns what is wrong with any of the older fields, or nil: in a batch
+// it refuses this task alone.
+func (q *scheduleRequest) fault() *wire.Error {
+	if e := outside("priority", q.Priority); e != nil {
+		return e
 	}
-	for name, amount := range q.Resources.list {
-		if !wire.ValidID(name) || amount < 0 || amount > wire.MaxAmount {
-			return fmt.Sprintf("resources must be names with amounts in 0..%d", int64(wire.MaxAmount))
+	if e := outside("ttl_ms", q.TTLMS); e != nil {
+		return e
+	}
+	switch {
+	case q.Owner != "" && !wire.ValidID(q.Owner):
+		return badField("owner", "is not an id", wire.MaxID)
+	case q.Group != "" && !wire.ValidID(q.Group):
+		return badField("group", "is not an id", wire.MaxID)
+	case len(q.Resources.list) > wire.MaxResources:
+		return badField("resources", fmt.Sprintf("may name %d at most", wire.MaxResources), wire.MaxResources)
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.Resources.list)) {
+		switch amount := q.Resources.list[name]; {
+		case !wire.ValidID(name):
+			return badField("resources", fmt.Sprintf("hold %s, which is not an id", clipped(strconv.Quote(name))), wire.MaxID)
+		case amount < 0 || amount > wire.MaxAmount:
+			return badAmount(name, strconv.FormatInt(amount, 10))
 		}
 	}
-	return ""
+	return nil
 }
 
 // message returns what the core is asked. The tags are appended to raw.
@@ -97,12 +104,12 @@ func (g *gateway) schedule(w http.ResponseWriter, r *http.Request) {
 		jsonError(w, http.StatusBadRequest, "task_id is required", "")
 		return
 	}
-	if what := q.fault(); what != "" {
-		invalid(w, r, what)
-		return
+	e := q.fault()
+	if e == nil {
+		e = q.fieldFault(g.srv.cfg.Sched.PreemptGrace)
 	}
-	if e := q.fieldFault(g.srv.cfg.Sched.PreemptGrace); e != nil {
-		refuse(w, e)
+	if e != nil {
+		invalid(w, r, e)
 		return
 	}
 	ask := q.message(c.tags[:0], r.Header.Get("Idempotency-Key"))
@@ -212,24 +219,10 @@ func refuse(w http.ResponseWriter, e *wire.Error) {
 	case wire.CodeInternal:
 		status = http.StatusInternalServerError
 	}
-	var b []byte
-	b = appendString(append(b, `{"error":`...), sentence)
-	b = appendString(append(b, `,"reason":`...), e.Code.String())
-	if sentence != e.Message {
-		b = appendString(append(b, `,"detail":`...), e.Message)
-	}
-	detailed := slices.Contains(detailedCodes, e.Code)
-	if detailed && e.Field != "" {
-		b = appendString(append(b, `,"field":`...), e.Field)
-	}
-	if detailed && e.Limit != 0 {
-		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)
-	}
 	if e.RetryAfterMS != 0 {
 		w.Header().Set("Retry-After", strconv.FormatUint((uint64(e.RetryAfterMS)+999)/1000, 10))
-		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(e.RetryAfterMS), 10)
 	}
-	writeJSON(w, status, append(b, "}\n"...))
+	writeJSON(w, status, append(appendRefusal(nil, e, sentence), '\n'))
 }
 
 // leaseRequest is the body of POST /api/v1/renew and /api/v1/release.
@@ -248,12 +241,12 @@ func (g *gateway) readLease(c *call, w http.ResponseWriter, r *http.Request) (id
 		return id, false, false
 	}
 	if q.LeaseID == "" {
-		jsonError(w, http.StatusBadRequest, "lease_id is required", "")
+		refuse(w, badField("lease_id", "is required", 0))
 		return id, false, false
 	}
 	id, err := wire.ParseLeaseID(q.LeaseID)
 	if err != nil {
-		jsonError(w, http.StatusBadRequest, "lease_id is not a lease id", "")
+		refuse(w, badField("lease_id", "is not a lease id", 0))
 		return id, false, false
 	}
 	return id, q.Handed, true

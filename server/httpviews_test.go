@@ -73,7 +73,10 @@ func TestHTTPCordon(t *testing.T) {
 	at, err := time.Parse(time.RFC3339, b.Worker.Cordon.Deadline)
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(time.Hour), at, time.Minute)
-	require.Equal(t, "400 Invalid request body: deadline_ms is over 2592000000", f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":2592000001}`))
+	for _, n := range []string{"2592000001", "0", "-1"} {
+		require.Equal(t, `400 {"error":"Invalid request body: deadline_ms must be an integer in 1..2592000000, not `+n+`","reason":"bad_request","field":"deadline_ms","limit":2592000000}`,
+			f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":`+n+`}`))
+	}
 	require.Contains(t, f.post("/api/v1/workers/rack%2F1/cordon", `{"deadline_ms":1}`), "400 ")
 	require.Equal(t, "127.0.0.1", b.Worker.Cordon.By, "the caller's address, where nobody is named")
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/uncordon", ""))
@@ -96,9 +99,9 @@ func TestHTTPCordonOfWhatIsNotThere(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`[]`:            "400 Invalid request body",
-		`{"reason":5}`:  "400 Invalid request body",
-		`{"by":"a\nb"}`: "400 Invalid request body: by holds control characters",
-		`{"reason":"` + strings.Repeat("x", wire.MaxReason+1) + `"}`: "400 Invalid request body: reason is longer than 256 bytes",
+		`{"reason":5}`:  `400 {"error":"Invalid request body: reason must be a text, not 5","reason":"bad_request","field":"reason"}`,
+		`{"by":"a\nb"}`: `400 {"error":"Invalid request body: by holds control characters","reason":"bad_request","field":"by"}`,
+		`{"reason":"` + strings.Repeat("x", wire.MaxReason+1) + `"}`: `400 {"error":"Invalid request body: reason is longer than 256 bytes","reason":"bad_request","field":"reason","limit":256}`,
 	} {
 		require.Equal(t, want, f.post("/api/v1/workers/w1/cordon", body))
 	}
@@ -178,9 +181,9 @@ func TestHTTPBatchLimits(t *testing.T) {
 	}
 	a := f.call("POST", "/api/v1/schedule/batch", tasks(wire.MaxBatch))
 	require.Equal(t, wire.MaxBatch, strings.Count(a.body, `"lease_id"`))
-	require.Equal(t, "400 Invalid request body: tasks may hold 1024 at most", f.post("/api/v1/schedule/batch", tasks(wire.MaxBatch+1)))
-	require.Equal(t, `400 {"error":"tasks is required"}`, f.post("/api/v1/schedule/batch", `{}`))
-	require.Equal(t, "400 Invalid request body", f.post("/api/v1/schedule/batch", `{"tasks":{}}`))
+	require.Equal(t, `400 {"error":"Invalid request body: tasks may hold 1024 at most","reason":"bad_request","field":"tasks","limit":1024}`, f.post("/api/v1/schedule/batch", tasks(wire.MaxBatch+1)))
+	require.Equal(t, `400 {"error":"tasks is required","reason":"bad_request","field":"tasks"}`, f.post("/api/v1/schedule/batch", `{}`))
+	require.Contains(t, f.post("/api/v1/schedule/batch", `{"tasks":{}}`), "tasks must be an array, not an object")
 	require.Contains(t, f.post("/api/v1/schedule/batch", `{"tasks":[{}]}`), "bad_request")
 	require.Equal(t, wire.MaxBatch, f.list("")[0].CurrentTasks)
 }

@@ -157,13 +157,16 @@ func writeValue(w http.ResponseWriter, v any) {
 type cordonRequest struct {
 	Reason     string `json:"reason"`
 	By         string `json:"by"`
-	DeadlineMS uint32 `json:"deadline_ms"` // of a drain
+	DeadlineMS *int64 `json:"deadline_ms"` // of a drain
 }
 
-// fault returns what is wrong with the request, or "".
-func (q *cordonRequest) fault() string {
-	if q.DeadlineMS > wire.MaxDrain {
-		return fmt.Sprintf("deadline_ms is over %d", wire.MaxDrain)
+// fault returns what is wrong with the request, or nil. A deadline of 0 would be
+// taken for none by one reader, and for this moment by another.
+func (q *cordonRequest) fault() *wire.Error {
+	if q.DeadlineMS != nil {
+		if e := outside("deadline_ms", *q.DeadlineMS); e != nil {
+			return e
+		}
 	}
 	for _, f := range []struct {
 		name, value string
@@ -171,12 +174,12 @@ func (q *cordonRequest) fault() string {
 	}{{"reason", q.Reason, wire.MaxReason}, {"by", q.By, wire.MaxID}} {
 		switch {
 		case len(f.value) > f.most:
-			return fmt.Sprintf("%s is longer than %d bytes", f.name, f.most)
+			return badField(f.name, fmt.Sprintf("is longer than %d bytes", f.most), f.most)
 		case strings.ContainsFunc(f.value, unicode.IsControl):
-			return f.name + " holds control characters"
+			return badField(f.name, "holds control characters", 0)
 		}
 	}
-	return ""
+	return nil
 }
 
 // cordonAnswer is the answer to a cordon, a drain and an uncordon.
@@ -209,14 +212,17 @@ func (g *gateway) cordon(w http.ResponseWriter, r *http.Request, line string, m 
 	if !g.readOptional(c, w, r, &q) {
 		return
 	}
-	if what := q.fault(); what != "" {
-		invalid(w, r, what)
+	if e := q.fault(); e != nil {
+		invalid(w, r, e)
 		return
 	}
 	if q.By == "" {
 		q.By = hostOf(r)
 	}
-	m.Worker, m.Reason, m.By, m.DeadlineMS = id, q.Reason, q.By, q.DeadlineMS
+	m.Worker, m.Reason, m.By = id, q.Reason, q.By
+	if q.DeadlineMS != nil {
+		m.DeadlineMS = uint32(*q.DeadlineMS)
+	}
 	switch m := g.srv.core.do(&c.exchange, &m).(type) {
 	case *wire.Cordoned:
 		g.tell(w, line, "worker", id, "reason", q.Reason, "by", q.By, "changed", m.Changed)

@@ -3,8 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -34,21 +34,20 @@ const (
 	maxAddress  = wire.MaxAddress
 )
 
-// fault returns what is wrong with the request, or "".
-func (q *heartbeatRequest) fault() string {
+// fault returns what is wrong with the request, or nil.
+func (q *heartbeatRequest) fault() *wire.Error {
 	switch {
 	case q.WorkerID == "":
-		return "worker_id is required"
+		return badField("worker_id", "is required", 0)
 	case len(q.WorkerID) > maxWorkerID:
-		return fmt.Sprintf("worker_id is longer than %d bytes", maxWorkerID)
+		return badField("worker_id", fmt.Sprintf("is longer than %d bytes", maxWorkerID), maxWorkerID)
 	case len(q.Address) > maxAddress:
-		return fmt.Sprintf("address is longer than %d bytes", maxAddress)
-	case q.MaxTasks < 0 || q.MaxTasks > wire.MaxSlots:
-		return "max_tasks must lie in 0.." + strconv.Itoa(wire.MaxSlots)
-	case q.CurrentTasks < 0 || q.CurrentTasks > wire.MaxSlots:
-		return "current_tasks must lie in 0.." + strconv.Itoa(wire.MaxSlots)
+		return badField("address", fmt.Sprintf("is longer than %d bytes", maxAddress), maxAddress)
 	}
-	return ""
+	if e := outside("max_tasks", q.MaxTasks); e != nil {
+		return e
+	}
+	return outside("current_tasks", q.CurrentTasks)
 }
 
 func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
@@ -58,8 +57,8 @@ func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
 	if !g.read(c, w, r, &q) {
 		return
 	}
-	if what := q.fault(); what != "" {
-		invalid(w, r, what)
+	if e := q.fault(); e != nil {
+		invalid(w, r, e)
 		return
 	}
 	err := g.srv.core.report(&c.exchange, &sched.Report{
@@ -94,32 +93,24 @@ func heartbeatError(e *wire.Error) *wire.Error {
 	return &named
 }
 
-// listQuery reads the filters and the page of a list from its URL.
-func listQuery(u *url.URL) (m wire.ListWorkers, limit int, fault string) {
-	v := u.Query()
-	m = wire.ListWorkers{After: v.Get("after"), Tags: v["tag"], State: v.Get("state")}
+// listQuery reads the filters and the page of a list from its parameters.
+func listQuery(p *params) (m wire.ListWorkers, limit int) {
+	m = wire.ListWorkers{After: p.text("after"), Tags: p.texts("tag"), State: p.text("state")}
 	switch m.State {
 	case "", "online", "suspicious", "offline":
 	default:
-		return m, 0, "state must be online, suspicious or offline"
+		p.bad("state", "must be online, suspicious or offline", 0)
 	}
-	if s := v.Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return m, 0, "limit must be a number from 1"
-		}
-		limit = n
-	}
-	return m, limit, ""
+	return m, int(p.number("limit", 1, math.MaxInt32))
 }
 
 // workers lists the fleet. It asks the core for one page after another, so that
 // a long list never keeps the core from anything else, and sends what it has
 // before it asks for more.
 func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
-	m, limit, fault := listQuery(r.URL)
-	if fault != "" {
-		textError(w, r, http.StatusBadRequest, fault)
+	p := paramsOf(r)
+	m, limit := listQuery(p)
+	if !p.settled(w, r) {
 		return
 	}
 	c := takeCall(w)

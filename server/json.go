@@ -6,7 +6,10 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
+
+	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // call is the memory of one HTTP request, used again and again.
@@ -52,37 +55,83 @@ func (g *gateway) readOptional(c *call, w http.ResponseWriter, r *http.Request, 
 }
 
 func (g *gateway) readBody(c *call, w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
+	isStrict, e := strict(r)
+	if e != nil {
+		refuse(w, e)
+		return false
+	}
 	c.body.Reset()
 	_, err := c.body.ReadFrom(http.MaxBytesReader(under(w), r.Body, g.srv.cfg.MaxBody))
 	c.size = c.body.Len()
-	if err == nil && !(optional && c.body.Len() == 0) {
-		err = decodeObject(c.body.Bytes(), v)
-	}
-	if err == nil {
+	if err == nil && c.size == 0 && optional {
 		return true
 	}
+	if err == nil {
+		err = decodeObject(c.body.Bytes(), v)
+	}
+	if err != nil {
+		unreadable(w, r, err)
+		return false
+	}
+	return g.knownKeys(w, c.body.Bytes(), v, isStrict)
+}
+
+// unreadable answers that a body could not be read.
+func unreadable(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
+	var fault *wire.Error
 	switch {
 	case errors.As(err, &tooLarge):
 		textError(w, r, http.StatusRequestEntityTooLarge, "Request body too large")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		textError(w, r, http.StatusRequestTimeout, "Request timeout")
+	case errors.As(err, &fault):
+		invalid(w, r, fault)
 	default:
-		textError(w, r, http.StatusBadRequest, "Invalid request body")
+		textError(w, r, http.StatusBadRequest, badBody)
 	}
-	return false
 }
 
+// decodeObject reads an object. An error for a value of a wrong type is a
+// *wire.Error that names it.
 func decodeObject(body []byte, v any) error {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
 		return errNotObject
 	}
-	return json.Unmarshal(body, v)
+	err := json.Unmarshal(body, v)
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		if fault := typeFault(body, shapeOf(v)); fault != nil {
+			return fault
+		}
+	}
+	return err
 }
 
-// invalid answers that one field of a body is out of its range.
-func invalid(w http.ResponseWriter, r *http.Request, what string) {
-	textError(w, r, http.StatusBadRequest, "Invalid request body: "+what)
+// badBody is what the older clients look for.
+const badBody = "Invalid request body"
+
+// oldKeys are the keys of the older scheduler. Its clients want text, unless
+// they accept JSON.
+var oldKeys = map[string]bool{
+	"worker_id": true, "address": true, "resource_tags": true, "max_tasks": true, "current_tasks": true, "timestamp": true,
+	"metrics": true, "task_id": true, "required_tags": true,
+}
+
+// invalid answers that one field of a body is wrong.
+func invalid(w http.ResponseWriter, r *http.Request, e *wire.Error) {
+	named := *e
+	named.Message = badBody + ": " + e.Message
+	key := e.Field
+	if n := strings.IndexAny(key, ".["); n >= 0 {
+		key = key[:n]
+	}
+	if oldKeys[key] && !acceptsJSON(r) {
+		note(w, e.Code)
+		textError(w, r, http.StatusBadRequest, named.Message)
+		return
+	}
+	refuse(w, &named)
 }
 
 // appendString appends s as a JSON string.

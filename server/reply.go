@@ -23,6 +23,8 @@ type reply struct {
 	status int           // 0: nothing was written yet
 	began  time.Duration // when the handler began
 	waited time.Duration // when the request began to wait for room; 0: it did not
+
+	warnings []string // of the request, for whoever wrote it
 }
 
 // WriteHeader implements http.ResponseWriter.
