@@ -136,7 +136,7 @@ func TestAHeartbeatDoesNotWipeAnAssignment(t *testing.T) {
 }
 
 func TestSilentWorkersBecomeSuspiciousThenOfflineThenGo(t *testing.T) {
-	f := start(t, short, func(c *Config) { c.Sched.Retention = 300 })
+	f, clock := startByHand(t, short, func(c *Config) { c.Sched.Retention = 300 })
 	status := func() string {
 		rows := f.list("")
 		if len(rows) == 0 {
@@ -146,16 +146,25 @@ func TestSilentWorkersBecomeSuspiciousThenOfflineThenGo(t *testing.T) {
 	}
 	f.beat("w1", 5, 0)
 	require.Equal(t, "online", status())
-	eventually(t, func() bool { return status() == "suspicious" }, "suspicious")
+	clock.pass(290 * time.Millisecond)
+	require.Equal(t, "online", status())
+	clock.pass(10 * time.Millisecond)
+	require.Equal(t, "suspicious", status())
 	a := f.call("POST", "/api/v1/schedule", `{"task_id":"t"}`)
 	require.Equal(t, 503, a.status)
 	require.Contains(t, a.body, `"reason":"unavailable"`)
 	f.beat("w1", 5, 0)
 	require.Equal(t, "online", status())
 	require.Equal(t, 200, f.call("POST", "/api/v1/schedule", `{"task_id":"t"}`).status)
-	eventually(t, func() bool { return status() == "offline" }, "offline")
+	clock.pass(590 * time.Millisecond)
+	require.Equal(t, "suspicious", status())
+	clock.pass(10 * time.Millisecond)
+	require.Equal(t, "offline", status())
 	require.Equal(t, 503, f.call("POST", "/api/v1/schedule", `{"task_id":"t"}`).status)
-	eventually(t, func() bool { return status() == "gone" }, "removed")
+	clock.pass(290 * time.Millisecond)
+	require.Equal(t, "offline", status())
+	clock.pass(20 * time.Millisecond)
+	require.Equal(t, "gone", status())
 }
 
 func TestABrokenConnectionMakesAWorkerSuspiciousAtOnce(t *testing.T) {

@@ -60,7 +60,7 @@ func TestBadLengthsCloseTheConnection(t *testing.T) {
 }
 
 func TestFramesInPieces(t *testing.T) {
-	f := start(t, func(c *Config) { c.FrameTimeout = 300 * time.Millisecond })
+	f, clock := startByHand(t, func(c *Config) { c.FrameTimeout = 300 * time.Millisecond })
 	t.Run("04 one byte at a time", func(t *testing.T) {
 		p := f.dial("c")
 		for _, b := range wire.Append(nil, 3, &wire.Ping{}) {
@@ -82,42 +82,38 @@ func TestFramesInPieces(t *testing.T) {
 	t.Run("06 half a frame, then silence", func(t *testing.T) {
 		p := f.dial("c")
 		p.raw(head(100))
-		p.refusal(wire.CodeTimeout)
+		clock.during(func() { p.refusal(wire.CodeTimeout) })
 		p.closed()
 	})
 	t.Run("04 half a length, then silence", func(t *testing.T) {
 		p := f.dial("c")
 		p.raw([]byte{0, 0})
-		p.refusal(wire.CodeTimeout)
+		clock.during(func() { p.refusal(wire.CodeTimeout) })
 		p.closed()
 	})
 	t.Run("07 a byte now and then for ever", func(t *testing.T) {
 		p := f.dial("c")
 		p.raw(head(10_000))
-		drip := time.NewTicker(30 * time.Millisecond)
-		defer drip.Stop()
-		for range 200 {
-			<-drip.C
-			if _, err := p.conn.Write([]byte{0}); err != nil {
-				return
-			}
-		}
-		t.Fatal("the connection did not close")
+		eventually(t, func() bool {
+			clock.pass(30 * time.Millisecond)
+			_, err := p.conn.Write([]byte{0})
+			return err != nil
+		}, "the connection closes")
 	})
 	t.Run("idle connections stay", func(t *testing.T) {
 		p := f.dial("c")
 		other := f.dial("d")
 		other.raw(head(100))
-		other.refusal(wire.CodeTimeout)
+		clock.during(func() { other.refusal(wire.CodeTimeout) })
 		p.alive()
 	})
 }
 
 func TestHelloMustComeSoon(t *testing.T) {
-	f := start(t, func(c *Config) { c.HelloTimeout = 100 * time.Millisecond })
+	f, clock := startByHand(t, func(c *Config) { c.HelloTimeout = 100 * time.Millisecond })
 	t.Run("62 no bytes at all", func(t *testing.T) {
 		p := f.connect()
-		p.refusal(wire.CodeTimeout)
+		clock.during(func() { p.refusal(wire.CodeTimeout) })
 		p.closed()
 	})
 	t.Run("another message first", func(t *testing.T) {
@@ -135,7 +131,7 @@ func TestHelloMustComeSoon(t *testing.T) {
 	t.Run("nobody waits after hello", func(t *testing.T) {
 		p := f.dial("c")
 		q := f.connect()
-		q.refusal(wire.CodeTimeout)
+		clock.during(func() { q.refusal(wire.CodeTimeout) })
 		p.alive()
 	})
 }

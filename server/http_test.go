@@ -330,7 +330,7 @@ func TestHTTPKeepsConnections(t *testing.T) {
 }
 
 func TestHTTPLimits(t *testing.T) {
-	f := start(t, func(c *Config) { c.HeaderTimeout, c.FrameTimeout = 200*time.Millisecond, 400*time.Millisecond })
+	f := start(t)
 	t.Run("a heartbeat of 200 kB is taken", func(t *testing.T) {
 		tags := make([]string, 2_000)
 		for i := range tags {
@@ -351,6 +351,10 @@ func TestHTTPLimits(t *testing.T) {
 		got := f.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n")
 		require.Contains(t, got, "431")
 	})
+}
+
+func TestHTTPRequestsThatDoNotComeToAnEnd(t *testing.T) {
+	f := start(t, func(c *Config) { c.HeaderTimeout, c.FrameTimeout = 200*time.Millisecond, 400*time.Millisecond })
 	t.Run("half a header", func(t *testing.T) {
 		f.raw("GET /healthz HT")
 	})

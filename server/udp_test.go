@@ -82,19 +82,18 @@ func (f *fixture) metric(name string) uint64 {
 }
 
 func TestDatagramsKeepAWorkerAliveAndReportItsLoad(t *testing.T) {
-	f := start(t, short)
+	f, clock := startByHand(t, short)
 	f.agent("quiet", 3)
 	f.agent("w1", 3)
 	b := f.beater()
-	eventually(t, func() bool {
-		seq := uint32(f.metric("beats") + 1)
-		m := beatOf("w1", seq)
+	for seq := range uint32(20) {
+		m := beatOf("w1", seq+1)
 		m.External = 2
 		b.send(m)
-		ack := b.ack()
-		require.Equal(t, wire.BeatAck{Seq: seq, Grantor: f.grantor()}, ack)
-		return f.list("")[0].Status == "offline"
-	}, "a worker without a heartbeat goes offline meanwhile")
+		require.Equal(t, wire.BeatAck{Seq: seq + 1, Grantor: f.grantor()}, b.ack())
+		clock.pass(50 * time.Millisecond)
+	}
+	require.Equal(t, "offline", f.list("")[0].Status, "a worker without a heartbeat")
 	require.Equal(t, "online", f.list("")[1].Status)
 	require.Equal(t, 2, f.list("")[1].CurrentTasks)
 }
