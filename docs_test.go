@@ -103,8 +103,33 @@ func TestDocumentedCommandsRun(t *testing.T) {
 		t.Skip("curl is missing")
 	}
 	bin := binaries(t)
-	for _, file := range []string{"README.md", "docs/quickstart.md", "docs/operating.md", "docs/runbooks.md", "docs/loadtest.md"} {
+	for _, file := range []string{"docs/operating.md", "docs/runbooks.md", "docs/loadtest.md"} {
 		t.Run(file, func(t *testing.T) { runSession(t, bin, shellBlocks(read(t, file))) })
+	}
+}
+
+// TestQuickstartsRunToTheirEnd pastes the blocks of the README and the quickstart
+// as they are. Beside ports and make nothing is replaced: they wait for what needs
+// a moment, run a task to its end, and leave nothing behind.
+func TestQuickstartsRunToTheirEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binaries and runs them")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is missing")
+	}
+	bin := binaries(t)
+	for _, file := range []string{"README.md", "docs/quickstart.md"} {
+		t.Run(file, func(t *testing.T) {
+			lines := shellBlocks(read(t, file))
+			dir, out := runSession(t, bin, append(lines, `test -z "$(jobs -r)"`))
+			require.Regexp(t, `(?m)^worker-001 ready$`, out)
+			require.Regexp(t, `"status":"begun",.*"task_id":"task-001",.*"CUDA_VISIBLE_DEVICES"`, out)
+			require.Regexp(t, `(?m)^[0-9a-f-]+ +task-001 +worker-001 +ok +worker `, out)
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Len(t, left, 1, "bin alone is left: %v", left)
+		})
 	}
 }
 
@@ -126,17 +151,17 @@ func shellBlocks(text string) (lines []string) {
 
 // runSession runs commands one after the other. Servers go to the background
 // and are waited for; targets of make are only looked up.
-func runSession(t *testing.T, bin string, lines []string) {
+func runSession(t *testing.T, bin string, lines []string) (dir, output string) {
 	require.NotEmpty(t, lines)
 	root, err := os.Getwd()
 	require.NoError(t, err)
-	dir := t.TempDir()
+	dir = t.TempDir()
 	require.NoError(t, os.Symlink(bin, filepath.Join(dir, "bin")))
-	http := freePair(t)
+	http := freePorts(t)
 	native := fmt.Sprint(http + 1)
 	script := "set -eu\nexport DTASK_ADDR=127.0.0.1:" + native + "\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
 	for _, line := range lines {
-		line = strings.NewReplacer("8080", fmt.Sprint(http), "8081", native).Replace(line)
+		line = strings.NewReplacer("8080", fmt.Sprint(http), "8081", native, "9700", fmt.Sprint(http+2)).Replace(line)
 		script += "echo '$ " + strings.ReplaceAll(line, "'", "") + "'\n" + command(line, root) + "\n"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -146,6 +171,7 @@ func runSession(t *testing.T, bin string, lines []string) {
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
+	return dir, string(out)
 }
 
 // command returns what the test runs for a line.
@@ -155,6 +181,8 @@ func command(line, root string) string {
 	case strings.HasPrefix(line, "make "):
 		target, _, _ := strings.Cut(strings.TrimPrefix(line, "make "), "#")
 		return "make -C " + root + " -n " + target + " >/dev/null"
+	case strings.Contains(line, "=$!"): // waits for itself
+		return line
 	case strings.HasPrefix(line, "bin/scheduler "):
 		return foreground + " 2>scheduler.log &\nuntil grep -q 'listening on port' scheduler.log; do sleep 0.05; done"
 	case strings.HasPrefix(line, "bin/worker "):
@@ -163,21 +191,24 @@ func command(line, root string) string {
 	return line
 }
 
-// freePair returns a port that is free together with the next one, below those
+// freePorts returns a port that is free together with the next two, below those
 // that the system gives to outgoing connections.
-func freePair(t *testing.T) int {
-	for port := 21_000 + os.Getpid()%5_000*2; port < 32_000; port += 2 {
-		a, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+func freePorts(t *testing.T) int {
+	const row = 3
+	for port := 21_000 + os.Getpid()%3_000*row; port < 32_000; port += row {
+		free := 0
+		for i := range row {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
+			if err != nil {
+				break
+			}
+			require.NoError(t, l.Close())
+			free++
 		}
-		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		require.NoError(t, a.Close())
-		if err == nil {
-			require.NoError(t, b.Close())
+		if free == row {
 			return port
 		}
 	}
-	t.Fatal("no two free ports in a row")
+	t.Fatal("no free ports in a row")
 	return 0
 }
