@@ -112,6 +112,9 @@ func (x *Index) checkTags() error {
 			workers[n].Add(uint32(i))
 		})
 	}
+	if err := x.tags.checkNames(); err != nil {
+		return err
+	}
 	for n, t := range x.tags.tags {
 		number := uint32(n)
 		if (t.workers == nil) != (workers[number] == nil) {

@@ -151,3 +151,23 @@ func (x *Index) checkMatches() error {
 	}
 	return nil
 }
+
+// checkNames compares the sorted names with the living tags.
+func (t *tagTable) checkNames() error {
+	last, n := "", 0
+	for i, b := range t.names.blocks {
+		if len(b) == 0 || len(b) > nameBlock {
+			return fmt.Errorf("block %d of the names has %d", i, len(b))
+		}
+		for _, name := range b {
+			if _, alive := t.byName[name]; !alive || n > 0 && name <= last {
+				return fmt.Errorf("the name %q stands behind %q, alive: %v", name, last, alive)
+			}
+			last, n = name, n+1
+		}
+	}
+	if n != len(t.byName) {
+		return fmt.Errorf("%d names for %d tags", n, len(t.byName))
+	}
+	return nil
+}

@@ -2,7 +2,6 @@ package index
 
 import (
 	"math"
-	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -116,13 +115,10 @@ func (x *Index) Tags(yield func(tag string, workers int) bool) {
 
 // TagsFrom is Tags for those that are not less than from.
 func (x *Index) TagsFrom(from string, yield func(tag string, workers int) bool) {
-	names := x.tags.inOrder()
-	at, _ := slices.BinarySearch(names, from)
-	for _, name := range names[at:] {
-		if !yield(name, int(x.TagWorkers(name).GetCardinality())) {
-			return
-		}
-	}
+	x.tags.names.from(from, func(name string) bool {
+		x.work++
+		return yield(name, int(x.TagWorkers(name).GetCardinality()))
+	})
 }
 
 // Stats are the sizes of an index.

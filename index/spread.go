@@ -4,19 +4,24 @@ import "strings"
 
 // A Spread counts by the values of a tag key, so that Find can prefer the value
 // with the fewest counts. Workers without the key share the value "", and of
-// several values of one worker the first in order counts. It is valid until the
-// next Put or Remove.
+// several values of one worker the first in order counts.
 type Spread struct {
 	x      *Index
 	prefix string
 	values map[string]int32
 	counts []int
-	byProf []int32 // by the number of the profile: its value plus one, 0 if not known yet
+	// byProf holds, by the number of the profile, its value plus one, 0 if it is not
+	// known yet: in pages, of which there are only those that were needed.
+	byProf []*[spreadPage]int32
+	at     uint64 // changes of the layout for which byProf holds
 }
+
+// spreadPage is how many profiles share a page of a Spread.
+const spreadPage = 1024
 
 // NewSpread returns a Spread over a tag key without any counts.
 func (x *Index) NewSpread(key string) *Spread {
-	return &Spread{x: x, prefix: key + "=", values: map[string]int32{}, byProf: make([]int32, x.profiles.n)}
+	return &Spread{x: x, prefix: key + "=", values: map[string]int32{}}
 }
 
 // Count adds to the count of a worker's value.
@@ -30,9 +35,20 @@ func (s *Spread) countOf(p *profile) int { return s.counts[s.valueOf(p)] }
 
 // valueOf returns the number of a profile's value.
 func (s *Spread) valueOf(p *profile) int32 {
-	if v := s.byProf[p.number]; v != 0 {
+	if next := s.x.layout.changes.next; s.at != next {
+		s.byProf, s.at = nil, next // numbers may stand for other profiles now
+	}
+	page, i := int(p.number/spreadPage), p.number%spreadPage
+	if page >= len(s.byProf) {
+		s.byProf = append(s.byProf, make([]*[spreadPage]int32, page+1-len(s.byProf))...)
+	}
+	if s.byProf[page] == nil {
+		s.byProf[page] = new([spreadPage]int32)
+	}
+	if v := s.byProf[page][i]; v != 0 {
 		return v - 1
 	}
+	s.x.work += p.set.len()
 	least, has := "", false
 	p.set.eachNotIn("", func(n uint32) {
 		if value, ok := strings.CutPrefix(s.x.tags.tags[n].name, s.prefix); ok && (!has || value < least) {
@@ -44,6 +60,6 @@ func (s *Spread) valueOf(p *profile) int32 {
 		v = int32(len(s.counts))
 		s.values[least], s.counts = v, append(s.counts, 0)
 	}
-	s.byProf[p.number] = v + 1
+	s.byProf[page][i] = v + 1
 	return v
 }

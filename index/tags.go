@@ -3,7 +3,6 @@ package index
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -42,8 +41,7 @@ type tagTable struct {
 	free    []uint32
 	changes uint64 // counts births and deaths, so that a requirement knows when to resolve its tags again
 
-	names   []string // inOrder
-	namesAt uint64   // changes that names includes
+	names names
 }
 
 // number returns the number of a living tag.
@@ -64,6 +62,7 @@ func (t *tagTable) create(name string) uint32 {
 	key, _, _ := strings.Cut(name, "=")
 	t.tags[n] = tag{name: name, key: key, workers: roaring.New(), profiles: roaring.New()}
 	t.byName[name] = n
+	t.names.add(name)
 	t.changes++
 	return n
 }
@@ -74,22 +73,8 @@ func (t *tagTable) dropIfUnused(n uint32) {
 		return
 	}
 	delete(t.byName, t.tags[n].name)
+	t.names.remove(t.tags[n].name)
 	t.tags[n] = tag{}
 	t.free = append(t.free, n)
 	t.changes++
-}
-
-// inOrder returns the names of the living tags in order. The list is kept until a tag comes or goes.
-func (t *tagTable) inOrder() []string {
-	if t.names != nil && t.namesAt == t.changes {
-		return t.names
-	}
-	t.names, t.namesAt = make([]string, 0, len(t.byName)), t.changes
-	for n := range t.tags {
-		if t.tags[n].workers != nil {
-			t.names = append(t.names, t.tags[n].name)
-		}
-	}
-	slices.Sort(t.names)
-	return t.names
 }

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -85,6 +86,9 @@ func (s *State) checkPlace(n int32, w *worker) error {
 	}
 	if w.session != 0 {
 		sess := s.sessions[w.session]
+		if sess == nil && slices.ContainsFunc(s.closings, func(c closing) bool { return c.id == w.session }) {
+			return nil
+		}
 		if sess == nil || int(w.handle) >= len(sess.links) || sess.links[w.handle].worker != n {
 			return fmt.Errorf("worker %q: its session does not know it", w.id)
 		}

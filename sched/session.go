@@ -2,6 +2,7 @@ package sched
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -83,16 +84,9 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 	if sess == nil || id == 0 {
 		return
 	}
-	for h, k := range sess.links {
-		w := s.workers.at(k.worker)
-		if w.session != id || w.handle != uint32(h) {
-			continue
-		}
-		w.session, w.promised = 0, false
-		if w.presence == online {
-			s.setPresence(k.worker, suspicious)
-		}
-		s.settle(k.worker)
+	if len(sess.links) > 0 {
+		s.closings = append(s.closings, closing{id: id, links: sess.links})
+		s.disconnect(closeLinks)
 	}
 	if c := &s.clients.list[sess.client]; c.session == id {
 		c.session = 0
@@ -104,6 +98,40 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 		s.disperse(pulseBudget, out)
 	}
 	s.finish(now, out)
+}
+
+// closeLinks bounds the registrations that the close of a connection ends at once.
+// The pulses behind it, which are due at once, end the others.
+const closeLinks = 512
+
+// closing is a connection that is gone, with the registrations that have not ended
+// yet.
+type closing struct {
+	id    Session
+	links []link
+	ended int // of links, the first
+}
+
+// disconnect ends registrations of connections that are gone, as many as the budget
+// allows, and returns what is left of it.
+func (s *State) disconnect(budget int) int {
+	for ; budget > 0 && len(s.closings) > 0; budget-- {
+		c := &s.closings[0]
+		h, n := c.ended, c.links[c.ended].worker
+		c.ended++
+		s.spend(workerWork)
+		if w := s.workers.at(n); w.session == c.id && w.handle == uint32(h) {
+			w.session, w.promised = 0, false
+			if w.presence == online {
+				s.setPresence(n, suspicious)
+			}
+			s.settle(n)
+		}
+		if c.ended == len(c.links) {
+			s.closings = slices.Delete(s.closings, 0, 1)
+		}
+	}
+	return budget
 }
 
 // connect makes this session the worker's present connection and returns its

@@ -18,6 +18,9 @@ const (
 	MaxTurns  = 10_000 // of one Job; it is given up then
 	taskWork  = 32     // units that a task of a batch counts for beside its search
 	parseWork = 8      // units for each byte of a selector that is read
+
+	workerWork = 32 // units that a worker counts for that changes
+	leaseWork  = 32 // units that a lease counts for that begins or ends
 )
 
 // Job is a Schedule or Batch that is handled in turns. It keeps no byte of its

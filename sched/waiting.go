@@ -202,6 +202,10 @@ func (s *State) disperse(budget int, out *Outbox) {
 	}
 }
 
+// cancelMost bounds the waiters that one request cancels. Its answer says where the
+// next goes on.
+const cancelMost = 512
+
 // cancel takes waiters out for the request of a client or operator.
 func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Cancel, out *Outbox) {
 	switch {
@@ -218,15 +222,16 @@ func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Canc
 		return
 	}
 	q, c := &s.queue, &wire.Cancelled{}
-	end := min(m.After+listVisits, uint64(q.waiters.n))
-	for n := m.After; n < end; n++ {
+	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.n))
+	for ; n < end && c.Count < cancelMost; n++ {
 		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
+			s.spend(leaseWork)
 			s.endWait(int32(n), wire.CodeCancelled, waitCancelled, out)
 			c.Count++
 		}
 	}
-	if end < uint64(q.waiters.n) {
-		c.Next = end
+	if n < uint64(q.waiters.n) {
+		c.Next = n
 	}
 	out.put(from, request, c)
 }
