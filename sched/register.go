@@ -18,7 +18,12 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 		return
 	}
 	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
-		s.count.stale++ // late, from an old connection
+		// Late, from an old connection that nobody reads, or somebody else has used
+		// greater numbers: then the agent comes back under a new incarnation.
+		if s.workers.at(n).session != from {
+			s.tellSuperseded(from, request, m.Worker, m.Incarnation, out)
+		}
+		s.count.stale++
 		return
 	}
 	if s.outOfReach(m.Promised) {

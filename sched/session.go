@@ -153,8 +153,7 @@ func (s *State) connect(n int32, sess *session, from Session) uint32 {
 // repeated or of another incarnation changes nothing; the last is told so.
 func (s *State) reporter(now Time, sess *session, from Session, request uint64, handle, seq uint32, out *Outbox) (int32, bool) {
 	if int(handle) >= len(sess.links) {
-		out.put(from, request, &wire.Error{Code: wire.CodeNotRegistered, Field: "handle",
-			Message: "no worker is registered on this connection under this handle"})
+		out.put(from, request, notRegistered)
 		return 0, false
 	}
 	k := &sess.links[handle]
@@ -162,6 +161,8 @@ func (s *State) reporter(now Time, sess *session, from Session, request uint64, 
 	if w.session != from || w.handle != handle {
 		if cur, ok := s.byID[k.id]; !ok || s.workers.at(cur).incarnation != k.incarnation {
 			s.tellSuperseded(from, request, k.id, k.incarnation, out)
+		} else { // it comes late, or somebody else registered the worker since
+			out.put(from, request, notRegistered)
 		}
 		s.count.stale++
 		return 0, false
@@ -174,6 +175,9 @@ func (s *State) reporter(now Time, sess *session, from Session, request uint64, 
 	s.heard(k.worker, now)
 	return k.worker, true
 }
+
+var notRegistered = &wire.Error{Code: wire.CodeNotRegistered, Field: "handle",
+	Message: "no worker is registered on this connection under this handle"}
 
 func (s *State) tellSuperseded(to Session, request uint64, worker string, incarnation uint64, out *Outbox) {
 	s.count.superseded++

@@ -75,6 +75,41 @@ func TestALateRegistrationOfAnOldIncarnationIsVoid(t *testing.T) {
 	s.place(c1)
 }
 
+// Somebody who knows a worker's incarnation registers it elsewhere, with the
+// greatest number there is. The agent learns of it by its next report, and comes
+// back by itself with what it runs.
+func TestAWorkerThatWasRegisteredByAnotherComesBack(t *testing.T) {
+	for name, stays := range map[string]bool{"who is gone": false, "who stays": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			a, c1 := s.join("w1", 2), s.client("c1")
+			first := s.place(c1)
+			s.runs(first)
+			l := s.dial(&asker{})
+			s.sendUp(l, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent})
+			s.sendUp(l, 2, &wire.Register{Worker: "w1", Address: "x:1", Incarnation: a.book.Incarnation(), Seq: math.MaxUint32, Slots: 2,
+				Leases: []wire.Record{{Lease: first.lease.id, Task: []byte("t")}}})
+			s.up(l)
+			if !stays {
+				s.hangUp(l, 0, 0)
+				s.closeHost(l)
+			}
+			a.send(a.book.Heartbeat(0))
+			s.settled()
+			require.Nil(t, a.link, "it is told that it is not registered here")
+			a.connect()
+			s.settled()
+			s.returns(a) // under a new incarnation
+			require.Equal(t, a.book.Incarnation(), s.worker(a).Info.Incarnation)
+			require.Equal(t, wire.StateBegun, s.renewal(first).State)
+			s.place(c1)
+			s.ends(first)
+			s.settled()
+			require.Equal(t, uint64(1), s.ended(wire.ReasonOK))
+		})
+	}
+}
+
 func TestSupersededIsAnsweredAndHeals(t *testing.T) {
 	s := newScript(t)
 	a := s.join("w1", 1)

@@ -223,6 +223,8 @@ func (t *twin) report(s *twinSession, from sched.Session, request uint64, m wire
 	if w.removed || w.session != from || w.handle != handle {
 		if now := t.find(w.id); now == nil || now.incarnation != k.incarnation {
 			t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: w.id, incarnation: k.incarnation})
+		} else {
+			t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeNotRegistered})
 		}
 		return
 	}

@@ -94,6 +94,9 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 		return
 	}
 	if same && m.Seq <= w.seq {
+		if w.session != from {
+			t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation})
+		}
 		return
 	}
 	if t.unbelievable(m.Promised) {
