@@ -171,7 +171,7 @@ func TestWarningsComeWithEveryAnswer(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(a.body), &got), a.body)
 		return got.Warnings
 	}
-	beat := `{"worker_id":"w1","max_tasks":9,"resource_tag":["gpu"],"TIMESTAMP":1,"Metrics":{"CPU_Usage":0.5}}`
+	beat := `{"worker_id":"w1","address":"h:1","max_tasks":9,"resource_tag":["gpu"],"TIMESTAMP":1,"Metrics":{"CPU_Usage":0.5}}`
 	require.Equal(t, []string{"unknown key resource_tag, did you mean resource_tags?"}, warned(f.call("POST", "/api/v1/heartbeat", beat), 200))
 	require.Equal(t, `{"status":"ok"}`+"\n", f.call("POST", "/api/v1/heartbeat", strings.Replace(beat, "resource_tag", "resource_tags", 1)).body, "nothing of it stays")
 	require.Empty(t, warned(f.call("POST", "/api/v1/schedule", `{"task_id":"t","required_\u0074ags":["gpu"],"resources":{"any":0}}`), 200))

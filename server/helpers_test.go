@@ -287,7 +287,11 @@ func (f *fixture) call(method, path, body string, header ...string) answer {
 // beat sends one HTTP heartbeat.
 func (f *fixture) beat(id string, slots, current int, tags ...string) {
 	f.t.Helper()
-	body, err := json.Marshal(map[string]any{"worker_id": id, "address": id + ":1",
+	address := id + ":1"
+	if wire.AddressProblem(address) != "" {
+		address = "h:1"
+	}
+	body, err := json.Marshal(map[string]any{"worker_id": id, "address": address,
 		"resource_tags": tags, "max_tasks": slots, "current_tasks": current, "timestamp": 1})
 	require.NoError(f.t, err)
 	a := f.call("POST", "/api/v1/heartbeat", string(body))

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -146,6 +147,7 @@ type httpConn struct {
 	limit   *time.Timer // of a spare one
 	spoke   bool        // of the reader alone, and so is native
 	native  bool        // the peer does not speak HTTP
+	head    webguard.Head
 	once    sync.Once
 }
 
@@ -165,6 +167,7 @@ func (c *httpConn) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
+	c.head.Read(b[:n])
 	return n, err
 }
 
@@ -174,22 +177,37 @@ func (c *httpConn) Close() error {
 	return c.Conn.Close()
 }
 
-// refusedKey is the key of the context of a request on a spare connection.
-type refusedKey struct{}
+// connKey is the key of the context of a request for its connection.
+type connKey struct{}
 
-// connContext has the requests of a spare connection know it.
+// connContext has requests know their connection.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	if hc, ok := c.(*httpConn); ok && hc.refused != nil {
-		return context.WithValue(ctx, refusedKey{}, hc.refused)
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection of a request, nil for one that came by none.
+func connOf(r *http.Request) *httpConn {
+	c, _ := r.Context().Value(connKey{}).(*httpConn)
+	return c
+}
+
+// ambiguous refuses a request that says in two ways where it ends. It is the
+// last one on its connection.
+func ambiguous(w http.ResponseWriter, r *http.Request) bool {
+	c := connOf(r)
+	if c == nil || !c.head.Ambiguous(r) {
+		return false
 	}
-	return ctx
+	w.Header().Set("Connection", "close")
+	textError(w, r, webguard.TwoLengths.Status, webguard.TwoLengths.Text)
+	return true
 }
 
 // turnAway answers a request on a spare connection, unless it is of those that
 // watch the scheduler. It is the last one there.
 func turnAway(w http.ResponseWriter, r *http.Request, endpoint string) bool {
-	refused, ok := r.Context().Value(refusedKey{}).(*wire.Error)
-	if !ok {
+	c := connOf(r)
+	if c == nil || c.refused == nil {
 		return false
 	}
 	w.Header().Set("Connection", "close")
@@ -198,6 +216,6 @@ func turnAway(w http.ResponseWriter, r *http.Request, endpoint string) bool {
 	}
 	w.Header().Set("Retry-After", "1")
 	note(w, wire.CodeBusy)
-	writeJSON(w, http.StatusServiceUnavailable, []byte(refusedBody(refused)))
+	writeJSON(w, http.StatusServiceUnavailable, []byte(refusedBody(c.refused)))
 	return true
 }

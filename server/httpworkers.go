@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -14,7 +15,7 @@ import (
 // heartbeatRequest is the body of POST /api/v1/heartbeat.
 type heartbeatRequest struct {
 	WorkerID     string   `json:"worker_id"`
-	Address      string   `json:"address"`
+	Address      *string  `json:"address"`
 	ResourceTags []string `json:"resource_tags"`
 	MaxTasks     int64    `json:"max_tasks"`
 	CurrentTasks int64    `json:"current_tasks"`
@@ -41,13 +42,51 @@ func (q *heartbeatRequest) fault() *wire.Error {
 		return badField("worker_id", "is required", 0)
 	case len(q.WorkerID) > maxWorkerID:
 		return badField("worker_id", fmt.Sprintf("is longer than %d bytes", maxWorkerID), maxWorkerID)
-	case len(q.Address) > maxAddress:
-		return badField("address", fmt.Sprintf("is longer than %d bytes", maxAddress), maxAddress)
+	}
+	if e := q.addressFault(); e != nil {
+		return e
 	}
 	if e := outside("max_tasks", q.MaxTasks); e != nil {
 		return e
 	}
 	return outside("current_tasks", q.CurrentTasks)
+}
+
+// address returns the address, "" for one that is missing.
+func (q *heartbeatRequest) address() string {
+	if q.Address == nil {
+		return ""
+	}
+	return *q.Address
+}
+
+// addressFault returns what is wrong with the address, or nil. It may be missing,
+// a URL or a name without a port, as older clients have it.
+func (q *heartbeatRequest) addressFault() *wire.Error {
+	addr := q.address()
+	switch problem := wire.AddressProblem(addr); {
+	case len(addr) > maxAddress:
+		return badField("address", fmt.Sprintf("is longer than %d bytes", maxAddress), maxAddress)
+	case problem != "" && q.Address != nil && (addr == "" || strings.Contains(addr, ":") && !strings.Contains(addr, "://")):
+		return badField("address", problem+"; a worker names the host:port where clients reach it, such as node7.example.com:9000", 0)
+	}
+	return nil
+}
+
+// addressWarning returns what is doubtful about an address that is taken, "" if
+// nothing is. remote is who sent it.
+func (q *heartbeatRequest) addressWarning(remote string) string {
+	addr := q.address()
+	if addr == "" {
+		return "address is missing: clients cannot reach the worker"
+	}
+	if problem := wire.AddressProblem(addr); problem != "" {
+		return "address " + problem + ": clients need the host:port where they reach the worker"
+	}
+	if wire.IsLoopback(addr) && !wire.IsLoopback(remote) {
+		return "address is reached from the worker's machine alone"
+	}
+	return ""
 }
 
 func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
@@ -61,9 +100,12 @@ func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
 		invalid(w, r, e)
 		return
 	}
+	if text := q.addressWarning(r.RemoteAddr); text != "" {
+		warn(w, text)
+	}
 	err := g.srv.core.report(&c.exchange, &sched.Report{
 		Worker:    q.WorkerID,
-		Address:   q.Address,
+		Address:   q.address(),
 		Tags:      q.ResourceTags,
 		Slots:     uint32(q.MaxTasks),
 		Current:   uint32(q.CurrentTasks),

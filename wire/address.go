@@ -10,8 +10,8 @@ import (
 // nothing speaks against it. An address is host:port; the host is a name, an
 // IPv4 address, or an IPv6 address in brackets. Names are not looked up.
 //
-// Registrations of the native protocol are refused for it. Workers that speak
-// HTTP are not: their addresses were never checked.
+// Registrations of the native protocol are refused for it, and heartbeats over
+// HTTP unless the address may be what an older worker names.
 func AddressProblem(addr string) string {
 	host, port, problem := splitAddress(addr)
 	switch {

@@ -20,10 +20,13 @@ import (
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if counted, ok := c.(*counted); ok {
-		c = counted.Conn
-	}
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection of a request, nil for one that came by none.
+func connOf(r *http.Request) *counted {
+	c, _ := r.Context().Value(connKey{}).(*counted)
+	return c
 }
 
 // calledBy reports whether a request comes from a process of the task itself,
@@ -36,7 +39,11 @@ func (s *Server) calledBy(r *http.Request, t *agent.Task) bool {
 	if len(pids) == 0 {
 		return false
 	}
-	switch c := r.Context().Value(connKey{}).(type) {
+	conn := connOf(r)
+	if conn == nil {
+		return true
+	}
+	switch c := conn.Conn.(type) {
 	case *net.UnixConn:
 		peer, err := peerOf(c)
 		return err != nil || slices.Contains(pids, peer)

@@ -33,7 +33,10 @@ func (s *Server) handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, ok := routes[r.URL.Path]
-		refusal := refused(r)
+		if c := connOf(r); c != nil {
+			defer c.head.Over()
+		}
+		refusal := refused(w, r)
 		switch {
 		case refusal != nil:
 			answer(w, refusal.Status, fault{Error: refusal.Text, Reason: refusal.Reason})
@@ -53,7 +56,11 @@ var guard webguard.Guard
 
 // refused returns why a request is not answered at all, or nil. Pages may not
 // read what the agent believes either.
-func refused(r *http.Request) *webguard.Refusal {
+func refused(w http.ResponseWriter, r *http.Request) *webguard.Refusal {
+	if c := connOf(r); c != nil && c.head.Ambiguous(r) {
+		w.Header().Set("Connection", "close")
+		return webguard.TwoLengths
+	}
 	if webguard.Changes(r.Method) {
 		return guard.Change(r)
 	}

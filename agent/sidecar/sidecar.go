@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/webguard"
 )
 
 // Limits of a sidecar.
@@ -176,6 +177,14 @@ func (l *limited) Accept() (net.Conn, error) {
 type counted struct {
 	net.Conn
 	leave func()
+	head  webguard.Head
+}
+
+// Read reads from the connection.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.head.Read(b[:n])
+	return n, err
 }
 
 // Close closes the connection.

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -239,6 +240,15 @@ func TestBrowsersAreRefused(t *testing.T) {
 		resp.Body.Close()
 		require.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode, path)
 	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, "POST /end HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	require.NoError(t, err)
+	got, err := io.ReadAll(conn)
+	require.NoError(t, err, "the connection closes")
+	require.Contains(t, string(got), "400 Bad Request")
 }
 
 func TestWithAnHTTPScheduler(t *testing.T) {
