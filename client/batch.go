@@ -321,7 +321,7 @@ func (p *placingAll) take(m *wire.PlacedAll) {
 	for i := range m.Results {
 		t, r := &p.tasks[p.picked[i]], &m.Results[i]
 		if r.Code != wire.CodeOK {
-			p.results[i].Err = refused("schedule "+t.ID, refusalOf(r.Code, m.RetryAfterMS))
+			p.results[i].Err = refused("schedule "+t.ID, refusalOf(r, m.RetryAfterMS))
 			continue
 		}
 		l, fresh := p.client.book.grant(t, &r.Placed, now)
@@ -334,41 +334,11 @@ func (p *placingAll) take(m *wire.PlacedAll) {
 
 // refusalOf is the refusal of a task of a batch. retryMS, if it is not 0, says when
 // those make sense again that lack room.
-func refusalOf(c wire.Code, retryMS uint32) *wire.Error {
-	e := &wire.Error{Code: c, Message: wordsFor(c)}
-	switch c {
-	case wire.CodeUnavailable:
-		if e.RetryAfterMS = retryMS; retryMS > 0 {
-			e.Message = "no worker could take it yet: the scheduler was just started, and workers are still coming"
-		}
-	case wire.CodeSearchLimit, wire.CodeQueueFull:
+func refusalOf(r *wire.BatchResult, retryMS uint32) *wire.Error {
+	e := &wire.Error{Code: r.Code, Message: r.Sentence()}
+	switch r.Code {
+	case wire.CodeUnavailable, wire.CodeSearchLimit, wire.CodeQueueFull:
 		e.RetryAfterMS = retryMS
 	}
 	return e
-}
-
-// wordsFor says what a code means for a task of a batch, whose answer holds no
-// sentence.
-func wordsFor(c wire.Code) string {
-	switch c {
-	case wire.CodeUnavailable:
-		return "the workers that could take it are busy"
-	case wire.CodeInfeasible:
-		return "no known worker has what it needs"
-	case wire.CodeConflict:
-		return "its id is in use with other content"
-	case wire.CodeAllOrNone:
-		return "another task of its gang found no place"
-	case wire.CodeSearchLimit:
-		return "the search for a worker with room was given up"
-	case wire.CodeQueueFull:
-		return "too many tasks wait"
-	case wire.CodeCancelled:
-		return "it was cancelled while it waited"
-	case wire.CodeOwnerLimit:
-		return "its owner has as many leases as one owner may have"
-	case wire.CodeLeaseLimit:
-		return "the scheduler holds as many leases as it may"
-	}
-	return ""
 }

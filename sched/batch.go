@@ -104,7 +104,7 @@ func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, ou
 	if s.queue.n > 0 {
 		if err, handled := s.again(sess, j.from, j.request, one, false, false, j.placed, out); handled {
 			if r.Code = wire.CodeWaiting; err != nil {
-				r.Code = err.Code
+				r.Refuse(err)
 			}
 			s.shut(&j.set) // what was held for who left the queue is there for all
 			return true
@@ -121,7 +121,7 @@ func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, ou
 		}
 	}
 	if err != nil {
-		r.Code = err.Code
+		r.Refuse(s.explain(now, &one[0], err))
 	}
 	return true
 }
@@ -133,7 +133,7 @@ func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox
 	if s.queue.n > 0 {
 		if err, handled := s.again(sess, from, request, m.Tasks, true, m.Distinct, -1, out); handled {
 			if err != nil {
-				out.put(from, request, gangRefused(len(m.Tasks), 0, err.Code))
+				out.put(from, request, gangRefused(len(m.Tasks), err))
 			}
 			return true
 		}
@@ -149,7 +149,11 @@ func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox
 		if err == nil {
 			return true
 		}
-		all = gangRefused(len(m.Tasks), 0, err.Code)
+		all = gangRefused(len(m.Tasks), err)
+	} else if failed >= 0 {
+		if why := s.refusal(all.Results[failed].Code); why != nil {
+			all.Results[failed].Refuse(s.explain(now, &m.Tasks[failed], why))
+		}
 	}
 	if failed >= 0 {
 		s.hint(all)
@@ -158,13 +162,13 @@ func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox
 	return true
 }
 
-// gangRefused is the answer to a gang of which one task is refused.
-func gangRefused(tasks, failed int, code wire.Code) *wire.PlacedAll {
+// gangRefused is the answer to a gang of which the first task is refused.
+func gangRefused(tasks int, why *wire.Error) *wire.PlacedAll {
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, tasks)}
 	for i := range all.Results {
 		all.Results[i].Code = wire.CodeAllOrNone
 	}
-	all.Results[failed].Code = code
+	all.Results[0].Refuse(why)
 	return all
 }
 

@@ -50,18 +50,24 @@ func (e *explained) holds(y *explainer, err *wire.Error) bool {
 }
 
 // busy refuses a task for which nothing but room is missing.
-var busy = &wire.Error{Code: wire.CodeUnavailable, Message: "the workers that could take it are busy"}
+var busy = &wire.Error{Code: wire.CodeUnavailable, Message: wire.CodeUnavailable.Sentence()}
 
 // explain returns the refusal of the request in s.asking, which err refuses,
 // with what is missing; err itself if that is too much work now.
 func (s *State) explain(now Time, m *wire.Schedule, err *wire.Error) *wire.Error {
-	a, y := &s.asking, &s.why
 	switch {
 	case err != refusals[wire.CodeUnavailable] && err != refusals[wire.CodeInfeasible]:
 		return err
 	case err.Code == wire.CodeUnavailable && s.count.outOfService == 0:
 		return busy
 	}
+	return s.missing(now, m, err)
+}
+
+// missing is explain for a refusal of which it is not known that some worker could
+// take the task.
+func (s *State) missing(now Time, m *wire.Schedule, err *wire.Error) *wire.Error {
+	a, y := &s.asking, &s.why
 	req, bad := s.requirement(m, false)
 	if bad != nil {
 		return err

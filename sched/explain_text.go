@@ -96,7 +96,7 @@ func (p *survey) text(code wire.Code) string {
 	case p.kinds == 0:
 		return "no worker is known"
 	case p.reach < len(p.terms):
-		if code == wire.CodeInfeasible {
+		if code == wire.CodeInfeasible || p.looked == p.kinds {
 			text = p.missing()
 		}
 	case code == wire.CodeInfeasible:
@@ -139,7 +139,7 @@ func (p *survey) ruledOut() string {
 	for _, o := range []struct {
 		is   bool
 		name string
-	}{{p.out.not, "not_workers"}, {p.out.exclusive, "exclusive, which workers that speak HTTP do not take"}, {p.out.taken, "distinct, because they hold other tasks of the gang"}} {
+	}{{p.out.not, "not_workers"}, {p.out.exclusive, "exclusive, which workers that speak HTTP do not take"}, {p.out.taken, "distinct, which gives each task its own worker"}} {
 		if o.is {
 			by = append(by, o.name)
 		}

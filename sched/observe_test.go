@@ -28,7 +28,7 @@ func TestObserveIsBounded(t *testing.T) {
 		slot, ok := s.queue.head()
 		require.True(t, ok)
 		require.Equal(t, fmt.Sprintf("o%d", w), string(s.queue.at(slot).owner()))
-		s.endWait(slot, wire.CodeCancelled, waitCancelled, out)
+		s.endWait(slot, isCancelled, waitCancelled, out)
 	}
 	s.Observe(now, &o)
 	require.Equal(t, now-2, o.Oldest[classNormal])

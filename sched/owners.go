@@ -43,7 +43,7 @@ type ownerTable struct {
 
 func newOwnerTable(most int) ownerTable {
 	return ownerTable{most: most, byName: map[string]*owner{}, refusal: wire.Error{
-		Code: wire.CodeOwnerLimit, Field: "owner", Limit: uint64(most), Message: "the owner has as many leases as one owner may have"}}
+		Code: wire.CodeOwnerLimit, Field: "owner", Limit: uint64(most), Message: wire.CodeOwnerLimit.Sentence()}}
 }
 
 // of returns an owner by its name. One that has nothing is forgotten unless it

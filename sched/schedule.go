@@ -15,10 +15,10 @@ const searchRetry = 1000
 // The refusals that need no details. They are shared and never changed.
 var refusals = map[wire.Code]*wire.Error{
 	wire.CodeUnavailable: {Code: wire.CodeUnavailable, Message: "the workers that could take it are busy or out of service"},
-	wire.CodeInfeasible:  {Code: wire.CodeInfeasible, Message: "no known worker has what the task requires"},
-	wire.CodeConflict:    {Code: wire.CodeConflict, Field: "task", Message: "the task id is in use with other content"},
-	wire.CodeSearchLimit: {Code: wire.CodeSearchLimit, Message: "the search for a worker with room was given up", Limit: index.VisitBudget, RetryAfterMS: searchRetry},
-	wire.CodeLeaseLimit:  {Code: wire.CodeLeaseLimit, Message: "too many leases are alive"},
+	wire.CodeInfeasible:  {Code: wire.CodeInfeasible, Message: wire.CodeInfeasible.Sentence()},
+	wire.CodeConflict:    {Code: wire.CodeConflict, Field: "task", Message: wire.CodeConflict.Sentence()},
+	wire.CodeSearchLimit: {Code: wire.CodeSearchLimit, Message: wire.CodeSearchLimit.Sentence(), Limit: index.VisitBudget, RetryAfterMS: searchRetry},
+	wire.CodeLeaseLimit:  {Code: wire.CodeLeaseLimit, Message: wire.CodeLeaseLimit.Sentence()},
 	wire.CodeBadRequest:  {Code: wire.CodeBadRequest, Field: "key", Limit: maxKey, Message: "the idempotency key is too long"},
 }
 

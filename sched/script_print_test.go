@@ -31,7 +31,7 @@ func (c *script) text(it *Item) string {
 		for i := range m.Results {
 			r := &m.Results[i]
 			if r.Code != wire.CodeOK {
-				parts = append(parts, r.Code.String())
+				parts = append(parts, refusedText(r))
 				continue
 			}
 			parts = append(parts, c.placed(&r.Placed, "-"))
@@ -39,7 +39,7 @@ func (c *script) text(it *Item) string {
 		return strings.Join(parts, "; ") + retryText(m.RetryAfterMS)
 	case *wire.Settled:
 		if m.Result.Code != wire.CodeOK {
-			return fmt.Sprintf("settled %d: %v", m.Index, m.Result.Code)
+			return fmt.Sprintf("settled %d: %v", m.Index, refusedText(&m.Result))
 		}
 		return fmt.Sprintf("settled %d: %s", m.Index, c.placed(&m.Result.Placed, "-"))
 	case *wire.Cancelled:
@@ -80,9 +80,19 @@ func (c *script) text(it *Item) string {
 		if shared := refusals[m.Code]; shared != nil && m.Field == "" && m.RetryAfterMS == 0 && m.Message != shared.Message && m.Message != busy.Message {
 			text += ": " + m.Message
 		}
+		if _, why, ok := strings.Cut(m.Message, waitIsOver.Message+": "); ok {
+			text += ": " + why
+		}
 		return text
 	}
 	return it.Kind.String()
+}
+
+func refusedText(r *wire.BatchResult) string {
+	if r.Message != "" {
+		return r.Code.String() + ": " + r.Message
+	}
+	return r.Code.String()
 }
 
 func retryText(ms uint32) string {

@@ -264,7 +264,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	}
 	left = s.timers.advance(now, left, s.silence)
 	left = s.quarantine.timers.advance(now, left, s.suspectDue)
-	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.whyOver(s.queue.at(slot)), waitOver, out) })
+	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(now, out)
 	if s.seek(now, out) {

@@ -96,10 +96,10 @@ func (s *State) giveUp(j *Job, m wire.Message, out *Outbox) {
 	b, ok := m.(*wire.Batch)
 	switch {
 	case ok && b.AllOrNone:
-		out.put(j.from, j.request, gangRefused(len(b.Tasks), 0, wire.CodeSearchLimit))
+		out.put(j.from, j.request, gangRefused(len(b.Tasks), givenUp))
 	case ok && j.all != nil:
 		for i := j.placed; i < len(j.all.Results); i++ {
-			j.all.Results[i].Code = wire.CodeSearchLimit
+			j.all.Results[i].Refuse(givenUp)
 		}
 		out.put(j.from, j.request, j.all)
 	default:

@@ -116,7 +116,7 @@ func (s *State) again(sess *session, from Session, request uint64, tasks []wire.
 	if w.content != s.waitContent(tasks, isGang, distinct) {
 		return refusals[wire.CodeConflict], true
 	}
-	s.tellWaiter(w, wire.CodeConflict, out)
+	s.tellWaiter(w, takenOver, out)
 	if tasks[0].WaitMS == 0 {
 		why := s.refusal(s.whyOver(w))
 		s.count.waits[waitOver] += uint64(w.size())
@@ -146,51 +146,59 @@ func (s *State) answerWaiter(slot int32, results []wire.BatchResult, out *Outbox
 	case results[0].Code == wire.CodeOK:
 		out.next(w.session, w.request, wire.KindPlaced).Placed = results[0].Placed
 	default:
-		out.put(w.session, w.request, s.waitRefusal(results[0].Code))
+		out.put(w.session, w.request, s.refusal(results[0].Code))
 	}
 	s.leave(slot)
 }
 
 // tellWaiter answers a waiter with a refusal.
-func (s *State) tellWaiter(w *waiter, code wire.Code, out *Outbox) {
+func (s *State) tellWaiter(w *waiter, why *wire.Error, out *Outbox) {
 	switch {
 	case s.sessions[w.session] == nil, w.mute:
 	case w.gang != nil:
-		results := make([]wire.BatchResult, len(w.gang.tasks))
-		for i := range results {
-			results[i].Code = wire.CodeAllOrNone
-		}
-		results[0].Code = code
-		out.put(w.session, w.request, &wire.PlacedAll{Results: results})
+		out.put(w.session, w.request, gangRefused(len(w.gang.tasks), why))
 	case w.index > 0:
-		out.put(w.session, w.request, &wire.Settled{Index: w.index - 1, Result: wire.BatchResult{Code: code}})
+		one := &wire.Settled{Index: w.index - 1}
+		one.Result.Refuse(why)
+		out.put(w.session, w.request, one)
 	default:
-		out.put(w.session, w.request, s.waitRefusal(code))
+		out.put(w.session, w.request, why)
 	}
 }
 
 var (
 	waitIsOver  = &wire.Error{Code: wire.CodeUnavailable, Field: "wait_ms", Message: "no room within the wait"}
-	isCancelled = &wire.Error{Code: wire.CodeCancelled, Message: "the task was cancelled while it waited"}
+	isCancelled = &wire.Error{Code: wire.CodeCancelled, Message: wire.CodeCancelled.Sentence()}
 	takenOver   = &wire.Error{Code: wire.CodeConflict, Field: "task", Message: "a later request asks for the same task"}
 )
 
-func (s *State) waitRefusal(code wire.Code) *wire.Error {
-	switch code {
-	case wire.CodeUnavailable:
-		return waitIsOver
-	case wire.CodeCancelled:
-		return isCancelled
-	case wire.CodeConflict:
-		return takenOver
+// waitOverdue is the refusal of a waiter whose wait is over.
+func (s *State) waitOverdue(w *waiter) *wire.Error {
+	code := s.whyOver(w)
+	if code != wire.CodeUnavailable {
+		return s.refusal(code)
 	}
-	return s.refusal(code)
+	if w.gang != nil {
+		return waitIsOver
+	}
+	m := w.message()
+	if _, err := s.read(&m, nil); err != nil {
+		return waitIsOver
+	}
+	shared := refusals[code]
+	why := s.missing(s.now, &m, shared)
+	if why == shared || why == busy {
+		return waitIsOver
+	}
+	over := *waitIsOver
+	over.Message += ": " + why.Message
+	return &over
 }
 
 // endWait takes a waiter out that gets nothing.
-func (s *State) endWait(slot int32, code wire.Code, end int, out *Outbox) {
+func (s *State) endWait(slot int32, why *wire.Error, end int, out *Outbox) {
 	w := s.queue.at(slot)
-	s.tellWaiter(w, code, out)
+	s.tellWaiter(w, why, out)
 	s.count.waits[end] += uint64(w.size())
 	s.leave(slot)
 }
@@ -198,7 +206,7 @@ func (s *State) endWait(slot int32, code wire.Code, end int, out *Outbox) {
 // disperse ends waiters of closed sessions, as many as the budget allows.
 func (s *State) disperse(budget int, out *Outbox) {
 	for q := &s.queue; budget > 0 && len(q.closed) > 0; budget-- {
-		s.endWait(q.closed[0]-1, wire.CodeOK, waitClosed, out)
+		s.endWait(q.closed[0]-1, nil, waitClosed, out)
 	}
 }
 
@@ -215,7 +223,7 @@ func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Canc
 	case m.Task != "" && m.Client == "":
 		c := &wire.Cancelled{}
 		if slot, ok := s.waitingFor(sess.client, []byte(m.Task)); ok && s.passes(s.queue.at(slot), m.Task, "", m.Owner, m.Group) {
-			s.endWait(slot, wire.CodeCancelled, waitCancelled, out)
+			s.endWait(slot, isCancelled, waitCancelled, out)
 			c.Count = 1
 		}
 		out.put(from, request, c)
@@ -226,7 +234,7 @@ func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Canc
 	for ; n < end && c.Count < cancelMost; n++ {
 		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
 			s.spend(leaseWork)
-			s.endWait(int32(n), wire.CodeCancelled, waitCancelled, out)
+			s.endWait(int32(n), isCancelled, waitCancelled, out)
 			c.Count++
 		}
 	}

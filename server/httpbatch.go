@@ -158,11 +158,14 @@ func appendResults(b []byte, tasks []batchTask, all *wire.PlacedAll) []byte {
 		if r := &results[0]; r.Code == wire.CodeOK {
 			b = appendPlaced(b, &t.scheduleRequest, &r.Placed)
 		} else {
-			e := wire.Error{Code: r.Code}
+			e, sentence := wire.Error{Code: r.Code}, sentenceOf(r)
+			if sentence == nothingFits {
+				e.Message = r.Sentence()
+			}
 			if r.Code == wire.CodeUnavailable || r.Code == wire.CodeSearchLimit {
 				e.RetryAfterMS = all.RetryAfterMS
 			}
-			b = appendRefusal(b, &e, sentenceOf(r.Code))
+			b = appendRefusal(b, &e, sentence)
 		}
 		results = results[1:]
 	}
@@ -190,23 +193,19 @@ func appendRefusal(b []byte, e *wire.Error, sentence string) []byte {
 	return append(b, '}')
 }
 
-// sentenceOf says for people why a task of a batch was not placed.
-func sentenceOf(code wire.Code) string {
-	switch code {
+// sentenceOf says for people why a task of a batch was not placed. The key of HTTP
+// is named as it is there.
+func sentenceOf(r *wire.BatchResult) string {
+	switch r.Code {
 	case wire.CodeUnavailable, wire.CodeInfeasible:
 		return nothingFits
 	case wire.CodeConflict:
 		return "the idempotency_key is in use with other content"
 	case wire.CodeBadRequest:
 		return "idempotency_key is too long"
-	case wire.CodeAllOrNone:
-		return "another task found no place"
-	case wire.CodeSearchLimit:
-		return "the search for a worker with room was given up"
-	case wire.CodeLeaseLimit:
-		return "too many leases are alive"
-	case wire.CodeOwnerLimit:
-		return "the owner has as many leases as one owner may have"
 	}
-	return code.String()
+	if text := r.Sentence(); text != "" {
+		return text
+	}
+	return r.Code.String()
 }

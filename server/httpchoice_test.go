@@ -179,7 +179,7 @@ func TestHTTPGang(t *testing.T) {
 	status, results := f.batch(`{"all_or_none":true,"distinct":true,"tasks":[{"task_id":"a"},{"task_id":"b"},{"task_id":"c"}]}`)
 	require.Equal(t, 200, status)
 	require.Equal(t, []string{"all_or_none", "all_or_none", "infeasible"}, reasons(results))
-	require.Equal(t, "another task found no place", results[0].Error)
+	require.Equal(t, "another task of the gang found no place", results[0].Error)
 	require.Zero(t, f.list("")[0].CurrentTasks+f.list("")[1].CurrentTasks, "nothing is left of it")
 
 	_, results = f.batch(`{"all_or_none":true,"distinct":true,"tasks":[{"task_id":"a"},{"task_id":"b"}]}`)

@@ -156,8 +156,8 @@ func TestHTTPBatchAnswersInOrder(t *testing.T) {
 	var got struct {
 		Results []struct {
 			wire.Handover
-			Error, Reason string
-			Repeat        bool
+			Error, Reason, Detail string
+			Repeat                bool
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(a.body), &got), a.body)
@@ -172,6 +172,7 @@ func TestHTTPBatchAnswersInOrder(t *testing.T) {
 	require.Equal(t, got.Results[4].Lease, got.Results[5].Lease)
 	require.Equal(t, "task_id is required", got.Results[2].Error)
 	require.Equal(t, nothingFits, got.Results[7].Error)
+	require.NotEmpty(t, got.Results[7].Detail)
 }
 
 func TestHTTPBatchLimits(t *testing.T) {

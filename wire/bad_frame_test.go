@@ -200,7 +200,7 @@ func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	begun := accepts(t, pack(t, KindBegun, 1, 5, 6, record)).(*Begun)
 	require.Equal(t, Record{Lease: sampleLease, Task: []byte("t")}, begun.Record)
 
-	results := accepts(t, pack(t, KindPlacedAll, 1, []any{[]any{7, "busy"}})).(*PlacedAll)
+	results := accepts(t, pack(t, KindPlacedAll, 1, []any{[]any{7, "", "new"}})).(*PlacedAll)
 	require.Equal(t, []BatchResult{{Code: CodeUnavailable}}, results.Results)
 
 	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "", 0, 0, 0, 0, "new", nil}

@@ -96,12 +96,14 @@ func (m *Batch) used() int {
 	return batchRequired
 }
 
-// A result is its code, followed by the fields of a placement if that is
-// CodeOK.
+// A result is its code, followed by the fields of a placement if that is CodeOK,
+// else perhaps by a sentence.
 var (
-	refusedFields = []string{"code"}
-	resultFields  = append(refusedFields, placedFields...)
+	refusedFields = []string{"code", "message"}
+	resultFields  = append(refusedFields[:refusedRequired:refusedRequired], placedFields...)
 )
+
+const refusedRequired = 1
 
 func readPlacedAll(d *Decoder, fields int) Message {
 	r := &d.r
@@ -109,7 +111,7 @@ func readPlacedAll(d *Decoder, fields int) Message {
 	n := r.elements("results", 0, MaxBatch)
 	d.placedAll.Results = d.placedAll.Results[:0]
 	for i := range n {
-		fields := r.part(i, refusedFields, len(refusedFields))
+		fields := r.part(i, refusedFields, refusedRequired)
 		if r.err != nil {
 			return nil
 		}
@@ -127,10 +129,13 @@ func readPlacedAll(d *Decoder, fields int) Message {
 func (r *reader) result(result *BatchResult, n int) {
 	result.Code = Code(r.uint("code", math.MaxUint16))
 	known := len(refusedFields)
-	if result.Code == CodeOK {
+	switch {
+	case result.Code == CodeOK:
 		known = len(resultFields)
-		r.need(n, resultFields, len(refusedFields)+placedRequired)
-		r.placed(&result.Placed, n-len(refusedFields))
+		r.need(n, resultFields, refusedRequired+placedRequired)
+		r.placed(&result.Placed, n-refusedRequired)
+	case n > refusedRequired:
+		result.Message = string(r.text("message", MaxText))
 	}
 	r.rest(n, known)
 }
@@ -152,9 +157,13 @@ func (m *PlacedAll) append(dst []byte, request uint64) []byte {
 
 // append appends one result as an array of its own.
 func (m *BatchResult) append(dst []byte) []byte {
-	if m.Code != CodeOK {
-		return appendUint(appendArray(dst, len(refusedFields)), uint64(m.Code))
+	switch {
+	case m.Code == CodeOK:
+	case m.Message == "":
+		return appendUint(appendArray(dst, refusedRequired), uint64(m.Code))
+	default:
+		return appendStr(appendUint(appendArray(dst, len(refusedFields)), uint64(m.Code)), m.Message)
 	}
-	dst = appendUint(appendArray(dst, len(refusedFields)+m.Placed.used()), uint64(CodeOK))
+	dst = appendUint(appendArray(dst, refusedRequired+m.Placed.used()), uint64(CodeOK))
 	return m.Placed.appendFields(dst)
 }

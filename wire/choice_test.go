@@ -131,6 +131,7 @@ func TestDecoderForgetsWhatIsLeftOut(t *testing.T) {
 		{&devicePlaced, &samplePlaced},
 		{&Begun{Record: deviceRecord}, &Begun{Record: sampleRecord}},
 		{&Batch{Tasks: []Schedule{choiceTask}, AllOrNone: true, Distinct: true}, &Batch{Tasks: []Schedule{bareTask}}},
+		{&PlacedAll{Results: []BatchResult{{Code: CodeBusy, Message: "x"}}}, &PlacedAll{Results: []BatchResult{{Code: CodeBusy}}}},
 		{&PlacedAll{Results: []BatchResult{{Placed: devicePlaced}}, RetryAfterMS: 1}, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}}}},
 	} {
 		for _, m := range pair {

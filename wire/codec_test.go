@@ -89,11 +89,12 @@ func TestDocumentNamesEveryNumber(t *testing.T) {
 	}
 }
 
-// The hot kinds are decoded and encoded without a single allocation.
+// The hot kinds are decoded and encoded without a single allocation, but for the
+// sentence of a refusal.
 func TestHotKindsAllocateNothing(t *testing.T) {
 	var d Decoder
 	for _, s := range samples() {
-		if layouts[s.message.Kind()].read == nil {
+		if layouts[s.message.Kind()].read == nil || strings.HasSuffix(s.name, "with a reason") {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {

@@ -298,5 +298,9 @@ func resultOf(t *rapid.T) BatchResult {
 	if rapid.Bool().Draw(t, "placed") {
 		return BatchResult{Placed: genPlaced.Draw(t, "placed")}
 	}
-	return BatchResult{Code: Code(rapid.Uint16Min(1).Draw(t, "code"))}
+	r := BatchResult{Code: Code(rapid.Uint16Min(1).Draw(t, "code"))}
+	if rapid.Bool().Draw(t, "with a sentence") {
+		r.Message = genTag.Draw(t, "message")
+	}
+	return r
 }

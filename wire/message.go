@@ -101,8 +101,9 @@ type Batch struct {
 
 // BatchResult is the answer for one task of a batch: a placement, or a code.
 type BatchResult struct {
-	Code   Code
-	Placed Placed // set if Code is CodeOK
+	Code    Code
+	Placed  Placed // set if Code is CodeOK
+	Message string // else a sentence for people, where the code alone does not say all; see Sentence
 }
 
 // PlacedAll answers Batch, in order.

@@ -146,7 +146,7 @@ var parts = map[string]string{
 	"tag_info":    "utf8 u32",
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
-	"refused":     "u16",
+	"refused":     "u16 text?",
 	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool?",
 	"result":      "u16 " + grammar[KindPlaced],
 }

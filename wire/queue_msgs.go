@@ -72,7 +72,7 @@ func readSettled(d *Decoder, _ int) Message {
 	r := &d.r
 	d.settled = Settled{Index: uint32(r.uint("index", MaxBatch))}
 	if fields := r.array("result", unlimited); r.err == nil {
-		r.need(fields, refusedFields, len(refusedFields))
+		r.need(fields, refusedFields, refusedRequired)
 		r.result(&d.settled.Result, fields)
 	}
 	return &d.settled

@@ -238,6 +238,8 @@ func queueSamples() []sample {
 		{"batch that waits", 22, &Batch{Tasks: []Schedule{waits, bareTask}, AllOrNone: true}},
 		{"placed_all with one that waits", 22, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeWaiting}}}},
 		{"placed_all to be repeated", 22, &PlacedAll{Results: []BatchResult{{Placed: samplePlaced}, {Code: CodeUnavailable}}, RetryAfterMS: 1_000}},
+		{"placed_all with a reason", 22, &PlacedAll{Results: []BatchResult{{Code: CodeInfeasible, Message: "gpus: at most 2 on any worker"}, {Placed: samplePlaced}}}},
+		{"settled with a reason", 22, &Settled{Index: 3, Result: BatchResult{Code: CodeUnavailable, Message: "no room within the wait: 3 workers match, all cordoned"}}},
 		{"settled", 22, &Settled{Index: 1, Result: BatchResult{Placed: devicePlaced}}},
 		{"settled without a place", 22, &Settled{Index: 1023, Result: BatchResult{Code: CodeUnavailable}}},
 		{"cancel", 23, &Cancel{Task: "train-7"}},

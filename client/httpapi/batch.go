@@ -37,6 +37,7 @@ type results struct {
 		Placement
 		Error  string `json:"error"`
 		Reason string `json:"reason"`
+		Detail string `json:"detail"`
 	} `json:"results"`
 }
 
@@ -104,7 +105,7 @@ func (c *Client) scheduleBatch(ctx context.Context, tasks []Task, body batch) ([
 			all[i].Placement = &r.Placement
 			continue
 		}
-		all[i].Err = &StatusError{Method: k.method, Path: k.path, Status: statusOf(r.Reason), Text: r.Error, Message: r.Error, Reason: r.Reason}
+		all[i].Err = &StatusError{Method: k.method, Path: k.path, Status: statusOf(r.Reason), Text: r.Error, Message: r.Error, Detail: r.Detail, Reason: r.Reason}
 	}
 	return all, nil
 }
