@@ -60,7 +60,7 @@ func TestPreempted(t *testing.T) {
 	obedient, defiant := begin("obedient", agent.Caller{PID: obeys}), begin("defiant", agent.Caller{PID: defies})
 	here, alive := begin("here", agent.Caller{}), begin("alive", agent.Caller{KeepAlive: time.Minute})
 
-	_, err = c.Drain(t.Context(), "w1", "driver", time.Millisecond)
+	_, err = c.DrainWithin(t.Context(), "w1", "driver", time.Millisecond)
 	require.NoError(t, err)
 	for _, task := range []*agent.Task{obedient, defiant, here, alive} {
 		ends(t, task.Preempted(), "a task is not told")

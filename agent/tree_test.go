@@ -109,7 +109,7 @@ func TestTheEndOfATaskIsTheEndOfItsProcesses(t *testing.T) {
 			}
 		},
 		"drain": func(t *testing.T, _ *agent.Agent, c *client.Client, _ []*agent.Task, _ []*family) {
-			_, err := c.Drain(t.Context(), "w1", "driver", time.Millisecond)
+			_, err := c.DrainWithin(t.Context(), "w1", "driver", time.Millisecond)
 			require.NoError(t, err)
 		},
 		"stop": func(t *testing.T, a *agent.Agent, _ *client.Client, _ []*agent.Task, _ []*family) {

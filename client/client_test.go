@@ -138,13 +138,15 @@ func TestBadTasksAreRefusedHere(t *testing.T) {
 	c := newFake(t).dial(nil)
 	long := string(make([]byte, 300))
 	for field, task := range map[string]Task{
-		"task":      {ID: ""},
-		"owner":     {ID: "t", Owner: "a b"},
-		"group":     {ID: "t", Group: long},
-		"tags":      {ID: "t", Tags: []string{"x\n"}},
-		"priority":  {ID: "t", Priority: 1_000_001},
-		"ttl_ms":    {ID: "t", TTL: 25 * time.Hour},
-		"resources": {ID: "t", Resources: map[string]int64{"cpu": -1}},
+		"task":     {ID: ""},
+		"owner":    {ID: "t", Owner: "a b"},
+		"group":    {ID: "t", Group: long},
+		"tags":     {ID: "t", Tags: []string{"x\n"}},
+		"priority": {ID: "t", Priority: 1_000_001},
+		"ttl_ms":   {ID: "t", TTL: 25 * time.Hour},
+
+		"start_within": {ID: "t", StartWithin: -1},
+		"resources":    {ID: "t", Resources: map[string]int64{"cpu": -1}},
 	} {
 		_, err := c.Schedule(within(t), task)
 		require.ErrorIs(t, err, ErrBadRequest, field)

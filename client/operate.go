@@ -47,17 +47,20 @@ func (c *Client) Cordon(ctx context.Context, worker, reason string) (changed boo
 // Drain takes a worker out of service as Cordon does, for somebody who waits
 // until nothing runs there: the worker's Flags hold "draining" until it has no
 // lease and reports no task itself, then "drained", which is an event too. It
-// changes a plain cordon. Uncordon ends it.
-//
-// What still runs when the deadline has passed is preempted: told to end, and
-// killed when the scheduler's grace is over. The deadline is at most
-// wire.MaxDrain milliseconds; 0 lets everything run to its end.
-func (c *Client) Drain(ctx context.Context, worker, reason string, deadline time.Duration) (changed bool, err error) {
+// changes a plain cordon. Uncordon ends it. What runs goes on to its end.
+func (c *Client) Drain(ctx context.Context, worker, reason string) (changed bool, err error) {
+	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason, Drain: true}, "drain ")
+}
+
+// DrainWithin is Drain with a deadline: what still runs when it has passed is
+// preempted, told to end, and killed when the scheduler's grace is over. The
+// deadline is at most wire.MaxDrain milliseconds; 0 is at once.
+func (c *Client) DrainWithin(ctx context.Context, worker, reason string, deadline time.Duration) (changed bool, err error) {
 	if deadline < 0 || deadline > wire.MaxDrain*time.Millisecond {
 		return false, refused("drain "+worker, &wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Limit: wire.MaxDrain,
 			Message: fmt.Sprintf("the deadline %v is not 0 to %v", deadline, wire.MaxDrain*time.Millisecond)})
 	}
-	ms := (deadline + time.Millisecond - 1) / time.Millisecond
+	ms := max(1, (deadline+time.Millisecond-1)/time.Millisecond)
 	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason, Drain: true, DeadlineMS: uint32(ms)}, "drain ")
 }
 

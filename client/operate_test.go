@@ -118,7 +118,13 @@ func TestCordonsAndEvents(t *testing.T) {
 	changed, err := c.Uncordon(within(t), "w1", "done")
 	require.NoError(t, err)
 	require.True(t, changed)
-	changed, err = c.Drain(within(t), "w1", "reboot", time.Hour)
+	changed, err = c.Drain(within(t), "w1", "reboot")
+	require.NoError(t, err)
+	require.True(t, changed)
+	w, err = c.Worker(within(t), "w1")
+	require.NoError(t, err)
+	require.Zero(t, w.Info.DeadlineMS, "no deadline")
+	changed, err = c.DrainWithin(within(t), "w1", "reboot", time.Hour)
 	require.NoError(t, err)
 	require.True(t, changed)
 	w, err = c.Worker(within(t), "w1")
@@ -126,7 +132,7 @@ func TestCordonsAndEvents(t *testing.T) {
 	require.Equal(t, []string{"cordoned", "drained"}, w.Info.Flags, "nothing runs there")
 	require.InDelta(t, time.Hour.Milliseconds(), w.Info.DeadlineMS, 60_000)
 	for _, d := range []time.Duration{-1, 31 * 24 * time.Hour} {
-		_, err = c.Drain(within(t), "w1", "", d)
+		_, err = c.DrainWithin(within(t), "w1", "", d)
 		require.ErrorIs(t, err, client.ErrBadRequest)
 	}
 	_, err = c.Uncordon(within(t), "w1", "")
@@ -137,9 +143,9 @@ func TestCordonsAndEvents(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrBadRequest)
 
 	events := collect(t, c.Events(within(t), 0))
-	require.Equal(t, []string{"joined", "cordoned", "uncordoned", "draining", "drained", "uncordoned"}, whats(events))
+	require.Equal(t, []string{"joined", "cordoned", "uncordoned", "draining", "drained", "draining", "drained", "uncordoned"}, whats(events))
 	require.Equal(t, "ann@desk", events[1].By)
-	require.Equal(t, []string{"uncordoned"}, whats(collect(t, c.Events(within(t), events[4].Number))))
+	require.Equal(t, []string{"uncordoned"}, whats(collect(t, c.Events(within(t), events[6].Number))))
 	require.Equal(t, whats(events), whats(collect(t, c.Events(within(t), 1000))), "a number of another life")
 }
 

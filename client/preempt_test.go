@@ -49,6 +49,30 @@ func TestWhatATaskSaysOfMakingRoomIsChecked(t *testing.T) {
 	}
 }
 
+// Only a drain without a deadline lets everything run to its end.
+func TestADeadlineOfZeroIsAtOnce(t *testing.T) {
+	f := newFake(t)
+	var sent atomic.Uint32
+	f.setBend(func(p *peer, request uint64, m wire.Message) bool {
+		if c, ok := m.(*wire.Cordon); ok {
+			require.True(t, c.Drain)
+			sent.Store(c.DeadlineMS)
+			p.send(request, &wire.Cordoned{Changed: true})
+			return true
+		}
+		return false
+	})
+	c := f.dial(nil)
+	for deadline, want := range map[time.Duration]uint32{0: 1, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, wire.MaxDrain * time.Millisecond: wire.MaxDrain} {
+		_, err := c.DrainWithin(within(t), "w1", "", deadline)
+		require.NoError(t, err)
+		require.Equal(t, want, sent.Load(), deadline)
+	}
+	_, err := c.Drain(within(t), "w1", "")
+	require.NoError(t, err)
+	require.Zero(t, sent.Load(), "no deadline")
+}
+
 func TestWhoPreemptsWaitsForTheGraceAtLeast(t *testing.T) {
 	f := newFake(t)
 	c := f.dial(nil)

@@ -87,6 +87,8 @@ func (t *Task) Check() error {
 		return badLimit("tags", wire.MaxTag, fmt.Sprintf("a tag is not 1 to %d bytes of UTF-8 without control characters", wire.MaxTag))
 	case t.Priority < -wire.MaxPriority || t.Priority > wire.MaxPriority:
 		return badLimit("priority", wire.MaxPriority, fmt.Sprintf("the priority %d is not in [-%d, %d]", t.Priority, wire.MaxPriority, wire.MaxPriority))
+	case t.StartWithin < 0:
+		return badField("start_within", fmt.Sprintf("start_within: %v is negative", t.StartWithin))
 	case t.TTL < 0 || t.TTL.Milliseconds() > wire.MaxTTL:
 		return badLimit("ttl_ms", wire.MaxTTL, fmt.Sprintf("the ttl %v is not in [0, 24h]", t.TTL))
 	}

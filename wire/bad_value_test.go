@@ -184,6 +184,9 @@ func TestCordonReason(t *testing.T) {
 	refuses(t, pack(t, KindCordon, 1, "w", true, "", "\x1b[1m"), "by", 0)
 	refuses(t, pack(t, KindCordon, 1, "w", 1, "", ""), "on", 0)
 	refuses(t, pack(t, KindCordon, 1, "\xff", true, "", ""), "worker", 0)
+	refuses(t, pack(t, KindCordon, 1, "w", true, "", "", true, false, 0), "deadline_ms", MaxDrain)
+	refuses(t, pack(t, KindCordon, 1, "w", true, "", "", true, false, MaxDrain+1), "deadline_ms", MaxDrain)
+	require.Equal(t, &Cordon{Worker: "w", On: true, Drain: true, DeadlineMS: 1}, accepts(t, pack(t, KindCordon, 1, "w", true, "", "", true, false, 1)))
 	m := accepts(t, pack(t, KindCordon, 1, "büro 1", true, strings.Repeat("x", MaxReason), "Anna Grün"))
 	require.Equal(t, &Cordon{Worker: "büro 1", On: true, Reason: strings.Repeat("x", MaxReason), By: "Anna Grün"}, m)
 }

@@ -53,6 +53,11 @@ func number64(name string, value *uint64) field       { return number(name, valu
 // limit is the field of that name in a request for a page.
 func limit(value *uint32) field { return number("limit", value, MaxPage) }
 
+// deadline is the field deadline_ms. It is left out where there is none.
+func deadline(value *uint32) field {
+	return field{"deadline_ms", leaf{func(r *reader, name string) { r.deadline(name) }, value}}
+}
+
 // boolean is a field that is true or false.
 func boolean(name string, value *bool) field {
 	return field{name, leaf{func(r *reader, name string) { r.bool(name) }, value}}

@@ -113,7 +113,7 @@ func (m *Cordon) fields() []field {
 		text("by", &m.By, MaxID),
 		optional(boolean("drain", &m.Drain), !m.Drain),
 		optional(boolean("own", &m.Own), !m.Own),
-		optional(number("deadline_ms", &m.DeadlineMS, MaxDrain), m.DeadlineMS == 0),
+		optional(deadline(&m.DeadlineMS), m.DeadlineMS == 0),
 	}
 }
 

@@ -116,7 +116,8 @@ type Cordon struct {
 	Drain  bool   // with On: say when the worker itself reports that nothing runs there any more
 	Own    bool   // the worker's agent says so, on the connection that it is registered by: the cordon ends with this incarnation, and changes no other one
 	// DeadlineMS is how long what runs may go on before it is preempted, with
-	// Drain; 0: for ever. At most MaxDrain.
+	// Drain, at most MaxDrain. 0 is not sent and means that there is no deadline:
+	// who asks for one of 0 means 1.
 	DeadlineMS uint32
 }
 

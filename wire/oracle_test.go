@@ -191,7 +191,7 @@ var scalars = map[string]func(v any) bool{
 	"wait":        upTo(MaxWait),
 	"grace":       upTo(MaxGrace),
 	"on_preempt":  upTo(3),
-	"deadline":    upTo(MaxDrain),
+	"deadline":    func(v any) bool { return v != signed(0) && upTo(MaxDrain)(v) },
 	"outcome0":    upTo(4),
 	"outcome":     func(v any) bool { return v != signed(0) && upTo(4)(v) },
 	"role":        func(v any) bool { return v == signed(1) || v == signed(2) },

@@ -192,6 +192,16 @@ func (r *reader) incarnation(field string) uint64 {
 	return n
 }
 
+// deadline reads how long a drain lets things run. 0 could mean at once, or for
+// ever, so it means neither.
+func (r *reader) deadline(field string) uint64 {
+	n := r.uint(field, MaxDrain)
+	if n == 0 {
+		r.fail(field, MaxDrain, "is 0: say 1 for at once, or leave it out for no deadline")
+	}
+	return n
+}
+
 // outcome reads an outcome, or ReasonNone where none is allowed.
 func (r *reader) outcome(field string, none bool) Reason {
 	o := Reason(r.uint(field, math.MaxUint8))

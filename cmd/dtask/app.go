@@ -69,11 +69,11 @@ func (a *app) root() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{
 				Name: "addr", Usage: "`HOST[:PORT]` of the scheduler's native protocol, by default port " + client.DefaultPort + "; several with commas",
-				Value: defaultAddr, Sources: cli.EnvVars("DTASK_ADDR"),
+				Value: defaultAddr, Sources: fromEnv("DTASK_ADDR"),
 			},
 			&cli.StringFlag{
 				Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT`: table or json",
-				Value: formatTable, Sources: cli.EnvVars("DTASK_OUTPUT"),
+				Value: formatTable, Sources: fromEnv("DTASK_OUTPUT"),
 			},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids alone"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up on an answer after this `TIME`", Value: 10 * time.Second},
@@ -101,22 +101,23 @@ func prepare(commands []*cli.Command) []*cli.Command {
 		if len(c.Commands) > 0 {
 			c.Action, c.HideHelpCommand = showHelp, true
 			prepare(c.Commands)
+			continue
 		}
+		c.Action = filled(c.Action)
 	}
 	return commands
 }
 
 // before reads the flags that every command shares.
 func (a *app) before(ctx context.Context, cmd *cli.Command) (context.Context, error) {
+	if err := noEmptyFlags(cmd); err != nil {
+		return ctx, err
+	}
 	if err := a.out.setFormat(cmd.String("output"), cmd.Bool("quiet")); err != nil {
 		return ctx, err
 	}
-	addrs := cmd.String("addr")
-	if addrs == "" {
-		addrs = defaultAddr
-	}
 	var err error
-	if a.addrs, err = client.ParseAddrs(addrs); err != nil {
+	if a.addrs, err = client.ParseAddrs(cmd.String("addr")); err != nil {
 		return ctx, usage(fmt.Sprintf("--addr (or DTASK_ADDR): %v", err), "dtask --addr "+defaultAddr+" ping")
 	}
 	if a.timeout = cmd.Duration("timeout"); a.timeout <= 0 {

@@ -74,7 +74,7 @@ func cliDocument(t *testing.T) string {
 	p := &page{t: t}
 	p.linef("# The command line\n")
 	p.linef("`bin/dtask` is the tool for people and scripts. This page is made from the commands themselves: `dtask COMMAND --help` says the same.\n")
-	p.linef("Flags may stand before or behind the arguments, and win over the environment:\n")
+	p.linef("Flags may stand before or behind the arguments, and win over the environment. An empty flag or argument is refused, since a script that left a variable unset would get something else than it meant; an empty environment variable is as good as none:\n")
 	p.linef("| variable | stands for |\n|---|---|")
 	p.linef("| `DTASK_ADDR` | `--addr`: the schedulers, with commas between them, each as `host`, `host:port` or `[IPv6]:port`, perhaps behind `dtask://`; the first that answers is taken |")
 	p.linef("| `DTASK_OUTPUT` | `--output` |")

@@ -31,7 +31,7 @@ func (a *app) workerDrain() *cli.Command {
 			"  dtask worker drain worker-001 --deadline 1h --wait 2h && ssh worker-001 reboot",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "reason", Usage: "`TEXT` that tells others why"},
-			&cli.DurationFlag{Name: "deadline", Usage: "`TIME` after which what still runs is preempted; without it everything runs to its end"},
+			&cli.DurationFlag{Name: "deadline", Usage: "`TIME` after which what still runs is preempted, 0s for at once; without it everything runs to its end"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait until the workers are drained; they stay out of service after it"},
 		},
 		ShellComplete: a.completeWorkers,
@@ -43,13 +43,19 @@ func (a *app) workerDrain() *cli.Command {
 			case deadline < 0 || deadline > wire.MaxDrain*time.Millisecond:
 				return usage(fmt.Sprintf("--deadline %v is not 0s to %v", deadline, wire.MaxDrain*time.Millisecond), cmd.FullName()+" worker-001 --deadline 1h")
 			}
+			set := (*client.Client).Drain
+			if cmd.IsSet("deadline") { // one of 0 is at once
+				set = func(c *client.Client, ctx context.Context, worker, reason string) (bool, error) {
+					return c.DrainWithin(ctx, worker, reason, deadline)
+				}
+			}
 			until, status := time.Now().Add(wait), "draining"
 			if wait > 0 {
 				status = "drained"
 				a.timeout += wait
 			}
 			return a.changeCordons(ctx, cmd, status, func(c *client.Client, ctx context.Context, worker, reason string) (bool, error) {
-				changed, err := c.Drain(ctx, worker, reason, deadline)
+				changed, err := set(c, ctx, worker, reason)
 				if err == nil && wait > 0 {
 					err = awaitDrained(ctx, c, worker, until)
 				}

@@ -57,8 +57,8 @@ func (a *app) runEvents(ctx context.Context, cmd *cli.Command) error {
 	if err := noArguments(cmd); err != nil {
 		return err
 	}
-	if cmd.Duration("for") < 0 {
-		return usage("--for must not be negative", "dtask events --follow --for 1m")
+	if err := checkFor(cmd, "--follow"); err != nil {
+		return err
 	}
 	f := &eventFilter{worker: cmd.String("worker"), what: cmd.StringSlice("what")}
 	for _, what := range f.what {

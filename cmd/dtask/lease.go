@@ -195,15 +195,21 @@ func (a *app) leaseHistory() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "task", Usage: "only leases of this task `ID`"},
 			&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
-			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "at most this `NUMBER`; 0 for all", Value: defaultHistory},
+			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "at most this `NUMBER`", Value: defaultHistory},
+			&cli.BoolFlag{Name: "all", Usage: "all that the scheduler keeps, without a --limit"},
 		}, watchFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
 			limit := cmd.Int("limit")
-			if limit < 0 {
-				return usage("--limit must not be negative", cmd.FullName()+" --limit 10")
+			switch {
+			case cmd.Bool("all") && cmd.IsSet("limit"):
+				return usage("--all and --limit exclude each other", cmd.FullName()+" --all")
+			case cmd.Bool("all"):
+				limit = 0
+			case limit < 1:
+				return usage(fmt.Sprintf("--limit %d is not at least 1; --all lists all", limit), cmd.FullName()+" --limit 10")
 			}
 			f := client.EndedFilter{Task: cmd.String("task"), Worker: cmd.String("worker"), Page: limit}
 			return a.show(ctx, cmd, func(ctx context.Context, c *client.Client) error { return a.showHistory(ctx, c, f, limit) })

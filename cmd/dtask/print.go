@@ -54,9 +54,6 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *printer) setFormat(format string, quiet bool) error {
-	if format == "" { // an empty variable is as good as none
-		format = formatTable
-	}
 	if format != formatTable && format != formatJSON {
 		return usage(fmt.Sprintf("--output %.64q is not a format; the formats are %s and %s", format, formatTable, formatJSON), "dtask -o json worker list")
 	}

@@ -44,7 +44,7 @@ func (a *app) schedule() *cli.Command {
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
 		Flags: append(choiceFlags(),
 			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
-			&cli.StringFlag{Name: "client", Usage: "`ID` of the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: cli.EnvVars("DTASK_CLIENT")},
+			&cli.StringFlag{Name: "client", Usage: "`ID` of the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: fromEnv("DTASK_CLIENT")},
 			&cli.StringFlag{Name: "owner", Usage: "`NAME` of who the task belongs to"},
 			&cli.StringFlag{Name: "group", Usage: "`NAME` of the tasks it belongs with"},
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},

@@ -67,8 +67,15 @@ func checkWatch(cmd *cli.Command) error {
 	switch {
 	case cmd.Duration("interval") < minInterval:
 		return usage(fmt.Sprintf("--interval must be at least %v", minInterval), cmd.FullName()+" --watch --interval 1s")
-	case cmd.Duration("for") < 0:
-		return usage("--for must not be negative", cmd.FullName()+" --watch --for 1m")
+	}
+	return checkFor(cmd, "--watch")
+}
+
+// checkFor refuses a time that goes on for nothing, which could be taken for
+// one without an end.
+func checkFor(cmd *cli.Command, with string) error {
+	if cmd.IsSet("for") && cmd.Duration("for") <= 0 {
+		return usage(fmt.Sprintf("--for %v is not positive; leave it out to go on until interrupted", cmd.Duration("for")), cmd.FullName()+" "+with+" --for 1m")
 	}
 	return nil
 }
