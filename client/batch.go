@@ -19,36 +19,6 @@ const (
 	batchBytes = wire.MaxFrame - 1024
 )
 
-// Result is the answer for one task of ScheduleAll: a lease, or why there is
-// none.
-type Result struct {
-	Lease *Lease
-	Err   error
-}
-
-// ScheduleAll asks for places for many tasks, up to 1,024 in one frame, and
-// returns one result for each, in order. Each task is judged for itself, under
-// the rules of Schedule. The error is that of the context or of Close; tasks
-// that were not answered then have it as their result.
-func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error) {
-	results := make([]Result, len(tasks))
-	// The answer of a frame may come after the caller has gone away.
-	tasks = slices.Clone(tasks)
-	b := batch{client: c, tasks: tasks, results: results}
-	for at := 0; at < len(tasks); {
-		at = b.collect(at)
-		if err := b.send(ctx); err != nil {
-			for i := range results {
-				if results[i] == (Result{}) {
-					results[i].Err = err
-				}
-			}
-			return results, err
-		}
-	}
-	return results, c.wait(ctx, tasks, results)
-}
-
 // ScheduleGang asks for places for 1 to 1,024 tasks, all or none, in one
 // decision of the scheduler; with distinct no two are on the same worker. If
 // one finds no place, the error is that of the first such task and no lease is
@@ -112,7 +82,7 @@ func reason(results []Result) (failed error) {
 	return failed
 }
 
-// batch is one call of ScheduleAll or ScheduleGang.
+// batch sends the frames of one call for many tasks.
 type batch struct {
 	client  *Client
 	tasks   []Task
@@ -261,12 +231,14 @@ func (p *placingAll) once(ctx context.Context, conn *Conn, m *wire.Batch) error 
 		case <-p.ready:
 			err = p.err
 		case <-ctx.Done():
+			p.client.leaving.add()
 			if p.state.CompareAndSwap(callWaiting, callAbandoned) {
 				if m.AllOrNone {
 					cancelWait(conn, &p.tasks[p.picked[0]])
 				}
 				return ctx.Err()
 			}
+			p.client.leaving.done()
 			<-p.ready
 			err = p.err
 		}
@@ -296,6 +268,7 @@ func (p *placingAll) answer(m wire.Message, err error) {
 	for _, l := range p.fresh {
 		p.client.giveBack(l)
 	}
+	p.client.leaving.done()
 }
 
 // refuse gives every task of the frame the same error, if it is one of the

@@ -128,15 +128,11 @@ func (b *book) grant(t *Task, m *wire.Placed, now time.Time) (l *Lease, fresh bo
 		b.goOnLocked(l)
 		return l, true
 	case t.TTL > 0:
-		ttl := time.Duration(m.TTLMS) * time.Millisecond
-		l.beginBy = now.Add(ttl)
-		b.expireAfter(l, ttl)
+		l.ttl = time.Duration(m.TTLMS) * time.Millisecond
+		l.beginBy = now.Add(l.ttl)
+		b.expireAfter(l, l.ttl)
 	default:
-		within := t.StartWithin
-		if within == 0 {
-			within = defaultStartWithin
-		}
-		l.beginBy = now.Add(within)
+		l.beginBy = now.Add(t.startWithin())
 		b.renewed.push(l, now.Add(b.period))
 	}
 	b.leases[l.id] = l
@@ -204,14 +200,29 @@ func (l *Lease) signalLocked() {
 func (b *book) hand(l *Lease, now time.Time) error {
 	b.mu.Lock()
 	defer b.unlock()
-	if l.standing == held && l.expiry == nil && now.After(l.beginBy) && !l.handed {
-		b.loseLocked(l, errStartWithin)
+	if l.standing == held && now.After(l.beginBy) && !l.handed && l.holds == 0 {
+		b.loseLocked(l, l.tooLate())
 	}
 	if err := l.errLocked(); err != nil {
 		return err
 	}
 	l.handed = true
 	return nil
+}
+
+// tooLate is why a lease is lost whose time to begin has passed.
+func (l *Lease) tooLate() error {
+	if l.ttl > 0 {
+		return errTTL
+	}
+	return errStartWithin
+}
+
+// beginBy is Lease.BeginBy.
+func (b *book) beginBy(l *Lease) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return l.beginBy
 }
 
 // began stops the renewals of a lease that its worker has begun.
@@ -256,8 +267,8 @@ func (b *book) expireAfter(l *Lease, ttl time.Duration) {
 func (b *book) expire(l *Lease) {
 	b.mu.Lock()
 	defer b.unlock()
-	if l.standing != held {
-		return
+	if l.standing != held || l.holds > 0 || time.Now().Before(l.beginBy) {
+		return // it was renewed, or is looked after by who holds it
 	}
 	if l.handed { // it may have begun: nobody asked
 		b.dropLocked(l, begun, nil)

@@ -47,6 +47,7 @@ type Client struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	done    chan struct{} // closed when the keeper has returned
+	leaving leaving
 
 	mu sync.Mutex    // Guards up.
 	up chan struct{} // closed while there is a connection
@@ -104,8 +105,10 @@ func (c *Client) ID() string { return c.hello.Client }
 // Close ends the client; calls in flight fail with ErrClosed. Leases with a ttl
 // live on. Others are lost to their holders, and the scheduler asks their
 // workers for them when it misses the renewals: release them before, if the room
-// matters.
+// matters. Leases that nobody waits for any more, since the context of their
+// call has ended, are given back first; that takes a second at most.
 func (c *Client) Close() error {
+	c.linger()
 	c.end()
 	<-c.done
 	return nil

@@ -142,7 +142,7 @@ func (f *fake) answer(p *peer, m wire.Message) wire.Message {
 		f.hellos = append(f.hellos, m.Client)
 		hello := &wire.HelloOK{Version: wire.Version, Server: "fake", Grantor: wire.Grantor{Epoch: 1, Instance: 7}, StartTTLMS: uint32(f.startTTL.Milliseconds())}
 		if !f.old {
-			hello.Limits = map[string]uint64{"selector": wire.MaxSelector, "not_workers": wire.MaxNotWorkers, "devices": wire.MaxDevices, "grace_ms": graceOfFake}
+			hello.Limits = map[string]uint64{"selector": wire.MaxSelector, "not_workers": wire.MaxNotWorkers, "devices": wire.MaxDevices, "grace_ms": graceOfFake, "wait_ms": wire.MaxWait}
 		}
 		return hello
 	case *wire.Ping:

@@ -146,6 +146,30 @@ func Example_batch() {
 	// c has no place: true
 }
 
+// More tasks than there is room: each is used as soon as it has its place.
+func Example_stream() {
+	s, c := fleet()
+	defer s.Close()
+	ctx := context.Background()
+	tasks := []client.Task{{ID: "a", Tags: []string{"ssd"}, Wait: time.Hour}, {ID: "b", Tags: []string{"ssd"}, Wait: time.Hour}}
+
+	var leases []*client.Lease
+	for i, r := range c.ScheduleEach(ctx, tasks) {
+		if r.Err != nil {
+			fmt.Println(tasks[i].ID, "has no place:", r.Err)
+			continue
+		}
+		leases = append(leases, r.Lease)
+		fmt.Println(tasks[i].ID, "can start on", r.Lease.Worker())
+	}
+	if err := c.ReleaseAll(ctx, leases); err != nil {
+		fmt.Println("some have begun:", err)
+	}
+	// Output:
+	// a can start on w1
+	// b can start on w1
+}
+
 // machines returns a scheduler with two workers that have GPUs, and a client.
 func machines() (*fake.Scheduler, *client.Client) {
 	s, err := fake.Start(fake.Config{})

@@ -136,7 +136,7 @@ func (c *Client) renewDue(conn *Conn, now time.Time) {
 			if !ok {
 				return // the next connection renews everything
 			}
-			if err := c.book.answered(ids, answer.Leases); err != nil {
+			if err := c.book.answered(ids, answer.Leases, now); err != nil {
 				conn.Abort(err)
 			}
 		})

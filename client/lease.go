@@ -48,9 +48,11 @@ type Lease struct {
 	incarnation uint64
 	flags       Flags
 	devices     uint64
-	beginBy     time.Time // the end of the ttl, or of StartWithin
+	ttl         time.Duration // 0: the client renews it
 
 	// What follows is guarded by book.mu.
+	beginBy    time.Time // the end of the ttl, or of StartWithin
+	holds      int       // calls that keep it for a caller that does not have it yet
 	standing   standing
 	handed     bool          // Hand was called
 	abandoned  bool          // being released, but not by its holder
@@ -92,8 +94,9 @@ func (l *Lease) Devices() []int {
 func (l *Lease) Flags() Flags { return l.flags }
 
 // BeginBy returns by when the task must have begun: the end of its TTL or, of a
-// lease that the client renews, of StartWithin.
-func (l *Lease) BeginBy() time.Time { return l.beginBy }
+// lease that the client renews, of StartWithin. ScheduleEach moves the former on
+// while it goes on.
+func (l *Lease) BeginBy() time.Time { return l.book.beginBy(l) }
 
 func (l *Lease) String() string {
 	return fmt.Sprintf("lease %v of task %s on %s at %s", l.id, l.task.ID, l.worker, l.address)

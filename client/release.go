@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -33,6 +34,47 @@ func (c *Client) Release(ctx context.Context, l *Lease) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// ReleaseAll gives many leases back at once, under the rules of Release. The
+// error joins those of leases that still take room: ErrBegun, or that of the
+// context if it ended first. Of a lease that was handed over its worker was
+// asked, and the room returns with the answer.
+func (c *Client) ReleaseAll(ctx context.Context, leases []*Lease) error {
+	var failed []error
+	for part := range slices.Chunk(leases, wire.MaxBatch) {
+		under := make([]<-chan struct{}, len(part))
+		for i, l := range part {
+			if l.book != c.book {
+				failed = append(failed, errForeign)
+				continue
+			}
+			settled, send, err := c.book.release(l)
+			if errors.Is(err, ErrClosed) {
+				return errors.Join(append(failed, err)...)
+			}
+			under[i] = settled // nil: there is nothing to release
+			if send {
+				c.sendRelease(l)
+			}
+		}
+		for i, l := range part {
+			if under[i] == nil {
+				continue
+			}
+			select {
+			case <-under[i]:
+			case <-ctx.Done():
+				return errors.Join(append(failed, ctx.Err())...)
+			}
+			switch err := c.book.outcome(l); {
+			case err == nil, errors.Is(err, ErrAskedBack), errors.Is(err, ErrAlreadyEnded), errors.Is(err, ErrNotFound):
+			default:
+				failed = append(failed, err)
+			}
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // ReleaseID gives back a lease of which only the id is known, for example one

@@ -31,7 +31,7 @@ func (b *book) due(now time.Time, limit int, ids []wire.LeaseID) (renew []wire.L
 			break
 		}
 		l.unqueue()
-		if now.After(l.beginBy) {
+		if now.After(l.beginBy) && l.holds == 0 {
 			late = append(late, l)
 			b.giveUpLocked(l, errStartWithin)
 			continue
@@ -51,8 +51,8 @@ func (b *book) due(now time.Time, limit int, ids []wire.LeaseID) (renew []wire.L
 	return ids, late
 }
 
-// answered takes the answer to a renewal.
-func (b *book) answered(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
+// answered takes the answer to a renewal that was sent at a time.
+func (b *book) answered(ids []wire.LeaseID, answers []wire.LeaseStatus, sent time.Time) error {
 	if len(ids) != len(answers) {
 		return fmt.Errorf("dtask: a renewal of %d leases was answered for %d", len(ids), len(answers))
 	}
@@ -62,7 +62,7 @@ func (b *book) answered(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
 		switch l := b.leases[id]; {
 		case l == nil:
 		case l.standing == held:
-			b.statusLocked(l, answers[i])
+			b.statusLocked(l, answers[i], sent)
 		case l.standing != releasing && l.follow != nil:
 			b.followedLocked(l, answers[i])
 		}
@@ -71,8 +71,10 @@ func (b *book) answered(ids []wire.LeaseID, answers []wire.LeaseStatus) error {
 }
 
 // statusLocked takes what the scheduler says about one held lease.
-func (b *book) statusLocked(l *Lease, s wire.LeaseStatus) {
+func (b *book) statusLocked(l *Lease, s wire.LeaseStatus, sent time.Time) {
 	switch {
+	case s.State == wire.StateGranted:
+		b.renewedLocked(l, sent)
 	case s.State == wire.StateBegun:
 		b.dropLocked(l, begun, nil)
 	case s.State == wire.StateNone:

@@ -41,6 +41,11 @@ var errShunned = refused("schedule", &wire.Error{
 //
 // It costs one allocation, the Lease, and many goroutines share each write.
 func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
+	return c.schedule(ctx, t, nil)
+}
+
+// schedule is Schedule that says when it has asked, each time.
+func (c *Client) schedule(ctx context.Context, t Task, asked func()) (*Lease, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
@@ -48,7 +53,7 @@ func (c *Client) Schedule(ctx context.Context, t Task) (*Lease, error) {
 		return nil, errFullBook
 	}
 	k := c.calls.Get().(*placing)
-	k.task = t
+	k.task, k.asked = t, asked
 	k.scratch = k.task.pack(&k.request, k.scratch[:0])
 	until := t.waitUntil()
 	for {
@@ -78,6 +83,7 @@ type placing struct {
 	task    Task
 	request wire.Schedule
 	scratch []byte
+	asked   func()        // told when the request is on its way; may be nil
 	done    Done          // answer, bound once
 	ready   chan struct{} // one token when answered
 	state   atomic.Int32
@@ -96,7 +102,7 @@ func newPlacing(c *Client) *placing {
 
 // free lets another call use k.
 func (k *placing) free() {
-	k.task, k.lease, k.err = Task{}, nil, nil
+	k.task, k.asked, k.lease, k.err = Task{}, nil, nil, nil
 	k.client.calls.Put(k)
 }
 
@@ -115,14 +121,20 @@ func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error
 		k.request.WaitMS = max(k.request.WaitMS, uint32(conn.grace()/time.Millisecond))
 	}
 	if err = conn.Start(ctx, &k.request, k.done); err == nil {
+		if k.asked != nil {
+			k.asked()
+		}
 		select {
 		case <-k.ready:
 		case <-ctx.Done():
 			task := k.task // k is another's as soon as it is abandoned
+			c := k.client
+			c.leaving.add()
 			if k.state.CompareAndSwap(callWaiting, callAbandoned) {
 				cancelWait(conn, &task)
 				return nil, true, ctx.Err()
 			}
+			c.leaving.done()
 			<-k.ready
 		}
 		err = k.err
@@ -153,10 +165,12 @@ func (k *placing) answer(m wire.Message, err error) {
 		k.ready <- struct{}{}
 		return
 	}
+	c := k.client
 	if fresh {
-		k.client.giveBack(k.lease)
+		c.giveBack(k.lease)
 	}
 	k.free()
+	c.leaving.done()
 }
 
 // giveBack releases a lease whose caller has gone away.
@@ -189,7 +203,10 @@ func (c *Client) usable(ctx context.Context, l *Lease) (*Lease, error) {
 // not before its release is settled, or not at all.
 func (b *book) usable(l *Lease) (settled <-chan struct{}, err error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
+	if l.standing == held && l.ttl > 0 && l.holds == 0 && !l.handed && !time.Now().Before(l.beginBy) {
+		b.loseLocked(l, errTTL)
+	}
 	switch l.standing {
 	case releasing:
 		return l.settled, nil
@@ -200,13 +217,13 @@ func (b *book) usable(l *Lease) (settled <-chan struct{}, err error) {
 		if b.leases[l.id] == l {
 			return nil, errShunned
 		}
-		return askAgain, nil
+		return over, nil
 	}
 	return nil, nil
 }
 
-// askAgain stands for a release that is settled.
-var askAgain = func() chan struct{} {
+// over stands for something that has happened, such as a release that is settled.
+var over = func() chan struct{} {
 	settled := make(chan struct{})
 	close(settled)
 	return settled

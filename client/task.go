@@ -70,6 +70,14 @@ type Task struct {
 	StartWithin time.Duration
 }
 
+// startWithin returns how long the client keeps a lease for the task.
+func (t *Task) startWithin() time.Duration {
+	if t.StartWithin == 0 {
+		return defaultStartWithin
+	}
+	return t.StartWithin
+}
+
 // Check returns what Schedule and its like refuse before they ask: an
 // ErrBadRequest whose *wire.Error names the field and the limit, for an
 // expression with a *selector.Error that names the column.

@@ -6,15 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
-
-// maxWaits is how many tasks of one ScheduleAll wait for room at once; further
-// ones come when some of these are answered.
-const maxWaits = 1024
 
 // checkWait checks Task.Wait.
 func (t *Task) checkWait() error {
@@ -72,32 +67,6 @@ func cancelWait(conn *Conn, t *Task) {
 	if t.Wait > 0 {
 		_ = conn.Go(&wire.Cancel{Task: t.ID}, func(wire.Message, error) {})
 	}
-}
-
-// wait asks again for the tasks of a batch that found no room and may wait, each
-// for itself, and now for those that preempt, which a batch cannot carry. The
-// error is that of the context, if it ended some of the waits.
-func (c *Client) wait(ctx context.Context, tasks []Task, results []Result) (failed error) {
-	var all sync.WaitGroup
-	slots := make(chan struct{}, maxWaits)
-	for i := range tasks {
-		first := tasks[i].Preempt && results[i] == (Result{})
-		if !first && (tasks[i].Wait == 0 || !findsRoomLater(results[i].Err)) {
-			continue
-		}
-		slots <- struct{}{}
-		all.Go(func() {
-			results[i].Lease, results[i].Err = c.Schedule(ctx, tasks[i])
-			<-slots
-		})
-	}
-	all.Wait()
-	for i := range results {
-		if err := ctx.Err(); err != nil && results[i].Err == err {
-			failed = err
-		}
-	}
-	return failed
 }
 
 // findsRoomLater reports whether a task that was refused may be placed when it

@@ -30,7 +30,9 @@ func (a *app) schedule() *cli.Command {
 			"that takes no GPU sees none, whatever tags its worker has.\n\n" +
 			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
 			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
-			"take any it is 3. With --gang all get a place or none, at most 1,024.\n\n" +
+			"take any it is 3. With --gang all get a place or none, at most 1,024. With --count and\n" +
+			"--wait each is answered as soon as it is settled; while others wait, leases that were\n" +
+			"printed are renewed. Ctrl-C gives those back that have not begun.\n\n" +
 			"With --wait a task that finds no room waits for it; the higher --priority goes first, and\n" +
 			"owners take turns. `dtask queue list` shows who waits. With --preempt tasks of a strictly\n" +
 			"lower priority make room, if there is none: they have the scheduler's grace to end\n" +
@@ -89,6 +91,9 @@ func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	}
 	if cmd.Bool("gang") {
 		return a.runGang(ctx, c, tasks, cmd.Bool("distinct"))
+	}
+	if cmd.Duration("wait") > 0 {
+		return a.stream(ctx, c, tasks)
 	}
 	results, failed := c.ScheduleAll(ctx, tasks)
 	if err := a.deliver(ctx, c, tasks, results); err != nil {
@@ -199,16 +204,16 @@ func (a *app) deliver(ctx context.Context, c *client.Client, tasks []client.Task
 func (a *app) giveBack(ctx context.Context, c *client.Client, results []client.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
 	defer cancel()
-	var failed []error
+	var leases []*client.Lease
 	for _, r := range results {
-		if r.Lease == nil || r.Lease.Flags().Repeat() {
-			continue
-		}
-		if err := c.Release(ctx, r.Lease); err != nil && !errors.Is(err, client.ErrAskedBack) {
-			failed = append(failed, fmt.Errorf("lease %v, which nobody saw, could not be given back: %w", r.Lease.ID(), err))
+		if r.Lease != nil && !r.Lease.Flags().Repeat() {
+			leases = append(leases, r.Lease)
 		}
 	}
-	return errors.Join(failed...)
+	if err := c.ReleaseAll(ctx, leases); err != nil {
+		return fmt.Errorf("not every lease could be given back: %w", err)
+	}
+	return nil
 }
 
 // printResults writes what became of each task, in order. It returns how many
@@ -235,14 +240,20 @@ func (a *app) printResults(tasks []client.Task, results []client.Result) (writte
 func (a *app) tableOfResults(tasks []client.Task, results []client.Result) (written int) {
 	rows := make([][]string, len(results))
 	for i, r := range results {
-		if r.Err != nil {
-			rows[i] = []string{tasks[i].ID, "-", "-", "-", "-", reasonOf(r.Err)}
-			continue
-		}
-		l := r.Lease
-		rows[i] = []string{l.Task().ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)}
+		rows[i] = cellsOfResult(&tasks[i], r)
 	}
-	return a.out.table([]string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}, rows)
+	return a.out.table(resultHeader, rows)
+}
+
+var resultHeader = []string{"TASK", "LEASE", "WORKER", "ADDRESS", "BEGIN BY", "NOTE"}
+
+// cellsOfResult shows what became of one task.
+func cellsOfResult(t *client.Task, r client.Result) []string {
+	if r.Err != nil {
+		return []string{t.ID, "-", "-", "-", "-", reasonOf(r.Err)}
+	}
+	l := r.Lease
+	return []string{t.ID, l.ID().String(), l.Worker(), l.Address(), age(time.Until(l.BeginBy()).Round(time.Second)), note(l)}
 }
 
 // noPlaces writes, as JSON, that none of the tasks got a place, and why.

@@ -1,0 +1,130 @@
+package client
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// waysToGiveUp are the ways in which a client gives a lease of the task t1 up
+// while the scheduler, whose worker has not answered, still knows it.
+var waysToGiveUp = map[string]func(t *testing.T, f *fake, c *Client) *Lease{
+	"start within": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Millisecond})
+		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
+		return l
+	},
+	"hand too late": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Millisecond})
+		eventually(t, "too late", func() bool { return time.Now().After(l.BeginBy()) })
+		return l // whether the client has noticed or not
+	},
+	"ttl": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1", TTL: time.Millisecond})
+		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
+		return l
+	},
+	"asked back": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1"})
+		f.set(l.ID(), wire.StateAskedBack, 0)
+		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
+		return l
+	},
+	"released when handed": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1"})
+		_, err := l.Hand()
+		require.NoError(t, err)
+		require.ErrorIs(t, c.Release(within(t), l), ErrAskedBack)
+		return l
+	},
+	"released by its id": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1"})
+		require.ErrorIs(t, c.ReleaseID(within(t), l.ID(), true), ErrAskedBack)
+		return l
+	},
+	"released with others": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1"})
+		require.NoError(t, c.ReleaseAll(within(t), []*Lease{l}))
+		return l
+	},
+	"loop left early": func(t *testing.T, f *fake, c *Client) *Lease {
+		for range c.ScheduleEach(within(t), []Task{{ID: "t0"}, {ID: "t1"}}) {
+			break
+		}
+		f.mu.Lock()
+		id := f.leases[c.ID()+" t1"]
+		f.mu.Unlock()
+		c.book.mu.Lock()
+		l := c.book.leases[id]
+		c.book.mu.Unlock()
+		eventually(t, "released", func() bool { return f.count(f.released, id) > 0 && isClosed(l.Lost()) })
+		return l
+	},
+}
+
+// waysToAsk are the calls that a lease could come back by.
+var waysToAsk = map[string]func(ctx context.Context, c *Client, task Task) (*Lease, error){
+	"Schedule": func(ctx context.Context, c *Client, task Task) (*Lease, error) { return c.Schedule(ctx, task) },
+	"ScheduleAll": func(ctx context.Context, c *Client, task Task) (*Lease, error) {
+		results, _ := c.ScheduleAll(ctx, []Task{task})
+		return results[0].Lease, results[0].Err
+	},
+	"ScheduleEach": func(ctx context.Context, c *Client, task Task) (l *Lease, err error) {
+		for _, r := range c.ScheduleEach(ctx, []Task{task}) {
+			l, err = r.Lease, r.Err
+		}
+		return l, err
+	},
+	"ScheduleGang": func(ctx context.Context, c *Client, task Task) (*Lease, error) {
+		leases, err := c.ScheduleGang(ctx, []Task{task}, false)
+		if err != nil {
+			return nil, err
+		}
+		return leases[0], nil
+	},
+}
+
+// A lease that the client gave up is never handed over again, by whatever call
+// the scheduler names it: its worker may have taken it back meanwhile.
+func TestWhatWasGivenUpIsNotHandedOverOnceMore(t *testing.T) {
+	for gave, giveUp := range waysToGiveUp {
+		for asked, ask := range waysToAsk {
+			t.Run(gave+"/"+asked, func(t *testing.T) {
+				f := quick(newFake(t))
+				f.setBend(func(p *peer, request uint64, m wire.Message) bool {
+					if m.Kind() == wire.KindRelease { // the worker does not answer
+						f.mu.Lock()
+						f.released[m.(*wire.Release).Lease]++
+						f.mu.Unlock()
+						p.send(request, &wire.Released{Code: wire.CodeAskedBack})
+						return true
+					}
+					return false
+				})
+				c := f.dial(nil)
+				l := giveUp(t, f, c)
+				_, err := l.Hand()
+				require.Error(t, err)
+				for range 3 {
+					again, err := ask(within(t), c, Task{ID: "t1"})
+					require.Nil(t, again)
+					require.ErrorIs(t, err, ErrAskedBack)
+				}
+				f.mu.Lock()
+				f.endLocked(l.ID(), wire.ReasonRevoked)
+				f.mu.Unlock()
+				fresh, err := ask(within(t), c, Task{ID: "t1"})
+				require.NoError(t, err)
+				require.NotEqual(t, l.ID(), fresh.ID())
+				_, err = fresh.Hand()
+				require.NoError(t, err)
+				_, err = l.Hand()
+				require.Error(t, err)
+			})
+		}
+	}
+}
