@@ -97,11 +97,14 @@ func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func
 	}
 	select {
 	case answer = <-ch:
-		return answer
+		if ctx.Err() == nil {
+			return answer
+		}
+		ch <- answer // both came, and nobody is there to be told
 	case <-ctx.Done():
-		c.abandon(x, id, ch)
-		return nil
 	}
+	c.abandon(x, id, ch)
+	return nil
 }
 
 // begin sends the request and returns its answer, or where that will come, and

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -237,6 +238,47 @@ func TestAnAbandonedRepeatKeepsTheLease(t *testing.T) {
 	require.EqualValues(t, 1, f.state().Granted)
 	abandon(&wire.PlacedAll{Results: []wire.BatchResult{{Placed: first}}})
 	require.Zero(t, f.state().Granted)
+	w.alive()
+}
+
+// unseen is a context whose end is noticed by nobody who waits for it: the grant
+// is seen first.
+type unseen struct{ context.Context }
+
+func (unseen) Done() <-chan struct{} { return nil }
+
+// TestWhoHangsUpInTheMomentOfTheGrantKeepsNothing: whether the asker or the grant
+// is seen first, the lease is given back at once.
+func TestWhoHangsUpInTheMomentOfTheGrantKeepsNothing(t *testing.T) {
+	f := start(t)
+	w := f.agent("w1", 1)
+	c := f.dial("c1")
+	gang := func() wire.Message {
+		return &wire.Batch{AllOrNone: true, Tasks: []wire.Schedule{*waits(task("g"), 60_000)}}
+	}
+	single := func() wire.Message { return waits(task("s"), 60_000) }
+	for i := range uint64(60) {
+		first := placed(t, c.ask(2*i+1, task("first")))
+		ask := []func() wire.Message{single, gang}[i%2]()
+		gone, hangUp := context.WithCancel(t.Context())
+		ctx := gone
+		if i%3 == 0 {
+			ctx = unseen{gone}
+		}
+		waiting, got := make(chan struct{}), make(chan wire.Message, 1)
+		go func() { got <- f.core.wait(ctx, new(exchange), ask, func() { close(waiting) }) }()
+		<-waiting
+		f.core.mu.Lock()
+		hangUp()
+		var out sched.Outbox
+		f.core.state.Apply(f.core.clock.now(), 0, 0, &wire.Release{Lease: first.Lease}, &out)
+		f.core.route(&out, 0, true)
+		f.core.mu.Unlock()
+		require.Nil(t, <-got, "nobody is there to be told")
+		s := f.state()
+		require.Zero(t, s.Granted+s.AskedBack, "the lease is given back")
+		require.Zero(t, f.waiting())
+	}
 	w.alive()
 }
 

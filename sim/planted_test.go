@@ -63,6 +63,8 @@ var planted = []mutant{
 			done = MUTANT
 			break`, "TestWalksThatAreCutMissNobody", false},
 
+	{"http-ends-what-runs", "sched/http.go", `w.session != 0 || w.head != 0`, `w.session != 0 || w.head != 0 && !MUTANT`, "TestScripts", false},
+	{"http-takes-a-connected-id", "sched/http.go", `w.session != 0 ||`, `w.session != 0 && !MUTANT ||`, "TestScripts", false},
 	{"text-of-removed", "sched/worker.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
 	{"text-of-registered", "sched/register.go", `s.dropText(w)`, `if !MUTANT { s.dropText(w) }`, "TestScripts", false},
 	{"text-unbounded", "sched/http.go", `err := s.textFits(w, r)`, `err := s.textFits(w, r); if MUTANT { err = nil }`, "TestScripts", false},
