@@ -80,7 +80,7 @@ func TestASelectorsErrorSaysWhere(t *testing.T) {
 	var e *selector.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, 9, e.Column)
-	require.EqualError(t, err, `dtask: schedule: bad_request: prefer "cuda >= new": column 9: "new" is no version; only = and != compare texts`)
+	require.EqualError(t, err, `dtask: schedule: bad_request: prefer "cuda >= new": column 9: "new" is no version, such as 12.4, 1.2.3-beta1, 2.1+cu118 or 2024-05-17; only = and != compare texts`)
 }
 
 func TestScheduleSendsTheChoice(t *testing.T) {

@@ -14,7 +14,7 @@ func TestDocumentedExamples(t *testing.T) {
 	text, err := os.ReadFile("../docs/selectors.md")
 	require.NoError(t, err)
 	rows := regexp.MustCompile("(?m)^\\| `(.*)` \\| `(.*)` \\| (yes|no) \\|$").FindAllStringSubmatch(string(text), -1)
-	require.Len(t, rows, 9)
+	require.Len(t, rows, 13)
 	for _, row := range rows {
 		e, err := Parse(strings.ReplaceAll(row[1], `\|`, "|"))
 		require.NoError(t, err, row[1])

@@ -244,7 +244,7 @@ func (p *parser) compare(t *Term, cmp Cmp) {
 	t.Cmp, t.Values = cmp, []string{p.take("a value")}
 	if p.err == nil && cmp != Eq && !isVersion(t.Values[0]) {
 		p.at = at
-		p.fail("%s is no version; only = and != compare texts", shown)
+		p.fail("%s is no version, such as 12.4, 1.2.3-beta1, 2.1+cu118 or 2024-05-17; only = and != compare texts", shown)
 	}
 }
 

@@ -81,7 +81,8 @@ func TestErrorsNameTheColumn(t *testing.T) {
 	for text, want := range map[string]string{
 		"gpu &&":       "column 7: a tag, ! or ( is missing before the end",
 		"gpu cuda":     `column 5: && or || is missing before "cuda"`,
-		"cuda >= new":  `column 9: "new" is no version; only = and != compare texts`,
+		"cuda >= new":  `column 9: "new" is no version, such as 12.4, 1.2.3-beta1, 2.1+cu118 or 2024-05-17; only = and != compare texts`,
+		"a<12.4rc1":    `column 3: "12.4rc1" is no version, such as 12.4, 1.2.3-beta1, 2.1+cu118 or 2024-05-17; only = and != compare texts`,
 		"zone in a":    `column 9: ( is missing before "a"`,
 		"zone in (a":   "column 11: ) is missing before the end",
 		"zone not (a)": `column 10: in is missing before "("`,

@@ -12,7 +12,7 @@ func (t *Term) Holds(tag string) bool {
 		return false
 	case t.Cmp == Eq:
 		for _, v := range t.Values {
-			if v == value || isVersion(v) && isVersion(value) && compare(v, value) == 0 {
+			if v == value || equals(v, value) {
 				return true
 			}
 		}
@@ -32,23 +32,50 @@ func (t *Term) Holds(tag string) bool {
 	return c >= 0
 }
 
-// isVersion reports whether a value is digits in parts with dots between them,
-// perhaps with a v before them, or a negative integer.
+// equals reports whether two texts are the same version. The build counts if the
+// version that is asked for has one.
+func equals(asked, value string) bool {
+	a, isA := readVersion(asked)
+	b, isB := readVersion(value)
+	return isA && isB && a.compare(&b) == 0 && (a.build == "" || a.build == b.build)
+}
+
+// version is a value that has an order.
+type version struct {
+	negative bool   // of an integer alone
+	core     string // numbers with dots between them, or with hyphens in a date
+	pre      string // identifiers with dots between them, "" for none
+	build    string // the same; it has no order
+}
+
+// isVersion reports whether a value can be compared.
 func isVersion(s string) bool {
-	if rest, ok := strings.CutPrefix(s, "-"); ok {
-		return rest != "" && digits(rest) == len(rest)
+	_, ok := readVersion(s)
+	return ok
+}
+
+// readVersion reads numbers with dots between them (12.4), perhaps with a v before
+// them; a date (2024-05-17 or 2024-05), whose parts are its numbers; both perhaps
+// with a prerelease (-beta.1) and a build (+cu118) behind them, as semantic
+// versions have; or a negative integer.
+func readVersion(s string) (v version, ok bool) {
+	if rest, minus := strings.CutPrefix(s, "-"); minus {
+		return version{negative: strings.Trim(rest, "0") != "", core: rest}, rest != "" && digits(rest) == len(rest)
 	}
-	s = strings.TrimPrefix(s, "v")
-	for {
-		n := digits(s)
-		if n == 0 || n == len(s) {
-			return n > 0
-		}
-		if s[n] != '.' {
-			return false
-		}
-		s = s[n+1:]
+	s, build, built := strings.Cut(strings.TrimPrefix(s, "v"), "+")
+	if built && !identifiers(build) {
+		return v, false
 	}
+	n := date(s)
+	if n == 0 {
+		n = numbers(s)
+	}
+	v.core, v.build = s[:n], build
+	pre, has := strings.CutPrefix(s[n:], "-")
+	if v.pre = pre; has {
+		return v, n > 0 && identifiers(pre)
+	}
+	return v, n > 0 && n == len(s)
 }
 
 // digits returns how many digits s begins with.
@@ -60,38 +87,143 @@ func digits(s string) int {
 	return n
 }
 
-// compare compares two versions part by part, as numbers of any length. Missing
-// parts are 0.
-func compare(a, b string) int {
-	a, minusA := strings.CutPrefix(a, "-")
-	b, minusB := strings.CutPrefix(b, "-")
-	switch {
-	case minusA && minusB:
-		a, b = b, a
-	case minusA && !zero(a):
-		return -1
-	case minusB && !zero(b):
-		return 1
+// numbers returns the length of the numbers with dots between them that s begins
+// with.
+func numbers(s string) int {
+	n := digits(s)
+	for n > 0 && n < len(s) && s[n] == '.' {
+		more := digits(s[n+1:])
+		if more == 0 {
+			break
+		}
+		n += 1 + more
 	}
-	return compareParts(a, b)
+	return n
 }
 
-// zero reports whether digits are those of 0, which has no sign.
-func zero(digits string) bool { return strings.Trim(digits, "0") == "" }
+// date returns the length of the year and month, and day if there is one, that s
+// begins with: 2024-05 and 2024-05-17. It ends with s, or before a hyphen.
+func date(s string) int {
+	const month, day = len("2024-05"), len("2024-05-17")
+	if len(s) < month || digits(s) != 4 || s[0] == '0' || !between(s[4:month], 12) {
+		return 0
+	}
+	if len(s) >= day && between(s[month:day], 31) && (len(s) == day || s[day] == '-') {
+		return day
+	}
+	if len(s) == month || s[month] == '-' {
+		return month
+	}
+	return 0
+}
+
+// between reports whether s is a hyphen and two digits, of 01 to most.
+func between(s string, most int) bool {
+	if s[0] != '-' || digits(s[1:]) != 2 {
+		return false
+	}
+	n := int(s[1]-'0')*10 + int(s[2]-'0')
+	return n >= 1 && n <= most
+}
+
+// identifiers reports whether s is words of letters, digits and hyphens with dots
+// between them.
+func identifiers(s string) bool {
+	for word := range strings.SplitSeq(s, ".") {
+		if word == "" {
+			return false
+		}
+		for i := range len(word) {
+			c := word[i]
+			if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// compare compares two versions: below 0 if a comes before b.
+func compare(a, b string) int {
+	x, _ := readVersion(a)
+	y, _ := readVersion(b)
+	return x.compare(&y)
+}
+
+// compare compares the numbers part by part, missing ones are 0. Of equal numbers
+// those with a prerelease come first, in the order of semantic versions.
+func (v *version) compare(w *version) int {
+	switch {
+	case v.negative && w.negative:
+		return compareNumbers(w.core, v.core)
+	case v.negative:
+		return -1
+	case w.negative:
+		return 1
+	}
+	if c := compareParts(v.core, w.core); c != 0 {
+		return c
+	}
+	switch {
+	case v.pre == w.pre:
+		return 0
+	case v.pre == "":
+		return 1
+	case w.pre == "":
+		return -1
+	}
+	return comparePre(v.pre, w.pre)
+}
 
 func compareParts(a, b string) int {
-	a, b = strings.TrimPrefix(a, "v"), strings.TrimPrefix(b, "v")
 	for a != "" || b != "" {
 		var x, y string
-		x, a, _ = strings.Cut(a, ".")
-		y, b, _ = strings.Cut(b, ".")
-		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
-		if len(x) != len(y) {
-			return len(x) - len(y)
-		}
-		if c := strings.Compare(x, y); c != 0 {
+		x, a = cutPart(a)
+		y, b = cutPart(b)
+		if c := compareNumbers(x, y); c != 0 {
 			return c
 		}
 	}
 	return 0
+}
+
+// cutPart cuts the first number off.
+func cutPart(core string) (part, rest string) {
+	if i := strings.IndexAny(core, ".-"); i >= 0 {
+		return core[:i], core[i+1:]
+	}
+	return core, ""
+}
+
+// compareNumbers compares digits as numbers of any length; none are 0.
+func compareNumbers(a, b string) int {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
+
+// comparePre compares prereleases word by word: numbers as numbers and before
+// other words, these by their letters; the shorter one first if all are equal.
+func comparePre(a, b string) int {
+	for a != "" && b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, ".")
+		y, b, _ = strings.Cut(b, ".")
+		numberX, numberY := digits(x) == len(x), digits(y) == len(y)
+		c := strings.Compare(x, y)
+		switch {
+		case numberX && numberY:
+			c = compareNumbers(x, y)
+		case numberX:
+			return -1
+		case numberY:
+			return 1
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return len(a) - len(b)
 }

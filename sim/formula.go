@@ -18,7 +18,7 @@ type formula struct {
 // their order, which is not that of text.
 var (
 	zones    = []string{"a", "b", "c"}
-	versions = []string{"11.8", "12.1", "12.9", "12.10", "13"}
+	versions = []string{"11.8", "12.1", "12.9", "12.10", "13.0.0-beta1", "13.0.0-rc.1", "13", "13.1+cu118", "2024-05-17", "2024-11"}
 )
 
 // formula draws an expression, at most so many operators deep.
