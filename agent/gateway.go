@@ -206,7 +206,7 @@ func (g *gateway) note(err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	changed := text != g.lastError
+	changed := !sameFailure(text, g.lastError)
 	g.connected, g.lastError = err == nil, text
 	if g.connected {
 		g.contact, g.told = time.Now(), g.full

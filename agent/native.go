@@ -255,12 +255,15 @@ func (n *native) run(ctx context.Context) {
 	}
 }
 
+// sameFailure reports whether two errors differ by nothing but a local port.
+func sameFailure(a, b string) bool { return wire.WithoutLocalEnds(a) == wire.WithoutLocalEnds(b) }
+
 // pause says how long to wait after a failure, and logs it unless it is the
 // same as before.
 func (n *native) pause(fails int, err error) time.Duration {
 	a := n.agent
 	a.mu.Lock()
-	repeated := n.lastError == err.Error()
+	repeated := sameFailure(n.lastError, err.Error())
 	n.lastError = err.Error()
 	a.mu.Unlock()
 	var refused *refusal

@@ -134,9 +134,13 @@ func (a *Agent) reap(tasks map[*Task]*tree, at time.Time) {
 	took := now() - from
 	a.nextLook = now() + lookShare*took
 	if err != nil {
-		a.log.Warn("the processes of the machine could not be read", "error", err)
+		if !a.blind {
+			a.log.Warn("the processes of the machine could not be read", "error", err)
+		}
+		a.blind = true
 		return
 	}
+	a.blind = false
 	roots := make(map[process]bool)
 	for _, tree := range tasks {
 		roots[tree.root] = true

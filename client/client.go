@@ -48,6 +48,7 @@ type Client struct {
 	end     context.CancelFunc
 	done    chan struct{} // closed when the keeper has returned
 	leaving leaving
+	failure string // why no scheduler answered last, of the keeper alone
 
 	mu sync.Mutex    // Guards up.
 	up chan struct{} // closed while there is a connection

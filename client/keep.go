@@ -88,12 +88,22 @@ func (c *Client) reconnect(at int, bound time.Duration) (*Conn, int, time.Durati
 		// The next address goes first: the last one has just failed.
 		conn, next, err := c.connect(c.life, at+1)
 		if err == nil {
+			c.failure = ""
 			return conn, next, bound
 		}
 		if c.life.Err() == nil {
-			c.log.Warn("dtask: no scheduler answers", "err", err)
+			c.tellFailure(err)
 		}
 	}
+}
+
+// tellFailure logs that no scheduler answers, once for each reason until one does.
+func (c *Client) tellFailure(err error) {
+	reason := wire.WithoutLocalEnds(err.Error())
+	if reason != c.failure {
+		c.log.Warn("dtask: no scheduler answers", "err", err)
+	}
+	c.failure = reason
 }
 
 // serve renews leases and watches for silence until the connection is gone.

@@ -3,8 +3,13 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,4 +179,25 @@ func TestRenewalsComeEveryThirdOfTheTTL(t *testing.T) {
 		}
 		require.GreaterOrEqual(t, len(renewed), 14)
 	})
+}
+
+// TestFailuresThatDifferByALocalPortAreLoggedOnce: while no scheduler answers, each
+// reason is one line, and again after one has answered.
+func TestFailuresThatDifferByALocalPortAreLoggedOnce(t *testing.T) {
+	var log strings.Builder
+	c := &Client{log: slog.New(slog.NewTextHandler(&log, nil))}
+	reset := func(port int) error {
+		return &net.OpError{
+			Op: "read", Net: "tcp", Err: syscall.ECONNRESET,
+			Source: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}, Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081},
+		}
+	}
+	for port := 40_000; port < 40_050; port++ {
+		c.tellFailure(fmt.Errorf("dtask: connecting to h: %w", reset(port)))
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "no scheduler answers"))
+	c.tellFailure(io.EOF)
+	c.tellFailure(io.EOF)
+	c.tellFailure(reset(40_051))
+	require.Equal(t, 3, strings.Count(log.String(), "no scheduler answers"))
 }

@@ -58,7 +58,7 @@ func TestAWorkerWithOmittedTagsIsNotLeftOut(t *testing.T) {
 	h, err := httpapi.New("http://"+s.HTTPAddr(), nil)
 	require.NoError(t, err)
 	for id, tags := range map[string][]string{"huge": {strings.Repeat("x", 600<<10), "gpu"}, "small": {"gpu"}, "other": {"cpu"}} {
-		require.NoError(t, h.Heartbeat(within(t), httpapi.Heartbeat{Worker: id, Tags: tags, MaxTasks: 1}))
+		require.NoError(t, h.Heartbeat(within(t), httpapi.Heartbeat{Worker: id, Address: "h:1", Tags: tags, MaxTasks: 1}))
 	}
 	c := dial(t, s.Addr())
 	list := ids(t, c, client.Filter{Selector: "gpu"})

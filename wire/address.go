@@ -115,3 +115,25 @@ func HostOf(addr string) string {
 	}
 	return addr
 }
+
+// WithoutLocalEnds takes the local ends of connections out of the text of an
+// error: "read tcp 10.0.0.7:41234->10.0.0.1:8081: ..." loses 10.0.0.7:41234. The
+// system draws a port for each connection, so that the texts of two that fail
+// alike would differ.
+func WithoutLocalEnds(text string) string {
+	const arrow = "->"
+	var out strings.Builder
+	for {
+		at := strings.Index(text, arrow)
+		if at < 0 {
+			return out.String() + text
+		}
+		from := strings.LastIndexByte(text[:at], ' ') + 1
+		if colon := strings.LastIndexByte(text[from:at], ':'); colon >= 0 && validPort(text[from+colon+1:at]) {
+			out.WriteString(text[:from])
+		} else {
+			out.WriteString(text[:at+len(arrow)])
+		}
+		text = text[at+len(arrow):]
+	}
+}

@@ -70,3 +70,17 @@ func TestIsLoopback(t *testing.T) {
 	}
 	require.Equal(t, []string{"h", "::1", "x"}, []string{HostOf("h:1"), HostOf("[::1]:1"), HostOf("x")})
 }
+
+func TestLocalEndsAreLeftOut(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "EOF": "EOF", "a -> b": "a -> b", "a->b": "a->b", "->": "->", "h:1->": "",
+		"read tcp 127.0.0.1:41234->127.0.0.1:8081: read: connection reset by peer": "read tcp 127.0.0.1:8081: read: connection reset by peer",
+		"write udp [::1]:5->[::1]:8081: refused":                                   "write udp [::1]:8081: refused",
+		"lookup h on 10.0.0.1:53: read udp 10.0.0.7:4->10.0.0.1:53: i/o timeout":   "lookup h on 10.0.0.1:53: read udp 10.0.0.1:53: i/o timeout",
+		"x: read tcp a:1->b:2: r\ny: read tcp a:3->b:4: r":                         "x: read tcp b:2: r\ny: read tcp b:4: r",
+		"no such port a:99999->b":                                                  "no such port a:99999->b", "tasks a:b->c": "tasks a:b->c",
+	} {
+		require.Equal(t, want, WithoutLocalEnds(text))
+		require.Equal(t, want, WithoutLocalEnds(want))
+	}
+}
