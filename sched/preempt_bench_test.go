@@ -76,3 +76,59 @@ func thin(s *State) {
 		}
 	}
 }
+
+// BenchmarkUnderWay is a fleet with as many preemptions under way as there may be,
+// of two victims each of which one is gone, and a fleet with none: a request of a higher priority that finds no room, and a task that
+// is placed and released elsewhere, while nobody or one gang waits.
+func BenchmarkUnderWay(b *testing.B) {
+	for _, claims := range []int{0, maxClaims} {
+		s := fullOf(b, 1_000, 16)
+		var out Outbox
+		resources := wire.AppendResources(nil, map[string]int64{"cpu": 2_000, "mem": 8_192})
+		tags := wire.AppendTags(nil, []string{"linux"})
+		for i := range claims {
+			s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Append(nil, "urgent-", i), Priority: 5, Preempt: true, WaitMS: wire.MaxWait, Tags: tags, Resources: resources}, &out)
+		}
+		for s.NextPulse() <= 1+seekGap {
+			s.Pulse(1+seekGap, &out)
+			out.Reset()
+		}
+		require.Len(b, s.queue.claims, claims)
+		for _, c := range s.queue.claims { // the first of two victims is gone
+			for e := s.workers.at(c.worker).head; ; e = s.leases.slots.at(e - 1).next {
+				if s.leases.slots.at(e-1).flags&leasePreempted != 0 {
+					s.end(e-1, wire.ReasonPreempted)
+					break
+				}
+			}
+		}
+		s.Apply(s.now, 2, 1, &wire.Register{Worker: "other", Address: "h:1", Incarnation: 1, Seq: 1, Tags: []string{"other"}, Slots: 16}, &out)
+		s.Apply(s.now, 2, 0, &wire.Promised{Handle: uint32(len(s.sessions[2].links) - 1), Grantor: s.Grantor()}, &out)
+		now := s.now
+		b.Run(fmt.Sprintf("preemptions=%d/refused", claims), func(b *testing.B) {
+			m := wire.Schedule{Task: []byte("refused"), Priority: 9, Tags: tags, Resources: resources}
+			for b.Loop() {
+				out.Reset()
+				if s.Apply(now, 1, 1, &m, &out); out.Items[0].Kind != wire.KindError {
+					b.Fatal("there is room")
+				}
+			}
+		})
+		other := wire.Schedule{Task: []byte("other"), Tags: wire.AppendTags(nil, []string{"other"})}
+		release := func(b *testing.B) {
+			for b.Loop() {
+				out.Reset()
+				s.Apply(now, 1, 1, &other, &out)
+				s.Apply(now, 1, 2, &wire.Release{Lease: out.Items[0].Placed.Lease}, &out)
+			}
+		}
+		b.Run(fmt.Sprintf("preemptions=%d/release", claims), release)
+		gang := &wire.Batch{AllOrNone: true, Distinct: true}
+		for i := range 8 {
+			gang.Tasks = append(gang.Tasks, wire.Schedule{Task: fmt.Append(nil, "gang-", i), Tags: tags, Resources: resources, WaitMS: wire.MaxWait})
+		}
+		s.Apply(now, 1, 3, gang, &out)
+		require.Equal(b, 1, s.queue.gangs)
+		b.Run(fmt.Sprintf("preemptions=%d/gang/release", claims), release)
+	}
+}
