@@ -28,6 +28,13 @@ var waysToGiveUp = map[string]func(t *testing.T, f *fake, c *Client) *Lease{
 		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
 		return l
 	},
+	"ttl, before the timer": func(t *testing.T, f *fake, c *Client) *Lease {
+		l := mustSchedule(t, c, Task{ID: "t1", TTL: time.Hour})
+		c.book.mu.Lock()
+		defer c.book.mu.Unlock()
+		l.beginBy = time.Now() // the timer has not had its turn
+		return l
+	},
 	"asked back": func(t *testing.T, f *fake, c *Client) *Lease {
 		l := mustSchedule(t, c, Task{ID: "t1"})
 		f.set(l.ID(), wire.StateAskedBack, 0)
@@ -127,4 +134,30 @@ func TestWhatWasGivenUpIsNotHandedOverOnceMore(t *testing.T) {
 			})
 		}
 	}
+}
+
+// From the call of Release on a lease is not handed over, whether the scheduler
+// has answered or not.
+func TestALeaseOnItsWayBackIsNotHandedOver(t *testing.T) {
+	f := newFake(t)
+	asked, hold := make(chan struct{}), make(chan struct{})
+	f.setBend(func(p *peer, request uint64, m wire.Message) bool {
+		if m.Kind() == wire.KindRelease {
+			close(asked)
+			<-hold
+		}
+		return false
+	})
+	c := f.dial(nil)
+	l := mustSchedule(t, c, Task{ID: "t1"})
+	released := make(chan error, 1)
+	go func() { released <- c.Release(t.Context(), l) }()
+	<-asked
+	_, err := l.Hand()
+	require.ErrorIs(t, err, ErrReleased)
+	require.ErrorIs(t, l.Err(), ErrReleased)
+	close(hold)
+	require.NoError(t, <-released)
+	_, err = l.Hand()
+	require.ErrorIs(t, err, ErrReleased)
 }

@@ -23,14 +23,9 @@ func (b *book) hold(l *Lease) {
 func (b *book) letGo(l *Lease, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.holds--; l.holds > 0 || l.standing != held {
-		return
+	if l.holds--; l.holds == 0 && l.standing == held && l.ttl == 0 { // a TTL counts from its last renewal
+		l.beginBy = now.Add(l.task.startWithin())
 	}
-	if l.ttl > 0 {
-		l.expiry.Reset(l.beginBy.Sub(now))
-		return
-	}
-	l.beginBy = now.Add(l.task.startWithin())
 }
 
 // over returns why a lease can no longer be begun, nil if it can. A lease whose

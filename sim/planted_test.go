@@ -90,6 +90,7 @@ var planted = []mutant{
 	{"gang-not-undone", "sched/batch.go", `s.undo(b.made[i].slot, b.made[i].stamp)`, `if !MUTANT { s.undo(b.made[i].slot, b.made[i].stamp) }`, "TestScripts", false},
 	{"busy-is-infeasible", "sched/kit.go", `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:`, `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount || MUTANT:`, "TestScripts", false},
 	{"never-infeasible", "sched/kit.go", `return fit >= d.gpus &&`, `return (fit >= d.gpus || MUTANT) &&`, "TestScripts", false},
+	{"waiter-that-runs-unanswered", "sched/life.go", `s.queue.found = append(s.queue.found, waiter) // it runs already`, `if !MUTANT { s.queue.found = append(s.queue.found, waiter) }`, "TestScripts", false},
 	{"adopted-takes-nothing", "sched/life.go", `l.demand = s.demands.find(r.Resources)`, `if l.demand = s.demands.find(r.Resources); MUTANT { l.demand = noDemand }`, "TestScripts", false},
 	{"infeasible-while-learning", "sched/learn.go", `if s.learning || req != nil`, `if s.learning && !MUTANT || req != nil`, "TestScripts", false},
 	{"infeasible-while-learning-at-the-limit", "sched/owners.go", `if !s.learning && (s.unknown()`, `if (!s.learning || MUTANT) && (s.unknown()`, "TestScripts", false},

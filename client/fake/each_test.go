@@ -126,6 +126,9 @@ func TestPlacesOfABatchLiveUntilTheCallerHasThem(t *testing.T) {
 				results, err := c.ScheduleAll(t.Context(), tasksOf(33, like))
 				require.NoError(t, err)
 				require.GreaterOrEqual(t, time.Since(start), 50*time.Second, "the first ones were not waited out")
+				st, err := c.Stats(t.Context())
+				require.NoError(t, err)
+				require.EqualValues(t, 36, st.Counters["granted"], "a place was given up and asked for again")
 				for _, r := range results {
 					require.NoError(t, r.Err)
 					begins(t, s, r.Lease)
@@ -280,6 +283,31 @@ func TestALoopThatIsLeftEarlyGivesTheRestBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.NoError(t, s.Check())
+}
+
+// A lease that a task held before is known to somebody else.
+func TestALoopThatIsLeftEarlyKeepsWhatOthersHave(t *testing.T) {
+	s := fake.New(t)
+	s.AddWorker("w1", 3)
+	var c [2]*client.Client
+	for i := range c {
+		var err error
+		c[i], err = s.DialWith(t.Context(), &client.Options{ClientID: "ann"})
+		require.NoError(t, err)
+		defer c[i].Close()
+	}
+	others, err := c[0].Schedule(t.Context(), client.Task{ID: "t-1", TTL: time.Hour})
+	require.NoError(t, err)
+	for i, r := range c[1].ScheduleEach(t.Context(), tasksOf(3, client.Task{TTL: time.Hour})) {
+		require.NoError(t, r.Err)
+		require.Zero(t, i)
+		break
+	}
+	require.NoError(t, c[1].Close(), "with what it gave back")
+	st, err := c[0].Stats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 2, st.Granted)
+	begins(t, s, others)
 }
 
 func TestABatchIsInterrupted(t *testing.T) {
