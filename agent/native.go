@@ -41,10 +41,12 @@ type native struct {
 	addrs []string
 	store *store // nil without a state directory
 
+	identity  identity
 	ledger    *ledger.Ledger
 	session   *session // nil while there is no connection
 	drawn     time.Time
 	lastError string
+	lastKind  string       // of failure: the same is logged once
 	blocked   bool         // datagrams are not acknowledged: heartbeats go over TCP
 	contact   atomic.Int64 // when the scheduler was last heard, as now told; 0: never
 }
@@ -53,7 +55,7 @@ type native struct {
 func newNative(a *Agent, addrs []string) (*native, error) {
 	c := &a.cfg
 	c.VisibleDevices = c.names()
-	n := &native{agent: a, addrs: addrs, lastError: "not connected yet"}
+	n := &native{agent: a, addrs: addrs, identity: newIdentity(c.Worker, addrs), lastError: "not connected yet"}
 	if c.StateDir == "" {
 		n.newLedger()
 		return n, nil
@@ -263,13 +265,17 @@ func sameFailure(a, b string) bool { return wire.WithoutLocalEnds(a) == wire.Wit
 func (n *native) pause(fails int, err error) time.Duration {
 	a := n.agent
 	a.mu.Lock()
-	repeated := sameFailure(n.lastError, err.Error())
-	n.lastError = err.Error()
-	a.mu.Unlock()
 	var refused *refusal
+	kind := err.Error()
+	if errors.As(err, &refused) { // its sentence tells times
+		kind = refused.cause.Code.String() + " " + refused.cause.Field
+	}
+	repeated := n.lastError != "" && sameFailure(n.lastKind, kind)
+	n.lastError, n.lastKind = err.Error(), kind
+	a.mu.Unlock()
 	switch {
 	case repeated:
-	case errors.As(err, &refused):
+	case refused != nil:
 		a.log.Warn("the scheduler refuses this worker; it is tried again", "scheduler", n.addrs, "reason", refused.cause.Code.String(), "error", refused.cause.Message)
 	default:
 		a.log.Warn("no connection to the scheduler", "error", err)
@@ -288,6 +294,7 @@ func (n *native) leave(ctx context.Context, remain bool) {
 	a := n.agent
 	a.mu.Lock()
 	s := n.session
+	n.identity.release()
 	var last wire.Message = &wire.Ping{}
 	if !remain {
 		m := n.ledger.Deregister()
@@ -310,4 +317,9 @@ func (n *native) leave(ctx context.Context, remain bool) {
 	}
 }
 
-func (n *native) close() error { return n.store.close() }
+func (n *native) close() error {
+	n.agent.mu.Lock()
+	n.identity.release()
+	n.agent.mu.Unlock()
+	return n.store.close()
+}

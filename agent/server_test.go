@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +139,42 @@ func TestWithAScheduler(t *testing.T) {
 }
 
 // TestWithAnHTTPScheduler runs the same side by the HTTP API.
+// TestTheSecondAgentWithAnIDIsRefused starts two agents with one worker id: the
+// first and its task go on.
+func TestTheSecondAgentWithAnIDIsRefused(t *testing.T) {
+	s := serve(t, "", "")
+	start := func(address string) *agent.Agent {
+		a, err := agent.Start(t.Context(), agent.Config{
+			Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: address, Tags: []string{"cpu"}, Slots: 2, TasksDieWithAgent: true,
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_ = a.Stop(ctx)
+		})
+		return a
+	}
+	first := start("h:1")
+	c, err := client.Dial(t.Context(), []string{s.Addr()}, nil)
+	require.NoError(t, err)
+	defer c.Close()
+	task, err := first.Begin(hand(t, schedule(t, c, "task-1")), agent.Caller{})
+	require.NoError(t, err)
+	incarnation := first.Status().Incarnation
+
+	second := start("h:2")
+	require.Eventually(t, func() bool {
+		return strings.Contains(second.Status().LastError, "the worker id w1 belongs to the agent at h:1")
+	}, patience, time.Millisecond)
+	require.False(t, second.Status().Connected)
+	require.Eventually(t, func() bool { return stats(t, s.Addr()).Begun == 1 }, patience, 10*time.Millisecond)
+	require.NotZero(t, stats(t, s.Addr()).Counters["identity_conflicts"])
+	require.NoError(t, task.End(wire.ReasonOK))
+	require.Equal(t, incarnation, first.Status().Incarnation)
+	require.Zero(t, stats(t, s.Addr()).Counters["superseded"])
+}
+
 func TestWithAnHTTPScheduler(t *testing.T) {
 	s := serve(t, "", "")
 	a, err := agent.Start(t.Context(), agent.Config{

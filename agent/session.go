@@ -159,6 +159,7 @@ func (s *session) patience() int {
 // register sends the registration of the present incarnation. The lock is held.
 func (s *session) register() {
 	s.life.allow(silentIntervals)
+	s.native.ledger.Identify(s.native.identity.number())
 	m := s.native.ledger.Register()
 	clear(s.ends)
 	incarnation := m.Incarnation

@@ -114,7 +114,7 @@ func TestEveryCodeHasASentinel(t *testing.T) {
 		ErrUnavailable, ErrInfeasible, ErrConflict, ErrNotFound, ErrAlreadyEnded, ErrBegun, ErrAskedBack,
 		ErrSuperseded, ErrTagLimit, ErrWorkerLimit, ErrLeaseLimit, ErrBusy, ErrDraining, ErrNotRegistered,
 		ErrUnauthorized, ErrSlowConsumer, ErrInternal, ErrTimeout, ErrSearchLimit, ErrAllOrNone, ErrResourceLimit,
-		ErrWaiting, ErrQueueFull, ErrCancelled, ErrOwnerLimit, ErrDeviceInUse,
+		ErrWaiting, ErrQueueFull, ErrCancelled, ErrOwnerLimit, ErrDeviceInUse, ErrWorkerInUse,
 	}
 	for code := wire.CodeOK + 1; ; code++ {
 		name := code.String()

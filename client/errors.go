@@ -35,6 +35,7 @@ var (
 	ErrCancelled          error = sentinel(wire.CodeCancelled)          // the task waited for room and was cancelled
 	ErrOwnerLimit         error = sentinel(wire.CodeOwnerLimit)         // the owner has as many leases as one owner may have
 	ErrDeviceInUse        error = sentinel(wire.CodeDeviceInUse)        // a GPU of the registration belongs to another worker
+	ErrWorkerInUse        error = sentinel(wire.CodeWorkerInUse)        // an agent of another machine has the worker id, and is alive
 	ErrWaiting            error = sentinel(wire.CodeWaiting)            // a task of a batch waits; only users of Conn meet it
 	ErrLeaseLimit         error = sentinel(wire.CodeLeaseLimit)         // too many leases live at once
 	ErrBusy               error = sentinel(wire.CodeBusy)               // the scheduler is at a limit; try again later

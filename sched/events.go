@@ -61,6 +61,7 @@ const (
 	eventProbing         = "probing"
 	eventRecovered       = "recovered"
 	eventDeviceInUse     = "device_in_use"
+	eventWorkerInUse     = "worker_in_use"
 	eventMassLoss        = "mass_loss"         // of no worker: see mass
 	eventMassLossOver    = "mass_loss_over"    // the same
 	eventMassLossOffline = "mass_loss_offline" // the same
@@ -70,7 +71,7 @@ const (
 var allEvents = [...]string{
 	eventJoined, eventBack, eventSuspicious, eventOffline, eventRemoved, eventDeregistered, eventSuperseded,
 	eventCordoned, eventPreempted, eventDraining, eventDrained, eventUncordoned, eventRevoked, eventMassLoss, eventMassLossOffline, eventMassLossOver,
-	eventQuarantined, eventProbing, eventRecovered, eventDeviceInUse,
+	eventQuarantined, eventProbing, eventRecovered, eventDeviceInUse, eventWorkerInUse,
 }
 
 // note records an event.

@@ -258,7 +258,7 @@ func (s *State) stats() *wire.Stats {
 		Counters: map[string]uint64{
 			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
 			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited, "owner_limit": c.ownerLimited, "owners_at_limit": uint64(s.queue.owners.fulls),
-			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "epochs_refused": c.epochsRefused, "removed": c.removed, "device_conflicts": c.deviceConflicts,
+			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "epochs_refused": c.epochsRefused, "removed": c.removed, "device_conflicts": c.deviceConflicts, "identity_conflicts": c.identityConflicts,
 			"preempted": c.preempted, "requeued": c.requeued, "preempting": uint64(len(s.queue.claims)),
 			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
 			"quarantines": s.quarantine.times, "quarantined": uint64(s.quarantine.out),

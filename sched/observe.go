@@ -136,7 +136,8 @@ type Observation struct {
 	MassLoss  bool                             // a large part of the fleet is silent now
 	Losses    uint64                           // mass losses
 
-	DeviceConflicts uint64 // registrations refused because another worker has one of their GPUs
+	DeviceConflicts   uint64 // registrations refused because another worker has one of their GPUs
+	IdentityConflicts uint64 // registrations refused because an agent of another machine has their worker id
 
 	Quarantines uint64 // how often a worker was taken out of service because it failed its tasks
 }
@@ -149,7 +150,7 @@ func (s *State) Observe(now Time, o *Observation) {
 		LeaseEnds: c.ends, WaitEnds: c.waits, Waits: w.waits, Beats: w.beats, Silences: w.silences, Violated: w.violation,
 		Granted: c.granted, Revokes: c.revokes, Preempted: c.preempted, Holds: c.holds, Holding: s.queue.hold.slot != 0,
 		MassLoss: s.mass.on, Losses: c.massLosses, Events: make(map[string]uint64, len(w.noted)),
-		Quarantines: s.quarantine.times, DeviceConflicts: c.deviceConflicts,
+		Quarantines: s.quarantine.times, DeviceConflicts: c.deviceConflicts, IdentityConflicts: c.identityConflicts,
 	}
 	for p, n := range c.presence {
 		o.Workers[p] = uint64(n)

@@ -34,6 +34,12 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 		out.put(from, request, err)
 		return
 	}
+	if known {
+		if err := s.contestID(now, s.workers.at(n), m); err != nil {
+			out.put(from, request, err)
+			return
+		}
+	}
 	gone, err := s.contest(now, m)
 	if err != nil {
 		out.put(from, request, err)
@@ -180,6 +186,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		s.note(eventSuperseded, w.id)
 	}
 	if fresh {
+		w.machine, w.since = m.Machine, now // and not later: who forges an incarnation must not lock its owner out
 		w.beatSeq = 0
 		if w.cordon != nil && w.cordon.own {
 			s.liftCordon(w.id, "its agent was restarted", w.id)

@@ -73,7 +73,7 @@ func (c *script) text(it *Item) string {
 	case *wire.Superseded:
 		return fmt.Sprintf("superseded %s incarnation=%d", m.Worker, m.Incarnation)
 	case *wire.Error:
-		if m.Code == wire.CodeDeviceInUse || m.Field == "devices" {
+		if m.Code == wire.CodeDeviceInUse || m.Code == wire.CodeWorkerInUse || m.Field == "devices" {
 			return fmt.Sprintf("error %v %s retry=%gs: %s", m.Code, m.Field, float64(m.RetryAfterMS)/1000, m.Message)
 		}
 		text := strings.TrimSpace(fmt.Sprintf("error %v %s", m.Code, m.Field)) + retryText(m.RetryAfterMS)

@@ -148,7 +148,10 @@ func (c *script) registration(worker, at string, args map[string]string) *wire.R
 	m := &wire.Register{Worker: worker, Address: worker + ":9000", Incarnation: c.incs[at], Seq: c.seq(worker, at, args),
 		Tags: list(args["tags"]), Slots: uint32(c.num(args, "slots", 4)), External: uint32(c.num(args, "external", 0))}
 	m.Resources = c.amounts(args["has"])
-	m.Devices = c.devices(args["devices"])
+	m.Devices, m.Machine = c.devices(args["devices"]), uint64(c.num(args, "machine", 0))
+	if at := args["address"]; at != "" {
+		m.Address = at
+	}
 	if p := args["promised"]; p != "" {
 		_, err := fmt.Sscanf(p, "%d/%d", &m.Promised.Epoch, &m.Promised.Instance)
 		require.NoError(c.t, err)

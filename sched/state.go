@@ -100,7 +100,8 @@ type counters struct {
 	epochsRefused                        uint64
 	removed                              uint64
 	waited, holds, massLosses, preempted uint64
-	requeued, deviceConflicts            uint64
+	requeued                             uint64
+	deviceConflicts, identityConflicts   uint64
 	waits                                [waitEnds]uint64 // tasks, by how their wait ended
 	beats, beatsStale, beatsUnknown      uint64
 }

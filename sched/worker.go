@@ -29,6 +29,8 @@ type worker struct {
 	held        *holding // nil: its leases take slots alone, and it offers nothing else
 	kit         *kit
 	incarnation uint64 // 0: speaks HTTP
+	machine     uint64 // of its agent; 0: not known
+	since       Time   // when the present incarnation first registered
 	superseded  *[supersededMemory]uint64
 	http        *httpWorker
 	cordon      *cordon

@@ -250,6 +250,7 @@ func collectFleet(out sink, o *sched.Observation) {
 	}
 	out.yes(massLoss, o.MassLoss)
 	out.put(massLosses, float64(o.Losses))
+	out.put(identityConflicts, float64(o.IdentityConflicts))
 	out.put(deviceConflicts, float64(o.DeviceConflicts))
 	out.put(quarantines, float64(o.Quarantines))
 }

@@ -84,6 +84,8 @@ var (
 		"1 while a large part of the fleet is silent at once, else 0.")
 	massLosses = define("counter", "dtask_mass_losses_total",
 		"How often a large part of the fleet fell silent at once.")
+	identityConflicts = define("counter", "dtask_worker_identity_conflicts_total",
+		"Registrations that were refused because an agent of another machine has their worker id and is alive.")
 	deviceConflicts = define("counter", "dtask_worker_device_conflicts_total",
 		"Registrations that were refused because another worker has one of their GPUs.")
 	quarantines = define("counter", "dtask_quarantines_total",

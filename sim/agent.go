@@ -22,6 +22,8 @@ type agent struct {
 	ends    map[uint64]wire.LeaseID // under way, by request
 	request uint64
 
+	machine uint64 // 0: an older agent, which does not name it
+
 	kit
 	gpuRack
 	external uint32
@@ -71,7 +73,7 @@ func (a *agent) newBook() {
 	a.ends = map[uint64]wire.LeaseID{}
 	a.book = ledger.New(ledger.Config{
 		Worker: a.worker, Address: a.address, Tags: a.tags, Slots: a.slots,
-		Incarnation: a.w.random64(), Memory: a.memory, Resources: a.resources, Devices: a.devices,
+		Incarnation: a.w.random64(), Machine: a.machine, Memory: a.memory, Resources: a.resources, Devices: a.devices,
 	})
 	a.book.SetExternal(a.external)
 }
@@ -213,7 +215,7 @@ func (a *agent) revoke(id wire.LeaseID) {
 // this connection, or the registration was wrong.
 func (a *agent) refused(m *wire.Error) {
 	switch m.Code {
-	case wire.CodeNotRegistered, wire.CodeTagLimit, wire.CodeWorkerLimit, wire.CodeSuperseded, wire.CodeDeviceInUse:
+	case wire.CodeNotRegistered, wire.CodeTagLimit, wire.CodeWorkerLimit, wire.CodeSuperseded, wire.CodeDeviceInUse, wire.CodeWorkerInUse:
 		a.w.quit(a.link)
 	case wire.CodeBusy, wire.CodeUnavailable:
 	default:

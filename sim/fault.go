@@ -112,6 +112,7 @@ const (
 	FaultFailsCordoned     // a worker that was out of service anyway failed
 	FaultFailsInMass       // a worker failed while many were silent
 	FaultLearning          // a task that no known worker could take was not called infeasible, because others were to come
+	FaultIDRefused         // a registration was refused because an agent of another machine has the id
 	FaultGPURefused        // a registration was refused because another worker has one of its GPUs
 	FaultGPUMissing        // a GPU was gone that a task had
 	FaultGPUPassed         // a worker gave way to another that has its GPUs
@@ -137,7 +138,7 @@ var faultNames = [faultKinds]string{
 	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "back_untold", "mass_offline", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
-	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning", "gpu_refused", "gpu_missing", "gpu_passed",
+	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning", "id_refused", "gpu_refused", "gpu_missing", "gpu_passed",
 }
 
 func (f Fault) String() string { return faultNames[f] }

@@ -70,6 +70,9 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 		}
 		w.hangUpAny(a.link)
 	case FaultRestartList, FaultRestartNoList:
+		if f == FaultRestartNoList && a.machine != 0 && w.chance(1, 3) { // the machine was started anew
+			a.machine = w.random64()
+		}
 		a.restart(f == FaultRestartList)
 	case FaultTags:
 		a.announce(kit{w.someTags(), a.slots, a.resources, a.devices})
@@ -270,6 +273,9 @@ func (w *World) rival(a *agent, id string, ms int) {
 		return
 	}
 	b := w.newAgent(id, a.slots, a.tags...)
+	if a.machine != 0 && w.chance(3, 4) {
+		b.machine = w.random64()
+	}
 	b.offer(a.resources, slices.Clone(a.gpus))
 	b.rival, b.datagrams = true, w.chance(1, 2)
 	w.say("%s: has the GPUs of %s", b.name(), a.name())

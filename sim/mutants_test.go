@@ -14,7 +14,7 @@ type mutant struct {
 }
 
 // mutants are all rules that are dropped, one by one.
-var mutants = slices.Concat(roomMutants, drainMutants, quarantineMutants, preemptMutants, ownerMutants, scanMutants, gpuMutants)
+var mutants = slices.Concat(roomMutants, drainMutants, quarantineMutants, preemptMutants, ownerMutants, scanMutants, gpuMutants, identityMutants)
 
 // roomMutants are the rules of "Leases and accounting", and of the queue.
 var roomMutants = []mutant{

@@ -105,6 +105,9 @@ func (w *World) build() {
 			tags, slots = append([]string{agentTag}, allTags...), w.between(3, 6) // so that something can always be placed
 		}
 		a := w.newAgent(fmt.Sprintf("w%d", i), uint32(slots), tags...)
+		if w.chance(3, 4) {
+			a.machine = w.random64()
+		}
 		a.offer(w.someKit())
 		a.shared, a.datagrams = w.chance(1, 5), w.chance(1, 2)
 		if w.chance(1, 6) {

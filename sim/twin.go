@@ -65,6 +65,7 @@ type twinWorker struct {
 	external    uint32
 	http        bool
 	incarnation uint64
+	machine     uint64
 	void        []uint64 // superseded incarnations, the latest first
 	seq         uint32
 	session     sched.Session

@@ -105,6 +105,10 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeBadRequest})
 		return
 	}
+	if w != nil && t.idTaken(w, m) {
+		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeWorkerInUse})
+		return
+	}
 	gone, refused := t.contested(m)
 	if refused {
 		t.say(said{to: from, request: request, kind: wire.KindError, code: wire.CodeDeviceInUse})
@@ -139,6 +143,9 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	t.redevice(w, m.Devices)
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
+	if !same {
+		w.machine = m.Machine
+	}
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	t.reconcile(w, m, !same)
 	t.carry(w, !same)

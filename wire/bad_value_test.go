@@ -20,7 +20,7 @@ func task(t *testing.T, index int, value any) []byte {
 // registration packs a register message with one field replaced.
 func registration(t *testing.T, index int, value any) []byte {
 	t.Helper()
-	values := []any{KindRegister, 1, "w", "h:1", 9, 1, []string{}, 4, 0, map[string]int{}, 0, 0, []any{}, []any{}, 0}
+	values := []any{KindRegister, 1, "w", "h:1", 9, 1, []string{}, 4, 0, map[string]int{}, 0, 0, []any{}, []any{}, 0, 0}
 	values[2+index] = value
 	return pack(t, values...)
 }

@@ -39,6 +39,7 @@ const (
 	CodeCancelled          Code = 30 // the task waited and was cancelled
 	CodeOwnerLimit         Code = 31 // the owner has as many leases as one owner may have
 	CodeDeviceInUse        Code = 32 // a GPU of the registration belongs to another worker
+	CodeWorkerInUse        Code = 33 // an agent of another machine has the worker id, and is alive
 )
 
 // State is where a lease stands.

@@ -91,6 +91,7 @@ func (m *Register) fields() []field {
 		{"leases", records{&m.Leases}},
 		optional(devices(&m.Devices, (*Device).fields), len(m.Devices) == 0),
 		optional(number32("beats", &m.Beats), m.Beats == 0),
+		optional(number64("machine", &m.Machine), m.Machine == 0),
 	}
 }
 

@@ -201,6 +201,9 @@ var generators = map[Kind]func(t *rapid.T) Message{
 			External: num32(t), Resources: numbersOf(t, genAmounts), Promised: genGrantor.Draw(t, "promised"),
 		}
 		m.Devices, m.Beats = devicesOf(t, rapid.Custom(deviceOf)), num32(t)
+		if rapid.Bool().Draw(t, "has machine") {
+			m.Machine = rapid.Uint64().Draw(t, "machine")
+		}
 		m.Leases = slices.Clip(rapid.SliceOfN(genRecord, 1, 4).Draw(t, "leases"))
 		return m
 	},

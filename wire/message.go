@@ -143,7 +143,7 @@ type Released struct {
 
 // Register announces a worker and everything it holds. Fields: worker,
 // address, incarnation, seq, tags, slots, external, resources, epoch,
-// instance, leases, devices, beats. The last two may be missing.
+// instance, leases, devices, beats, machine. The last three may be missing.
 type Register struct {
 	Worker      string
 	Address     string
@@ -157,6 +157,7 @@ type Register struct {
 	Leases      []Record
 	Devices     []Device // its GPUs, at most MaxDevices; leases name them by their place here
 	Beats       uint32   // number of the last Beat that the incarnation sent, 0 for none; see BeatSkip
+	Machine     uint64   // tells machines with the same worker id apart; 0: not known
 }
 
 // Device is one GPU of a worker. Fields: model, memory, uuid, missing. Missing

@@ -174,7 +174,7 @@ type ListEvents struct {
 type Event struct {
 	Number uint64 // grows by one with each event
 	AgeMS  uint64 // milliseconds since it happened
-	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, device_in_use, mass_loss, mass_loss_offline, mass_loss_over
+	What   string // joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, device_in_use, worker_in_use, mass_loss, mass_loss_offline, mass_loss_over
 	Worker string
 	Lease  LeaseID // zero if it concerns none
 	Reason string

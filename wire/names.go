@@ -39,6 +39,7 @@ var (
 		CodeCancelled:          "cancelled",
 		CodeOwnerLimit:         "owner_limit",
 		CodeDeviceInUse:        "device_in_use",
+		CodeWorkerInUse:        "worker_in_use",
 	}
 	stateNames = [...]string{
 		StateNone:      "none",

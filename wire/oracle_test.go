@@ -95,7 +95,7 @@ var grammar = map[Kind]string{
 	KindRenewed:     "statuses",
 	KindRelease:     "lease bool",
 	KindReleased:    "u16 u8",
-	KindRegister:    "id address incarnation u32 tags64 slots u32 resources u32 u32 records devices? u32?",
+	KindRegister:    "id address incarnation u32 tags64 slots u32 resources u32 u32 records devices? u32? u64?",
 	KindRegistered:  "u32 u32 u32 u32",
 	KindPromised:    "u32 u32 u32",
 	KindHeartbeat:   "u32 u32 u32",

@@ -217,6 +217,9 @@ func deviceSamples() []sample {
 			Devices: []Device{{Model: "A100", Memory: 40_960, UUID: "GPU-6f1c", Missing: true}, {Model: "A100", Memory: 40_960, UUID: "GPU-6f1d"}},
 		}},
 		{"register behind datagrams", 2, &Register{Worker: "w", Address: "h:1", Incarnation: 1, Seq: 5, Slots: 1, Beats: 2050}},
+		{"register with a machine", 2, &Register{
+			Worker: "worker-003", Address: "10.1.2.5:9000", Incarnation: 11, Seq: 1, Slots: 8, Machine: 0xfedc_ba98_7654_3210,
+		}},
 		{"begun on devices", 0, &Begun{Handle: 5, Seq: 3, Record: deviceRecord}},
 		{"workers with devices", 18, &Workers{Rows: []WorkerInfo{deviceWorker, bareWorker}}},
 		{"worker with devices", 19, &Worker{Info: deviceWorker, Leases: []LeaseInfo{deviceInfo, sampleInfo}}},

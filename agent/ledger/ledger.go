@@ -52,6 +52,7 @@ type Config struct {
 	Resources       map[string]int64 // amounts by name
 	Devices         []wire.Device    // its GPUs
 	Incarnation     uint64           // random, never 0
+	Machine         uint64           // where the agent runs; 0: not known. See Identify
 	Memory          int              // leases remembered until MemoryFull; 0 means DefaultMemory
 }
 
@@ -137,6 +138,9 @@ func (l *Ledger) MemoryFull() bool {
 func (l *Ledger) Announce(tags []string, slots uint32, resources map[string]int64) {
 	l.cfg.Tags, l.cfg.Slots, l.cfg.Resources = tags, slots, resources
 }
+
+// Identify changes the machine that the next Register names.
+func (l *Ledger) Identify(machine uint64) { l.cfg.Machine = machine }
 
 // SetExternal says how many tasks run outside any lease. They take slots; the
 // next Register, Heartbeat or Beat reports them.

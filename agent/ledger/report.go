@@ -27,6 +27,7 @@ func (l *Ledger) Register() *wire.Register {
 		Devices:     l.cfg.Devices,
 		Promised:    l.promised,
 		Beats:       l.beats,
+		Machine:     l.cfg.Machine,
 	}
 	if len(l.leases) > 0 {
 		m.Leases = make([]wire.Record, 0, len(l.leases))

@@ -19,7 +19,7 @@ const followPause = 500 * time.Millisecond
 // eventKinds are the values of --what.
 var eventKinds = []string{
 	"joined", "back", "suspicious", "offline", "removed", "deregistered", "superseded", "cordoned", "draining", "drained", "uncordoned", "revoked", "preempted",
-	"quarantined", "probing", "recovered", "device_in_use",
+	"quarantined", "probing", "recovered", "device_in_use", "worker_in_use",
 	"mass_loss", "mass_loss_offline", "mass_loss_over",
 }
 

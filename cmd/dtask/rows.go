@@ -124,7 +124,7 @@ type endedRow struct {
 type eventRow struct {
 	Number uint64        `json:"number" doc:"grows by one with each event; a gap tells of events that are not kept any more"`
 	Time   time.Time     `json:"time" doc:"when"`
-	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, device_in_use, mass_loss, mass_loss_offline or mass_loss_over"`
+	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, device_in_use, worker_in_use, mass_loss, mass_loss_offline or mass_loss_over"`
 	Worker string        `json:"worker_id" doc:"to whom"`
 	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"which lease, if it is about one"`
 	Reason string        `json:"reason,omitempty" doc:"why, where that is known"`

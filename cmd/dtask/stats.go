@@ -73,7 +73,7 @@ var counterGroups = []struct {
 	{"QUEUE", now, []string{"waiting", "waiting_high", "waiting_normal", "waiting_low", "waiting_groups", "preempting", "owners_at_limit"}},
 	{"QUEUE", sinceStart, []string{"waited", "wait_placed", "wait_over", "wait_cancelled", "wait_closed", "holds"}},
 	{"WORKERS", now, []string{"quarantined"}},
-	{"WORKERS", sinceStart, []string{"quarantines", "removed", "superseded", "epochs_refused", "device_conflicts", "mass_losses"}},
+	{"WORKERS", sinceStart, []string{"quarantines", "removed", "superseded", "epochs_refused", "device_conflicts", "identity_conflicts", "mass_losses"}},
 	{"REPORTS", sinceStart, []string{"heartbeats", "stale_reports", "beats", "stale_beats", "unknown_beats"}},
 }
 
