@@ -89,13 +89,14 @@ func (t *twin) reported(r *sched.Report) {
 func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *wire.Register) {
 	w := t.find(m.Worker)
 	same := w != nil && w.incarnation == m.Incarnation
+	void := said{to: from, request: request, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation}
 	if !same && (m.Promised.Instance == t.cfg.Instance || w != nil && slices.Contains(w.void, m.Incarnation)) {
-		t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation})
+		t.say(void)
 		return
 	}
 	if same && m.Seq <= w.seq {
 		if w.session != from {
-			t.say(said{to: from, request: request, kind: wire.KindSuperseded, worker: m.Worker, incarnation: m.Incarnation})
+			t.say(void)
 		}
 		return
 	}
@@ -130,7 +131,7 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 		t.note("superseded", w.id)
 	}
 	if w.differs = 0; !same {
-		w.beat = 0
+		w.beat, w.machine = 0, m.Machine
 		if t.endOwn(w) {
 			e := t.note("uncordoned", w.id)
 			e.Reason, e.By = "its agent was restarted", w.id
@@ -143,9 +144,6 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	t.redevice(w, m.Devices)
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
-	if !same {
-		w.machine = m.Machine
-	}
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	t.reconcile(w, m, !same)
 	t.carry(w, !same)
