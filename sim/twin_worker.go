@@ -137,10 +137,7 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 			e.Reason, e.By = "its agent was restarted", w.id
 		}
 	}
-	if m.Beats > 0 && int64(w.beat) > int64(m.Beats)+wire.BeatSkip {
-		t.w.counts[FaultBeatsForged]++
-		w.beat = m.Beats
-	}
+	t.correctBeats(w, m)
 	t.redevice(w, m.Devices)
 	w.address, w.external = m.Address, m.External
 	w.kit = kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
@@ -156,6 +153,15 @@ func (t *twin) register(s *twinSession, from sched.Session, request uint64, m *w
 	t.heard(w)
 	t.say(said{to: from, request: request, kind: wire.KindRegistered, number: w.handle, grantor: t.grantor()})
 	t.repeatPushes(w)
+}
+
+// correctBeats believes an agent that has sent far fewer datagrams than were
+// counted for it.
+func (t *twin) correctBeats(w *twinWorker, m *wire.Register) {
+	if m.Beats > 0 && int64(w.beat) > int64(m.Beats)+wire.BeatSkip {
+		t.w.counts[FaultBeatsForged]++
+		w.beat = m.Beats
+	}
 }
 
 // repeatPushes tells a worker again which leases are asked back or must make room.
