@@ -66,6 +66,8 @@ func TestTasksOutliveTheAgent(t *testing.T) {
 		require.InDelta(t, time.Hour, after.Left, float64(time.Minute))
 
 		require.NoError(t, program.Process.Kill())
+		_, err = program.Process.Wait() // takes its time, which the clock of the test does not count
+		require.NoError(t, err)
 		end := await[*wire.End](p)
 		require.EqualValues(t, 1, end.Lease.Counter)
 		require.Equal(t, wire.ReasonLost, end.Outcome, "its process died")
@@ -151,6 +153,8 @@ func TestADeadProcessBeginsNothing(t *testing.T) {
 		connected(t, a)
 		program := child(t)
 		require.NoError(t, program.Process.Kill())
+		_, err = program.Process.Wait() // takes its time, which the clock of the test does not count
+		require.NoError(t, err)
 		program.Wait()
 		_, err := a.Begin(handover(a, 1), Caller{PID: program.Process.Pid})
 		require.ErrorIs(t, err, ErrDead)
