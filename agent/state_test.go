@@ -153,8 +153,6 @@ func TestADeadProcessBeginsNothing(t *testing.T) {
 		connected(t, a)
 		program := child(t)
 		require.NoError(t, program.Process.Kill())
-		_, err = program.Process.Wait() // takes its time, which the clock of the test does not count
-		require.NoError(t, err)
 		program.Wait()
 		_, err := a.Begin(handover(a, 1), Caller{PID: program.Process.Pid})
 		require.ErrorIs(t, err, ErrDead)
