@@ -33,6 +33,17 @@ func (h *handClock) pass(d time.Duration) {
 		h.f.core.clock.tick()
 		for h.f.core.beat() == 0 {
 		}
+		h.sweep()
+	}
+}
+
+// sweep has the loops look at their connections, beside the times at which they
+// do so by the machine's clock.
+func (h *handClock) sweep() {
+	for _, l := range h.f.allLoops() {
+		swept := make(chan struct{})
+		l.post(func() { l.sweep(); close(swept) })
+		<-swept
 	}
 }
 

@@ -184,15 +184,18 @@ func ownAddress(t *testing.T) string {
 // A peer that says nothing after hello is probed and closed; one that answers
 // anything stays.
 func TestQuietPeers(t *testing.T) {
-	f := start(t, func(c *Config) { c.PingAfter, c.PingTimeout = 50*time.Millisecond, 2*time.Second })
+	f, clock := startByHand(t)
 	mute, lively := f.dial("mute"), f.dial("lively")
 	probed := func(p *peer) {
 		request, m := p.read()
 		require.Zero(t, request)
 		require.IsType(t, &wire.Pong{}, m)
 	}
-	probed(mute)
-	for range 5 {
+	for n := range 5 {
+		clock.pass(f.cfg.PingAfter * 3 / 2)
+		if n == 0 {
+			probed(mute)
+		}
 		probed(lively)
 		lively.send(0, &wire.Heartbeat{Handle: 9, Seq: 1}) // refused, but heard
 		lively.refusal(wire.CodeNotRegistered)
