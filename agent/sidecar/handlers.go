@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -89,13 +90,31 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 	f := fault{Error: "the body is not the JSON object that is wanted: " + err.Error(), Reason: "bad_request"}
 	var wrongType *json.UnmarshalTypeError
 	var wrongValue *wire.Error
-	if errors.As(err, &wrongType) {
-		f.Field = wrongType.Field
+	if errors.As(err, &wrongType) && wrongType.Field != "" {
+		f.Field = strings.TrimPrefix(wrongType.Field, "Handover.") // which is embedded
+		f.Error = "the body is not the JSON object that is wanted: " + f.Field + " is " + wrongType.Value + ", where " + wordFor(wrongType.Type.Kind()) + " is wanted"
 	} else if errors.As(err, &wrongValue) {
 		f.Field = wrongValue.Field
 	}
 	answer(w, http.StatusBadRequest, f)
 	return false
+}
+
+// wordFor names a type of JSON.
+func wordFor(kind reflect.Kind) string {
+	switch kind {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "a bool"
+	case reflect.Int32:
+		return "an integer of 32 bits"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return "an integer"
+	case reflect.Slice:
+		return "an array"
+	}
+	return "an object"
 }
 
 // number replaces *to by a number of the query, if there is one.

@@ -151,7 +151,7 @@ type Metrics struct {
 // first one registers it.
 type Heartbeat struct {
 	Worker    string    `json:"worker_id"`
-	Address   string    `json:"address"`
+	Address   string    `json:"address,omitempty"` // host:port where clients reach it
 	Tags      []string  `json:"resource_tags"`
 	MaxTasks  int       `json:"max_tasks"`
 	Tasks     int       `json:"current_tasks"`
