@@ -75,13 +75,13 @@ func (s *State) checkWorkers() error {
 // checkPlace compares a worker with what the index and the timers hold of it.
 func (s *State) checkPlace(n int32, w *worker) error {
 	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
-	want := w.presence == online && w.cordon == nil && w.standing != barred && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
+	want := !w.leaving && w.presence == online && w.cordon == nil && w.standing != barred && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
 	switch {
 	case !s.index.Known(index.Worker(n)) || load != w.load():
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())
 	case eligible != want || w.eligible != want:
 		return fmt.Errorf("I4: worker %q is eligible: %v, and should be: %v", w.id, eligible, want)
-	case s.timers.at(n) == Never:
+	case s.timers.at(n) == Never && !w.leaving:
 		return fmt.Errorf("worker %q: no timer watches its silence", w.id)
 	}
 	if w.session != 0 {

@@ -107,7 +107,7 @@ func (s *State) contest(now Time, m *wire.Register) (gone []int32, refusal *wire
 func (s *State) giveWay(gone []int32, to string) {
 	for _, n := range gone {
 		s.note(eventRemoved, s.workers.at(n).id).reason = "worker " + to + " has its GPUs"
-		s.remove(n)
+		s.removeNow(n)
 	}
 }
 

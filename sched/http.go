@@ -49,13 +49,13 @@ func (s *State) Report(now Time, r *Report, out *Outbox) error {
 }
 
 func (s *State) report(now Time, r *Report) *wire.Error {
-	n, known := s.byID[r.Worker]
+	n, known := s.numberOf(r.Worker)
 	if known && s.workers.at(n).http == nil {
 		if w := s.workers.at(n); w.session != 0 || w.head != 0 {
 			return &wire.Error{Code: wire.CodeConflict, Field: "worker_id",
 				Message: "the worker id belongs to a worker that speaks leases"}
 		}
-		s.remove(n) // nothing can run there under a lease any more
+		s.removeNow(n) // nothing can run there under a lease any more
 		known = false
 	}
 	if !known {

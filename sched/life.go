@@ -133,6 +133,7 @@ func (s *State) begin(slot int32) {
 
 // end ends a live lease, once, and gives its room back.
 func (s *State) end(slot int32, reason wire.Reason) {
+	s.spend(leaseWork)
 	l := s.leases.slots.at(slot)
 	s.expiry.remove(slot)
 	s.dropKey(slot)

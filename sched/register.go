@@ -12,7 +12,7 @@ import (
 // for the worker, believes its list of leases, and names the grantor that the
 // agent must promise before it gets anything.
 func (s *State) register(now Time, sess *session, from Session, request uint64, m *wire.Register, out *Outbox) {
-	n, known := s.byID[m.Worker]
+	n, known := s.numberOf(m.Worker)
 	if s.isVoid(m, n, known) {
 		s.tellSuperseded(from, request, m.Worker, m.Incarnation, out)
 		return
@@ -350,7 +350,7 @@ func (s *State) deregister(now Time, sess *session, from Session, request uint64
 func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
 	s.now = now
 	n, ok := s.byID[id]
-	if ok {
+	if ok && !s.workers.at(n).leaving {
 		s.note(eventRemoved, s.workers.at(n).id)
 		s.remove(n)
 		s.finish(now, out)

@@ -27,6 +27,7 @@ type State struct {
 	now      Time // of the call that is being handled
 	sessions map[Session]*session
 	closings []closing
+	leaving  []int32 // workers whose removal goes on in pulses
 	clients  clientTable
 
 	formerEpochs  []uint32 // under which leases were granted, the latest last
@@ -257,7 +258,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 			s.askBack(slot, out)
 		}
 	})
-	left = s.disconnect(left)
+	left = s.takeLeave(s.disconnect(left))
 	left = s.overdue(now, left, out)
 	if now >= s.mass.due {
 		s.mass.due = Never
@@ -277,7 +278,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
 	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.next(), s.mass.due)
-	if q := &s.queue; len(s.closings) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
+	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}
 	return next

@@ -40,3 +40,36 @@ func TestACloseEndsInSteps(t *testing.T) {
 	require.Equal(t, maxLinks-1, s.count.presence[suspicious])
 	require.True(t, s.workers.at(s.byID[last]).usable())
 }
+
+// TestARemovalEndsInSteps: a worker with many leases is removed in steps. It gets
+// nothing meanwhile, and one that registers under its id is a new one.
+func TestARemovalEndsInSteps(t *testing.T) {
+	const leases = 4*removeLeases + 7
+	for _, back := range []bool{false, true} {
+		s, out := crowd(t, 0, func(*Config) {})
+		s.Apply(1, 2, 1, &wire.Register{Worker: "big", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 2 * leases}, out)
+		s.Apply(1, 2, 0, &wire.Promised{Handle: 1, Grantor: s.Grantor()}, out)
+		for i := range leases {
+			s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Append(nil, "t", i), TTLMS: wire.MaxTTL}, out)
+		}
+		out.Reset()
+		s.work, s.turnLeft = 0, 0
+		require.True(t, s.RemoveWorker(1, "big", out))
+		require.Less(t, -s.turnLeft, stepLimit)
+		require.Equal(t, Time(1), s.NextPulse(), "the rest is due at once")
+		s.Pulse(1, out)
+		require.NoError(t, s.Check())
+		require.Positive(t, s.workers.at(s.byID["big"]).taken)
+		out.Reset()
+		s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("another"), TTLMS: wire.MaxTTL}, out)
+		require.Equal(t, wire.CodeUnavailable, out.Items[0].Other.(*wire.Error).Code)
+		if back {
+			s.Apply(1, 2, 1, &wire.Register{Worker: "big", Address: "h:2", Incarnation: 2, Seq: 1, Slots: 1}, out)
+		}
+		settled(t, s, out)
+		require.EqualValues(t, 1, s.count.removed)
+		require.EqualValues(t, leases, s.count.ends[wire.ReasonLost])
+		_, known := s.byID["big"]
+		require.Equal(t, back, known)
+	}
+}

@@ -53,6 +53,7 @@ type worker struct {
 	differs     uint8    // datagrams in a row whose digest differed
 	reserved    bool     // held for a waiter
 	freed       bool     // stands in queue.freed
+	leaving     bool     // its removal goes on in pulses
 	passedBy    bool     // there, the walk through the queue may be past it
 	lost        bool     // became offline in a mass loss
 	standing    standing // with quarantine
@@ -181,16 +182,72 @@ func (s *State) forget(n int32) {
 	s.unused++
 }
 
+// removeLeases is how many leases the removal of a worker ends at once. Of a worker
+// with more the pulses behind it, which are due at once, end the others, and forget
+// it then.
+const removeLeases = 512
+
 // remove ends everything of a worker and forgets it.
 func (s *State) remove(n int32) {
 	w := s.workers.at(n)
+	switch {
+	case w.leaving:
+	case w.taken <= removeLeases:
+		s.removeNow(n)
+	default:
+		w.leaving, w.session, w.promised = true, 0, false
+		s.settle(n)
+		s.leaving = append(s.leaving, n)
+		for i := 0; i < removeLeases && w.head != 0; i++ {
+			s.endLost(w.head - 1)
+		}
+	}
+}
+
+// takeLeave goes on with the removal of workers that have many leases, as far as the
+// budget allows, and returns what is left of it.
+func (s *State) takeLeave(budget int) int {
+	for budget > 0 && len(s.leaving) > 0 {
+		n := s.leaving[0]
+		for ; budget > 0 && s.workers.at(n).head != 0; budget-- {
+			s.endLost(s.workers.at(n).head - 1)
+		}
+		if s.workers.at(n).head == 0 {
+			s.removeNow(n)
+		}
+	}
+	return budget
+}
+
+// endLost ends a lease whose worker is removed. Nothing proves that its task is
+// over: it is not requeued.
+func (s *State) endLost(slot int32) {
+	s.leases.slots.at(slot).flags &^= leasePreempted
+	s.end(slot, wire.ReasonLost)
+}
+
+// numberOf returns the number of a worker that is known to speak. Its removal comes
+// to its end before that.
+func (s *State) numberOf(id string) (n int32, known bool) {
+	if n, known = s.byID[id]; known && s.workers.at(n).leaving {
+		s.removeNow(n)
+		return 0, false
+	}
+	return n, known
+}
+
+// removeNow is remove in one step.
+func (s *State) removeNow(n int32) {
+	w := s.workers.at(n)
+	if w.leaving {
+		s.leaving = slices.DeleteFunc(s.leaving, func(l int32) bool { return l == n })
+	}
 	if w.cordon != nil && w.cordon.own {
 		s.forgetDeadline(w.cordon)
 		delete(s.cordons, w.id)
 	}
 	for w.head != 0 {
-		s.leases.slots.at(w.head - 1).flags &^= leasePreempted // nothing proves that its task is over: it is not requeued
-		s.end(w.head-1, wire.ReasonLost)
+		s.endLost(w.head - 1)
 	}
 	if w.reserved {
 		s.loseHeld(n)
@@ -247,7 +304,7 @@ func (w *worker) takenSlots() uint32 {
 
 // usable reports whether a worker may get anything, were it not held.
 func (w *worker) usable() bool {
-	return w.known && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.standing != barred
+	return w.known && !w.leaving && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.standing != barred
 }
 
 // settle tells the index whether a worker may get anything.
