@@ -36,6 +36,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a.out = newPrinter(stdout)
 	root.Writer, root.ErrWriter = a.out.w, stderr
 	err := root.Run(ctx, args)
+	// The help of the library says it in its own words.
+	if unknown, ok := err.(cli.ExitCoder); ok && strings.HasPrefix(unknown.Error(), "No help topic for") {
+		_, name, _ := strings.Cut(unknown.Error(), "'")
+		name, _, _ = strings.Cut(name, "'")
+		err = noCommand(root, name)
+	}
 	code := exitOK
 	if lost := a.out.lost(); err != nil && (lost == nil || !errors.Is(err, lost)) {
 		code = report(stderr, err)
@@ -168,8 +174,13 @@ func showHelp(_ context.Context, cmd *cli.Command) error {
 	if !cmd.Args().Present() {
 		return cli.ShowSubcommandHelp(cmd)
 	}
-	text := fmt.Sprintf("%s has no command %s", cmd.FullName(), cmd.Args().First())
-	if near := spell.Nearest(cmd.Args().First(), names(cmd.VisibleCommands())); near != "" {
+	return noCommand(cmd, cmd.Args().First())
+}
+
+// noCommand is the failure of a command that there is not, under cmd.
+func noCommand(cmd *cli.Command, name string) error {
+	text := fmt.Sprintf("%s has no command %.64s", cmd.FullName(), name)
+	if near := spell.Nearest(name, names(cmd.VisibleCommands())); near != "" {
 		return usage(text, cmd.FullName()+" "+near)
 	}
 	return usage(text, cmd.FullName()+" --help")
