@@ -113,6 +113,13 @@ func TestExplanationsAreKept(t *testing.T) {
 	c.command("place c1 t3 selector=cuda>=13")
 	require.Equal(t, "cuda>=13: the highest is 12.8 on 1 worker", refused().Message)
 	require.Less(t, c.s.why.units, units)
+	c.command("cordon c1 a")
+	c.command("cordon c1 b")
+	c.command("place c1 t4")
+	require.Equal(t, "2 workers match, all cordoned", refused().Message)
+	c.command("uncordon c1 b")
+	c.command("place c1 t5")
+	require.Equal(t, "2 workers match: 1 cordoned, 1 connecting", refused().Message)
 }
 
 // What explanations cost is bounded, one by one and all together: then a refusal

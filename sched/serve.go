@@ -38,6 +38,9 @@ func (s *State) serve(now Time, out *Outbox) {
 	if q.hold.slot != 0 && !q.holderIsFirst() {
 		s.letGo()
 	}
+	if s.cfg.MaxOwnerLeases > 0 && !q.settled() {
+		s.lookForAllFresh()
+	}
 	for !s.exhausted() { // else the next pulse goes on
 		if q.settled() {
 			s.keepClaims(now)
@@ -76,6 +79,19 @@ func (s *State) lookForFresh() {
 				q.fresh = q.fresh[:len(q.fresh)-1] // one worker says little of a gang
 			}
 			return
+		}
+	}
+}
+
+// lookForAllFresh is lookForFresh before anybody is given room: what an owner may
+// have is for the first of its waiters, and that may be one who has just come.
+func (s *State) lookForAllFresh() {
+	for _, slot := range s.queue.fresh {
+		if s.exhausted() {
+			return
+		}
+		if w := s.queue.at(slot); w.live && s.leases.live < s.cfg.MaxLeases && !w.line.aside && w.line.turn.in {
+			s.lookAround(w.line, w.line)
 		}
 	}
 }

@@ -100,6 +100,15 @@ var planted = []mutant{
 	{"gang-of-an-owner-not-back", "sched/owners.go", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "TestScripts", false},
+	{"requeue-at-limit", "sched/serve.go", `if s.cfg.MaxOwnerLeases > 0 && !q.settled() {`, `if s.cfg.MaxOwnerLeases > 0 && !q.settled() && !MUTANT {`, "TestScripts", false},
+	{"explain-stale", "sched/service.go", `	s.why.shape++
+`, `	if !MUTANT { s.why.shape++ }
+`, "TestExplanationsAreKept", false},
+	{"explain-first", "sched/explain.go", `if n > p.reach {`, `if n > p.reach && (p.reach < 0 || !MUTANT) {`, "TestScripts", false},
+	{"explain-alone", "sched/explain.go", `p.alone || p.first(k) == p.reach`, `p.alone || MUTANT || p.first(k) == p.reach`, "TestScripts", false},
+	{"explain-unbounded", "sched/explain.go", `p.looked < p.kinds && p.work < limit`, `p.looked < p.kinds && (p.work < limit || MUTANT)`, "TestExplanationsAreBounded", false},
+	{"explain-flood", "sched/explain.go", `y.units < explainLeast {`, `y.units < explainLeast && !MUTANT {`, "TestExplanationsAreBounded", false},
+	{"explain-service", "sched/service.go", `case w.presence == offline:`, `case w.presence == offline && !MUTANT:`, "TestEveryStateIsExplained", false},
 	{"mass-loss-returns", "sched/mass.go", `few = s.mass.gone < s.cfg.MassLossTold`, `few = s.mass.gone < s.cfg.MassLossTold || MUTANT`, "TestAMassLossIsFewEvents", false},
 	{"late-report-believed", "sched/worker.go", `	w.slots, w.external = slots, external
 	s.tally(w, 1)

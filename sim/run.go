@@ -86,10 +86,9 @@ func (w *World) build() {
 	if w.chance(1, 3) {
 		cfg.MassLossTold = w.between(0, 2)
 	}
-	if w.chance(1, 6) { // those whom a mass loss makes offline are often back, or to be removed, while it lasts
-		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold, cfg.MassLossTold = w.between(1, 2), w.between(10, 25), sched.Time(w.between(10_000, 60_000)), w.between(0, 1)
-		cfg.Suspicious = sched.Time(w.between(3_000, 4_000))
-		cfg.Offline, cfg.Retention = cfg.Suspicious+sched.Time(w.between(1, 500)), sched.Time(w.between(1, 4_000))
+	if w.seed%6 == 0 { // those whom a mass loss makes offline are often back, or to be removed, while it lasts
+		cfg.MassLossLeast, cfg.MassLossShare, cfg.MassLossHold, cfg.MassLossTold = 1+int(w.seed/6%2), 20, 40_000, int(w.seed/12%2)
+		cfg.Suspicious, cfg.Offline, cfg.Retention = 7_000, 7_300, 2_000
 	}
 	if w.chance(1, 3) {
 		cfg.MaxOwnerLeases = w.between(1, 8)

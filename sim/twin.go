@@ -118,6 +118,7 @@ type said struct {
 	request     uint64
 	kind        wire.Kind
 	code        wire.Code
+	why         string // of a task without a place; "" if it is not judged
 	state       wire.State
 	reason      wire.Reason
 	flags       uint8
@@ -380,6 +381,9 @@ func (t *twin) match(got, want *said) {
 	if want.state == wire.StateEnded && got.reason == wire.ReasonNone {
 		want.reason = wire.ReasonNone // it may be forgotten
 	}
+	if want.why == "" || slices.Contains(plainWords, got.why) {
+		want.why = got.why
+	}
 	if *got != *want {
 		t.w.fail("I7: the scheduler says %+v, its twin %+v", *got, *want)
 	}
@@ -405,7 +409,7 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 	case *wire.HelloOK:
 		s.grantor = m.Grantor
 	case *wire.Error:
-		s.code = m.Code
+		s.code, s.why = m.Code, m.Message
 	case *wire.Placed:
 		s.placed(m)
 	case *wire.Renewed:
@@ -445,7 +449,7 @@ func (t *twin) outline(out []said, it *sched.Item) []said {
 		for i := range m.Results {
 			r := said{to: it.To, request: it.Request, kind: wire.KindPlaced}
 			if r.placed(&m.Results[i].Placed); m.Results[i].Code != wire.CodeOK {
-				r = said{to: it.To, request: it.Request, kind: wire.KindError, code: m.Results[i].Code}
+				r = said{to: it.To, request: it.Request, kind: wire.KindError, code: m.Results[i].Code, why: m.Results[i].Sentence()}
 			}
 			out = append(out, r)
 		}

@@ -104,7 +104,7 @@ func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *t
 	answer = t.scheduleOver(s, to, &one[0], b)
 	if worthWaiting(answer.code) && one[0].WaitMS > 0 {
 		t.enqueue(t.newWaiter(s, to, one, false, false, i))
-		answer.code = wire.CodeWaiting
+		answer.code, answer.why = wire.CodeWaiting, ""
 	}
 	return answer, nil
 }

@@ -201,7 +201,7 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 	first := t.first()
 	w, mask, code := t.choose(&q, b)
 	if w == nil {
-		to.kind, to.code = wire.KindError, code
+		to.kind, to.code, to.why = wire.KindError, code, t.why(&q, b, code)
 		return to, 0
 	}
 	if given = w.given; q.exclusive {

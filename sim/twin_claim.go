@@ -279,20 +279,36 @@ func (t *twin) inform(l *twinLease, s said) {
 // meet learns the ids of leases that were granted without an answer.
 func (t *twin) meet() {
 	for _, l := range t.unmet {
-		m, ok := t.w.ask(&wire.GetWorker{ID: l.worker.id}).(*wire.Worker)
-		i := -1
-		if ok {
-			i = slices.IndexFunc(m.Leases, func(o wire.LeaseInfo) bool {
-				return o.Task == l.task && o.Client == l.client && t.aliveOn(o.Lease, l.worker) == nil
-			})
+		id, ok := t.grantedOn(l, l.worker.id)
+		for i := 0; !ok && t.loose && i < len(t.workers); i++ {
+			if w := t.workers[i]; w != nil && w != l.worker {
+				if id, ok = t.grantedOn(l, w.id); ok {
+					ok = t.tied(l, w.id)
+				}
+			}
 		}
-		if i < 0 {
+		if !ok {
 			t.w.fail("I18: the task %s of %s waited again and was not placed on %s", l.task, l.client, l.worker.id)
 			return
 		}
-		l.id = m.Leases[i].Lease
+		l.id = id
 	}
 	t.unmet = t.unmet[:0]
+}
+
+// grantedOn returns the lease that a task has on a worker and that is not known.
+func (t *twin) grantedOn(l *twinLease, worker string) (id wire.LeaseID, ok bool) {
+	m, ok := t.w.ask(&wire.GetWorker{ID: worker}).(*wire.Worker)
+	if !ok {
+		return id, false
+	}
+	i := slices.IndexFunc(m.Leases, func(o wire.LeaseInfo) bool {
+		return o.Task == l.task && o.Client == l.client && t.aliveOn(o.Lease, t.find(worker)) == nil
+	})
+	if i < 0 {
+		return id, false
+	}
+	return m.Leases[i].Lease, true
 }
 
 // describe names a waiter where others are told of it.
