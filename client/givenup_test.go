@@ -161,3 +161,33 @@ func TestALeaseOnItsWayBackIsNotHandedOver(t *testing.T) {
 	_, err = l.Hand()
 	require.ErrorIs(t, err, ErrReleased)
 }
+
+// A lease whose TTL is over is not answered once more, even if its timer has not
+// had its turn.
+func TestATTLThatIsOverIsNotAnswered(t *testing.T) {
+	for asked, ask := range waysToAsk {
+		t.Run(asked, func(t *testing.T) {
+			f := newFake(t)
+			c := f.dial(nil)
+			l := waysToGiveUp["ttl, before the timer"](t, f, c)
+			again, err := ask(within(t), c, Task{ID: "t1"})
+			require.Nil(t, again)
+			require.ErrorIs(t, err, ErrAskedBack)
+			require.ErrorIs(t, l.Err(), ErrLost)
+		})
+	}
+}
+
+// A gang one of whose leases was given up before keeps none of the others.
+func TestAGangWithALeaseThatWasGivenUpKeepsNothing(t *testing.T) {
+	f := quick(newFake(t))
+	c := f.dial(nil)
+	waysToGiveUp["asked back"](t, f, c)
+	_, err := c.ScheduleGang(within(t), []Task{{ID: "t0"}, {ID: "t1"}, {ID: "t2"}}, false)
+	require.ErrorIs(t, err, ErrAskedBack)
+	eventually(t, "the others are released", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.released) == 2 && len(f.leases) == 1
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,8 +152,9 @@ func kindOf(name string, flags []Flag) Kind {
 }
 
 // Parse parses the flags of a program. Help goes to out, and so does a sentence
-// about a mistake, whose error is returned.
-func Parse(fs *flag.FlagSet, args []string, out io.Writer) error {
+// about a mistake, whose error is returned. An empty text is a mistake too, mostly
+// a variable of a script that was never set, but for the flags in mayBeEmpty.
+func Parse(fs *flag.FlagSet, args []string, out io.Writer, mayBeEmpty ...string) error {
 	fs.SetOutput(io.Discard)
 	err := fs.Parse(args)
 	fs.SetOutput(out)
@@ -164,6 +166,16 @@ func Parse(fs *flag.FlagSet, args []string, out io.Writer) error {
 		return Refuse(fs, out, errors.New(Explain(err, flagsOf(fs)).Text))
 	case fs.NArg() > 0:
 		return Refuse(fs, out, fmt.Errorf("unexpected argument %.64q: %s takes flags alone", fs.Arg(0), fs.Name()))
+	}
+	empty := ""
+	fs.Visit(func(f *flag.Flag) {
+		g, ok := f.Value.(flag.Getter)
+		if ok && g.Get() == "" && !slices.Contains(mayBeEmpty, f.Name) && empty == "" {
+			empty = f.Name
+		}
+	})
+	if empty != "" {
+		return Refuse(fs, out, fmt.Errorf("%s is empty: give it a value, or leave it out", dashed(empty)))
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{[]string{"--bogus"}, "there is no flag --bogus"},
 		{[]string{"--max-tasks=-1"}, `--max-tasks: "-1" is no whole number from 0 on`},
 		{[]string{"--max-tasks=3000000000"}, "--max-tasks 3000000000 is over"},
-		{[]string{"--id="}, "--id is missing"},
+		{[]string{"--id="}, "--id is empty"},
 		{[]string{"--scheduler=h:1"}, "must start with dtask:// or http://"},
 		{[]string{"--resources=cpu"}, "is not name=amount"},
 		{[]string{"--resources=cpu=-4"}, `cpu: "-4" is negative`},

@@ -46,3 +46,19 @@ func walkFlags(t *testing.T, fs *flag.FlagSet, says func(args ...string) string)
 		}
 	}
 }
+
+// An empty text is no flag that was left out: a state directory in a variable
+// that was never set would lose what runs.
+func TestEmptyFlagsAreRefused(t *testing.T) {
+	for _, name := range []string{"id", "scheduler", "state-dir", "sidecar", "devices"} {
+		var stderr strings.Builder
+		_, code, done := parse([]string{"--" + name + "="}, io.Discard, &stderr)
+		require.True(t, done, name)
+		require.Equal(t, 2, code)
+		require.Contains(t, stderr.String(), "--"+name+" is empty: give it a value, or leave it out")
+	}
+	var stderr strings.Builder
+	_, _, done := parse([]string{"--tags="}, io.Discard, &stderr)
+	require.False(t, done, stderr.String())
+	require.Equal(t, 2, status([]string{"--sidecar="}, io.Discard, &stderr))
+}

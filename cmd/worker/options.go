@@ -49,7 +49,7 @@ type options struct {
 func parse(args []string, stdout, stderr io.Writer) (o *options, code int, done bool) {
 	o = &options{}
 	f := o.flags()
-	err := cmdline.Parse(f, args, stderr)
+	err := cmdline.Parse(f, args, stderr, "tags", "addr") // it may have no tags; an address is missed below
 	if errors.Is(err, flag.ErrHelp) {
 		return o, 0, true
 	} else if err != nil {
