@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -69,7 +70,7 @@ func TestAReaderThatKeepsUpIsNeverSlow(t *testing.T) {
 // together more than all may.
 func TestManyPeersThatDoNotRead(t *testing.T) {
 	const each, all, peers = 256 << 10, 512 << 10, 8
-	f := start(t, func(c *Config) { c.MaxOutput, c.MaxTotalOutput = each, all })
+	f := start(t, func(c *Config) { c.MaxOutput, c.MaxTotalOutput, c.StallTimeout = each, all, time.Hour })
 	ask := bytes.Repeat(wire.Append(nil, 1, &wire.GetStats{}), 80) // far less than each, and more than the kernel takes at a time
 	for range peers {
 		p, before := f.deaf(), f.output.Load()
