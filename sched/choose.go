@@ -203,11 +203,19 @@ func (s *State) feasible(req *index.Requirement) bool {
 	return able
 }
 
+// ableVisits bounds the workers that are looked at to find out whether a request can
+// ever be taken. Where they are more, and none of these can, one of the others may.
+const ableVisits = index.VisitBudget
+
 // anyAble looks for a worker that could take the request if it were idle.
 func (s *State) anyAble(req *index.Requirement) bool {
 	a, d := &s.asking, s.demands.at(s.asking.demand)
-	walk := s.index.Matching(req, 0)
+	walk, left := s.index.Matching(req, 0), ableVisits
 	for k, matches, ok := walk.Next(); ok; k, matches, ok = walk.Next() {
+		if left--; left < 0 {
+			return true
+		}
+		s.spend(1)
 		n := int32(k)
 		w := s.workers.at(n)
 		if matches && w.slots > 0 && w.kit.canTake(d) && !slices.Contains(a.not, n) && !a.taken[n] && (!a.exclusive || w.http == nil) {

@@ -73,3 +73,15 @@ func TestARemovalEndsInSteps(t *testing.T) {
 		require.Equal(t, back, known)
 	}
 }
+
+// TestWhetherAnyCanIsBounded: what no worker can take is infeasible, unless they are
+// so many that a look at all of them would hold others up.
+func TestWhetherAnyCanIsBounded(t *testing.T) {
+	for workers, code := range map[int]wire.Code{100: wire.CodeInfeasible, ableVisits + 1: wire.CodeUnavailable} {
+		s := fleetOf(t, workers, map[string]int64{"cpu": 1000}, nil)
+		var out Outbox
+		s.Begin(1, 1, 1, &wire.Schedule{Task: []byte("t"), Resources: wire.AppendResources(nil, map[string]int64{"cpu": 5000})}, &out)
+		require.Equal(t, code, out.Items[0].Other.(*wire.Error).Code)
+		require.Less(t, s.Work(), stepLimit)
+	}
+}
