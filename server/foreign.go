@@ -70,7 +70,7 @@ func (s *Server) refuseNative(c net.Conn, in []byte) {
 	_ = c.SetWriteDeadline(time.Now().Add(refusalTimeout))
 	_, _ = c.Write(wire.Append(nil, request, &wire.Error{Code: wire.CodeProtocol, Message: "this port speaks HTTP; the native protocol of dtask-scheduler is on port " + portOf(s.Addr())}))
 	if ok, dropped := s.limiter.allow("foreign native"); ok {
-		s.log.Warn("a peer speaks the native protocol on the HTTP port", "port", s.HTTPAddr(), "peer", c.RemoteAddr().String(), "dropped", dropped)
+		s.log.Warn("a peer speaks the native protocol on the HTTP port", "port", s.HTTPAddr(), "peer", wire.HostOf(c.RemoteAddr().String()), "dropped", dropped)
 	}
 }
 
