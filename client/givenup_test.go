@@ -172,7 +172,7 @@ func TestATTLThatIsOverIsNotAnswered(t *testing.T) {
 			l := waysToGiveUp["ttl, before the timer"](t, f, c)
 			again, err := ask(within(t), c, Task{ID: "t1"})
 			require.Nil(t, again)
-			require.ErrorIs(t, err, ErrAskedBack)
+			require.ErrorIs(t, err, errTTL)
 			require.ErrorIs(t, l.Err(), ErrLost)
 		})
 	}

@@ -206,6 +206,7 @@ func (b *book) usable(l *Lease) (settled <-chan struct{}, err error) {
 	defer b.unlock()
 	if l.standing == held && l.ttl > 0 && l.holds == 0 && !l.handed && !time.Now().Before(l.beginBy) {
 		b.loseLocked(l, errTTL)
+		return nil, l.errLocked()
 	}
 	switch l.standing {
 	case releasing:
