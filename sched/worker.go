@@ -258,6 +258,7 @@ func (s *State) removeNow(n int32) {
 	s.index.Remove(index.Worker(n))
 	s.enable(w, -1)
 	s.gpus.replace(n, w.kit, nil)
+	s.why.shape++ // also if it had no slots
 	s.dropText(w)
 	s.dropKit(w.kit)
 	s.forget(n)
