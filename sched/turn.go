@@ -96,11 +96,14 @@ func (s *State) giveUp(j *Job, m wire.Message, out *Outbox) {
 	b, ok := m.(*wire.Batch)
 	switch {
 	case ok && b.AllOrNone:
-		out.put(j.from, j.request, gangRefused(len(b.Tasks), givenUp))
+		all := gangRefused(len(b.Tasks), givenUp)
+		s.hint(all)
+		out.put(j.from, j.request, all)
 	case ok && j.all != nil:
 		for i := j.placed; i < len(j.all.Results); i++ {
 			j.all.Results[i].Refuse(givenUp)
 		}
+		s.hint(j.all)
 		out.put(j.from, j.request, j.all)
 	default:
 		out.put(j.from, j.request, givenUp)

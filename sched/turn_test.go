@@ -128,6 +128,7 @@ func TestTurnsAreBounded(t *testing.T) {
 		require.True(t, s.Continue(1, job, m, &out))
 		answer := out.Items[0].Other.(*wire.PlacedAll)
 		require.Equal(t, wire.CodeSearchLimit, answer.Results[job.placed%len(m.Tasks)].Code)
+		require.NotZero(t, answer.RetryAfterMS)
 		for i := range job.placed {
 			require.Equal(t, wire.CodeOK, answer.Results[i].Code)
 		}
