@@ -14,25 +14,26 @@ import (
 // while the scheduler, whose worker has not answered, still knows it.
 var waysToGiveUp = map[string]func(t *testing.T, f *fake, c *Client) *Lease{
 	"start within": func(t *testing.T, f *fake, c *Client) *Lease {
-		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Millisecond})
+		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Hour})
+		c.book.outOfTime(l)
 		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
 		return l
 	},
 	"hand too late": func(t *testing.T, f *fake, c *Client) *Lease {
-		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Millisecond})
-		eventually(t, "too late", func() bool { return time.Now().After(l.BeginBy()) })
+		l := mustSchedule(t, c, Task{ID: "t1", StartWithin: time.Hour})
+		c.book.outOfTime(l)
 		return l // whether the client has noticed or not
 	},
 	"ttl": func(t *testing.T, f *fake, c *Client) *Lease {
-		l := mustSchedule(t, c, Task{ID: "t1", TTL: time.Millisecond})
+		l := mustSchedule(t, c, Task{ID: "t1", TTL: time.Hour})
+		c.book.outOfTime(l)
+		l.expiry.Reset(0)
 		eventually(t, "lost", func() bool { return isClosed(l.Lost()) })
 		return l
 	},
 	"ttl, before the timer": func(t *testing.T, f *fake, c *Client) *Lease {
 		l := mustSchedule(t, c, Task{ID: "t1", TTL: time.Hour})
-		c.book.mu.Lock()
-		defer c.book.mu.Unlock()
-		l.beginBy = time.Now() // the timer has not had its turn
+		c.book.outOfTime(l)
 		return l
 	},
 	"asked back": func(t *testing.T, f *fake, c *Client) *Lease {
@@ -71,6 +72,14 @@ var waysToGiveUp = map[string]func(t *testing.T, f *fake, c *Client) *Lease{
 		eventually(t, "released", func() bool { return f.count(f.released, id) > 0 && isClosed(l.Lost()) })
 		return l
 	},
+}
+
+// outOfTime lets the time to begin of a lease be over, in which it did not run
+// out before a test had the lease.
+func (b *book) outOfTime(l *Lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.beginBy = time.Now().Add(-time.Millisecond)
 }
 
 // waysToAsk are the calls that a lease could come back by.

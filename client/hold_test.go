@@ -15,7 +15,7 @@ func TestAPlaceThatCouldNotBeRenewedIsAskedForAgain(t *testing.T) {
 	f := newFake(t)
 	f.setBend(func(p *peer, _ uint64, m wire.Message) bool { return m.Kind() == wire.KindRenew })
 	c := f.dial(nil)
-	const ttl = 50 * time.Millisecond
+	const ttl = 300 * time.Millisecond // far longer than until the first is yielded
 	var got []*Lease
 	for _, r := range c.ScheduleEach(within(t), []Task{{ID: "t1", TTL: ttl, Wait: time.Hour}, {ID: "t2", TTL: ttl, Wait: time.Hour}}) {
 		require.NoError(t, r.Err)

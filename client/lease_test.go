@@ -205,7 +205,7 @@ func TestReleaseGoesOnAfterItsContext(t *testing.T) {
 func TestTTLReplacesRenewals(t *testing.T) {
 	f := quick(newFake(t))
 	c := f.dial(nil)
-	l := mustSchedule(t, c, Task{ID: "t1", TTL: 50 * time.Millisecond})
+	l := mustSchedule(t, c, Task{ID: "t1", TTL: 300 * time.Millisecond})
 	eventually(t, "expired", func() bool { return isClosed(l.Lost()) })
 	require.ErrorIs(t, l.Err(), errTTL)
 	require.Zero(t, f.count(f.renewals, l.ID()))
