@@ -125,6 +125,8 @@ func (t *Task) newer() (field, limit string) {
 		return "exclusive", "selector"
 	case t.Policy != "" && t.Policy != LeastLoaded:
 		return "policy", "selector"
+	case t.WaitForWorkers:
+		return "wait_for_workers", "wait_for_workers"
 	case t.Wait > 0:
 		return "wait_ms", "wait_ms"
 	}

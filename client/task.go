@@ -54,6 +54,11 @@ type Task struct {
 	// first task's counts. A task that is asked for again on another connection
 	// waits for what is left, at the end of its line.
 	Wait time.Duration
+	// WaitForWorkers has a task with a Wait wait also while no known worker could
+	// take it, for such workers to come; otherwise it is refused as infeasible. Where
+	// no worker is known at all it waits in any case. Of a gang the first task's
+	// counts.
+	WaitForWorkers bool
 	// Preempt takes the room from tasks of a strictly lower priority that may be
 	// preempted, if there is none without it: they are told, and have the
 	// scheduler's grace to end. Wait must be that grace at least. Not of a gang.
@@ -169,6 +174,7 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 	}
 	t.packChoice(m)
 	m.Priority, m.WaitMS, m.Preempt, m.OnPreempt = t.Priority, 0, t.Preempt, t.OnPreempt
+	m.WaitForWorkers = t.WaitForWorkers
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
 }

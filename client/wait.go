@@ -16,6 +16,9 @@ func (t *Task) checkWait() error {
 	if t.Wait < 0 || t.Wait > wire.MaxWait*time.Millisecond {
 		return badLimit("wait_ms", wire.MaxWait, fmt.Sprintf("the wait %v is not in [0, 24h]", t.Wait))
 	}
+	if t.WaitForWorkers && t.Wait == 0 {
+		return badField("wait_for_workers", "wait_for_workers: the task has no Wait")
+	}
 	return nil
 }
 
@@ -74,6 +77,7 @@ func cancelWait(conn *Conn, t *Task) {
 func findsRoomLater(err error) bool {
 	var e *wire.Error
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOwnerLimit) || errors.Is(err, ErrLeaseLimit) ||
+		errors.Is(err, ErrInfeasible) || // unless it waits for workers it is told so again
 		errors.As(err, &e) && e.RetryAfterMS > 0
 }
 

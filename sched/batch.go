@@ -114,7 +114,7 @@ func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, ou
 	if err == notReady {
 		return false
 	}
-	if err != nil && one[0].WaitMS > 0 && waitsFor(err.Code) {
+	if err != nil && s.waits(&one[0], err.Code) {
 		if err = s.enqueue(sess, j.from, j.request, one, false, false, j.placed); err == nil {
 			r.Code = wire.CodeWaiting
 			return true
@@ -144,7 +144,7 @@ func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox
 		j.checked = failed
 		return false
 	}
-	if failed >= 0 && m.Tasks[0].WaitMS > 0 && waitsFor(all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
+	if failed >= 0 && s.waits(&m.Tasks[0], all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
 		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
 		if err == nil {
 			return true

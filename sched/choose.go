@@ -31,15 +31,7 @@ func (s *State) read(m *wire.Schedule, b *set) (*index.Requirement, *wire.Error)
 	if b != nil {
 		a.taken = b.workers
 	}
-	a.not = a.not[:0]
-	if len(m.NotWorkers) > 0 {
-		wire.EachWorker(m.NotWorkers, func(id []byte) bool {
-			if n, ok := s.byID[string(id)]; ok {
-				a.not = append(a.not, n)
-			}
-			return true
-		})
-	}
+	s.ruleOut(m.NotWorkers)
 	a.query = index.Query{Idle: a.exclusive}
 	a.plain = a.demand == noDemand && len(a.not) == 0 && a.taken == nil && !a.exclusive && len(m.Policy) == 0
 	if !a.plain {
@@ -68,6 +60,19 @@ func (s *State) read(m *wire.Schedule, b *set) (*index.Requirement, *wire.Error)
 		return nil, err
 	}
 	return s.readied(req)
+}
+
+// ruleOut notes the workers of a list that are known.
+func (s *State) ruleOut(raw []byte) {
+	a := &s.asking
+	if a.not = a.not[:0]; len(raw) > 0 {
+		wire.EachWorker(raw, func(id []byte) bool {
+			if n, ok := s.byID[string(id)]; ok {
+				a.not = append(a.not, n)
+			}
+			return true
+		})
+	}
 }
 
 // readQuery fills in the query of a request that is not plain.

@@ -25,7 +25,7 @@ func (s *State) passed(n int32) {
 	if q.n == 0 {
 		return
 	}
-	slot, any := q.head()
+	slot, any := s.head()
 	if !any || slot+1 == q.serving {
 		return
 	}
@@ -38,16 +38,16 @@ func (s *State) passed(n int32) {
 // holderIsFirst reports whether room is held for the first of all. It is not any
 // more when one of a higher priority was requeued, or an owner came back from its
 // limit.
-func (q *queue) holderIsFirst() bool {
-	slot, any := q.head()
-	return any && q.hold.slot == slot+1
+func (s *State) holderIsFirst() bool {
+	slot, any := s.head()
+	return any && s.queue.hold.slot == slot+1
 }
 
 // endHold lets go what is held for somebody who is not the first any more, or on
 // a worker that cannot be used.
 func (s *State) endHold() {
 	q := &s.queue
-	if q.hold.slot != 0 && (!q.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
+	if q.hold.slot != 0 && (!s.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
 		s.letGo()
 	}
 }
@@ -55,7 +55,7 @@ func (s *State) endHold() {
 // holdForFirst holds room for the first of all, if it was passed over too often.
 func (s *State) holdForFirst(now Time) {
 	q := &s.queue
-	slot, any := q.head()
+	slot, any := s.head()
 	if !any || q.hold.slot != 0 || q.at(slot).claimed {
 		return
 	}

@@ -25,7 +25,7 @@ func TestObserveIsBounded(t *testing.T) {
 	s.Observe(now, &o)
 	require.Equal(t, now, o.Oldest[classNormal])
 	for _, w := range []int{0, 1} {
-		slot, ok := s.queue.head()
+		slot, ok := s.head()
 		require.True(t, ok)
 		require.Equal(t, fmt.Sprintf("o%d", w), string(s.queue.at(slot).owner()))
 		s.endWait(slot, isCancelled, waitCancelled, out)

@@ -252,14 +252,6 @@ func (s *State) overLimit(req *index.Requirement) *wire.Error {
 	return &s.queue.owners.refusal
 }
 
-// whyOver says why a waiter got nothing until its wait was over.
-func (s *State) whyOver(w *waiter) wire.Code {
-	if w.size() > s.queue.owners.left(w.line.turn.owner) {
-		return wire.CodeOwnerLimit
-	}
-	return wire.CodeUnavailable
-}
-
 // checkOwners refuses a gang of several owners where leases of an owner are
 // bounded: it would wait for all of them at once.
 func (t *ownerTable) checkOwners(tasks []wire.Schedule) *wire.Error {

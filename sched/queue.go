@@ -134,14 +134,6 @@ func newQueue(cfg *Config) queue {
 // at returns the waiter of a slot.
 func (q *queue) at(slot int32) *waiter { return q.waiters.at(slot) }
 
-// head returns the first waiter of all whose owner may have what it waits for.
-func (q *queue) head() (int32, bool) {
-	if len(q.levels) == 0 {
-		return 0, false
-	}
-	return q.levels[0].first.first.head - 1, true
-}
-
 // waitHash is the hash of a client and a key, never 0.
 func (s *State) waitHash(client int32, key []byte) uint64 {
 	return hashBytes(s.clients.list[client].hash, key) | 1

@@ -46,7 +46,7 @@ func (s *State) schedule(now Time, sess *session, from Session, request uint64, 
 		out.Items = out.Items[:len(out.Items)-1]
 		return false
 	}
-	if m.WaitMS > 0 && waitsFor(err.Code) {
+	if s.waits(m, err.Code) {
 		out.Items = out.Items[:len(out.Items)-1]
 		if err := s.enqueue(sess, from, request, s.alone(m), false, false, -1); err != nil {
 			out.put(from, request, err)
@@ -62,12 +62,6 @@ func (s *State) schedule(now Time, sess *session, from Session, request uint64, 
 func (s *State) alone(m *wire.Schedule) []wire.Schedule {
 	s.queue.task[0] = *m
 	return s.queue.task[:]
-}
-
-// waitsFor reports whether a request that is refused is worth waiting: room
-// will be told.
-func waitsFor(c wire.Code) bool {
-	return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing

@@ -80,8 +80,10 @@ func (c *script) text(it *Item) string {
 		if shared := refusals[m.Code]; shared != nil && m.Field == "" && m.RetryAfterMS == 0 && m.Message != shared.Message && m.Message != busy.Message {
 			text += ": " + m.Message
 		}
-		if _, why, ok := strings.Cut(m.Message, waitIsOver.Message+": "); ok {
-			text += ": " + why
+		for _, over := range []*wire.Error{waitIsOver, nobodyCame} {
+			if _, why, ok := strings.Cut(m.Message, over.Message+": "); ok {
+				text += ": " + why
+			}
 		}
 		return text
 	}

@@ -73,7 +73,7 @@ func (c *script) task(id string, args map[string]string) *wire.Schedule {
 	m.Policy, m.SpreadBy, m.Exclusive = []byte(args["policy"]), []byte(args["by"]), args["exclusive"] != ""
 	m.NotWorkers = wire.AppendWorkers(nil, list(args["not"]))
 	m.WaitMS = uint32(1000 * c.num(args, "wait", 0))
-	m.Preempt = args["preempt"] != ""
+	m.Preempt, m.WaitForWorkers = args["preempt"] != "", args["workers"] != ""
 	require.NoError(c.t, m.OnPreempt.UnmarshalText([]byte(args["on_preempt"])))
 	return m
 }

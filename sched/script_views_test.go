@@ -56,20 +56,7 @@ func (c *script) showViews(verb string, args map[string]string) {
 			fmt.Fprintf(&c.print, "%d of them\n", p.Matched)
 		}
 		for _, w := range p.Rows {
-			text := fmt.Sprintf("%s/%s owner=%s priority=%d position=%d for %gs, %gs left", w.Client, w.Task, w.Owner, w.Priority, w.Position, float64(w.AgeMS)/1000, float64(w.LeftMS)/1000)
-			if w.Tasks > 1 {
-				text += fmt.Sprintf(" tasks=%d", w.Tasks)
-			}
-			if w.AtLimit {
-				text += " at_limit"
-			}
-			if w.Bypassed > 0 {
-				text += fmt.Sprintf(" bypassed=%d", w.Bypassed)
-			}
-			if len(w.Holds) > 0 {
-				text += fmt.Sprintf(" holds=%v", w.Holds)
-			}
-			c.print.WriteString(text + "\n")
+			c.print.WriteString(waiterText(&w) + "\n")
 		}
 		c.printNext(p.Next)
 	case "tags":
@@ -109,4 +96,24 @@ func (c *script) printNext(n uint64) {
 	if n > 0 {
 		fmt.Fprintf(&c.print, "next=%d\n", n)
 	}
+}
+
+func waiterText(w *wire.WaiterInfo) string {
+	text := fmt.Sprintf("%s/%s owner=%s priority=%d position=%d for %gs, %gs left", w.Client, w.Task, w.Owner, w.Priority, w.Position, float64(w.AgeMS)/1000, float64(w.LeftMS)/1000)
+	if w.Tasks > 1 {
+		text += fmt.Sprintf(" tasks=%d", w.Tasks)
+	}
+	if w.AtLimit {
+		text += " at_limit"
+	}
+	if w.NoWorker {
+		text += " no_worker"
+	}
+	if w.Bypassed > 0 {
+		text += fmt.Sprintf(" bypassed=%d", w.Bypassed)
+	}
+	if len(w.Holds) > 0 {
+		text += fmt.Sprintf(" holds=%v", w.Holds)
+	}
+	return text
 }

@@ -35,7 +35,7 @@ func (s *State) serve(now Time, out *Outbox) {
 	}
 	q.until = s.turnLeft - q.work
 	s.answerFound(now, out)
-	if q.hold.slot != 0 && !q.holderIsFirst() {
+	if q.hold.slot != 0 && !s.holderIsFirst() {
 		s.letGo()
 	}
 	if s.cfg.MaxOwnerLeases > 0 && !q.settled() {
@@ -146,7 +146,7 @@ func (s *State) hand(now Time, out *Outbox) {
 	q := &s.queue
 	s.spend(1)
 	open := s.openClaims()
-	if q.holderIsFirst() {
+	if s.holderIsFirst() {
 		if len(open) > 0 {
 			open = s.closeClaims(now, q.at(q.hold.slot-1).line.turn.level.priority, open, out)
 		}

@@ -67,6 +67,8 @@ var limits = map[string]uint64{
 	"ttl_ms":        wire.MaxTTL,
 	"wait_ms":       wire.MaxWait,
 	"priority":      wire.MaxPriority,
+
+	"wait_for_workers": wire.MaxWait,
 }
 
 // limitsOf returns limits with what the configuration sets.

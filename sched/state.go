@@ -52,6 +52,7 @@ type State struct {
 	leases     leaseTable
 	demands    demandTable
 	verdicts   map[verdict]bool
+	fleet      uint64 // changes with what idle workers could take
 	asking     asking
 	why        explainer
 	keys       keyTable
@@ -116,6 +117,7 @@ func New(cfg Config) (*State, error) {
 		cfg:      cfg,
 		epoch:    1,
 		learning: cfg.Learning,
+		fleet:    1,
 		sessions: map[Session]*session{0: {client: noClient}},
 		clients:  newClientTable(mix(cfg.Seed^hashK0, hashK1)),
 		byID:     map[string]int32{},

@@ -167,6 +167,7 @@ func (s *State) tellWaiter(w *waiter, why *wire.Error, out *Outbox) {
 }
 
 var (
+	nobodyCame  = &wire.Error{Code: wire.CodeInfeasible, Field: "wait_ms", Message: "no known worker could take the task within the wait"}
 	waitIsOver  = &wire.Error{Code: wire.CodeUnavailable, Field: "wait_ms", Message: "no room within the wait"}
 	isCancelled = &wire.Error{Code: wire.CodeCancelled, Message: wire.CodeCancelled.Sentence()}
 	takenOver   = &wire.Error{Code: wire.CodeConflict, Field: "task", Message: "a later request asks for the same task"}
@@ -174,23 +175,27 @@ var (
 
 // waitOverdue is the refusal of a waiter whose wait is over.
 func (s *State) waitOverdue(w *waiter) *wire.Error {
-	code := s.whyOver(w)
-	if code != wire.CodeUnavailable {
+	code, is := s.whyOver(w), waitIsOver
+	switch code {
+	case wire.CodeUnavailable:
+	case wire.CodeInfeasible:
+		is = nobodyCame
+	default:
 		return s.refusal(code)
 	}
 	if w.gang != nil {
-		return waitIsOver
+		return is
 	}
 	m := w.message()
 	if _, err := s.read(&m, nil); err != nil {
-		return waitIsOver
+		return is
 	}
 	shared := refusals[code]
 	why := s.missing(s.now, &m, shared)
 	if why == shared || why == busy {
-		return waitIsOver
+		return is
 	}
-	over := *waitIsOver
+	over := *is
 	over.Message += ": " + why.Message
 	return &over
 }
@@ -284,7 +289,7 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 		Task: string(w.task()), Client: s.clients.list[w.client].id, Owner: string(w.owner()), Group: string(w.group()),
 		Priority: w.line.turn.level.priority, Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
 		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
-		AtLimit: s.whyOver(w) == wire.CodeOwnerLimit,
+		AtLimit: s.atLimit(w), NoWorker: !s.takeable(w.line.want),
 	}
 	if q.hold.slot == slot+1 {
 		for _, n := range q.hold.workers {

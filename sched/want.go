@@ -25,6 +25,9 @@ type want struct {
 
 	failed uint64 // queue.look when there were no victims
 
+	fleet    uint64 // State.fleet for which takeable holds
+	takeable bool   // a known worker could take each of the tasks, were it idle
+
 	round uint64 // of serve, for which at holds
 	at    int    // in queue.freed: those before have no room for it
 }

@@ -154,6 +154,7 @@ func (s *State) enable(w *worker, by int) {
 		return
 	}
 	s.countService(w, by)
+	s.fleet++
 	if w.kit.able += by; w.kit.able == 0 || w.kit.able == by {
 		clear(s.verdicts)
 	}

@@ -250,7 +250,7 @@ func TestWalkFindsWhatEncodingJSONFinds(t *testing.T) {
 	}
 	fault := typeFault([]byte(`{"tasks":[{},{"not_workers":["a",5]}]}`), s)
 	require.Equal(t, "tasks[1].not_workers[1]", fault.Field)
-	require.Equal(t, []string{"all_or_none", "distinct", "max_wait_ms", "tasks"}, slices.Sorted(maps.Keys(s.keys)))
+	require.Equal(t, []string{"all_or_none", "distinct", "max_wait_ms", "tasks", "wait_for_workers"}, slices.Sorted(maps.Keys(s.keys)))
 	require.EqualValues(t, wire.MaxPriority, typeFault([]byte(`{"tasks":[{"priority":1.0}]}`), s).Limit)
 }
 

@@ -17,7 +17,8 @@ type batchRequest struct {
 	Tasks     []batchTask `json:"tasks"`
 	AllOrNone bool        `json:"all_or_none"`
 	Distinct  bool        `json:"distinct"`
-	MaxWaitMS int64       `json:"max_wait_ms"` // of a gang
+	MaxWaitMS int64       `json:"max_wait_ms"` // of a gang, as the next
+	Workers   bool        `json:"wait_for_workers"`
 }
 
 // waitFault returns what is wrong with the wait of a batch, or nil. The tasks
@@ -25,8 +26,12 @@ type batchRequest struct {
 // leases be over before the last task has a place.
 func (q *batchRequest) waitFault() *wire.Error {
 	e := outside("max_wait_ms", q.MaxWaitMS)
-	if e == nil && q.MaxWaitMS > 0 && !q.AllOrNone {
+	switch {
+	case e != nil:
+	case q.MaxWaitMS > 0 && !q.AllOrNone:
 		return badField("max_wait_ms", "goes with all_or_none alone", 0)
+	case q.Workers && q.MaxWaitMS == 0:
+		return badField("wait_for_workers", "goes with max_wait_ms", 0)
 	}
 	return e
 }
@@ -45,6 +50,8 @@ func (q *batchTask) batchFault(grace sched.Time) *wire.Error {
 		return badField("preempt", "is for requests of one task: those of a batch do not wait for others to make room", 0)
 	case q.MaxWaitMS > 0 && q.MaxWaitMS <= maxWaitHTTP:
 		return badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
+	case q.ForWorkers:
+		return badField("wait_for_workers", "stands beside tasks, for a gang as a whole", 0)
 	}
 	return q.fieldFault(grace)
 }
@@ -125,7 +132,7 @@ func (g *gateway) askAll(c *call, w http.ResponseWriter, r *http.Request, q *bat
 	if q.MaxWaitMS == 0 {
 		return g.srv.core.do(&c.exchange, ask)
 	}
-	ask.Tasks[0].WaitMS = uint32(q.MaxWaitMS)
+	ask.Tasks[0].WaitMS, ask.Tasks[0].WaitForWorkers = uint32(q.MaxWaitMS), q.Workers
 	holdOpen(w, time.Duration(q.MaxWaitMS)*time.Millisecond)
 	return g.srv.core.wait(r.Context(), &c.exchange, ask, func() { g.waits(w) })
 }

@@ -21,6 +21,7 @@ type waiterRow struct {
 	Bypassed uint32   `json:"bypassed"`
 	Holds    []string `json:"holds,omitempty"`
 	AtLimit  bool     `json:"at_limit,omitempty"`
+	NoWorker bool     `json:"no_worker,omitempty"`
 }
 
 // queueAnswer is the body of GET /api/v1/queue.
@@ -48,7 +49,7 @@ func (g *gateway) queue(w http.ResponseWriter, r *http.Request) {
 		if len(page.Rows) > 0 || page.Next == 0 {
 			a := queueAnswer{Queue: make([]waiterRow, len(page.Rows)), Next: page.Next, Waiting: page.Waiting, Groups: page.Groups}
 			for i, x := range page.Rows {
-				a.Queue[i] = waiterRow{x.Task, x.Client, x.Owner, x.Group, x.Priority, x.Tasks, x.AgeMS, x.LeftMS, x.Position, x.Placed, x.Bypassed, x.Holds, x.AtLimit}
+				a.Queue[i] = waiterRow{x.Task, x.Client, x.Owner, x.Group, x.Priority, x.Tasks, x.AgeMS, x.LeftMS, x.Position, x.Placed, x.Bypassed, x.Holds, x.AtLimit, x.NoWorker}
 			}
 			if ask.Count {
 				a.Count = &matched

@@ -23,6 +23,7 @@ type scheduleRequest struct {
 	Resources    amounts  `json:"resources"`
 	TTLMS        int64    `json:"ttl_ms"`
 	MaxWaitMS    int64    `json:"max_wait_ms"`
+	ForWorkers   bool     `json:"wait_for_workers"`
 	choice
 	yield
 }
@@ -36,6 +37,9 @@ func (q *scheduleRequest) fieldFault(grace sched.Time) *wire.Error {
 	}
 	if e := outside("max_wait_ms", q.MaxWaitMS); e != nil {
 		return e
+	}
+	if q.ForWorkers && q.MaxWaitMS == 0 {
+		return badField("wait_for_workers", "goes with max_wait_ms", 0)
 	}
 	if e := q.yield.fault(q.MaxWaitMS, grace); e != nil {
 		return e
@@ -80,7 +84,10 @@ func (q *scheduleRequest) message(raw []byte, key string) wire.Schedule {
 		Priority: int32(q.Priority),
 		TTLMS:    uint32(q.TTLMS),
 		WaitMS:   uint32(q.MaxWaitMS),
-		Key:      []byte(key),
+
+		WaitForWorkers: q.ForWorkers,
+
+		Key: []byte(key),
 	}
 	if len(q.RequiredTags) > 0 {
 		m.Tags = wire.AppendTags(raw, q.RequiredTags)

@@ -381,3 +381,39 @@ func TestHTTPWaitsLongerThanUsual(t *testing.T) {
 	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
 	require.Equal(t, 200, (<-held).status)
 }
+
+// A request waits for workers to come if it says so, or if none is known, and the
+// queue says that no known worker could take it.
+func TestHTTPWaitsForWorkers(t *testing.T) {
+	f := start(t)
+	ask := func(body string) chan answer {
+		got := make(chan answer, 1)
+		go func() { got <- f.call("POST", "/api/v1/schedule", body) }()
+		return got
+	}
+	first := ask(`{"task_id":"t1","required_tags":["gpu"],"max_wait_ms":60000}`)
+	eventually(t, func() bool { return f.waiting() == 1 }, "it waits for the first worker")
+	require.Contains(t, f.call("GET", "/api/v1/queue", "").body, `"no_worker":true`)
+	f.equipped(wire.Register{Worker: "w1", Slots: 4, Tags: []string{"gpu"}})
+	require.Equal(t, 200, (<-first).status)
+
+	require.Contains(t, f.call("POST", "/api/v1/schedule", `{"task_id":"t2","required_tags":["tpu"],"max_wait_ms":60000}`).body, "infeasible")
+	second := ask(`{"task_id":"t3","required_tags":["tpu"],"max_wait_ms":60000,"wait_for_workers":true}`)
+	gang := make(chan answer, 1)
+	go func() {
+		gang <- f.call("POST", "/api/v1/schedule/batch", `{"tasks":[{"task_id":"t4","required_tags":["tpu"]},{"task_id":"t5","required_tags":["tpu"]}],"all_or_none":true,"max_wait_ms":60000,"wait_for_workers":true}`)
+	}()
+	eventually(t, func() bool { return f.waiting() == 3 }, "both wait")
+	f.equipped(wire.Register{Worker: "w2", Slots: 4, Tags: []string{"tpu"}})
+	require.Equal(t, 200, (<-second).status)
+	require.NotContains(t, (<-gang).body, "error")
+
+	alone := f.call("POST", "/api/v1/schedule", `{"task_id":"t6","wait_for_workers":true}`)
+	require.Equal(t, 400, alone.status)
+	require.Contains(t, alone.body, `"field":"wait_for_workers"`)
+	for _, body := range []string{`{"tasks":[{"task_id":"t6","wait_for_workers":true}]}`, `{"tasks":[{"task_id":"t6"}],"all_or_none":true,"wait_for_workers":true}`} {
+		got := f.call("POST", "/api/v1/schedule/batch", body)
+		require.Equal(t, 400, got.status)
+		require.Contains(t, got.body, `wait_for_workers"`)
+	}
+}

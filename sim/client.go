@@ -21,23 +21,24 @@ const (
 
 // task is one task of a client.
 type task struct {
-	client   *client // nil for one of the HTTP gateway
-	id       string
-	tags     []string
-	needs    needs
-	group    *group // nil for a task that comes alone
-	owner    string
-	priority int32
-	ttl      uint32
-	wait     uint32 // milliseconds
-	preempt  bool
-	on       wire.OnPreempt
-	phase    phase
-	lease    *lease
-	handed   bool           // a begin was sent for its lease
-	released []wire.LeaseID // never handed over again
-	until    sched.Time     // when the client stops to renew
-	silent   bool           // it does not renew
+	client     *client // nil for one of the HTTP gateway
+	id         string
+	tags       []string
+	needs      needs
+	group      *group // nil for a task that comes alone
+	owner      string
+	priority   int32
+	ttl        uint32
+	wait       uint32 // milliseconds
+	forWorkers bool   // to come, if none could take it
+	preempt    bool
+	on         wire.OnPreempt
+	phase      phase
+	lease      *lease
+	handed     bool           // a begin was sent for its lease
+	released   []wire.LeaseID // never handed over again
+	until      sched.Time     // when the client stops to renew
+	silent     bool           // it does not renew
 }
 
 // client is one program that asks for places.
@@ -146,7 +147,7 @@ func (c *client) batch(g *group) {
 
 // message returns the request for a place.
 func (t *task) message(w *World) *wire.Schedule {
-	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl, WaitMS: t.wait, Preempt: t.preempt, OnPreempt: t.on}
+	m := &wire.Schedule{Task: []byte(t.id), Priority: t.priority, TTLMS: t.ttl, WaitMS: t.wait, WaitForWorkers: t.forWorkers, Preempt: t.preempt, OnPreempt: t.on}
 	if len(t.tags) > 0 {
 		m.Tags = wire.AppendTags(nil, t.tags)
 	}

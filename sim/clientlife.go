@@ -122,7 +122,7 @@ func (c *client) noticed(m *wire.Notice) {
 	if m.News == wire.NewsOver || c.w.chance(1, 5) {
 		return
 	}
-	more := &task{client: c, id: t.id, tags: t.tags, needs: t.needs, owner: t.owner, priority: t.priority, ttl: t.ttl, wait: max(t.wait, 5000), preempt: t.preempt, on: t.on}
+	more := &task{client: c, id: t.id, tags: t.tags, needs: t.needs, owner: t.owner, priority: t.priority, ttl: t.ttl, wait: max(t.wait, 5000), forWorkers: t.forWorkers, preempt: t.preempt, on: t.on}
 	if c.w.chance(1, 2) {
 		more.wait = 60_000
 	}
@@ -173,6 +173,7 @@ func (w *World) dress(t *task) {
 	if t.client != nil && w.chance(w.manners.patient, 10) {
 		t.wait = uint32(w.between(100, 20_000))
 		t.tags = append(t.tags, agentTag) // what a worker that speaks HTTP has left is a guess
+		t.forWorkers = w.chance(1, 3)
 		t.preempt = w.chance(1, 2) && (sched.Time(t.wait) >= w.host.cfg.PreemptGrace || w.chance(1, 10))
 	}
 	if t.on = wire.OnPreempt(w.rng.IntN(4)); t.client == nil && t.on == wire.OnPreemptRequeue {

@@ -111,6 +111,8 @@ const (
 	FaultTooManyOut        // too many workers were out for one more
 	FaultFailsCordoned     // a worker that was out of service anyway failed
 	FaultFailsInMass       // a worker failed while many were silent
+	FaultNobody            // a task waited for workers to come, because no known one could take it
+	FaultNobodyCame        // and its wait was over before they did
 	FaultLearning          // a task that no known worker could take was not called infeasible, because others were to come
 	FaultIDRefused         // a registration was refused because an agent of another machine has the id
 	FaultGPURefused        // a registration was refused because another worker has one of its GPUs
@@ -138,7 +140,9 @@ var faultNames = [faultKinds]string{
 	"waited", "wait_over", "wait_cancelled", "held", "owner_full", "owner_full_until_over", "owner_over", "untold", "back_untold", "mass_offline", "mass_loss", "spared", "resources_over",
 	"claimed", "not_needed", "unpreempted", "chosen_again", "requeued",
 	"quarantined", "quarantined_again", "probed", "probe_silent", "recovered", "absolved", "back_and_quarantined", "quarantine_of_gone_forgotten",
-	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss", "learning", "id_refused", "gpu_refused", "gpu_missing", "gpu_passed",
+	"outcomes_forgotten", "fails_anywhere", "too_few_owners", "fleet_fails_too", "too_many_quarantined", "fails_while_cordoned", "fails_in_mass_loss",
+	"waits_for_workers", "no_workers_came",
+	"learning", "id_refused", "gpu_refused", "gpu_missing", "gpu_passed",
 }
 
 func (f Fault) String() string { return faultNames[f] }

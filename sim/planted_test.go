@@ -97,6 +97,14 @@ var planted = []mutant{
 	{"learning-without-a-hint", "sched/learn.go", `case code == wire.CodeUnavailable && s.learning:`, `case code == wire.CodeUnavailable && s.learning && !MUTANT:`, "TestScripts", false},
 	{"learning-for-ever", "sched/learn.go", `{ s.learning = false }`, `{ s.learning = MUTANT }`, "TestScripts", false},
 	{"batch-without-a-hint", "sched/learn.go", `all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS)`, `if !MUTANT { all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS) }`, "TestScripts", false},
+	{"nobody-waits-for-workers", "sched/nobody.go", `return m.WaitForWorkers || len(s.byID) == 0`, `return m.WaitForWorkers && !MUTANT || len(s.byID) == 0`, "TestScripts", false},
+	{"an-empty-fleet-stays-empty", "sched/nobody.go", `|| len(s.byID) == 0`, `|| len(s.byID) == 0 && !MUTANT`, "TestScripts", false},
+	{"holds-for-whom-nobody-takes", "sched/nobody.go", `case s.takeable(ln.want):`, `case s.takeable(ln.want) || MUTANT:`, "TestScripts", false},
+	{"takeable-is-not-asked-again", "sched/worker.go", `	s.fleet++
+`, `	if !MUTANT { s.fleet++ }
+`, "TestScripts", false},
+	{"nobody-came-is-not-said", "sched/nobody.go", `case !s.learning && !s.takeable(w.line.want):`, `case !s.learning && !s.takeable(w.line.want) && !MUTANT:`, "TestScripts", false},
+	{"takeable-by-whom-it-rules-out", "sched/nobody.go", `s.ruleOut(m.ask.NotWorkers)`, `if !MUTANT { s.ruleOut(m.ask.NotWorkers) } else { s.ruleOut(nil) }`, "TestScripts", false},
 	{"gang-of-an-owner-not-back", "sched/owners.go", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "TestScripts", false},

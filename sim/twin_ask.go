@@ -24,7 +24,7 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 		return
 	}
 	answer := t.scheduleOver(s, to, m, nil)
-	if worthWaiting(answer.code) && m.WaitMS > 0 {
+	if t.waits(m, answer.code) {
 		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
 		return
 	}
@@ -102,7 +102,7 @@ func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *t
 		return to, tell
 	}
 	answer = t.scheduleOver(s, to, &one[0], b)
-	if worthWaiting(answer.code) && one[0].WaitMS > 0 {
+	if t.waits(&one[0], answer.code) {
 		t.enqueue(t.newWaiter(s, to, one, false, false, i))
 		answer.code, answer.why = wire.CodeWaiting, ""
 	}
@@ -126,7 +126,7 @@ func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
 		t.queue.over = nil
 	}
 	inVain := t.cfg.MaxOwnerLeases > 0 && len(m.Tasks) > t.cfg.MaxOwnerLeases
-	if failed >= 0 && worthWaiting(answers[failed].code) && m.Tasks[0].WaitMS > 0 && !inVain {
+	if failed >= 0 && t.waits(&m.Tasks[0], answers[failed].code) && !inVain {
 		t.enqueue(x)
 		return
 	}
@@ -212,7 +212,7 @@ func (t *twin) listQueue(m *wire.ListQueue) (rows []wire.WaiterInfo) {
 		row := wire.WaiterInfo{
 			Task: string(first.Task), Client: x.client, Owner: x.owner, Group: string(first.Group), Priority: x.priority, Tasks: uint32(len(x.tasks)),
 			AgeMS: uint64(t.w.now - x.arrived), LeftMS: uint64(max(0, x.over-t.w.now)), Bypassed: uint32(x.bypassed), Holds: []string{},
-			AtLimit: t.overLimit(x.owner, len(x.tasks)),
+			AtLimit: t.overLimit(x.owner, len(x.tasks)), NoWorker: !t.couldRun(x),
 		}
 		if t.queue.holder == x {
 			for _, w := range t.queue.held {

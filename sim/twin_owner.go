@@ -28,15 +28,6 @@ func (t *twin) refusedOwner(to said, q *asked, b *twinBatch) said {
 	return to
 }
 
-// whyOver is what a waiter is told that got nothing.
-func (t *twin) whyOver(x *twinWaiter) wire.Code {
-	if t.overLimit(x.owner, len(x.tasks)) {
-		t.w.counts[FaultOwnerWaited]++
-		return wire.CodeOwnerLimit
-	}
-	return wire.CodeUnavailable
-}
-
 // worthWaiting reports whether a request that is refused waits if it may.
 func worthWaiting(c wire.Code) bool { return c == wire.CodeUnavailable || c == wire.CodeOwnerLimit }
 

@@ -269,10 +269,14 @@ func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
 	return []said{answer}, ok
 }
 
-// first returns the waiter that is the first of all, nil if there is none.
+// first returns the waiter that is the first of all that a known worker could
+// take, nil if there is none among those that are next.
 func (t *twin) first() *twinWaiter {
-	if next := t.inOrder(); len(next) > 0 {
-		return next[0]
+	next := t.inOrder()
+	for _, x := range next[:min(len(next), 64)] {
+		if t.couldRun(x) {
+			return x
+		}
 	}
 	return nil
 }
@@ -295,8 +299,7 @@ func (t *twin) passed(w *twinWorker, x *twinWaiter) {
 // a worker that cannot be used. It reports whether room came.
 func (t *twin) endHold() (room bool) {
 	q := &t.queue
-	next := t.inOrder()
-	if q.holder != nil && (len(next) == 0 || next[0] != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
+	if q.holder != nil && (t.first() != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
 		t.letGo()
 		return true
 	}
@@ -306,11 +309,10 @@ func (t *twin) endHold() (room bool) {
 // holdForFirst holds room for the first of all, if it was passed over too often.
 func (t *twin) holdForFirst() {
 	q := &t.queue
-	next := t.inOrder()
-	if len(next) == 0 || q.holder != nil || next[0].claim != nil {
+	x := t.first()
+	if x == nil || q.holder != nil || x.claim != nil {
 		return
 	}
-	x := next[0]
 	if x.bypassed == 0 || x.bypassed < t.cfg.HoldAfterBypasses && t.w.now-x.arrived < t.cfg.HoldAfter {
 		return
 	}

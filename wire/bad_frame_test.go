@@ -189,7 +189,7 @@ func TestTrailingFieldsAreIgnored(t *testing.T) {
 // What a newer peer adds behind the known fields of a part is ignored, too.
 func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
 	lease := sampleLease.Bytes()
-	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, false, 0, "new", []int{1, 2}}
+	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, false, 0, false, "new", []int{1, 2}}
 	batch := accepts(t, pack(t, KindBatch, 1, []any{task})).(*Batch)
 	require.Equal(t, []Schedule{{Task: []byte("t")}}, batch.Tasks)
 

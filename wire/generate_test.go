@@ -75,6 +75,7 @@ func taskOf(t *rapid.T) Schedule {
 	s.Exclusive, s.Policy, s.SpreadBy = rapid.Bool().Draw(t, "exclusive"), optionalID(t), optionalText(t, MaxTag)
 	s.WaitMS = rapid.Uint32Range(0, MaxWait).Draw(t, "wait")
 	s.Preempt, s.OnPreempt = rapid.Bool().Draw(t, "preempt"), genOnPreempt.Draw(t, "on preempt")
+	s.WaitForWorkers = rapid.Bool().Draw(t, "wait for workers")
 	return s
 }
 
@@ -293,7 +294,7 @@ func waiterOf(t *rapid.T) WaiterInfo {
 		Task: f("task"), Client: f("client"), Owner: f("owner"), Group: f("group"), Priority: genPrio.Draw(t, "priority"),
 		Tasks: rapid.Uint32Range(1, MaxBatch).Draw(t, "tasks"), AgeMS: num64(t), LeftMS: num64(t), Position: num64(t),
 		Placed: num64(t), Bypassed: num32(t), Holds: rapid.SliceOfN(genForeign, 1, 3).Draw(t, "holds"),
-		AtLimit: rapid.Bool().Draw(t, "at limit"),
+		AtLimit: rapid.Bool().Draw(t, "at limit"), NoWorker: rapid.Bool().Draw(t, "no worker"),
 	}
 }
 

@@ -66,8 +66,9 @@ type Schedule struct {
 	SpreadBy   []byte // tag key over whose values the policy spread spreads, at most MaxTag bytes
 	WaitMS     uint32 // how long to wait for room, at most MaxWait; 0: not at all. Of a gang the first task's counts
 
-	Preempt   bool      // if it finds no room, tasks of a lower priority make it; WaitMS must be the scheduler's grace at least
-	OnPreempt OnPreempt // what becomes of the task when it must make room itself
+	Preempt        bool      // if it finds no room, tasks of a lower priority make it; WaitMS must be the scheduler's grace at least
+	OnPreempt      OnPreempt // what becomes of the task when it must make room itself
+	WaitForWorkers bool      // with WaitMS: wait also while no known worker could take it
 
 	// Key replaces the task id as the key of idempotency. It is not on the
 	// wire: the HTTP gateway sets it from the header Idempotency-Key.

@@ -87,7 +87,7 @@ var grammar = map[Kind]string{
 	KindError:       "u16 utf8 utf8 u64 u32",
 	KindPing:        "",
 	KindPong:        "",
-	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by? wait? bool? on_preempt?",
+	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by? wait? bool? on_preempt? bool?",
 	KindPlaced:      "lease utf8 utf8 u64 u32 u8 u64?",
 	KindBatch:       "tasks bool? bool?",
 	KindPlacedAll:   "results u32?",
@@ -147,7 +147,7 @@ var parts = map[string]string{
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
 	"refused":     "u16 text?",
-	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool?",
+	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool? bool?",
 	"result":      "u16 " + grammar[KindPlaced],
 }
 
@@ -229,8 +229,8 @@ func fits(rule string, v any) bool {
 	if !ok {
 		return false
 	}
-	if rule == "result" && fitsPart(parts["refused"], list) && list[0] != signed(0) {
-		return true
+	if rule == "result" && len(list) > 0 && list[0] != signed(0) {
+		return fitsPart(parts["refused"], list)
 	}
 	if fields, ok := parts[rule]; ok {
 		return fitsPart(fields, list)

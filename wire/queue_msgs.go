@@ -60,6 +60,7 @@ type WaiterInfo struct {
 	Bypassed uint32   // how often another task got room on a worker that it could use, while it was the first of all
 	Holds    []string // workers that are held for it
 	AtLimit  bool     // its owner has as many leases as one may have: it waits for one of these to end
+	NoWorker bool     // no known worker could take it
 }
 
 func (*Settled) Kind() Kind   { return KindSettled }
@@ -136,7 +137,8 @@ func (m *WaiterInfo) fields() []field {
 		number64("placed", &m.Placed),
 		number32("bypassed", &m.Bypassed),
 		foreigns("holds", &m.Holds),
-		optional(boolean("at_limit", &m.AtLimit), !m.AtLimit),
+		optional(boolean("at_limit", &m.AtLimit), !m.AtLimit && !m.NoWorker),
+		optional(boolean("no_worker", &m.NoWorker), !m.NoWorker),
 	}
 }
 

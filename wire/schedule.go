@@ -6,7 +6,7 @@ import "math"
 // were before those that say more of the choice.
 var scheduleFields = []string{
 	"task", "tags", "priority", "owner", "group", "resources", "ttl_ms",
-	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms", "preempt", "on_preempt",
+	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms", "preempt", "on_preempt", "wait_for_workers",
 }
 
 const (
@@ -31,7 +31,7 @@ func (r *reader) schedule(s *Schedule, n int) {
 	if n < len(scheduleFields) {
 		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
 		s.Selector, s.Prefer, s.NotWorkers, s.Exclusive, s.Policy, s.SpreadBy = nil, nil, nil, false, nil, nil
-		s.WaitMS, s.Preempt, s.OnPreempt = 0, false, OnPreemptDefault
+		s.WaitMS, s.Preempt, s.OnPreempt, s.WaitForWorkers = 0, false, OnPreemptDefault, false
 	}
 	if n > 2 {
 		s.Priority = int32(r.int("priority", MaxPriority))
@@ -80,6 +80,9 @@ func (r *reader) choice(s *Schedule, n int) {
 	if n > 15 {
 		s.OnPreempt = r.onPreempt()
 	}
+	if n > 16 {
+		s.WaitForWorkers = r.bool("wait_for_workers")
+	}
 }
 
 func (m *Schedule) append(dst []byte, request uint64) []byte {
@@ -91,6 +94,8 @@ func (m *Schedule) append(dst []byte, request uint64) []byte {
 // while they are zero.
 func (m *Schedule) used() int {
 	switch {
+	case m.WaitForWorkers:
+		return 17
 	case m.OnPreempt != OnPreemptDefault:
 		return 16
 	case m.Preempt:
@@ -175,6 +180,9 @@ func (m *Schedule) appendChoice(dst []byte, n int) []byte {
 	}
 	if n > 15 {
 		dst = appendUint(dst, uint64(m.OnPreempt))
+	}
+	if n > 16 {
+		dst = appendBool(dst, m.WaitForWorkers)
 	}
 	return dst
 }

@@ -152,6 +152,55 @@ func TestBatchesAndGangsWait(t *testing.T) {
 	require.NoError(t, s.Check())
 }
 
+// Tasks wait for workers to come if they say so, or if none is known: alone, in a
+// batch and as a gang.
+func TestTasksWaitForWorkers(t *testing.T) {
+	s := fake.New(t)
+	c := s.Dial()
+	answers := make(chan error, 3)
+	go func() {
+		results, err := c.ScheduleAll(t.Context(), []client.Task{{ID: "a1", Wait: time.Hour}, {ID: "a2", Wait: time.Hour}})
+		for _, r := range results {
+			if err == nil {
+				err = r.Err
+			}
+		}
+		answers <- err
+	}()
+	waits(t, c, "a1", true)
+	waits(t, c, "a2", true)
+	s.AddWorker("w1", 2)
+	require.NoError(t, <-answers)
+
+	fpga := client.Task{ID: "b1", Tags: []string{"fpga"}, Wait: time.Hour}
+	_, err := c.Schedule(t.Context(), fpga)
+	require.ErrorIs(t, err, client.ErrInfeasible)
+	fpga.WaitForWorkers = true
+	other := fpga
+	other.ID = "b2"
+	go func() {
+		_, err := c.Schedule(t.Context(), fpga)
+		answers <- err
+	}()
+	go func() {
+		_, err := c.ScheduleGang(t.Context(), []client.Task{other}, false)
+		answers <- err
+	}()
+	waits(t, c, "b1", true)
+	waits(t, c, "b2", true)
+	for w, err := range c.Queue(t.Context(), client.QueueFilter{}) {
+		require.NoError(t, err)
+		require.True(t, w.NoWorker)
+	}
+	s.AddWorker("w2", 2, "fpga")
+	require.NoError(t, <-answers)
+	require.NoError(t, <-answers)
+	fpga.ID, fpga.Wait = "b3", 0
+	_, err = c.Schedule(t.Context(), fpga)
+	require.ErrorIs(t, err, client.ErrBadRequest)
+	require.NoError(t, s.Check())
+}
+
 func TestBadWaits(t *testing.T) {
 	_, c, _ := full(t)
 	for _, wait := range []time.Duration{-1, 25 * time.Hour} {

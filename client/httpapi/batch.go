@@ -23,6 +23,7 @@ type batch struct {
 	AllOrNone bool        `json:"all_or_none,omitempty"`
 	Distinct  bool        `json:"distinct,omitempty"`
 	MaxWaitMS int64       `json:"max_wait_ms,omitempty"`
+	Workers   bool        `json:"wait_for_workers,omitempty"`
 }
 
 // batchTask is a task whose key stands with it.
@@ -59,7 +60,7 @@ func (c *Client) ScheduleAll(ctx context.Context, tasks []Task) ([]Result, error
 func (c *Client) ScheduleGang(ctx context.Context, tasks []Task, distinct bool) ([]*Placement, error) {
 	b := batch{AllOrNone: true, Distinct: distinct}
 	if len(tasks) > 0 {
-		b.MaxWaitMS = tasks[0].MaxWaitMS
+		b.MaxWaitMS, b.Workers = tasks[0].MaxWaitMS, tasks[0].WaitForWorkers
 	}
 	all, err := c.scheduleBatch(ctx, tasks, b)
 	if err != nil {
@@ -85,7 +86,7 @@ func (c *Client) scheduleBatch(ctx context.Context, tasks []Task, body batch) ([
 	k := &call{method: http.MethodPost, path: "/api/v1/schedule/batch", safe: true, limit: MaxList, wait: time.Duration(body.MaxWaitMS) * time.Millisecond}
 	for _, t := range tasks {
 		if body.AllOrNone {
-			t.MaxWaitMS = 0 // it stands beside the tasks
+			t.MaxWaitMS, t.WaitForWorkers = 0, false // they stand beside the tasks
 		}
 		body.Tasks = append(body.Tasks, batchTask{t, t.Key})
 		k.safe = k.safe && t.Key != ""

@@ -31,6 +31,10 @@ type Task struct {
 	// room, in milliseconds, at most 60,000; 0: not at all. Schedule waits, and
 	// ScheduleGang as long as its first task says; ScheduleAll does not.
 	MaxWaitMS int64 `json:"max_wait_ms,omitempty"`
+	// WaitForWorkers has a request with a MaxWaitMS wait also while no known worker
+	// could take the task, for such workers to come. Where no worker is known at all
+	// it waits in any case. Of a gang the first task's counts.
+	WaitForWorkers bool `json:"wait_for_workers,omitempty"`
 
 	// Preempt takes the room from tasks of a lower priority, if there is none
 	// without it. MaxWaitMS must be the scheduler's grace at least (30 s unless

@@ -119,7 +119,7 @@ func checkTask(t *client.Task) error {
 // flagOf names the flags for fields of a task.
 var flagOf = map[string]string{
 	"task": "--task", "owner": "--owner", "group": "--group", "priority": "--priority", "ttl_ms": "--ttl",
-	"not_workers": "--not-worker", "policy": "--policy", "spread_by": "--spread-by", "wait_ms": "--wait", "preempt": "--preempt", "on_preempt": "--on-preempt",
+	"not_workers": "--not-worker", "policy": "--policy", "spread_by": "--spread-by", "wait_ms": "--wait", "wait_for_workers": "--wait-for-workers", "preempt": "--preempt", "on_preempt": "--on-preempt",
 }
 
 // runGang places all tasks or none.

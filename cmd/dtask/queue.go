@@ -122,7 +122,7 @@ func (a *app) queueCancel() *cli.Command {
 }
 
 func waiterRowOf(w *wire.WaiterInfo) waiterRow {
-	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds, w.AtLimit}
+	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds, w.AtLimit, w.NoWorker}
 }
 
 // countFlag has a list print a number alone.
@@ -153,6 +153,14 @@ func ownerOf(w *wire.WaiterInfo) string {
 	return dash(w.Owner)
 }
 
+// whyWaits says what a waiter waits for, if it is more than room.
+func whyWaits(w *wire.WaiterInfo) string {
+	if w.NoWorker {
+		return "no known worker could take it"
+	}
+	return ""
+}
+
 func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFilter) error {
 	list, err := collect(c.Queue(ctx, f), 0)
 	if err != nil {
@@ -170,7 +178,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 		default:
 			table = append(table, []string{
 				w.Task, dash(w.Client), ownerOf(w), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
-				fmt.Sprint(w.Position), fmt.Sprint(w.Placed), dash(strings.Join(w.Holds, " ")),
+				fmt.Sprint(w.Position), fmt.Sprint(w.Placed), dash(strings.Join(w.Holds, " ")), dash(whyWaits(w)),
 			})
 		}
 	}
@@ -178,7 +186,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 	case a.out.json:
 		return a.out.object(rows)
 	case !a.out.quiet:
-		a.out.table([]string{"TASK", "CLIENT", "OWNER", "GROUP", "PRIORITY", "TASKS", "AGE", "LEFT", "POSITION", "PLACED", "HOLDS"}, table)
+		a.out.table([]string{"TASK", "CLIENT", "OWNER", "GROUP", "PRIORITY", "TASKS", "AGE", "LEFT", "POSITION", "PLACED", "HOLDS", "NOTE"}, table)
 		a.out.linef("%s", count(len(list), "waiting task"))
 	}
 	return nil
@@ -206,6 +214,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", ownerOf(w)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
 				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(millis(w.AgeMS))}, {"LEFT", age(millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
 				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"PASSED OVER", fmt.Sprint(w.Bypassed)}, {"HOLDS", dash(strings.Join(w.Holds, " "))},
+				{"NOTE", dash(whyWaits(w))},
 			})
 		}
 	}

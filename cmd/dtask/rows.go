@@ -94,6 +94,7 @@ type waiterRow struct {
 	Bypassed uint32   `json:"bypassed" doc:"how often another took room that it could have used in part, while it was the first of all"`
 	Holds    []string `json:"holds,omitempty" doc:"workers that are held for it"`
 	AtLimit  bool     `json:"at_limit,omitempty" doc:"its owner has as many leases as one owner may have: it waits for one of these to end"`
+	NoWorker bool     `json:"no_worker,omitempty" doc:"no known worker could take it"`
 }
 
 // counted is what lists print with --count.

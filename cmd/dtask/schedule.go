@@ -34,7 +34,9 @@ func (a *app) schedule() *cli.Command {
 			"--wait each is answered as soon as it is settled; while others wait, leases that were\n" +
 			"printed are renewed. Ctrl-C gives those back that have not begun.\n\n" +
 			"With --wait a task that finds no room waits for it; the higher --priority goes first, and\n" +
-			"owners take turns. `dtask queue list` shows who waits. With --preempt tasks of a strictly\n" +
+			"owners take turns. A task that no known worker could take is refused all the same, unless no\n" +
+			"worker is known at all or --wait-for-workers says that some will come.\n" +
+			"`dtask queue list` shows who waits. With --preempt tasks of a strictly\n" +
 			"lower priority make room, if there is none: they have the scheduler's grace to end\n" +
 			"(--preempt-grace there, 30s), so --wait must be that long at least. --on-preempt says whether\n" +
 			"this task makes room for others; without it, it does if its --priority is below 0.\n\n" +
@@ -52,6 +54,7 @@ func (a *app) schedule() *cli.Command {
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
 			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait for room, if there is none now; Ctrl-C ends it"},
+			&cli.BoolFlag{Name: "wait-for-workers", Usage: "wait also while no known worker could take the task; goes with --wait"},
 			&cli.BoolFlag{Name: "preempt", Usage: "if there is no room, take it from tasks of a lower priority; goes with --wait"},
 			&cli.StringFlag{Name: "on-preempt", Usage: "`WORD` for what becomes of the task when one of a higher priority wants its room: end or never"},
 			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
@@ -147,6 +150,8 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --gpus 1 --count 4 --gang --distinct")
 	case wait < 0 || wait > wire.MaxWait*time.Millisecond:
 		return nil, usage(fmt.Sprintf("--wait %v is not 0s to %v", wait, wire.MaxWait*time.Millisecond), "dtask schedule gpu --gpus 1 --wait 30s")
+	case cmd.Bool("wait-for-workers") && wait == 0:
+		return nil, usage("--wait-for-workers goes with --wait", "dtask schedule gpu --gpus 1 --wait 10m --wait-for-workers")
 	case ttl < time.Millisecond:
 		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --gpus 1 --ttl 1m")
 	}
@@ -166,6 +171,7 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 		tasks[i] = like
 		tasks[i].ID, tasks[i].Owner, tasks[i].Group = id, cmd.String("owner"), cmd.String("group")
 		tasks[i].Priority, tasks[i].TTL, tasks[i].Wait = cmd.Int32("priority"), ttl, wait
+		tasks[i].WaitForWorkers = cmd.Bool("wait-for-workers")
 		if count > 1 {
 			tasks[i].ID = fmt.Sprintf("%s-%d", id, i+1)
 		}

@@ -1,0 +1,76 @@
+package sched
+
+import "github.com/dtask/dtask-scheduler/wire"
+
+// This file is about tasks that no known worker could take, were it idle: whether
+// they wait, for workers to come, and what they are told. They stand in the queue
+// like all others, and a worker that could take one serves it when it comes.
+
+// headLooks bounds the lines that are looked at for the first waiter of all.
+const headLooks = 64
+
+// waits reports whether a request that was refused waits: room will be told, or
+// workers are to come. Where no worker is known at all, some are.
+func (s *State) waits(m *wire.Schedule, c wire.Code) bool {
+	switch {
+	case m.WaitMS == 0:
+		return false
+	case c == wire.CodeInfeasible:
+		return m.WaitForWorkers || len(s.byID) == 0
+	}
+	return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
+}
+
+// takeable reports whether for each task of a want some known worker could take
+// it, were it idle.
+func (s *State) takeable(g *want) bool {
+	if g.fleet == s.fleet {
+		return g.takeable
+	}
+	g.fleet, g.takeable = s.fleet, true
+	for _, m := range s.membersOf(g) {
+		a := &s.asking
+		a.demand, a.exclusive, a.taken = m.demand, m.ask.Exclusive, nil
+		s.ruleOut(m.ask.NotWorkers)
+		if s.unknown() || !s.feasible(m.req) {
+			g.takeable = false
+			return false
+		}
+	}
+	return true
+}
+
+// head returns the first waiter of all that a known worker could take and whose
+// owner may have what it waits for. It looks at some lines alone: behind many that
+// nobody could take there is no first.
+func (s *State) head() (int32, bool) {
+	left := headLooks
+	for _, l := range s.queue.levels {
+		for t := l.first; t != nil; t = t.next {
+			for ln := t.first; ln != nil; ln = ln.next {
+				switch {
+				case s.takeable(ln.want):
+					return ln.head - 1, true
+				case left == 1:
+					return 0, false
+				}
+				left--
+			}
+		}
+	}
+	return 0, false
+}
+
+// atLimit reports whether the owner of a waiter may not have what it waits for.
+func (s *State) atLimit(w *waiter) bool { return w.size() > s.queue.owners.left(w.line.turn.owner) }
+
+// whyOver says why a waiter got nothing until its wait was over.
+func (s *State) whyOver(w *waiter) wire.Code {
+	switch {
+	case !s.learning && !s.takeable(w.line.want):
+		return wire.CodeInfeasible
+	case s.atLimit(w):
+		return wire.CodeOwnerLimit
+	}
+	return wire.CodeUnavailable
+}
