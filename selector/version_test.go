@@ -104,7 +104,7 @@ func lawful(t *testing.T, a, b, c string) bool {
 	} else if ab == 0 {
 		require.Equal(t, bc, ac, what)
 	}
-	require.Equal(t, 0 == ab, equals(strings.SplitN(a, "+", 2)[0], b), what)
+	require.Equal(t, ab == 0, equals(strings.SplitN(a, "+", 2)[0], b), what)
 	return true
 }
 
