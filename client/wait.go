@@ -91,7 +91,8 @@ type QueueFilter struct {
 	Page   int    // rows asked for at once, 1 to 1,000; 0 means 1,000
 }
 
-// Queue returns the tasks that wait for room, in no particular order. One that
+// Queue returns the tasks that wait for room, in no particular order: SortWaiting
+// puts them into the one in which they will go. One that
 // is placed meanwhile may be missing.
 func (c *Client) Queue(ctx context.Context, f QueueFilter) iter.Seq2[wire.WaiterInfo, error] {
 	first := wire.ListQueue{Limit: limit(f.Page), Task: f.Task, Client: f.Client, Owner: f.Owner, Group: f.Group}

@@ -290,6 +290,7 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 		Priority: w.line.turn.level.priority, Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
 		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
 		AtLimit: s.atLimit(w), NoWorker: !s.takeable(w.line.want),
+		Turn: w.line.turn.stamp, Number: w.number,
 	}
 	if q.hold.slot == slot+1 {
 		for _, n := range q.hold.workers {

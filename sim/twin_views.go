@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -177,6 +178,7 @@ func (t *twin) judgeList(got wire.Message) {
 // judgeQueue asks for all pages of the queue. Places in it are not predicted.
 func (t *twin) judgeQueue(m *wire.ListQueue) {
 	var got, want []string
+	var rows []wire.WaiterInfo
 	matched := uint64(0)
 	for q := *m; ; {
 		a, ok := t.w.ask(&q).(*wire.Queue)
@@ -185,8 +187,9 @@ func (t *twin) judgeQueue(m *wire.ListQueue) {
 			return
 		}
 		matched += a.Matched
+		rows = append(rows, a.Rows...)
 		for _, row := range a.Rows {
-			row.Position, row.Placed = 0, 0
+			row.Position, row.Placed, row.Turn, row.Number = 0, 0, 0, 0
 			got = append(got, fmt.Sprintf("%+v", row))
 		}
 		if q.After = a.Next; q.After == 0 {
@@ -204,6 +207,29 @@ func (t *twin) judgeQueue(m *wire.ListQueue) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) || matched != 0 {
 		t.w.fail("for %+v the scheduler lists, and counts %d too many,\n%s\nits twin\n%s", m, int64(matched), strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	t.judgeTurns(m, rows)
+}
+
+// judgeTurns compares the order that turns and numbers of the rows give with that
+// of the twin: by priority, the owner's turn, arrival.
+func (t *twin) judgeTurns(m *wire.ListQueue, rows []wire.WaiterInfo) {
+	if m.Count || *m != (wire.ListQueue{Limit: m.Limit}) {
+		return // only a part of them
+	}
+	slices.SortFunc(rows, func(a, b wire.WaiterInfo) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.Number, b.Number))
+	})
+	all := slices.Clone(t.queue.waiters)
+	turn := func(x *twinWaiter) int { return slices.Index(t.queue.turns[x.priority], x.owner) }
+	slices.SortFunc(all, func(a, b *twinWaiter) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(turn(a), turn(b)), cmp.Compare(a.number, b.number))
+	})
+	for i, x := range all {
+		if row := rows[i]; row.Client != x.client || row.Task != string(x.tasks[0].Task) || row.Owner != x.owner {
+			t.w.fail("I16: by their turns and numbers the scheduler lists %s/%s of %q in place %d, its twin %s/%s of %q", row.Client, row.Task, row.Owner, i, x.client, x.tasks[0].Task, x.owner)
+			return
+		}
 	}
 }
 

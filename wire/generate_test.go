@@ -295,6 +295,7 @@ func waiterOf(t *rapid.T) WaiterInfo {
 		Tasks: rapid.Uint32Range(1, MaxBatch).Draw(t, "tasks"), AgeMS: num64(t), LeftMS: num64(t), Position: num64(t),
 		Placed: num64(t), Bypassed: num32(t), Holds: rapid.SliceOfN(genForeign, 1, 3).Draw(t, "holds"),
 		AtLimit: rapid.Bool().Draw(t, "at limit"), NoWorker: rapid.Bool().Draw(t, "no worker"),
+		Turn: num64(t), Number: num64(t),
 	}
 }
 

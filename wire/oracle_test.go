@@ -147,7 +147,7 @@ var parts = map[string]string{
 	"event":       "u64 u64 text utf8 lease utf8 utf8",
 	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
 	"refused":     "u16 text?",
-	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool? bool?",
+	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool? bool? u64? u64?",
 	"result":      "u16 " + grammar[KindPlaced],
 }
 

@@ -61,6 +61,8 @@ type WaiterInfo struct {
 	Holds    []string // workers that are held for it
 	AtLimit  bool     // its owner has as many leases as one may have: it waits for one of these to end
 	NoWorker bool     // no known worker could take it
+	Turn     uint64   // of the owners with tasks of one priority the one with the smallest goes first
+	Number   uint64   // grows in order of arrival
 }
 
 func (*Settled) Kind() Kind   { return KindSettled }
@@ -137,8 +139,10 @@ func (m *WaiterInfo) fields() []field {
 		number64("placed", &m.Placed),
 		number32("bypassed", &m.Bypassed),
 		foreigns("holds", &m.Holds),
-		optional(boolean("at_limit", &m.AtLimit), !m.AtLimit && !m.NoWorker),
-		optional(boolean("no_worker", &m.NoWorker), !m.NoWorker),
+		optional(boolean("at_limit", &m.AtLimit), !m.AtLimit && !m.NoWorker && m.Turn == 0 && m.Number == 0),
+		optional(boolean("no_worker", &m.NoWorker), !m.NoWorker && m.Turn == 0 && m.Number == 0),
+		optional(number64("turn", &m.Turn), m.Turn == 0 && m.Number == 0),
+		optional(number64("number", &m.Number), m.Number == 0),
 	}
 }
 

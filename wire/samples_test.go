@@ -270,6 +270,7 @@ func queueSamples() []sample {
 		{"queue with an owner at its limit", 31, &Queue{Rows: []WaiterInfo{{Task: "t", Owner: "ana", Tasks: 1, Position: 1, AtLimit: true}}, Waiting: 1, Groups: 1}},
 		{"schedule that waits for workers", 32, &Schedule{Task: []byte("train-7"), WaitMS: 60_000, WaitForWorkers: true}},
 		{"queue with a task that no worker could take", 33, &Queue{Rows: []WaiterInfo{{Task: "t", Tasks: 1, Position: 1, NoWorker: true}}, Waiting: 1, Groups: 1}},
+		{"queue with turns", 34, &Queue{Rows: []WaiterInfo{{Task: "t", Owner: "ana", Tasks: 1, Position: 1, Turn: 17, Number: 300}}, Waiting: 1, Groups: 1}},
 		{"notice of an end", 0, &Notice{Lease: sampleLease, Task: "scan-1", News: NewsOver, Reason: ReasonOK}},
 	}
 }

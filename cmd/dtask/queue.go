@@ -41,7 +41,9 @@ func (a *app) queueList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list the tasks that wait",
-		Description: "POSITION counts the tasks of the same owner and priority that need the same; owners take\n" +
+		Description: "In the order in which they will go, as far as there is room for each: by priority, then the\n" +
+			"owners in turns, and of one owner in order of arrival.\n\n" +
+			"POSITION counts the tasks of the same owner and priority that need the same; owners take\n" +
 			"turns. PLACED is how many that need the same were placed in the last minute. An owner at\n" +
 			"its limit has as many leases as one owner may have.\n\n" +
 			"Examples:\n" +
@@ -166,6 +168,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 	if err != nil {
 		return err
 	}
+	client.SortWaiting(list)
 	var table [][]string
 	rows := []waiterRow{}
 	for i := range list {
