@@ -38,7 +38,7 @@ func (s *State) serve(now Time, out *Outbox) {
 	if q.hold.slot != 0 && !s.holderIsFirst() {
 		s.letGo()
 	}
-	if s.cfg.MaxOwnerLeases > 0 && !q.settled() {
+	if !q.settled() {
 		s.lookForAllFresh()
 	}
 	for !s.exhausted() { // else the next pulse goes on
@@ -83,8 +83,9 @@ func (s *State) lookForFresh() {
 	}
 }
 
-// lookForAllFresh is lookForFresh before anybody is given room: what an owner may
-// have is for the first of its waiters, and that may be one who has just come.
+// lookForAllFresh is lookForFresh before anybody is given room. What an owner may
+// have is for the first of its waiters, and that may be one who has just come. And
+// one who has come may find room elsewhere, before claims are given up here.
 func (s *State) lookForAllFresh() {
 	for _, slot := range s.queue.fresh {
 		if s.exhausted() {
