@@ -95,19 +95,20 @@ func (a *app) dialUntil(ctx context.Context, until time.Time) (*client.Client, e
 
 // awaitReady returns when tasks may be placed on a worker.
 func (a *app) awaitReady(ctx context.Context, c *client.Client, id string, until time.Time, limit time.Duration) error {
+	why := "the scheduler does not answer" // until it has once
 	for {
 		lacks, err := a.lacks(ctx, c, id, until)
+		if lacks != "" {
+			why = lacks
+		}
 		switch {
 		case err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)):
 			return err
 		case err == nil && lacks == "":
 			return nil
 		case !time.Now().Add(readyPause).Before(until):
-			if lacks == "" {
-				lacks = "the scheduler does not answer"
-			}
 			return &failure{
-				err: fmt.Errorf("worker %s is not ready after %v: %s", id, limit, lacks), code: exitUnavailable,
+				err: fmt.Errorf("worker %s is not ready after %v: %s", id, limit, why), code: exitUnavailable,
 				hint: "look at its log, and who is there with `dtask worker list`",
 			}
 		}
