@@ -26,29 +26,7 @@ func complaint(args ...string) string {
 // TestMistakesAreSentences: whatever is wrong with whichever flag, the answer names
 // the flag and has no text of Go's packages.
 func TestMistakesAreSentences(t *testing.T) {
-	known := map[string]bool{}
-	(&options{}).flags().VisitAll(func(f *flag.Flag) { known[f.Name] = true })
-	require.Greater(t, len(known), 30)
-	refused := 0
-	for name := range known {
-		for _, value := range walk.Values {
-			said := complaint("--" + name + "=" + value)
-			require.Empty(t, walk.Raw(said), "--%s=%q: %s", name, value, said)
-			if said != "" {
-				refused++
-				require.Contains(t, said, "--", "--%s=%q", name, value)
-			}
-		}
-		said := complaint("--" + name)
-		require.Empty(t, walk.Raw(said), "--%s: %s", name, said)
-		for _, typed := range walk.Misspellings(name) {
-			if !known[typed] {
-				said := complaint("--" + typed)
-				require.Empty(t, walk.Raw(said), said)
-				require.Contains(t, said, "there is no flag --"+typed+"; did you mean --")
-			}
-		}
-	}
+	refused := walk.Flags(t, (&options{}).flags(), complaint)
 	require.Greater(t, refused, 200)
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"io"
 	"strings"
 	"testing"
@@ -19,32 +18,13 @@ func TestFlagMistakesAreSentences(t *testing.T) {
 		parse(args, io.Discard, &stderr)
 		return stderr.String()
 	}
-	walkFlags(t, (&options{}).flags(), worker)
-	walkFlags(t, (&options{}).flags(), func(args ...string) string { return worker(append(args, "--scheduler=dtask://h")...) })
-	walkFlags(t, (&statusOptions{}).flags(), func(args ...string) string {
+	walk.Flags(t, (&options{}).flags(), worker)
+	walk.Flags(t, (&options{}).flags(), func(args ...string) string { return worker(append(args, "--scheduler=dtask://h")...) })
+	walk.Flags(t, (&statusOptions{}).flags(), func(args ...string) string {
 		var stderr strings.Builder
 		status(append(args, "--sidecar=nowhere"), io.Discard, &stderr) // asks nobody
 		return stderr.String()
 	})
-}
-
-func walkFlags(t *testing.T, fs *flag.FlagSet, says func(args ...string) string) {
-	known := map[string]bool{}
-	fs.VisitAll(func(f *flag.Flag) { known[f.Name] = true })
-	require.NotEmpty(t, known)
-	for name := range known {
-		for _, value := range walk.Values {
-			said := says("--" + name + "=" + value)
-			require.Empty(t, walk.Raw(said), "--%s=%q: %s", name, value, said)
-		}
-		for _, typed := range walk.Misspellings(name) {
-			if !known[typed] {
-				said := says("--" + typed)
-				require.Empty(t, walk.Raw(said), said)
-				require.Contains(t, said, "there is no flag --"+typed+"; did you mean --")
-			}
-		}
-	}
 }
 
 // An empty text is no flag that was left out: a state directory in a variable

@@ -134,7 +134,7 @@ func (o *options) verify(f *flag.FlagSet) error {
 		return &flagError{"--state-dir", "needs a dtask:// scheduler: http:// knows of no leases"}
 	}
 	if o.sidecar != "" {
-		if _, _, err := sidecar.ParseAddr(o.sidecar); err != nil {
+		if err := checkSidecar(o.sidecar); err != nil {
 			return err
 		}
 		if o.native() && o.stateDir == "" && !o.tasksDie {
@@ -156,6 +156,14 @@ func (o *options) verify(f *flag.FlagSet) error {
 	c := o.announced()
 	c.Resources = (&agent.Detection{}).AddResources(o.resources)
 	return named(c.Verify())
+}
+
+// checkSidecar says what is wrong with the address of a sidecar.
+func checkSidecar(addr string) error {
+	if _, _, err := sidecar.ParseAddr(addr); err != nil {
+		return &flagError{"--sidecar", strings.TrimPrefix(err.Error(), "sidecar: ")}
+	}
+	return nil
 }
 
 // list reads --devices.

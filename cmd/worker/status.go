@@ -51,7 +51,7 @@ func status(args []string, stdout, stderr io.Writer) int {
 		_ = cmdline.Refuse(f, stderr, fmt.Errorf("-o %.64q is not a format; the formats are table and json", o.output))
 		return 2
 	}
-	if _, _, err := sidecar.ParseAddr(o.sidecar); err != nil {
+	if err := checkSidecar(o.sidecar); err != nil {
 		_ = cmdline.Refuse(f, stderr, err) // the same error
 		return 2
 	}

@@ -2,11 +2,20 @@
 // flag of every program.
 package walk
 
-import "regexp"
+import (
+	"flag"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
 
 // raw finds texts of the packages of Go that say nothing to a user.
 var raw = regexp.MustCompile(`provided but not defined|needs an argument|invalid (boolean )?value|bad flag syntax|parse error|` +
 	`strconv\.|[ :]time: |parsing "|invalid syntax|value out of range|missing unit|unknown unit "|Config\.|missing port|too many colons|unexpected EOF|%!`)
+
+// flagName finds a flag in a sentence.
+var flagName = regexp.MustCompile(`(^|[ :(])--?[a-z]`)
 
 // Raw returns such a text, "" if there is none.
 func Raw(output string) string { return raw.FindString(output) }
@@ -20,4 +29,35 @@ func Misspellings(name string) []string {
 		return nil
 	}
 	return []string{name + "x", name[:len(name)-1], name[1:], name[:1] + name[2:]}
+}
+
+// Flags tries every value and misspelling on every flag of a set. says returns what
+// the program says of a command line, "" if nothing is wrong with it: it must name a
+// flag, and have no text of Go's packages. Flags returns how many values were
+// refused.
+func Flags(t testing.TB, fs *flag.FlagSet, says func(args ...string) string) (refused int) {
+	t.Helper()
+	known := map[string]bool{}
+	fs.VisitAll(func(f *flag.Flag) { known[f.Name] = true })
+	require.NotEmpty(t, known)
+	for name := range known {
+		for _, value := range Values {
+			said := says("--" + name + "=" + value)
+			require.Empty(t, Raw(said), "--%s=%q: %s", name, value, said)
+			if said != "" {
+				refused++
+				require.Regexp(t, flagName, said, "--%s=%q", name, value)
+			}
+		}
+		said := says("--" + name)
+		require.Empty(t, Raw(said), "--%s: %s", name, said)
+		for _, typed := range Misspellings(name) {
+			if !known[typed] {
+				said := says("--" + typed)
+				require.Empty(t, Raw(said), said)
+				require.Contains(t, said, "there is no flag --"+typed+"; did you mean --")
+			}
+		}
+	}
+	return refused
 }
