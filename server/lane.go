@@ -108,19 +108,24 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, b
 // carry goes on with a job, of which m is the message, until it is over: turn
 // after turn, others between them. What the last turn sends is left in out.
 func (c *core) carry(job *sched.Job, m wire.Message, out *sched.Outbox, id string) {
-	for done := false; !done; {
-		c.lane.plans.Lock()
-		c.lane.take(func() {
-			now := c.enter(m.Kind().String(), id)
-			defer c.unlock()
-			out.Reset()
-			c.applying = true
-			done = c.state.Continue(now, job, m, out)
-			c.applying = false
-			c.route(out, 0, true)
-		})
-		c.lane.plans.Unlock()
+	for !c.carryTurn(job, m, out, id) {
 	}
+}
+
+// carryTurn goes on with a job for one turn, and reports whether it is over.
+func (c *core) carryTurn(job *sched.Job, m wire.Message, out *sched.Outbox, id string) (done bool) {
+	c.lane.plans.Lock()
+	defer c.lane.plans.Unlock()
+	c.lane.take(func() {
+		now := c.enter(m.Kind().String(), id)
+		defer c.unlock()
+		out.Reset()
+		c.applying = true
+		done = c.state.Continue(now, job, m, out)
+		c.applying = false
+		c.route(out, 0, true)
+	})
+	return done
 }
 
 // resume sends the answer to a parked frame and lets the session go on.
