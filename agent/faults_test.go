@@ -35,6 +35,19 @@ func TestASyncThatFailsIsFinal(t *testing.T) {
 	require.NoError(t, out.Close())
 }
 
+// A state directory that cannot be used is not kept from others.
+func TestAStoreThatIsRefusedGivesItsLockBack(t *testing.T) {
+	dir := t.TempDir()
+	s, _, err := openStore(dir, "w1")
+	require.NoError(t, err)
+	require.NoError(t, s.close())
+	_, _, err = openStore(dir, "w2")
+	require.ErrorContains(t, err, `it belongs to the worker "w1"`)
+	s, _, err = openStore(dir, "w1")
+	require.NoError(t, err)
+	require.NoError(t, s.close())
+}
+
 // An end that a registration has acknowledged leaves the state directory, too.
 func TestARegistrationClearsTheStateDirectory(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -92,8 +92,8 @@ type QueueFilter struct {
 }
 
 // Queue returns the tasks that wait for room, in no particular order: SortWaiting
-// puts them into the one in which they will go. One that
-// is placed meanwhile may be missing.
+// puts them into the one in which they will go. One that is placed meanwhile may
+// be missing.
 func (c *Client) Queue(ctx context.Context, f QueueFilter) iter.Seq2[wire.WaiterInfo, error] {
 	first := wire.ListQueue{Limit: limit(f.Page), Task: f.Task, Client: f.Client, Owner: f.Owner, Group: f.Group}
 	return walk(first, func(ask *wire.ListQueue) ([]wire.WaiterInfo, bool, error) {

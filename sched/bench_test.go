@@ -109,8 +109,8 @@ func BenchmarkScheduleRelease(b *testing.B) {
 	}
 }
 
-// BenchmarkScheduleRefused asks for a worker in a fleet that is full.
-func BenchmarkScheduleRefused(b *testing.B) {
+// fullFleet is a cycle over 5,000 workers on which every slot is taken.
+func fullFleet(b *testing.B) *cycle {
 	c := newCycle(fleet(b, 5_000))
 	for range 5_000 * 16 {
 		c.schedule.Tags = nil
@@ -119,6 +119,12 @@ func BenchmarkScheduleRefused(b *testing.B) {
 		c.s.Apply(1, 1, 1, &c.schedule, &c.out)
 		c.out.Reset()
 	}
+	return c
+}
+
+// BenchmarkScheduleRefused asks for a worker in a fleet that is full.
+func BenchmarkScheduleRefused(b *testing.B) {
+	c := fullFleet(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		c.schedule.Task = append(c.schedule.Task[:0], "another"...)

@@ -10,14 +10,7 @@ import (
 // BenchmarkRefusedBesideCordoned asks a full fleet in which one worker is
 // cordoned: whether those that match are busy or out of service must be looked up.
 func BenchmarkRefusedBesideCordoned(b *testing.B) {
-	c := newCycle(fleet(b, 5_000))
-	for range 5_000 * 16 {
-		c.schedule.Tags = nil
-		c.n++
-		c.schedule.Task = fmt.Appendf(c.schedule.Task[:0], "task-%08d", c.n)
-		c.s.Apply(1, 1, 1, &c.schedule, &c.out)
-		c.out.Reset()
-	}
+	c := fullFleet(b)
 	c.s.Apply(1, 1, 1, &wire.Cordon{Worker: c.s.workers.at(0).id, On: true}, &c.out)
 	c.schedule.Task = append(c.schedule.Task[:0], "another"...)
 	c.schedule.Tags = c.tags[0]

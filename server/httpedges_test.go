@@ -14,22 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// speak sends bytes to the HTTP port and returns what comes back until the
-// connection closes.
-func (f *fixture) speak(parts ...string) string {
-	f.t.Helper()
-	conn, err := net.Dial("tcp", f.HTTPAddr())
-	require.NoError(f.t, err)
-	defer func() { _ = conn.Close() }()
-	require.NoError(f.t, conn.SetDeadline(time.Now().Add(patience)))
-	for _, p := range parts {
-		_, err = io.WriteString(conn, p)
-		require.NoError(f.t, err)
-	}
-	got, _ := io.ReadAll(conn) // a reset is an end, too
-	return string(got)
-}
-
 const (
 	bothLengths = "POST /api/v1/heartbeat HTTP/1.%d\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"
 	chunkedBeat = "POST /api/v1/heartbeat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n"
@@ -41,12 +25,12 @@ const (
 func TestHTTPTwoLengthsAreRefused(t *testing.T) {
 	f := start(t)
 	for _, minor := range []int{0, 1} {
-		got := f.speak(fmt.Sprintf(bothLengths, minor), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		got := f.raw(fmt.Sprintf(bothLengths, minor), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.True(t, strings.HasPrefix(got, fmt.Sprintf("HTTP/1.%d 400 ", minor)), got)
 		require.Contains(t, got, "Connection: close")
 		require.Equal(t, 1, strings.Count(got, "HTTP/1."), "one answer, and the end: %s", got)
 	}
-	got := f.speak(fmt.Sprintf(chunkedBeat, "Connection: close\r\n", len(oneBeat), oneBeat))
+	got := f.raw(fmt.Sprintf(chunkedBeat, "Connection: close\r\n", len(oneBeat), oneBeat))
 	require.True(t, strings.HasPrefix(got, "HTTP/1.1 200 "), got)
 	require.Len(t, f.list(""), 1)
 }

@@ -23,10 +23,16 @@ func (s *script) machine(worker string, uuids ...string) *agent {
 	return a
 }
 
-// refused requires that an agent which connects is refused.
+// refused requires that an agent which connects is refused its GPUs.
 func (s *script) refused(a *agent) {
 	s.t.Helper()
-	const refusals = "device_conflicts"
+	s.conflicts(a, "device_conflicts")
+}
+
+// conflicts requires that an agent which connects is refused, which a counter
+// counts.
+func (s *script) conflicts(a *agent, refusals string) {
+	s.t.Helper()
 	before := query[*wire.Stats](s, &wire.GetStats{}).Counters[refusals]
 	for range 2 { // the first time it may be told that its incarnation is void
 		a.connect()

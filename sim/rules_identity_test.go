@@ -22,14 +22,7 @@ func (s *script) on(machine uint64, worker string) *agent {
 // isTaken requires that an agent which connects is refused the id.
 func (s *script) isTaken(a *agent) {
 	s.t.Helper()
-	const refusals = "identity_conflicts"
-	before := query[*wire.Stats](s, &wire.GetStats{}).Counters[refusals]
-	for range 2 { // the first time it may be told that its incarnation is void
-		a.connect()
-		s.settled()
-	}
-	require.False(s.t, a.book.Connected())
-	require.Greater(s.t, query[*wire.Stats](s, &wire.GetStats{}).Counters[refusals], before)
+	s.conflicts(a, "identity_conflicts")
 }
 
 func TestAnIDBelongsToTheAgentThatIsAlive(t *testing.T) {
