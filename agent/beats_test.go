@@ -174,7 +174,10 @@ func TestBlockedDatagramsFallBackToTCP(t *testing.T) {
 		p, _ := f.admit()
 		await[*wire.Heartbeat](p) // beside a datagram that nobody hears
 		again := await[*wire.Register](p)
-		require.InDelta(t, silentIntervals, again.Beats, 1, "the number of the last one")
+		// It comes at a random moment within one interval of the beat that found
+		// silentIntervals of them unanswered, and one more may pass before it.
+		require.GreaterOrEqual(t, again.Beats, uint32(silentIntervals+1), "the number of the last one")
+		require.LessOrEqual(t, again.Beats, uint32(silentIntervals+2), "the number of the last one")
 		p.admitted(f.grantor)
 		for range silentIntervals {
 			await[*wire.Heartbeat](p)
