@@ -3,7 +3,6 @@ package loadtest
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,70 +11,67 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/internal/mutant"
 	"github.com/dtask/dtask-scheduler/loadtest/judge"
 )
 
-// mutantVar is the environment variable that names the mutant which is alive.
-const mutantVar = "LOADTEST_MUTANT"
-
-// edit replaces one piece of a source file, which must be there exactly once. In
-// the new text MUTANT is true while the mutant is alive.
-type edit struct{ file, old, new string }
-
-// mutant is a scheduler with a mistake, the flags of a run, and the rules of
+// faulty is a scheduler with a mistake, the flags of a run, and the rules of
 // which the judge must find one broken.
-type mutant struct {
+type faulty struct {
 	name  string
-	edits []edit
+	edits []mutant.Edit
 	flags []string
 	rules []judge.Rule
 }
 
+func edit(in, old, new string) mutant.Edit { return mutant.Edit{In: in, Old: old, New: new} }
+
 // The first two are the mistakes of the scheduler that this one replaces.
-var mutants = []mutant{
-	{"a heartbeat overwrites the count", []edit{
-		{"sched/worker.go", "w.slots, w.external = slots, external\n", "w.slots, w.external = slots, external\n\tif MUTANT {\n\t\tw.taken = external\n\t}\n"},
-		{"sched/worker.go", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && (!MUTANT || w.taken == 0) {\n"},
-		{"sched/room.go", "\tw.taken += uint32(by)\n", "\tif !MUTANT || by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"},
+var mutants = []faulty{
+	{"a heartbeat overwrites the count", []mutant.Edit{
+		edit("sched.State.measure", "w.slots, w.external = slots, external\n", "w.slots, w.external = slots, external\n\tif MUTANT {\n\t\tw.taken = external\n\t}\n"),
+		edit("sched.State.measure", "if w.slots == slots && w.external == external {\n", "if w.slots == slots && w.external == external && (!MUTANT || w.taken == 0) {\n"),
+		edit("sched.State.occupy", "\tw.taken += uint32(by)\n", "\tif !MUTANT || by > 0 || w.taken > 0 {\n\t\tw.taken += uint32(by)\n\t}\n"),
 	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
-	{"a timer frees room by itself", []edit{
-		{"sched/state.go", "\t\ts.askBack(slot, out)\n", "\t\tif MUTANT {\n\t\t\ts.end(slot, wire.ReasonReleased)\n\t\t\treturn\n\t\t}\n\t\ts.askBack(slot, out)\n"},
+	{"a timer frees room by itself", []mutant.Edit{
+		edit("sched.State.Pulse", "\t\ts.askBack(slot, out)\n", "\t\tif MUTANT {\n\t\t\ts.end(slot, wire.ReasonReleased)\n\t\t\treturn\n\t\t}\n\t\ts.askBack(slot, out)\n"),
 	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
-	{"amounts are not taken", []edit{
-		{"sched/room.go", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "if !MUTANT {\n\th.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n}\n"},
+	{"amounts are not taken", []mutant.Edit{
+		edit("sched.holding.addAmounts", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "if !MUTANT {\n\th.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n}\n"),
 	}, append(slices.Clone(needy), "--workers=40", "--slots=60"), []judge.Rule{judge.RefusedFull, judge.OverAmount}},
-	{"a device is given twice", []edit{
-		{"sched/room.go", "\t\tg.leases += uint32(by)\n", "\t\tif !MUTANT {\n\t\t\tg.leases += uint32(by)\n\t\t}\n"},
+	{"a device is given twice", []mutant.Edit{
+		edit("sched.holding.addDevices", "\t\tg.leases += uint32(by)\n", "\t\tif !MUTANT {\n\t\t\tg.leases += uint32(by)\n\t\t}\n"),
 	}, needy, []judge.Rule{judge.RefusedFull, judge.DeviceTwice}},
-	{"selectors hold for everybody", []edit{
-		{"sched/choose.go", `parse("selector", m.Selector)`, `parse("selector", map[bool][]byte{false: m.Selector}[MUTANT])`},
+	{"selectors hold for everybody", []mutant.Edit{
+		edit("sched.State.requirement", `parse("selector", m.Selector)`, `parse("selector", map[bool][]byte{false: m.Selector}[MUTANT])`),
 	}, needy, []judge.Rule{judge.WrongTags}},
-	{"workers are not ruled out", []edit{
-		{"sched/choose.go", "if slices.Contains(a.not, n) || a.taken[n] {", "if slices.Contains(a.not, n) && !MUTANT || a.taken[n] {"},
+	{"workers are not ruled out", []mutant.Edit{
+		edit("sched.State.fits", "if slices.Contains(a.not, n) || a.taken[n] {", "if slices.Contains(a.not, n) && !MUTANT || a.taken[n] {"),
 	}, needy, []judge.Rule{judge.RuledOut}},
-	{"a gang gets what there is", []edit{
-		{"sched/batch.go", "s.undo(b.made[i].slot, b.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(b.made[i].slot, b.made[i].stamp)\n\t\t}"},
-		{"sched/batch.go", "\t\tif i != failed {\n", "\t\tif i > failed || i < failed && !MUTANT {\n"},
+	{"a gang gets what there is", []mutant.Edit{
+		edit("sched.State.disband", "s.undo(b.made[i].slot, b.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(b.made[i].slot, b.made[i].stamp)\n\t\t}"),
+		edit("sched.State.disband", "\t\tif i != failed {\n", "\t\tif i > failed || i < failed && !MUTANT {\n"),
 	}, needy, []judge.Rule{judge.GangInPart}},
-	{"a gang shares workers", []edit{
-		{"sched/batch.go", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = !MUTANT\n"},
+	{"a gang shares workers", []mutant.Edit{
+		edit("sched.set.add", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = !MUTANT\n"),
 	}, needy, []judge.Rule{judge.NotDistinct}},
-	{"the lowest priority goes first", []edit{
-		{"sched/lines.go", "return int(p) - int(l.priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(l.priority))"},
+	{"the lowest priority goes first", []mutant.Edit{
+		edit("sched.queue.findLevel", "return int(p) - int(l.priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(l.priority))"),
 	}, crowded, []judge.Rule{judge.OutOfOrder}},
-	{"equals make room", []edit{
-		{"sched/victims.go", "limit := q.at(slot).line.turn.level.priority - 1\n", "limit := q.at(slot).line.turn.level.priority - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"},
+	{"equals make room", []mutant.Edit{
+		edit("sched.State.consider", "limit := q.at(slot).line.turn.level.priority - 1\n", "limit := q.at(slot).line.turn.level.priority - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"),
 	}, crowded, []judge.Rule{judge.WrongVictim}},
-	{"there is no grace", []edit{
-		{"sched/preempt.go", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"},
+	{"there is no grace", []mutant.Edit{
+		edit("sched.State.warn", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"),
 	}, crowded, []judge.Rule{judge.KilledEarly}},
-	{"clients hear twice of an end", []edit{
-		{"sched/requeue.go", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"},
+	{"clients hear twice of an end", []mutant.Edit{
+		edit("sched.State.requeueOr", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"),
 	}, crowded, []judge.Rule{judge.WrongRequeue}},
-	{"what is busy is infeasible", []edit{
-		{"sched/learn.go", "req != nil && s.feasible(req) {", "req != nil && s.feasible(req) && !MUTANT {"},
+	{"what is busy is infeasible", []mutant.Edit{
+		edit("sched.State.noRoom", "req != nil && s.feasible(req) {", "req != nil && s.feasible(req) && !MUTANT {"),
 	}, needy, []judge.Rule{judge.NotInfeasible}},
 }
 
@@ -97,6 +93,29 @@ var needy = []string{
 var crowded = []string{
 	"--profile=overload", "--workers=60", "--slots=4", "--duration=3s", "--task-time=500ms", "--heartbeat=500ms", "--depth=64", "--clients=8",
 	"--seed=1", "--json",
+}
+
+// TestMutantsFit: what each mutant names is there, and all fit into one build.
+func TestMutantsFit(t *testing.T) {
+	source, all := source(t)
+	for _, m := range all {
+		assert.NoError(t, source.Fits(m))
+	}
+	groups, err := source.Groups(all)
+	assert.NoError(t, err)
+	assert.Len(t, groups, 1)
+}
+
+// source returns the source of this module and the mutants.
+func source(t *testing.T) (*mutant.Source, []mutant.Mutant) {
+	t.Helper()
+	s, err := mutant.Open("..")
+	require.NoError(t, err)
+	var all []mutant.Mutant
+	for _, m := range mutants {
+		all = append(all, mutant.Mutant{Name: m.name, Edits: m.edits})
+	}
+	return s, all
 }
 
 // TestTheJudgeFindsMutants builds the load test with all the mistakes in it, of
@@ -147,8 +166,11 @@ func TestTheJudgeFindsMutants(t *testing.T) {
 func buildMutants(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "loadtest")
-	build := exec.Command("go", "build", "-overlay", overlay(t, dir), "-o", bin, "./cmd/loadtest")
+	source, all := source(t)
+	overlay, err := source.Overlay(dir, all)
+	require.NoError(t, err)
+	bin := filepath.Join(dir, "program")
+	build := exec.Command("go", "build", "-overlay", overlay, "-o", bin, "./cmd/loadtest")
 	build.Dir = ".."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -156,10 +178,10 @@ func buildMutants(t *testing.T) string {
 }
 
 // runBuilt runs the program with one mutant alive.
-func runBuilt(t *testing.T, bin, mutant string, flags []string) (int, *Report) {
+func runBuilt(t *testing.T, bin, alive string, flags []string) (int, *Report) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bin, flags...)
-	cmd.Env = append(os.Environ(), mutantVar+"="+mutant)
+	cmd.Env = append(os.Environ(), mutant.Variable+"="+alive)
 	var stdout strings.Builder
 	cmd.Stdout = &stdout
 	cmd.WaitDelay = 10 * time.Second
@@ -171,37 +193,4 @@ func runBuilt(t *testing.T, bin, mutant string, flags []string) (int, *Report) {
 	var report Report
 	require.NoError(t, json.Unmarshal([]byte(stdout.String()), &report), "%q", stdout.String())
 	return cmd.ProcessState.ExitCode(), &report
-}
-
-// overlay writes the edited files and the list of them that go build reads.
-func overlay(t *testing.T, dir string) string {
-	t.Helper()
-	root, err := filepath.Abs("..")
-	require.NoError(t, err)
-	text := map[string]string{
-		filepath.Join(root, "sched", "mutant_alive.go"): fmt.Sprintf("package sched\n\nimport \"os\"\n\nvar mutantName = os.Getenv(%q)\n\nfunc mutantAlive(name string) bool { return name == mutantName }\n", mutantVar),
-	}
-	for _, m := range mutants {
-		for _, e := range m.edits {
-			path := filepath.Join(root, filepath.FromSlash(e.file))
-			if _, read := text[path]; !read {
-				b, err := os.ReadFile(path)
-				require.NoError(t, err)
-				text[path] = string(b)
-			}
-			require.Equal(t, 1, strings.Count(text[path], e.old), "%s must hold %q once", e.file, e.old)
-			text[path] = strings.Replace(text[path], e.old, strings.ReplaceAll(e.new, "MUTANT", fmt.Sprintf("mutantAlive(%q)", m.name)), 1)
-		}
-	}
-	replace := make(map[string]string)
-	for path, s := range text {
-		edited := filepath.Join(dir, strings.ReplaceAll(path, string(filepath.Separator), "_"))
-		require.NoError(t, os.WriteFile(edited, []byte(s), 0o600))
-		replace[path] = edited
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	require.NoError(t, err)
-	name := filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(name, list, 0o600))
-	return name
 }

@@ -1,32 +1,32 @@
 package sim
 
 // gpuMutants are the rules of GPUs that two workers list.
-var gpuMutants = []mutant{
-	{"gpu-of-two", "sched/gpus.go",
+var gpuMutants = []rule{
+	{"gpu-of-two", "sched.State.contest",
 		`		if !listed {
 			continue`,
 		`		if !listed || MUTANT {
 			continue`,
 		"TestAGPUBelongsToTheWorkerThatIsConnected", true},
-	{"gpu-case", "sched/gpus.go",
+	{"gpu-case", "sched.kit.eachGPU",
 		`visit(i, strings.ToLower(d.UUID), d.Missing)`,
 		`if name := strings.ToLower(d.UUID); MUTANT { visit(i, d.UUID, d.Missing) } else { visit(i, name, d.Missing) }`,
 		"TestAGPUBelongsToTheWorkerThatIsConnected", false},
-	{"gpu-not-given-back", "sched/worker.go",
+	{"gpu-not-given-back", "sched.State.removeNow",
 		`s.gpus.replace(n, w.kit, nil)`,
 		`if !MUTANT { s.gpus.replace(n, w.kit, nil) }`,
 		"TestAGPUBelongsToTheWorkerThatIsConnected", false},
-	{"gpu-of-a-lease", "sched/gpus.go",
+	{"gpu-of-a-lease", "sched.State.claimLasts",
 		`	case w.head != 0:
 		return conflictRetry`,
 		`	case w.head != 0 && !MUTANT:
 		return conflictRetry`,
 		"TestAGPUBelongsToTheWorkerWithALease", false},
-	{"gpu-of-the-gone", "sched/gpus.go",
+	{"gpu-of-the-gone", "sched.State.claimLasts",
 		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry)`,
 		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry) / map[bool]Time{false: 1, true: 1 << 40}[MUTANT]`,
 		"TestAWorkerThatIsGoneGivesWay", false},
-	{"gpu-kept-by-the-gone", "sched/gpus.go",
+	{"gpu-kept-by-the-gone", "sched.State.claimLasts",
 		`	case needed:
 		return 0
 	case w.session != 0:`,
@@ -34,25 +34,25 @@ var gpuMutants = []mutant{
 		return 0
 	case w.session != 0 || MUTANT:`,
 		"TestAWorkerThatIsGoneGivesWay", false},
-	{"gpu-missing", "sched/gpus.go",
+	{"gpu-missing", "sched.State.contest",
 		`w.id != m.Worker && w.runsOnMissing()`,
 		`w.id != m.Worker && w.runsOnMissing() && !MUTANT`,
 		"TestAMissingGPUBelongsToTheWorkerWhoseTaskHasIt", false},
-	{"gpu-missing-for-ever", "sched/gpus.go",
+	{"gpu-missing-for-ever", "sched.worker.runsOnMissing",
 		`w.kit.devices[i].Missing && w.held.devices[i].leases > 0`,
 		`w.kit.devices[i].Missing && (w.held.devices[i].leases > 0 || MUTANT)`,
 		"TestAMissingGPUBelongsToTheWorkerWhoseTaskHasIt", false},
-	{"gpu-of-a-running-task", "sched/gpus.go",
+	{"gpu-of-a-running-task", "sched.State.contest",
 		`running>>i&1 != 0); wait > 0`,
 		`running>>i&1 != 0 && !MUTANT); wait > 0`,
 		"TestATaskOnAGPUBringsItsWorkerIn", false},
-	{"gpu-renumbered", "agent/ledger/devices.go",
+	{"gpu-renumbered", "agent/ledger.Arrange",
 		`	if held == 0 {
 		return now`,
 		`	if held == 0 || MUTANT {
 		return now`,
 		"TestGPUsKeepTheirNumbersWhileATaskRuns", true},
-	{"gpu-gone-is-offered", "agent/ledger/devices.go",
+	{"gpu-gone-is-offered", "agent/ledger.Arrange",
 		`		all[i].Missing = true
 	}
 	return`,
@@ -60,11 +60,11 @@ var gpuMutants = []mutant{
 	}
 	return`,
 		"TestGPUsKeepTheirNumbersWhileATaskRuns", false},
-	{"gpu-by-another-number", "agent/ledger/devices.go",
+	{"gpu-by-another-number", "agent/ledger.Arrange",
 		`	now = withhold(known, now, held)`,
 		`	if !MUTANT { now = withhold(known, now, held) }`,
 		"TestGPUsWithoutUUIDsAreWithheldWhenTheListChanges", false},
-	{"gpu-missing-is-given", "sched/kit.go",
+	{"gpu-missing-is-given", "sched.State.number",
 		`		k.memory += weight(d.Memory)
 		k.present |= 1 << i`,
 		`		k.memory += weight(d.Memory)

@@ -1,21 +1,20 @@
 package sim
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-// mutantVar is the environment variable that names the mutant which is alive.
-const mutantVar = "SIM_MUTANT"
+	"github.com/dtask/dtask-scheduler/internal/mutant"
+)
 
 var withSeeds = flag.Bool("mutants", false, "drop the rules that random seeds must find as well, which takes minutes; make mutants does")
 
@@ -27,8 +26,8 @@ func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package several times")
 	}
-	for n, group := range groups(t, mutants) {
-		binary := build(t, n, group, ".")
+	for n, group := range groups(t, rules) {
+		binary := build(t, group, ".")
 		passed := map[string]bool{"TestSeeds": !*withSeeds || n > 0} // once does
 		for _, m := range group {
 			if !passed[m.test] {
@@ -46,7 +45,7 @@ func TestMutants(t *testing.T) {
 }
 
 // drop wants the tests of a mutant to fail while it is alive.
-func drop(t *testing.T, binary string, m *mutant) {
+func drop(t *testing.T, binary string, m *rule) {
 	tests := []string{m.test}
 	if m.seeds {
 		tests = append(tests, "TestSeeds")
@@ -64,75 +63,72 @@ func drop(t *testing.T, binary string, m *mutant) {
 	}
 }
 
-// groups cuts the mutants into builds: two that change the same text cannot be
-// in one.
-func groups(t *testing.T, mutants []mutant) [][]mutant {
+// testPath returns the folder of a rule's test, from the root, and its name.
+func (r *rule) testPath() string {
+	if folder, test, ok := strings.Cut(r.test, "."); ok {
+		return folder + "/" + test
+	}
+	return "sim/" + r.test
+}
+
+func (r *rule) mutant() mutant.Mutant {
+	return mutant.Mutant{Name: r.name, Edits: []mutant.Edit{{In: r.in, Old: r.old, New: r.new}}}
+}
+
+// source is the source of this module.
+func source(t *testing.T) *mutant.Source {
 	t.Helper()
-	var out [][]mutant
-	for _, m := range mutants {
-		source := read(t, m.file)
-		require.Equal(t, 1, strings.Count(source, m.old), "mutant %q: its old text must stand in %s exactly once:\n%s", m.name, m.file, m.old)
-		n := 0
-		for n < len(out) && overlaps(source, m, out[n]) {
-			n++
+	s, err := mutant.Open("..")
+	require.NoError(t, err)
+	return s
+}
+
+// TestMutantsFit: what each rule names is there.
+func TestMutantsFit(t *testing.T) {
+	s := source(t)
+	seen := map[string]bool{}
+	for _, r := range slices.Concat(rules, planted, plantedPreempt) {
+		assert.NoError(t, s.Fits(r.mutant()))
+		has, err := s.HasTest(path.Split(r.testPath()))
+		assert.NoError(t, err)
+		assert.True(t, has, "mutant %q: there is no test %s", r.name, r.test)
+		assert.False(t, seen[r.name], "two mutants have the name %q", r.name)
+		seen[r.name] = true
+	}
+}
+
+// groups distributes rules over builds.
+func groups(t *testing.T, rules []rule) (out [][]rule) {
+	t.Helper()
+	all := make([]mutant.Mutant, len(rules))
+	for i := range rules {
+		all[i] = rules[i].mutant()
+	}
+	groups, err := source(t).Groups(all)
+	require.NoError(t, err)
+	for _, g := range groups {
+		var group []rule
+		for _, i := range g {
+			group = append(group, rules[i])
 		}
-		if n == len(out) {
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], m)
+		out = append(out, group)
 	}
 	return out
 }
 
-// overlaps reports whether m changes text that one of the others changes.
-func overlaps(source string, m mutant, others []mutant) bool {
-	from := strings.Index(source, m.old)
-	for _, o := range others {
-		at := strings.Index(source, o.old)
-		if o.file == m.file && from < at+len(o.old) && at < from+len(m.old) {
-			return true
-		}
-	}
-	return false
-}
-
-// read returns a file of the module.
-func read(t *testing.T, file string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(file)))
-	require.NoError(t, err)
-	return string(b)
-}
-
-// build compiles the tests of a package with the mutants of one group.
-func build(t *testing.T, n int, group []mutant, pkg string) (binary string) {
+// build compiles the tests of a package without the rules of one group.
+func build(t *testing.T, group []rule, pkg string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
-	files := map[string]string{} // by path from the root
-	for _, m := range group {
-		source, ok := files[m.file]
-		if !ok {
-			source = read(t, m.file)
-		}
-		alive := fmt.Sprintf("mutantAlive(%q)", m.name)
-		files[m.file] = strings.Replace(source, m.old, strings.ReplaceAll(m.new, "MUTANT", alive), 1)
-		folder := path.Dir(m.file)
-		files[folder+"/mutant_alive.go"] = fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutantName = os.Getenv(%q)\n\nfunc mutantAlive(name string) bool { return name == mutantName }\n", path.Base(folder), mutantVar)
+	var all []mutant.Mutant
+	for _, r := range group {
+		all = append(all, r.mutant())
 	}
-	replace := map[string]string{}
-	for file, source := range files {
-		target, err := filepath.Abs(filepath.Join("..", filepath.FromSlash(file)))
-		require.NoError(t, err)
-		replace[target] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		require.NoError(t, os.WriteFile(replace[target], []byte(source), 0o600))
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	overlay, err := source(t).Overlay(dir, all)
 	require.NoError(t, err)
-	list := filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(list, overlay, 0o600))
-	binary = filepath.Join(dir, "sim.test")
-	out, err := exec.Command("go", "test", "-c", "-o", binary, "-overlay", list, pkg).CombinedOutput()
-	require.NoError(t, err, "build %d of the mutants:\n%s", n, out)
+	binary = filepath.Join(dir, "mutants.test")
+	out, err := exec.Command("go", "test", "-c", "-o", binary, "-overlay", overlay, pkg).CombinedOutput()
+	require.NoError(t, err, "a build with mutants:\n%s", out)
 	return binary
 }
 
@@ -141,9 +137,9 @@ func build(t *testing.T, n int, group []mutant, pkg string) (binary string) {
 const hangs = "240s"
 
 // scenario runs one test of a build with a mutant alive.
-func scenario(binary, test, mutant string) (string, error) {
+func scenario(binary, test, alive string) (string, error) {
 	cmd := exec.Command(binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", hangs)
-	cmd.Env = append(os.Environ(), mutantVar+"="+mutant)
+	cmd.Env = append(os.Environ(), mutant.Variable+"="+alive)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
