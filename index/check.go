@@ -41,7 +41,7 @@ func (x *Index) checkWorkers() error {
 		if key := makeKey(m.load, m.stamp, w); m.place != absent && h.key(int(m.place)) != key {
 			return fmt.Errorf("worker %d: key %x for load %d, stamp %d", w, h.key(int(m.place)), m.load, m.stamp)
 		}
-		if m.load > Full || m.stamp > x.stamp {
+		if m.load > Full || m.stamp > x.stamps.last {
 			return fmt.Errorf("worker %d: load %d or stamp %d is out of range", w, m.load, m.stamp)
 		}
 		if other, taken := stamps[m.stamp]; taken && m.stamp != neverGiven {

@@ -2,7 +2,6 @@ package index
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -39,8 +38,7 @@ type Index struct {
 
 	profileCount int
 	maxTags      int
-	stamp        uint32 // the last give stamp
-	stampLimit   uint32 // lastStamp, smaller in tests
+	stamps       stamps
 
 	work int // units, for TakeWork
 
@@ -68,12 +66,12 @@ func New(c Config) *Index {
 		c.CacheSize = DefaultCacheSize
 	}
 	return &Index{
-		bySet:      make(map[tagset]*profile),
-		tags:       tagTable{byName: make(map[string]uint32)},
-		known:      roaring.New(),
-		alive:      roaring.New(),
-		maxTags:    c.MaxTags,
-		stampLimit: lastStamp,
+		bySet:   make(map[tagset]*profile),
+		tags:    tagTable{byName: make(map[string]uint32)},
+		known:   roaring.New(),
+		alive:   roaring.New(),
+		maxTags: c.MaxTags,
+		stamps:  stamps{limit: lastStamp},
 		cache: cache{
 			byKey:       make(map[string]*Requirement),
 			byTags:      make(map[string]*Requirement),
@@ -143,36 +141,6 @@ func (x *Index) SetLoad(w Worker, load uint32, room ...int64) {
 	x.rekey(w, m, room)
 }
 
-// Give changes the load and room of a worker, as SetLoad does, and makes it the most recently given
-// of all. It panics if the worker is unknown.
-func (x *Index) Give(w Worker, load uint32, room ...int64) {
-	if x.stamp == x.stampLimit {
-		x.renumber()
-	}
-	x.stamp++
-	m := x.workers.at(int(w))
-	m.load, m.stamp = min(load, Full), x.stamp
-	x.rekey(w, m, room)
-}
-
-// Stamp returns the give stamp of a known worker, for Ungive.
-func (x *Index) Stamp(w Worker) uint32 { return x.workers.at(int(w)).stamp }
-
-// Reserve makes sure that the stamps read from now on stay good for the next n calls of Give.
-func (x *Index) Reserve(n uint32) {
-	if x.stampLimit-x.stamp < n {
-		x.renumber()
-	}
-}
-
-// Ungive undoes a Give: it changes the load and room of a worker and puts it back to the stamp that
-// it had before. It panics if the worker is unknown.
-func (x *Index) Ungive(w Worker, load, stamp uint32, room ...int64) {
-	m := x.workers.at(int(w))
-	m.load, m.stamp = min(load, Full), stamp
-	x.rekey(w, m, room)
-}
-
 // SetEligible says whether the worker may be chosen. room is as in SetLoad; the index forgets it
 // while the worker is ineligible. It panics if the worker is unknown.
 func (x *Index) SetEligible(w Worker, ok bool, room ...int64) {
@@ -230,23 +198,4 @@ func (x *Index) rekey(w Worker, m *record, room []int64) {
 	if place == 0 || m.place == 0 {
 		x.layout.setTop(p.slot, p.heap.top())
 	}
-}
-
-// renumber gives the stamped workers the stamps 1, 2, ... in the same order.
-func (x *Index) renumber() {
-	var stamped []Worker
-	for w := range x.workers.n {
-		if x.workers.at(w).stamp != neverGiven {
-			stamped = append(stamped, Worker(w))
-		}
-	}
-	slices.SortFunc(stamped, func(a, b Worker) int {
-		return int(int64(x.workers.at(int(a)).stamp) - int64(x.workers.at(int(b)).stamp))
-	})
-	for i, w := range stamped {
-		m := x.workers.at(int(w))
-		m.stamp = uint32(i) + 1
-		x.rekey(w, m, x.Room(w))
-	}
-	x.stamp = uint32(len(stamped))
 }

@@ -63,6 +63,7 @@ func TestStateMachineEqualsTheTwin(t *testing.T) {
 			"remove":   func(*rapid.T) { p.remove() },
 			"load":     func(*rapid.T) { p.setLoad() },
 			"give":     func(*rapid.T) { p.give() },
+			"undo":     func(*rapid.T) { p.undo() },
 			"eligible": func(*rapid.T) { p.setEligible() },
 			"ask":      func(*rapid.T) { p.ask() },
 			"":         func(*rapid.T) { p.check() },

@@ -100,7 +100,7 @@ type pair struct {
 // newPair returns a pair with small limits, which every run reaches.
 func newPair(t require.TestingT, choose func(string, int) int, workers, tags, carry int) *pair {
 	x := New(Config{MaxTags: tags - 2, CacheSize: 8})
-	x.stampLimit = uint32(workers) + 50
+	x.stamps.limit = uint32(workers) + 50
 	x.cache.matchesKept = 6
 	return &pair{
 		t: t, x: x, choose: choose, workers: workers, tags: tags, carry: carry,
@@ -162,6 +162,20 @@ func (p *pair) giveTo(w Worker, load uint32) {
 	p.x.Give(w, load)
 	p.n.gives++
 	p.n.workers[w].load, p.n.workers[w].given = load, p.n.gives
+}
+
+// undo gives workers something and takes it back, the last first.
+func (p *pair) undo() {
+	p.x.KeepStamps(3)
+	for range 3 {
+		w, load := p.worker(), p.load()
+		if known := p.n.workers[w]; known != nil {
+			was, stamp := known.load, p.x.Stamp(w)
+			p.x.Give(w, load)
+			defer p.x.Ungive(w, was, stamp)
+		}
+	}
+	p.x.FreeStamps()
 }
 
 func (p *pair) setEligible() {
@@ -233,6 +247,6 @@ func (p *pair) check() {
 
 // step makes one random call.
 func (p *pair) step() {
-	steps := []func(){p.put, p.put, p.remove, p.setLoad, p.give, p.setEligible, p.ask, p.ask, p.ask, p.ask}
+	steps := []func(){p.put, p.put, p.remove, p.setLoad, p.give, p.undo, p.setEligible, p.ask, p.ask, p.ask, p.ask}
 	steps[p.choose("step", len(steps))]()
 }

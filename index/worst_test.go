@@ -1,6 +1,7 @@
 package index
 
 import (
+	"container/list"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -111,7 +112,7 @@ func TestRequirementThatMissedMoreChangesThanAreKeptIsBuiltAnew(t *testing.T) {
 
 func TestGiveStampsAreRenumberedInOrder(t *testing.T) {
 	x := New(Config{})
-	x.stampLimit = 10
+	x.stamps.limit = 10
 	for w := range Worker(6) {
 		put(t, x, w, 0, fmt.Sprintf("own=%d", w%2))
 	}
@@ -119,8 +120,46 @@ func TestGiveStampsAreRenumberedInOrder(t *testing.T) {
 		want := Worker(i % 6)
 		requireLeast(t, x, want)
 		x.Give(want, 0)
-		require.LessOrEqual(t, x.stamp, uint32(10))
+		require.LessOrEqual(t, x.stamps.last, uint32(10))
 	}
+}
+
+// TestGiveStampsAreRenumberedInSteps: a call of Give changes the stamps of a few
+// workers alone, and the order of all stays right meanwhile.
+func TestGiveStampsAreRenumberedInSteps(t *testing.T) {
+	const workers, gives = 1000, 12_000
+	x, rng := New(Config{}), random(t)
+	x.stamps.limit = 8 * workers
+	order, places := list.New(), make([]*list.Element, workers)
+	for w := range Worker(workers) {
+		put(t, x, w, 0, fmt.Sprintf("own=%d", w%7))
+		places[w] = order.PushBack(w)
+		x.Give(w, 0)
+	}
+	stamps := make([]uint32, workers)
+	times := 0
+	for range gives {
+		w := Worker(rng.IntN(workers))
+		before := x.stamps.renumbering
+		x.Give(w, 0)
+		order.MoveToBack(places[w])
+		requireLeast(t, x, order.Front().Value.(Worker))
+		changed := 0
+		for w := range stamps {
+			if now := x.Stamp(Worker(w)); now != stamps[w] {
+				stamps[w], changed = now, changed+1
+			}
+		}
+		if before {
+			require.LessOrEqual(t, changed, stampPops+1)
+		}
+		if before && !x.stamps.renumbering {
+			times++
+			require.LessOrEqual(t, x.stamps.last, uint32(2*workers))
+		}
+	}
+	require.Greater(t, times, 1)
+	require.NoError(t, x.Check())
 }
 
 func TestCacheEvictsWhatWasNotUsedForLongest(t *testing.T) {

@@ -176,7 +176,8 @@ func gangRefused(tasks int, why *wire.Error) *wire.PlacedAll {
 // the one that found no room, else -1.
 func (s *State) placeGang(now Time, sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) int {
 	b := &set{gang: true}
-	s.index.Reserve(uint32(len(tasks)))
+	s.index.KeepStamps(uint32(len(tasks)))
+	defer s.index.FreeStamps()
 	if distinct {
 		b.workers = s.holders(sess, tasks)
 	}
