@@ -1,0 +1,72 @@
+package house
+
+import (
+	"go/ast"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// banned holds phrases that plain technical English does without: the subject
+// of a sentence is a component, and each term is the field's own.
+var banned = regexp.MustCompile(`(?i)\b(` + strings.Join([]string{
+	"who", "whom", "whoever", "nobody", "somebody", "someone", "anybody", "anyone", "everybody",
+	"(is|are|was|were|be|been|being) told", "mak(e|es|ing) room", "made room",
+	"honestly", "good-bye", "hope", "in vain", "mend(s|ed)?", "of no use",
+}, "|") + `)\b`)
+
+// unplain lists the documents and rooms that have not been rewritten yet. It
+// only shrinks.
+var unplain = []string{
+	"docs/api.md", "docs/architecture.md", "docs/cli.md", "docs/client.md", "docs/errors.md", "docs/loadtest.md",
+	"docs/metrics.md", "docs/migration.md", "docs/operating.md", "docs/performance.md", "docs/protocol.md", "docs/queue.md",
+	"docs/quickstart.md", "docs/reliability.md", "docs/resources.md", "docs/runbooks.md", "docs/worker.md",
+}
+
+// plainRooms have comments and texts that keep to the list.
+var plainRooms = []string{"selector", "spell"}
+
+func TestDocumentsArePlain(t *testing.T) {
+	for _, file := range documents(t) {
+		if file == "CHANGELOG.md" || slices.Contains(unplain, filepath.ToSlash(file)) {
+			continue
+		}
+		for i, line := range strings.Split(read(t, file), "\n") {
+			if found := banned.FindString(line); found != "" {
+				t.Errorf("%s:%d says %q: name the component that acts, or use the field's term", file, i+1, found)
+			}
+		}
+	}
+}
+
+// TestTextsOfRoomsArePlain looks at comments and at texts, which become help,
+// errors and lines of the log.
+func TestTextsOfRoomsArePlain(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test() || !slices.Contains(plainRooms, s.room) {
+			continue
+		}
+		check := func(pos token.Pos, text string) {
+			if found := banned.FindString(text); found != "" {
+				t.Errorf("%s says %q: name the component that acts, or use the field's term", s.fset.Position(pos), found)
+			}
+		}
+		for _, group := range s.file.Comments {
+			check(group.Pos(), group.Text())
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				text, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Errorf("%s: %v", s.fset.Position(lit.Pos()), err)
+				}
+				check(lit.Pos(), text)
+			}
+			return true
+		})
+	}
+}
