@@ -43,31 +43,31 @@ func (b *set) add(s *State, slot int32, stamp uint32) {
 
 // batch goes on with a batch. It reports false if the turn is over before it is
 // answered.
-func (s *State) batch(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox) bool {
-	if ok, err := s.checkTasks(sess, j, m); err != nil {
-		out.put(j.from, j.request, err)
+func (s *State) batch(c *caller, j *Job, m *wire.Batch) bool {
+	if ok, err := s.checkTasks(c.sess, j, m); err != nil {
+		c.reply(err)
 		return true
 	} else if !ok {
 		return false
 	}
 	if m.AllOrNone {
 		if err := s.queue.owners.checkOwners(m.Tasks); err != nil {
-			out.put(j.from, j.request, err)
+			c.reply(err)
 			return true
 		}
-		return s.gang(now, sess, j, m, out)
+		return s.gang(c, j, m)
 	}
 	if j.all == nil {
 		j.all = &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
 	}
-	at := len(out.Items)
-	out.put(j.from, j.request, j.all)
+	at := len(c.out.Items)
+	c.reply(j.all)
 	defer s.shut(&j.set)
 	for ; j.placed < len(m.Tasks); j.placed++ {
 		i := j.placed
 		s.spend(taskWork)
-		if s.late() || !s.batched(now, sess, j, m.Tasks[i:i+1], out) {
-			out.Items = slices.Delete(out.Items, at, at+1)
+		if s.late() || !s.batched(c, j, bundle{tasks: m.Tasks[i : i+1], index: uint32(i) + 1}) {
+			c.out.Items = slices.Delete(c.out.Items, at, at+1)
 			return false
 		}
 	}
@@ -99,10 +99,10 @@ func (s *State) checkTasks(sess *session, j *Job, m *wire.Batch) (bool, *wire.Er
 
 // batched places the next task of a batch, or lets it wait. It reports false if
 // the turn is over.
-func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, out *Outbox) bool {
-	r := &j.all.Results[j.placed]
+func (s *State) batched(c *caller, j *Job, one bundle) bool {
+	m, r := &one.tasks[0], &j.all.Results[j.placed]
 	if s.queue.n > 0 {
-		if err, handled := s.again(sess, j.from, j.request, one, false, false, j.placed, out); handled {
+		if err, handled := s.again(c, one); handled {
 			if r.Code = wire.CodeWaiting; err != nil {
 				r.Refuse(err)
 			}
@@ -110,55 +110,55 @@ func (s *State) batched(now Time, sess *session, j *Job, one []wire.Schedule, ou
 			return true
 		}
 	}
-	err := s.placeOver(now, sess, &one[0], &j.set, &r.Placed)
+	err := s.placeOver(c.sess, m, &j.set, &r.Placed)
 	if err == notReady {
 		return false
 	}
-	if err != nil && s.waits(&one[0], err.Code) {
-		if err = s.enqueue(sess, j.from, j.request, one, false, false, j.placed); err == nil {
+	if err != nil && s.waits(m, err.Code) {
+		if err = s.enqueue(c, one); err == nil {
 			r.Code = wire.CodeWaiting
 			return true
 		}
 	}
 	if err != nil {
-		r.Refuse(s.explain(now, &one[0], err))
+		r.Refuse(s.explain(m, err))
 	}
 	return true
 }
 
 // gang places all tasks of a gang, or none, or lets it wait. It reports false if
 // the requirement of a task is to be found out anew.
-func (s *State) gang(now Time, sess *session, j *Job, m *wire.Batch, out *Outbox) bool {
-	from, request := j.from, j.request
+func (s *State) gang(c *caller, j *Job, m *wire.Batch) bool {
+	b := bundle{tasks: m.Tasks, gang: true, distinct: m.Distinct}
 	if s.queue.n > 0 {
-		if err, handled := s.again(sess, from, request, m.Tasks, true, m.Distinct, -1, out); handled {
+		if err, handled := s.again(c, b); handled {
 			if err != nil {
-				out.put(from, request, gangRefused(len(m.Tasks), err))
+				c.reply(gangRefused(len(m.Tasks), err))
 			}
 			return true
 		}
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
-	failed := s.placeGangOver(now, sess, m, all.Results)
+	failed := s.placeGangOver(c.sess, m, all.Results)
 	if failed >= 0 && all.Results[failed].Code == notReady.Code {
 		j.checked = failed
 		return false
 	}
 	if failed >= 0 && s.waits(&m.Tasks[0], all.Results[failed].Code) && !s.queue.owners.neverFits(m.Tasks) {
-		err := s.enqueue(sess, from, request, m.Tasks, true, m.Distinct, -1)
+		err := s.enqueue(c, b)
 		if err == nil {
 			return true
 		}
 		all = gangRefused(len(m.Tasks), err)
 	} else if failed >= 0 {
 		if why := s.refusal(all.Results[failed].Code); why != nil {
-			all.Results[failed].Refuse(s.explain(now, &m.Tasks[failed], why))
+			all.Results[failed].Refuse(s.explain(&m.Tasks[failed], why))
 		}
 	}
 	if failed >= 0 {
 		s.hint(all)
 	}
-	out.put(from, request, all)
+	c.reply(all)
 	return true
 }
 
@@ -174,7 +174,7 @@ func gangRefused(tasks int, why *wire.Error) *wire.PlacedAll {
 
 // placeGang places all tasks of a gang, or none: then it returns the place of
 // the one that found no room, else -1.
-func (s *State) placeGang(now Time, sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) int {
+func (s *State) placeGang(sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) int {
 	b := &set{gang: true}
 	s.index.KeepStamps(uint32(len(tasks)))
 	defer s.index.FreeStamps()
@@ -182,7 +182,7 @@ func (s *State) placeGang(now Time, sess *session, tasks []wire.Schedule, distin
 		b.workers = s.holders(sess, tasks)
 	}
 	for i := range tasks {
-		if err := s.place(now, sess, &tasks[i], b, &results[i].Placed); err != nil {
+		if err := s.place(sess, &tasks[i], b, &results[i].Placed); err != nil {
 			results[i].Code = err.Code
 			s.disband(b, results, i)
 			return i

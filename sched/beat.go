@@ -27,7 +27,7 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	}
 	w.beatSeq = m.Seq
 	s.count.beats++
-	s.heard(n, now)
+	s.heard(n)
 	s.watch.beat(OverUDP, BeatOK)
 	s.measure(n, w.slots, m.External)
 	s.settleDrains()

@@ -122,7 +122,7 @@ func (s *State) fits(w index.Worker) bool {
 
 // choose returns the worker for the request in s.asking, and the devices that
 // the task takes there.
-func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int32, uint64, wire.Code) {
+func (s *State) choose(m *wire.Schedule, req *index.Requirement) (int32, uint64, wire.Code) {
 	d := s.demands.at(s.asking.demand)
 	if !d.known && s.asking.demand != noDemand {
 		return 0, 0, s.noRoom(nil)
@@ -130,12 +130,12 @@ func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int3
 	n, outcome := int32(0), index.None
 	if len(m.Prefer) > 0 {
 		if preferred, err := s.requirement(m, true); err == nil {
-			n, outcome = s.find(now, preferred)
+			n, outcome = s.find(preferred)
 		}
 		req, _ = s.requirement(m, false)
 	}
 	if outcome != index.Found {
-		n, outcome = s.find(now, req)
+		n, outcome = s.find(req)
 	}
 	switch {
 	case outcome == index.Found:
@@ -153,7 +153,7 @@ func (s *State) choose(now Time, m *wire.Schedule, req *index.Requirement) (int3
 
 // find asks the index. A worker whose silence nobody noticed yet is not given
 // anything.
-func (s *State) find(now Time, req *index.Requirement) (int32, index.Outcome) {
+func (s *State) find(req *index.Requirement) (int32, index.Outcome) {
 	for {
 		var n index.Worker
 		outcome := index.None
@@ -168,7 +168,7 @@ func (s *State) find(now Time, req *index.Requirement) (int32, index.Outcome) {
 			return 0, outcome
 		}
 		w := s.workers.at(int32(n))
-		if now < w.seen+s.quiet(w) {
+		if s.now < w.seen+s.quiet(w) {
 			return int32(n), outcome
 		}
 		s.setPresence(int32(n), suspicious)

@@ -98,14 +98,14 @@ func (s *State) makesRoom(n int32) bool {
 // the worker cannot be used, nobody there is about to make room, or that has
 // taken too long. Their waiters choose again. So they do if their owner may have
 // nothing now.
-func (s *State) keepClaims(now Time) {
+func (s *State) keepClaims() {
 	q := &s.queue
-	if len(q.claims) == 0 || !q.shaken && q.claims[0].until > now {
+	if len(q.claims) == 0 || !q.shaken && q.claims[0].until > s.now {
 		return
 	}
 	q.shaken = false
 	for i := len(q.claims) - 1; i >= 0; i-- {
-		if c := q.claims[i]; c.until <= now || q.owners.full(c.owner) || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) {
+		if c := q.claims[i]; c.until <= s.now || q.owners.full(c.owner) || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) {
 			s.dropClaim(i)
 		}
 	}
@@ -132,7 +132,7 @@ func (s *State) openClaims() (opened []int32) {
 // far as those are of a priority or a higher one, and holds them again for who
 // finds no room yet. It returns the workers that stay open, for waiters of a
 // higher priority than those that claim them.
-func (s *State) closeClaims(now Time, priority int32, opened []int32, out *Outbox) (open []int32) {
+func (s *State) closeClaims(priority int32, opened []int32, out *Outbox) (open []int32) {
 	q := &s.queue
 	open = opened[:0]
 	for _, n := range opened {
@@ -145,7 +145,7 @@ func (s *State) closeClaims(now Time, priority int32, opened []int32, out *Outbo
 		switch {
 		case w.line.turn.level.priority < priority:
 			open = append(open, n)
-		case !s.hasRoomFor(w.line.want, n) || !s.serveClaimant(now, slot, out):
+		case !s.hasRoomFor(w.line.want, n) || !s.serveClaimant(slot, out):
 			s.shutClaim(n)
 		}
 	}
@@ -161,9 +161,9 @@ func (s *State) shutClaim(n int32) {
 
 // serveClaimant places a waiter for which tasks have made room. Its turn is
 // over then.
-func (s *State) serveClaimant(now Time, slot int32, out *Outbox) bool {
+func (s *State) serveClaimant(slot int32, out *Outbox) bool {
 	t := s.queue.at(slot).line.turn
-	served := s.serveHead(now, slot, out)
+	served := s.serveHead(slot, out)
 	if served {
 		s.queue.isOver(t)
 	}

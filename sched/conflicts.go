@@ -49,16 +49,16 @@ func (s *State) noteConflict(what, worker, reason string) {
 // does one whose tasks run, if the present one has no lease: a scheduler that was
 // started anew may have met the wrong one first. Without the name of a machine
 // any agent takes over.
-func (s *State) contestID(now Time, w *worker, m *wire.Register) *wire.Error {
-	left := w.seen + s.goneAfter(w) - now
+func (s *State) contestID(w *worker, m *wire.Register) *wire.Error {
+	left := w.seen + s.goneAfter(w) - s.now
 	if w.machine == 0 || m.Machine == 0 || w.machine == m.Machine || w.incarnation == m.Incarnation || w.http != nil || left <= 0 || w.head == 0 && runsAny(m) {
 		return nil
 	}
 	s.count.identityConflicts++
 	s.noteConflict(eventWorkerInUse, w.id, "an agent at "+m.Address+" was refused the id of the one at "+w.address())
 	return &wire.Error{Code: wire.CodeWorkerInUse, Field: "worker", RetryAfterMS: uint32(left),
-		Message: "the worker id " + w.id + " belongs to the agent at " + w.address() + " of another machine or process, which registered " + span(now-w.since) +
-			" ago and was heard " + span(now-w.seen) + " ago: start this one with an --id of its own, or stop the other"}
+		Message: "the worker id " + w.id + " belongs to the agent at " + w.address() + " of another machine or process, which registered " + span(s.now-w.since) +
+			" ago and was heard " + span(s.now-w.seen) + " ago: start this one with an --id of its own, or stop the other"}
 }
 
 // runsAny reports whether a registration lists a task that runs.

@@ -38,24 +38,24 @@ func (c *cordon) holds(m *wire.Cordon) bool {
 	return (c.drain || !m.Drain) && m.DeadlineMS == 0
 }
 
-func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.Cordon, out *Outbox) {
+func (s *State) setCordon(c *caller, m *wire.Cordon) {
 	n, known := s.byID[m.Worker]
 	old, quarantined := s.cordons[m.Worker], s.quarantined(m.Worker)
 	if m.DeadlineMS > 0 && !(m.On && m.Drain) {
-		out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
+		c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
 		return
 	}
-	if m.Own && (!known || from == 0 || s.workers.at(n).session != from) {
-		out.put(from, request, &wire.Error{Code: wire.CodeNotRegistered, Field: "own",
+	if m.Own && (!known || c.from == 0 || s.workers.at(n).session != c.from) {
+		c.reply(&wire.Error{Code: wire.CodeNotRegistered, Field: "own",
 			Message: "this connection does not speak for the worker"})
 		return
 	}
 	if !known && (m.On || old == nil && !quarantined) {
-		out.put(from, request, noSuchWorker)
+		c.reply(noSuchWorker)
 		return
 	}
 	if m.On && old == nil && len(s.cordons) >= s.cfg.MaxWorkers {
-		out.put(from, request, &wire.Error{Code: wire.CodeWorkerLimit, Field: "worker", Limit: uint64(s.cfg.MaxWorkers),
+		c.reply(&wire.Error{Code: wire.CodeWorkerLimit, Field: "worker", Limit: uint64(s.cfg.MaxWorkers),
 			Message: "too many workers are cordoned"})
 		return
 	}
@@ -64,7 +64,7 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 	case by == "" && m.Own:
 		by = m.Worker
 	case by == "":
-		by = s.clients.list[sess.client].id
+		by = s.clients.list[c.sess.client].id
 	}
 	changed := old != nil && (old.own || !m.Own) || quarantined && !m.Own
 	if m.On {
@@ -75,15 +75,15 @@ func (s *State) setCordon(sess *session, from Session, request uint64, m *wire.C
 	}
 	switch {
 	case changed && m.On:
-		c := &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now, own: m.Own, drain: m.Drain, deadline: Never}
+		fresh := &cordon{reason: strings.Clone(m.Reason), by: strings.Clone(by), since: s.now, own: m.Own, drain: m.Drain, deadline: Never}
 		if m.DeadlineMS > 0 {
-			c.deadline = s.now + Time(m.DeadlineMS)
+			fresh.deadline = s.now + Time(m.DeadlineMS)
 		}
-		s.putCordon(n, c)
+		s.putCordon(n, fresh)
 	case changed:
 		s.liftCordon(m.Worker, strings.Clone(m.Reason), strings.Clone(by))
 	}
-	out.put(from, request, &wire.Cordoned{Changed: changed})
+	c.reply(&wire.Cordoned{Changed: changed})
 }
 
 // putCordon takes a worker that is known out of service.

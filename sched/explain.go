@@ -54,19 +54,19 @@ var busy = &wire.Error{Code: wire.CodeUnavailable, Message: wire.CodeUnavailable
 
 // explain returns the refusal of the request in s.asking, which err refuses,
 // with what is missing; err itself if that is too much work now.
-func (s *State) explain(now Time, m *wire.Schedule, err *wire.Error) *wire.Error {
+func (s *State) explain(m *wire.Schedule, err *wire.Error) *wire.Error {
 	switch {
 	case err != refusals[wire.CodeUnavailable] && err != refusals[wire.CodeInfeasible]:
 		return err
 	case err.Code == wire.CodeUnavailable && s.count.outOfService == 0:
 		return busy
 	}
-	return s.missing(now, m, err)
+	return s.missing(m, err)
 }
 
 // missing is explain for a refusal of which it is not known that some worker could
 // take the task.
-func (s *State) missing(now Time, m *wire.Schedule, err *wire.Error) *wire.Error {
+func (s *State) missing(m *wire.Schedule, err *wire.Error) *wire.Error {
 	a, y := &s.asking, &s.why
 	req, bad := s.requirement(m, false)
 	if bad != nil {
@@ -81,7 +81,7 @@ func (s *State) missing(now Time, m *wire.Schedule, err *wire.Error) *wire.Error
 		y.lastKey, y.last = key, k
 		return k.err
 	}
-	if y.refill(now); y.units < explainLeast {
+	if y.refill(s.now); y.units < explainLeast {
 		return err
 	}
 	p := s.survey(req, err.Code)

@@ -27,7 +27,7 @@ func BenchmarkRefusedBesideCordoned(b *testing.B) {
 func BenchmarkExplain(b *testing.B) {
 	s := fleet(b, 0)
 	for n := range int32(20_000) {
-		if _, err := s.newWorker(0, fmt.Sprint(n)); err != nil {
+		if _, err := s.newWorker(fmt.Sprint(n)); err != nil {
 			b.Fatal(err)
 		}
 		device := []wire.Device{{Memory: 40960, UUID: fmt.Sprintf("GPU-%08d", n)}}

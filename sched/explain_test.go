@@ -128,7 +128,7 @@ func TestExplanationsAreBounded(t *testing.T) {
 	const kinds = 2 * explainWork / explainKind
 	c := newScript(t)
 	for n := range kinds {
-		_, err := c.s.newWorker(0, fmt.Sprint(n))
+		_, err := c.s.newWorker(fmt.Sprint(n))
 		require.Nil(t, err)
 		require.Nil(t, c.s.dress(int32(n), "a:1", []string{fmt.Sprintf("only=%d", n)}, "", nil))
 	}

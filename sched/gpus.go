@@ -62,7 +62,7 @@ const conflictRetry = 30_000
 // contest looks whether a registration may offer its GPUs. It returns the
 // workers that listed one of them and give way, because they are gone and have
 // no lease; or the refusal, if another worker may still use one.
-func (s *State) contest(now Time, m *wire.Register) (gone []int32, refusal *wire.Error) {
+func (s *State) contest(m *wire.Register) (gone []int32, refusal *wire.Error) {
 	running := uint64(0) // the devices that leases of the registration take
 	for i := range m.Leases {
 		if m.Leases[i].Outcome == wire.ReasonNone {
@@ -93,7 +93,7 @@ func (s *State) contest(now Time, m *wire.Register) (gone []int32, refusal *wire
 		if !listed {
 			continue
 		}
-		if wait := s.claimLasts(s.workers.at(n), now, running>>i&1 != 0); wait > 0 {
+		if wait := s.claimLasts(s.workers.at(n), running>>i&1 != 0); wait > 0 {
 			return nil, s.refuseGPU(m, i, n, wait)
 		}
 		if !slices.Contains(gone, n) {
@@ -115,7 +115,7 @@ func (s *State) giveWay(gone []int32, to string) {
 // by another worker; 0 is now. A worker keeps its GPUs while it has leases, is
 // connected, or was heard lately. needed says that a task of the other worker
 // runs on the GPU: then leases alone count.
-func (s *State) claimLasts(w *worker, now Time, needed bool) Time {
+func (s *State) claimLasts(w *worker, needed bool) Time {
 	switch {
 	case w.head != 0:
 		return conflictRetry
@@ -124,7 +124,7 @@ func (s *State) claimLasts(w *worker, now Time, needed bool) Time {
 	case w.session != 0:
 		return conflictRetry
 	}
-	return min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry)
+	return min(max(w.seen+s.goneAfter(w)-s.now, 0), conflictRetry)
 }
 
 // runsOnMissing reports whether a lease of w takes a device that is missing.

@@ -53,14 +53,14 @@ func (s *State) endHold() {
 }
 
 // holdForFirst holds room for the first of all, if it was passed over too often.
-func (s *State) holdForFirst(now Time) {
+func (s *State) holdForFirst() {
 	q := &s.queue
 	slot, any := s.head()
 	if !any || q.hold.slot != 0 || q.at(slot).claimed {
 		return
 	}
 	w := q.at(slot)
-	if w.bypassed == 0 || w.bypassed < uint32(s.cfg.HoldAfterBypasses) && now-w.arrived < s.cfg.HoldAfter {
+	if w.bypassed == 0 || w.bypassed < uint32(s.cfg.HoldAfterBypasses) && s.now-w.arrived < s.cfg.HoldAfter {
 		return
 	}
 	workers := s.nearest(w)
@@ -97,7 +97,7 @@ func (s *State) letGo() {
 
 // serveHolder places the waiter that room is held for, if a worker that is held
 // has got enough. The rest of a gang may go to a worker that is not held.
-func (s *State) serveHolder(now Time, out *Outbox) {
+func (s *State) serveHolder(out *Outbox) {
 	q := &s.queue
 	if q.hold.slot == 0 {
 		return
@@ -109,7 +109,7 @@ func (s *State) serveHolder(now Time, out *Outbox) {
 	}
 	t := w.line.turn
 	s.unreserve(workers...)
-	served := s.serveHead(now, slot, out)
+	served := s.serveHead(slot, out)
 	switch {
 	case q.hold.slot == slot+1:
 		s.reserve(workers...)

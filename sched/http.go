@@ -40,15 +40,15 @@ type httpWorker struct {
 // to a worker that speaks leases).
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
 	s.now = now
-	err := s.report(now, r)
-	s.finish(now, out)
+	err := s.report(r)
+	s.finish(out)
 	if err != nil {
 		return err
 	}
 	return nil
 }
 
-func (s *State) report(now Time, r *Report) *wire.Error {
+func (s *State) report(r *Report) *wire.Error {
 	n, known := s.numberOf(r.Worker)
 	if known && s.workers.at(n).http == nil {
 		if w := s.workers.at(n); w.session != 0 || w.head != 0 {
@@ -60,15 +60,15 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	}
 	if !known {
 		var err *wire.Error
-		if n, err = s.newWorker(now, r.Worker); err != nil {
+		if n, err = s.newWorker(r.Worker); err != nil {
 			return err
 		}
 	}
 	w := s.workers.at(n)
-	if w.http != nil && w.http.late(now, r.Timestamp) {
+	if w.http != nil && w.http.late(s.now, r.Timestamp) {
 		s.count.stale++
 		s.watch.beat(OverHTTP, BeatStale)
-		s.heard(n, now)
+		s.heard(n)
 		return nil
 	}
 	err := s.textFits(w, r)
@@ -92,11 +92,11 @@ func (s *State) report(now Time, r *Report) *wire.Error {
 	if !known {
 		s.note(eventJoined, w.id)
 	}
-	w.http.newest, w.http.at = r.Timestamp, now
-	s.believe(now, n, rise)
+	w.http.newest, w.http.at = r.Timestamp, s.now
+	s.believe(n, rise)
 	s.measure(n, r.Slots, r.Current)
 	s.count.heartbeats++
-	s.heard(n, now)
+	s.heard(n)
 	if s.watch.beats[OverHTTP][BeatOK]++; known {
 		s.watch.silences.add(s.watch.gap, 1)
 	}
@@ -116,11 +116,11 @@ func (h *httpWorker) late(now Time, timestamp int64) bool {
 
 // believe forgets the placements that the worker's number covers: the oldest,
 // one for each unit by which the number rose, and all that are old enough.
-func (s *State) believe(now Time, n int32, rise uint32) {
+func (s *State) believe(n int32, rise uint32) {
 	w := s.workers.at(n)
 	for w.head != 0 {
 		l := s.leases.slots.at(w.head - 1)
-		if rise == 0 && now-l.granted < httpBelieveAfter {
+		if rise == 0 && s.now-l.granted < httpBelieveAfter {
 			return
 		}
 		if rise > 0 {

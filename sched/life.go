@@ -9,7 +9,7 @@ import (
 // the room on its worker, happens here.
 
 // grant makes a lease on a worker that has room, and takes the room.
-func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand uint32, devices, content uint64) int32 {
+func (s *State) grant(n int32, client int32, m *wire.Schedule, devices uint64) int32 {
 	slot := s.leases.take()
 	l := s.leases.slots.at(slot)
 	l.id = s.leases.next(slot, s.Grantor())
@@ -22,9 +22,9 @@ func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand 
 		l.flags |= leaseExclusive
 	}
 	l.write(m.Task, m.Owner, m.Group, m.Key, devices)
-	l.demand = demand
-	s.demands.hold(demand)
-	l.content, l.granted, l.worker, l.client, l.priority = content, now, n, client, m.Priority
+	l.demand = s.asking.demand
+	s.demands.hold(l.demand)
+	l.content, l.granted, l.worker, l.client, l.priority = s.asking.content, s.now, n, client, m.Priority
 	s.clients.holdAgain(client)
 	if l.flags&leaseRequeue != 0 {
 		s.keepRequest(slot, m)
@@ -38,7 +38,7 @@ func (s *State) grant(now Time, n int32, client int32, m *wire.Schedule, demand 
 	if w.http != nil {
 		l.state, l.ttl = wire.StateAssumed, httpForgetAfter
 	}
-	s.expiry.set(slot, now+Time(l.ttl))
+	s.expiry.set(slot, s.now+Time(l.ttl))
 	s.attach(slot)
 	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
 	s.probes(slot)
@@ -182,7 +182,7 @@ func (s *State) undo(slot int32, stamp uint32) {
 
 // adopt believes a worker's report that the task of a lease runs. A lease that
 // the table does not know is rebuilt from the record.
-func (s *State) adopt(now Time, n int32, r *wire.Record) {
+func (s *State) adopt(n int32, r *wire.Record) {
 	if slot, ok := s.leases.findOn(r.Lease, n); ok {
 		s.begin(slot)
 		return
@@ -198,7 +198,7 @@ func (s *State) adopt(now Time, n int32, r *wire.Record) {
 	l.write(r.Task, r.Owner, r.Group, nil, r.Devices)
 	l.demand = s.demands.find(r.Resources)
 	s.demands.hold(l.demand)
-	l.granted, l.worker, l.priority, l.ttl = now, n, r.Priority, 0
+	l.granted, l.worker, l.priority, l.ttl = s.now, n, r.Priority, 0
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
 	s.workers.at(n).digest ^= l.id.Digest()

@@ -16,7 +16,7 @@ const pageBytes = wire.MaxFrame / 2
 
 // listWorkers answers with one page in order of the ids. framed says that every
 // row must fit into a frame.
-func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Workers {
+func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
 	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, newPager(m.Limit)
 	visits, last := 0, ""
 	s.order.after(m.After, func(id string) bool {
@@ -28,7 +28,7 @@ func (s *State) listWorkers(now Time, m *wire.ListWorkers, framed bool) *wire.Wo
 		last = id
 		w := s.workers.at(s.byID[id])
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
-			page.Rows = append(page.Rows, s.inform(now, w))
+			page.Rows = append(page.Rows, s.inform(w))
 			row := &page.Rows[len(page.Rows)-1]
 			if framed {
 				fit(row)
@@ -54,11 +54,11 @@ func hasAll(have, want []string) bool {
 }
 
 // inform describes a worker.
-func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
+func (s *State) inform(w *worker) wire.WorkerInfo {
 	info := wire.WorkerInfo{
 		ID: w.id, Address: w.address(), Tags: w.kit.tags, State: w.presence.String(),
 		Slots: w.slots, Taken: w.takenSlots(), External: w.external, Incarnation: w.incarnation,
-		SeenMS: age(now, w.seen), Resources: map[string]int64{}, Flags: []string{},
+		SeenMS: age(s.now, w.seen), Resources: map[string]int64{}, Flags: []string{},
 	}
 	wire.EachResource([]byte(w.kit.resources), func(name []byte, amount int64) bool {
 		info.Resources[string(name)] = amount
@@ -72,12 +72,12 @@ func (s *State) inform(now Time, w *worker) wire.WorkerInfo {
 	}
 	if w.cordon != nil {
 		info.Flags = append(info.Flags, w.cordon.flags()...)
-		if d := w.cordon.deadline; d != Never && d > now {
-			info.DeadlineMS = uint64(d - now)
+		if d := w.cordon.deadline; d != Never && d > s.now {
+			info.DeadlineMS = uint64(d - s.now)
 		}
-		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(now, w.cordon.since)
+		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(s.now, w.cordon.since)
 	}
-	s.informOutcomes(now, w, &info)
+	s.informOutcomes(w, &info)
 	if w.overcommitted() {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
@@ -160,13 +160,13 @@ func fit(info *wire.WorkerInfo) {
 }
 
 // getWorker answers with one worker and its leases.
-func (s *State) getWorker(now Time, m *wire.GetWorker) wire.Message {
+func (s *State) getWorker(m *wire.GetWorker) wire.Message {
 	n, ok := s.byID[m.ID]
 	if !ok {
 		return noSuchWorker
 	}
 	w := s.workers.at(n)
-	a := &wire.Worker{Info: s.inform(now, w), Leases: []wire.LeaseInfo{}}
+	a := &wire.Worker{Info: s.inform(w), Leases: []wire.LeaseInfo{}}
 	fit(&a.Info)
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
 		l := s.leases.slots.at(e - 1)

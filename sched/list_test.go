@@ -33,7 +33,7 @@ func TestPagesFitIntoFrames(t *testing.T) {
 	}
 	seen, clipped := 0, 0
 	for after := ""; ; {
-		page := s.listWorkers(0, &wire.ListWorkers{After: after}, true)
+		page := s.listWorkers(&wire.ListWorkers{After: after}, true)
 		require.NotEmpty(t, page.Rows)
 		require.LessOrEqual(t, len(wire.Append(nil, 1, page)), wire.MaxFrame)
 		for i := range page.Rows {
@@ -51,7 +51,7 @@ func TestPagesFitIntoFrames(t *testing.T) {
 	require.Equal(t, 10, clipped)
 	most := 0
 	for after, seen := "", 0; seen < 20; {
-		page := s.listWorkers(0, &wire.ListWorkers{After: after}, false)
+		page := s.listWorkers(&wire.ListWorkers{After: after}, false)
 		require.NotEmpty(t, page.Rows)
 		size := 0
 		for i := range page.Rows {
@@ -68,10 +68,10 @@ func TestPagesFitIntoFrames(t *testing.T) {
 // walk through the whole fleet.
 func TestPageVisitsAreBounded(t *testing.T) {
 	s := fleet(t, listVisits+100)
-	page := s.listWorkers(0, &wire.ListWorkers{Tags: []string{"no such tag"}}, true)
+	page := s.listWorkers(&wire.ListWorkers{Tags: []string{"no such tag"}}, true)
 	require.Empty(t, page.Rows)
 	require.Equal(t, fmt.Sprintf("worker-%06d", listVisits-1), page.Next)
-	page = s.listWorkers(0, &wire.ListWorkers{After: page.Next, Tags: []string{"no such tag"}}, true)
+	page = s.listWorkers(&wire.ListWorkers{After: page.Next, Tags: []string{"no such tag"}}, true)
 	require.Empty(t, page.Next)
 }
 

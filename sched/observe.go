@@ -145,6 +145,7 @@ type Observation struct {
 // Observe fills in o. It visits no worker and no lease, and of the queue at
 // most oldestVisits owners of each class.
 func (s *State) Observe(now Time, o *Observation) {
+	s.now = now
 	c, w := &s.count, &s.watch
 	*o = Observation{
 		LeaseEnds: c.ends, WaitEnds: c.waits, Waits: w.waits, Beats: w.beats, Silences: w.silences, Violated: w.violation,
@@ -164,7 +165,7 @@ func (s *State) Observe(now Time, o *Observation) {
 	for what, n := range w.noted {
 		o.Events[what] = n
 	}
-	s.oldest(now, &o.Oldest)
+	s.oldest(&o.Oldest)
 }
 
 // oldestVisits bounds, for each class, the owners of which Observe looks at the
@@ -173,13 +174,13 @@ const oldestVisits = 512
 
 // oldest fills in how long the oldest waiter of each class has waited. The
 // lines of a turn are in order of their heads, so its first head is its oldest.
-func (s *State) oldest(now Time, ages *[len(Classes)]Time) {
+func (s *State) oldest(ages *[len(Classes)]Time) {
 	q, visits := &s.queue, [classes]int{}
 	for _, l := range q.levels {
 		k := classOf(l.priority)
 		for t := l.first; t != nil && visits[k] < oldestVisits; t = t.next {
 			visits[k]++
-			ages[k] = max(ages[k], now-q.at(t.first.head-1).arrived)
+			ages[k] = max(ages[k], s.now-q.at(t.first.head-1).arrived)
 		}
 	}
 }

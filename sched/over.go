@@ -23,18 +23,18 @@ type opened struct {
 // placeOver is place for a request that does not come from the queue. What is
 // held for a waiter of a lower priority is there for it, if there is no other
 // room. After the last task of a batch comes shut.
-func (s *State) placeOver(now Time, sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
+func (s *State) placeOver(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
 	if q := &s.queue; q.hold.slot == 0 && len(q.claims) == 0 {
-		return s.place(now, sess, m, b, p)
+		return s.place(sess, m, b, p)
 	}
 	if b != nil && len(b.opened.workers) > 0 {
 		s.queue.keyBuf = appendNeeds(s.queue.keyBuf[:0], m)
 		if b.opened.priority == m.Priority && bytes.Equal(b.opened.need, s.queue.keyBuf) {
-			return s.place(now, sess, m, b, p)
+			return s.place(sess, m, b, p)
 		}
 		s.shut(b)
 	}
-	err := s.place(now, sess, m, b, p)
+	err := s.place(sess, m, b, p)
 	if err == nil || err.Code != wire.CodeUnavailable {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *State) placeOver(now Time, sess *session, m *wire.Schedule, b *set, p *
 	if len(workers) == 0 {
 		return err
 	}
-	err = s.place(now, sess, m, b, p)
+	err = s.place(sess, m, b, p)
 	if b == nil {
 		s.reserve(workers...)
 	} else {
@@ -64,14 +64,14 @@ func (s *State) shut(b *set) {
 
 // placeGangOver is placeGang for a gang that does not come from the queue: as
 // there, its priority is that of its first task.
-func (s *State) placeGangOver(now Time, sess *session, m *wire.Batch, results []wire.BatchResult) int {
-	failed := s.placeGang(now, sess, m.Tasks, m.Distinct, results)
+func (s *State) placeGangOver(sess *session, m *wire.Batch, results []wire.BatchResult) int {
+	failed := s.placeGang(sess, m.Tasks, m.Distinct, results)
 	if failed < 0 || results[failed].Code != wire.CodeUnavailable {
 		return failed
 	}
 	if workers := s.openBelow(m.Tasks[0].Priority); len(workers) > 0 {
 		clear(results)
-		failed = s.placeGang(now, sess, m.Tasks, m.Distinct, results)
+		failed = s.placeGang(sess, m.Tasks, m.Distinct, results)
 		s.reserve(workers...)
 	}
 	return failed

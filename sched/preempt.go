@@ -157,8 +157,8 @@ func (s *State) nextDeadline() Time {
 
 // overdue preempts what runs on workers whose drain has waited long enough, one
 // worker for each unit of the budget.
-func (s *State) overdue(now Time, left int, out *Outbox) int {
-	for left > 0 && s.nextDeadline() <= now {
+func (s *State) overdue(left int, out *Outbox) int {
+	for left > 0 && s.nextDeadline() <= s.now {
 		c := s.deadlines[0]
 		s.deadlines = slices.Delete(s.deadlines, 0, 1)
 		left--

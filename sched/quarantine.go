@@ -390,7 +390,7 @@ func (s *State) quarantined(id string) bool {
 
 // informOutcomes describes how the last tasks of a worker ended, and its
 // quarantine.
-func (s *State) informOutcomes(now Time, w *worker, info *wire.WorkerInfo) {
+func (s *State) informOutcomes(w *worker, info *wire.WorkerInfo) {
 	info.Recent, info.RecentFailed = uint32(w.recent.ended()), uint32(w.recent.failed())
 	p, k := s.suspectOf(w)
 	if p == nil {
@@ -406,12 +406,12 @@ func (s *State) informOutcomes(now Time, w *worker, info *wire.WorkerInfo) {
 	}
 	if w.cordon == nil {
 		info.Flags = append(info.Flags, "cordoned")
-		info.CordonReason, info.CordonBy, info.CordonMS = p.reason, byScheduler, age(now, p.since)
+		info.CordonReason, info.CordonBy, info.CordonMS = p.reason, byScheduler, age(s.now, p.since)
 	}
 	info.Flags = append(info.Flags, "quarantined")
 	if p.phase == onProbe {
 		info.Flags = append(info.Flags, "probing")
 		return
 	}
-	info.ProbeMS = uint64(max(s.quarantine.timers.at(k)-now, 0))
+	info.ProbeMS = uint64(max(s.quarantine.timers.at(k)-s.now, 0))
 }

@@ -11,43 +11,43 @@ import (
 // register applies a registration: it decides whether the incarnation speaks
 // for the worker, believes its list of leases, and names the grantor that the
 // agent must promise before it gets anything.
-func (s *State) register(now Time, sess *session, from Session, request uint64, m *wire.Register, out *Outbox) {
+func (s *State) register(c *caller, m *wire.Register) {
 	n, known := s.numberOf(m.Worker)
 	if s.isVoid(m, n, known) {
-		s.tellSuperseded(from, request, m.Worker, m.Incarnation, out)
+		s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		return
 	}
 	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
 		// Late, from an old connection that nobody reads, or somebody else has used
 		// greater numbers: then the agent comes back under a new incarnation.
-		if s.workers.at(n).session != from {
-			s.tellSuperseded(from, request, m.Worker, m.Incarnation, out)
+		if s.workers.at(n).session != c.from {
+			s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		}
 		s.count.stale++
 		return
 	}
 	if s.outOfReach(m.Promised) {
-		s.refuseEpoch(from, request, m, out)
+		s.refuseEpoch(c, m)
 		return
 	}
-	if err := s.admit(m, sess); err != nil {
-		out.put(from, request, err)
+	if err := s.admit(m, c.sess); err != nil {
+		c.reply(err)
 		return
 	}
 	if known {
-		if err := s.contestID(now, s.workers.at(n), m); err != nil {
-			out.put(from, request, err)
+		if err := s.contestID(s.workers.at(n), m); err != nil {
+			c.reply(err)
 			return
 		}
 	}
-	gone, err := s.contest(now, m)
+	gone, err := s.contest(m)
 	if err != nil {
-		out.put(from, request, err)
+		c.reply(err)
 		return
 	}
 	if !known {
-		if n, err = s.newWorker(now, m.Worker); err != nil {
-			out.put(from, request, err)
+		if n, err = s.newWorker(m.Worker); err != nil {
+			c.reply(err)
 			return
 		}
 	}
@@ -55,7 +55,7 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 		if !known {
 			s.forget(n)
 		}
-		out.put(from, request, err)
+		c.reply(err)
 		return
 	}
 	if !known {
@@ -63,12 +63,12 @@ func (s *State) register(now Time, sess *session, from Session, request uint64, 
 	}
 	s.giveWay(gone, m.Worker)
 	s.riseAbove(m.Promised)
-	s.succeed(now, n, m)
-	h := s.connect(n, sess, from)
-	s.heard(n, now)
+	s.succeed(n, m)
+	h := s.connect(n, c.sess, c.from)
+	s.heard(n)
 	s.settle(n)
-	out.put(from, request, &wire.Registered{Handle: h, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
-	s.repeatPushes(n, out)
+	c.reply(&wire.Registered{Handle: h, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
+	s.repeatPushes(n, c.out)
 }
 
 // isVoid reports whether a registration is of an incarnation that a newer one
@@ -133,10 +133,10 @@ func (s *State) outOfReach(p wire.Grantor) bool {
 // followed, one damaged worker could use up the epochs of all later
 // schedulers. Its agent is told that the incarnation is void before it is told
 // why: with a new one, which promises nothing, it comes back by itself.
-func (s *State) refuseEpoch(from Session, request uint64, m *wire.Register, out *Outbox) {
+func (s *State) refuseEpoch(c *caller, m *wire.Register) {
 	s.count.epochsRefused++
-	s.tellSuperseded(from, 0, m.Worker, m.Incarnation, out)
-	out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: wire.MaxEpoch,
+	s.tellSuperseded(c, 0, m.Worker, m.Incarnation)
+	c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: wire.MaxEpoch,
 		Message: "the promised epoch " + strconv.FormatUint(uint64(m.Promised.Epoch), 10) +
 			" is out of reach: register again under a new incarnation, which promises nothing"})
 }
@@ -174,7 +174,7 @@ func (s *State) past(id wire.LeaseID) (wire.Reason, bool) {
 
 // succeed puts the incarnation that registers in the place of the one before,
 // or of itself, and makes the lease table agree with its list.
-func (s *State) succeed(now Time, n int32, m *wire.Register) {
+func (s *State) succeed(n int32, m *wire.Register) {
 	w := s.workers.at(n)
 	fresh := w.incarnation != m.Incarnation
 	if fresh && w.incarnation != 0 {
@@ -186,7 +186,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 		s.note(eventSuperseded, w.id)
 	}
 	if fresh {
-		w.machine, w.since = m.Machine, now // and not later: who forges an incarnation must not lock its owner out
+		w.machine, w.since = m.Machine, s.now // and not later: who forges an incarnation must not lock its owner out
 		w.beatSeq = 0
 		if w.cordon != nil && w.cordon.own {
 			s.liftCordon(w.id, "its agent was restarted", w.id)
@@ -215,7 +215,7 @@ func (s *State) succeed(now Time, n int32, m *wire.Register) {
 	s.loseUnlisted(n, fresh)
 	for i := range m.Leases {
 		if r := &m.Leases[i]; r.Outcome == wire.ReasonNone {
-			s.adopt(now, n, r)
+			s.adopt(n, r)
 		}
 	}
 	if fresh {
@@ -259,31 +259,31 @@ func (s *State) repeatPushes(n int32, out *Outbox) {
 
 // promise makes a worker eligible: what it began under an older grantor has
 // been reported before this message.
-func (s *State) promise(now Time, sess *session, from Session, request uint64, m *wire.Promised, out *Outbox) {
-	if int(m.Handle) >= len(sess.links) {
-		s.reporter(now, sess, from, request, m.Handle, 0, out)
+func (s *State) promise(c *caller, m *wire.Promised) {
+	if int(m.Handle) >= len(c.sess.links) {
+		s.reporter(c, m.Handle, 0)
 		return
 	}
-	n := sess.links[m.Handle].worker
+	n := c.sess.links[m.Handle].worker
 	w := s.workers.at(n)
-	if w.session != from || w.handle != m.Handle {
-		s.reporter(now, sess, from, request, m.Handle, 0, out)
+	if w.session != c.from || w.handle != m.Handle {
+		s.reporter(c, m.Handle, 0)
 		return
 	}
 	if m.Grantor.Instance != s.cfg.Instance || m.Grantor.Epoch > s.epoch {
-		out.put(from, request, &wire.Error{Code: wire.CodeBadRequest, Field: "epoch",
+		c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "epoch",
 			Message: "the promise names another scheduler"})
 		return
 	}
 	w.promised = true
-	s.heard(n, now)
+	s.heard(n)
 	s.settle(n)
 }
 
-func (s *State) heartbeat(now Time, sess *session, from Session, request uint64, m *wire.Heartbeat, out *Outbox) {
-	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+func (s *State) heartbeat(c *caller, m *wire.Heartbeat) {
+	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
-		s.watch.beat(OverTCP, lostBeat(sess, m.Handle))
+		s.watch.beat(OverTCP, lostBeat(c.sess, m.Handle))
 		return
 	}
 	s.count.heartbeats++
@@ -291,24 +291,24 @@ func (s *State) heartbeat(now Time, sess *session, from Session, request uint64,
 	s.measure(n, s.workers.at(n).slots, m.External)
 }
 
-func (s *State) begun(now Time, sess *session, from Session, request uint64, m *wire.Begun, out *Outbox) {
-	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+func (s *State) begun(c *caller, m *wire.Begun) {
+	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
 		return
 	}
 	if s.leases.live >= s.cfg.MaxLeases {
 		if _, live := s.leases.findOn(m.Record.Lease, n); !live {
-			out.put(from, request, refusals[wire.CodeLeaseLimit])
+			c.reply(refusals[wire.CodeLeaseLimit])
 			return
 		}
 	}
-	s.adopt(now, n, &m.Record)
+	s.adopt(n, &m.Record)
 }
 
 // ended handles the report that a task is over, or was refused. It is
 // acknowledged even if nothing was left to end, so that it is not repeated.
-func (s *State) ended(now Time, sess *session, from Session, request uint64, m *wire.End, out *Outbox) {
-	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+func (s *State) ended(c *caller, m *wire.End) {
+	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
 		return
 	}
@@ -318,15 +318,15 @@ func (s *State) ended(now Time, sess *session, from Session, request uint64, m *
 		s.end(slot, s.leases.slots.at(slot).outcome(m.Outcome))
 		s.endedByWorker(before)
 	}
-	out.put(from, request, endedAnswer)
+	c.reply(endedAnswer)
 }
 
 var endedAnswer = &wire.Ended{}
 
 // revoked handles the worker's proof that a lease that was asked back never
 // began and never will.
-func (s *State) revoked(now Time, sess *session, from Session, request uint64, m *wire.Revoked, out *Outbox) {
-	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+func (s *State) revoked(c *caller, m *wire.Revoked) {
+	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
 		return
 	}
@@ -335,14 +335,14 @@ func (s *State) revoked(now Time, sess *session, from Session, request uint64, m
 	}
 }
 
-func (s *State) deregister(now Time, sess *session, from Session, request uint64, m *wire.Deregister, out *Outbox) {
-	n, ok := s.reporter(now, sess, from, request, m.Handle, m.Seq, out)
+func (s *State) deregister(c *caller, m *wire.Deregister) {
+	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
 		return
 	}
 	s.note(eventDeregistered, s.workers.at(n).id)
 	s.remove(n)
-	out.put(from, request, &wire.Gone{})
+	c.reply(&wire.Gone{})
 }
 
 // RemoveWorker removes a worker of either kind; its leases end as lost. It
@@ -353,7 +353,7 @@ func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
 	if ok && !s.workers.at(n).leaving {
 		s.note(eventRemoved, s.workers.at(n).id)
 		s.remove(n)
-		s.finish(now, out)
+		s.finish(out)
 	}
 	return ok
 }

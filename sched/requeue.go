@@ -64,13 +64,13 @@ func (s *State) requeue(l *lease, r *request) bool {
 		return false
 	}
 	m := &r.task
-	tasks := s.alone(m)
-	g := s.wantOf(tasks, false, false)
+	b := s.alone(m)
+	g := s.wantOf(b)
 	if g == nil {
 		return false
 	}
 	w := waiter{
-		session: from, client: l.client, ttl: m.TTLMS, content: s.waitContent(tasks, false, false), over: s.now + wire.MaxWait,
+		session: from, client: l.client, ttl: m.TTLMS, content: s.waitContent(b), over: s.now + wire.MaxWait,
 		hash: s.waitHash(l.client, m.Task), preempt: m.Preempt, onPreempt: m.OnPreempt,
 		number: r.number, arrived: r.arrived, mute: true,
 	}

@@ -24,49 +24,48 @@ var refusals = map[wire.Code]*wire.Error{
 
 // schedule answers a request for one task. It reports false if nothing was done
 // because the turn is over.
-func (s *State) schedule(now Time, sess *session, from Session, request uint64, m *wire.Schedule, out *Outbox) bool {
-	if err := s.checkPreempt(sess, m, false); err != nil {
-		out.put(from, request, err)
+func (s *State) schedule(c *caller, m *wire.Schedule) bool {
+	if err := s.checkPreempt(c.sess, m, false); err != nil {
+		c.reply(err)
 		return true
 	}
 	if s.queue.n > 0 {
-		if err, handled := s.again(sess, from, request, s.alone(m), false, false, -1, out); handled {
+		if err, handled := s.again(c, s.alone(m)); handled {
 			if err != nil {
-				out.put(from, request, err)
+				c.reply(err)
 			}
 			return true
 		}
 	}
-	it := out.next(from, request, wire.KindPlaced)
-	err := s.placeOver(now, sess, m, nil, &it.Placed)
+	it := c.next(wire.KindPlaced)
+	err := s.placeOver(c.sess, m, nil, &it.Placed)
 	if err == nil {
 		return true
 	}
 	if err == notReady {
-		out.Items = out.Items[:len(out.Items)-1]
+		c.out.Items = c.out.Items[:len(c.out.Items)-1]
 		return false
 	}
 	if s.waits(m, err.Code) {
-		out.Items = out.Items[:len(out.Items)-1]
-		if err := s.enqueue(sess, from, request, s.alone(m), false, false, -1); err != nil {
-			out.put(from, request, err)
+		c.out.Items = c.out.Items[:len(c.out.Items)-1]
+		if err := s.enqueue(c, s.alone(m)); err != nil {
+			c.reply(err)
 		}
 		return true
 	}
-	it.Kind, it.Other = wire.KindError, s.explain(now, m, err)
+	it.Kind, it.Other = wire.KindError, s.explain(m, err)
 	return true
 }
 
-// alone returns a task as the list of tasks that wait together. It is valid
-// until the next call.
-func (s *State) alone(m *wire.Schedule) []wire.Schedule {
+// alone returns a task as a bundle. It is valid until the next call.
+func (s *State) alone(m *wire.Schedule) bundle {
 	s.queue.task[0] = *m
-	return s.queue.task[:]
+	return bundle{tasks: s.queue.task[:]}
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing
 // and taking are one step. b is nil for a task that comes alone.
-func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
+func (s *State) place(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
 	if len(m.Key) > maxKey {
 		return refusals[wire.CodeBadRequest]
 	}
@@ -77,7 +76,7 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 	content := s.asking.content
 	slot, held, hash := s.held(sess, m)
 	if held {
-		return refusals[s.repeat(now, slot, content, p)]
+		return refusals[s.repeat(slot, content, p)]
 	}
 	if s.leases.live >= s.cfg.MaxLeases {
 		return refusals[wire.CodeLeaseLimit]
@@ -85,13 +84,13 @@ func (s *State) place(now Time, sess *session, m *wire.Schedule, b *set, p *wire
 	if s.queue.owners.refuses(m.Owner) {
 		return s.overLimit(req)
 	}
-	n, devices, code := s.choose(now, m, req)
+	n, devices, code := s.choose(m, req)
 	if code != wire.CodeOK {
 		return s.refusal(code)
 	}
 	stamp := s.index.Stamp(index.Worker(n))
 	client, _ := clientOf(sess, m)
-	slot = s.grant(now, n, client, m, s.asking.demand, devices, content)
+	slot = s.grant(n, client, m, devices)
 	if client != noClient {
 		s.leases.slots.at(slot).keyHash = hash
 		s.addKey(slot)
@@ -127,13 +126,13 @@ func (s *State) held(sess *session, m *wire.Schedule) (slot int32, ok bool, hash
 
 // repeat answers a task that holds a lease already. Its client speaks, so a
 // granted lease is kept for another TTL.
-func (s *State) repeat(now Time, slot int32, content uint64, p *wire.Placed) wire.Code {
+func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
 	l := s.leases.slots.at(slot)
 	if l.content != 0 && l.content != content {
 		return wire.CodeConflict
 	}
 	s.count.repeated++
-	s.keep(now, slot)
+	s.keep(slot)
 	s.describe(slot, p)
 	p.Flags |= wire.PlacedRepeat
 	switch l.state {
@@ -156,33 +155,33 @@ func (s *State) describe(slot int32, p *wire.Placed) {
 }
 
 // keep gives a granted lease another TTL.
-func (s *State) keep(now Time, slot int32) {
+func (s *State) keep(slot int32) {
 	if l := s.leases.slots.at(slot); l.state == wire.StateGranted {
-		s.expiry.set(slot, now+Time(l.ttl))
+		s.expiry.set(slot, s.now+Time(l.ttl))
 	}
 }
 
-func (s *State) renew(now Time, from Session, request uint64, m *wire.Renew, out *Outbox) {
+func (s *State) renew(c *caller, m *wire.Renew) {
 	r := &wire.Renewed{Leases: make([]wire.LeaseStatus, len(m.Leases))}
 	for i, id := range m.Leases {
 		if slot, ok := s.leases.find(id); ok {
-			s.keep(now, slot)
+			s.keep(slot)
 			r.Leases[i].State = s.leases.slots.at(slot).state
 		} else if reason, ok := s.past(id); ok {
 			r.Leases[i] = wire.LeaseStatus{State: wire.StateEnded, Reason: reason}
 		}
 	}
-	out.put(from, request, r)
+	c.reply(r)
 }
 
-func (s *State) release(from Session, request uint64, m *wire.Release, out *Outbox) {
+func (s *State) release(c *caller, m *wire.Release) {
 	r := wire.Released{Code: wire.CodeNotFound}
 	if slot, ok := s.leases.find(m.Lease); ok {
-		r.Code = s.releaseLive(slot, m.Handed, out)
+		r.Code = s.releaseLive(slot, m.Handed, c.out)
 	} else if reason, ok := s.past(m.Lease); ok {
 		r = wire.Released{Code: wire.CodeAlreadyEnded, Reason: reason}
 	}
-	out.next(from, request, wire.KindReleased).Released = r
+	c.next(wire.KindReleased).Released = r
 }
 
 // releaseLive gives a lease back that its client no longer wants. If a begin

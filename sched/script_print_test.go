@@ -141,7 +141,8 @@ func (c *script) show(verb string, words []string, args map[string]string) {
 			fmt.Fprintf(&c.print, "%s %d\n", k, st.Counters[k])
 		}
 	case "workers":
-		page := c.s.listWorkers(c.now, &wire.ListWorkers{After: args["after"], Limit: uint32(c.num(args, "limit", 0)),
+		c.s.now = c.now
+		page := c.s.listWorkers(&wire.ListWorkers{After: args["after"], Limit: uint32(c.num(args, "limit", 0)),
 			Tags: list(args["tags"]), State: args["state"]}, true)
 		for i := range page.Rows {
 			c.print.WriteString(infoText(&page.Rows[i]) + "\n")
@@ -150,7 +151,8 @@ func (c *script) show(verb string, words []string, args map[string]string) {
 			fmt.Fprintf(&c.print, "next=%s\n", page.Next)
 		}
 	case "worker":
-		m := c.s.getWorker(c.now, &wire.GetWorker{ID: words[0]})
+		c.s.now = c.now
+		m := c.s.getWorker(&wire.GetWorker{ID: words[0]})
 		w, ok := m.(*wire.Worker)
 		if !ok {
 			fmt.Fprintf(&c.print, "%v\n", m.(*wire.Error).Code)

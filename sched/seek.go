@@ -63,14 +63,14 @@ func (q *queue) nextSeek() Time {
 // seek looks for victims for the waiters that preempt and have none, in the
 // order of the queue, or goes on with it. What has no victims at a priority has
 // none at a lower one. It reports whether it looked.
-func (s *State) seek(now Time, out *Outbox) bool {
+func (s *State) seek(out *Outbox) bool {
 	q := &s.queue
-	if q.seeking == 0 || !q.looking && q.seekAt > now || !q.settled() {
+	if q.seeking == 0 || !q.looking && q.seekAt > s.now || !q.settled() {
 		return false
 	}
 	if !q.looking {
 		q.looking = true
-		q.soughtAt, q.seekAt = now, now+seekEvery
+		q.soughtAt, q.seekAt = s.now, s.now+seekEvery
 		q.look++
 	}
 	q.looking = !s.seekAll(out)

@@ -25,7 +25,7 @@ func (s *State) gotRoom(n int32) {
 // serve gives the room that has come to those who wait. Every event that may
 // make room ends with it: afterwards nobody waits for room that is there,
 // unless it is held.
-func (s *State) serve(now Time, out *Outbox) {
+func (s *State) serve(out *Outbox) {
 	q := &s.queue
 	if q.n == 0 && q.hold.slot == 0 && len(q.freed) == 0 {
 		return
@@ -34,7 +34,7 @@ func (s *State) serve(now Time, out *Outbox) {
 		return // it would be in the way of the pulse that goes on
 	}
 	q.until = s.turnLeft - q.work
-	s.answerFound(now, out)
+	s.answerFound(out)
 	if q.hold.slot != 0 && !s.holderIsFirst() {
 		s.letGo()
 	}
@@ -43,19 +43,19 @@ func (s *State) serve(now Time, out *Outbox) {
 	}
 	for !s.exhausted() { // else the next pulse goes on
 		if q.settled() {
-			s.keepClaims(now)
+			s.keepClaims()
 			s.endHold()
 		}
 		if q.settled() {
 			s.lookForFresh()
 		}
 		if q.settled() {
-			s.holdForFirst(now)
+			s.holdForFirst()
 		}
 		if q.settled() {
 			return
 		}
-		s.hand(now, out)
+		s.hand(out)
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *State) roomFor(g *want) (int32, bool) {
 		if err != nil || s.unknown() {
 			continue
 		}
-		n, outcome := s.find(s.now, req)
+		n, outcome := s.find(req)
 		switch outcome {
 		case index.Found:
 			return n, true
@@ -124,14 +124,14 @@ func (s *State) roomFor(g *want) (int32, bool) {
 
 // answerFound answers the waiters whose task turned out to run: a worker came
 // back with its lease. It is nobody's turn.
-func (s *State) answerFound(now Time, out *Outbox) {
+func (s *State) answerFound(out *Outbox) {
 	q := &s.queue
 	for _, slot := range q.found {
 		w := q.at(slot)
 		if !w.live || w.gang != nil || s.sessions[w.session] == nil {
 			continue
 		}
-		if results, ok := s.tryWaiter(now, s.sessions[w.session], w); ok {
+		if results, ok := s.tryWaiter(s.sessions[w.session], w); ok {
 			s.placedWaiter(w)
 			s.answerWaiter(slot, results, out)
 		}
@@ -143,15 +143,15 @@ func (s *State) answerFound(now Time, out *Outbox) {
 // which one of the freed workers has it. It stops early when workers are freed
 // meanwhile: those who were passed may have room now. When it is exhausted, the
 // next pulse goes on with the wants that are left.
-func (s *State) hand(now Time, out *Outbox) {
+func (s *State) hand(out *Outbox) {
 	q := &s.queue
 	s.spend(1)
 	open := s.openClaims()
 	if s.holderIsFirst() {
 		if len(open) > 0 {
-			open = s.closeClaims(now, q.at(q.hold.slot-1).line.turn.level.priority, open, out)
+			open = s.closeClaims(q.at(q.hold.slot-1).line.turn.level.priority, open, out)
 		}
-		s.serveHolder(now, out)
+		s.serveHolder(out)
 	}
 	if s.exhausted() || s.turnLeft-q.until < q.work/2 {
 		q.until = s.turnLeft - q.work/2 // else a walk might never come further
@@ -165,10 +165,10 @@ func (s *State) hand(now Time, out *Outbox) {
 	for i := 0; marked && i < len(q.levels) && s.goesOn(freed); {
 		l := q.levels[i]
 		if len(open) > 0 {
-			open = s.closeClaims(now, l.priority, open, out)
+			open = s.closeClaims(l.priority, open, out)
 		}
 		if _, found := q.findLevel(l.priority); found {
-			s.handLevel(now, l, freed, out)
+			s.handLevel(l, freed, out)
 		}
 		found := false
 		if i, found = q.findLevel(l.priority); found {
@@ -211,7 +211,7 @@ func (s *State) goesOn(freed int) bool {
 
 // handLevel goes round the owners of a priority. Those that it has passed have
 // nothing that fits, and never will in this walk: room only shrinks.
-func (s *State) handLevel(now Time, l *level, freed int, out *Outbox) {
+func (s *State) handLevel(l *level, freed int, out *Outbox) {
 	for t := l.first; t != nil && s.goesOn(freed); {
 		slot := s.firstThatFits(t, freed)
 		if slot == 0 {
@@ -221,7 +221,7 @@ func (s *State) handLevel(now Time, l *level, freed int, out *Outbox) {
 		next := t.next
 		s.spend(taskWork)
 		ln := s.queue.at(slot - 1).line
-		served := s.serveHead(now, slot-1, out)
+		served := s.serveHead(slot-1, out)
 		if served && !s.anyRoom() {
 			s.queue.left = 0
 			s.queue.round++ // no want is marked any more
@@ -384,7 +384,7 @@ func ruledOut(raw []byte, id string) (out bool) {
 
 // serveHead places a waiter, the head of its line, and answers it. It reports
 // false if there was no room for it after all, or nobody to tell.
-func (s *State) serveHead(now Time, slot int32, out *Outbox) bool {
+func (s *State) serveHead(slot int32, out *Outbox) bool {
 	q := &s.queue
 	w := q.at(slot)
 	g := w.line.want
@@ -395,13 +395,13 @@ func (s *State) serveHead(now Time, slot int32, out *Outbox) bool {
 		return false
 	}
 	q.serving = slot + 1
-	results, ok := s.tryWaiter(now, sess, w)
+	results, ok := s.tryWaiter(sess, w)
 	q.serving = 0
 	if !ok {
 		g.at++
 		return false
 	}
-	g.rate.add(now, w.size())
+	g.rate.add(s.now, w.size())
 	s.placedWaiter(w)
 	s.answerWaiter(slot, results, out)
 	return true
@@ -409,17 +409,17 @@ func (s *State) serveHead(now Time, slot int32, out *Outbox) bool {
 
 // tryWaiter places the task of a waiter, or all of its gang. It reports false
 // if that has to wait on.
-func (s *State) tryWaiter(now Time, sess *session, w *waiter) ([]wire.BatchResult, bool) {
+func (s *State) tryWaiter(sess *session, w *waiter) ([]wire.BatchResult, bool) {
 	if w.gang != nil {
 		results := make([]wire.BatchResult, len(w.gang.tasks))
-		failed := s.placeGang(now, sess, w.gang.tasks, w.gang.distinct, results)
+		failed := s.placeGang(sess, w.gang.tasks, w.gang.distinct, results)
 		return results, failed < 0 || !mayWait(results[failed].Code) && results[failed].Code != wire.CodeInfeasible
 	}
 	m := w.message()
 	r := &s.queue.one[0]
 	*r = wire.BatchResult{}
 	s.asking.waiting = &s.membersOf(w.line.want)[0]
-	err := s.place(now, sess, &m, nil, &r.Placed)
+	err := s.place(sess, &m, nil, &r.Placed)
 	if s.asking.waiting = nil; err != nil {
 		r.Code = err.Code
 	}

@@ -25,21 +25,36 @@ type link struct {
 	incarnation uint64
 }
 
+// caller is the session and the request behind the message that is handled, and
+// where the answers go.
+type caller struct {
+	sess    *session
+	from    Session
+	request uint64
+	out     *Outbox
+}
+
+// reply appends an answer that is not one of the frequent kinds.
+func (c *caller) reply(m wire.Message) { c.out.put(c.from, c.request, m) }
+
+// next appends an empty answer and returns it.
+func (c *caller) next(k wire.Kind) *Item { return c.out.next(c.from, c.request, k) }
+
 // hello opens a session.
-func (s *State) hello(from Session, request uint64, m wire.Message, out *Outbox) {
+func (s *State) hello(c *caller, m wire.Message) {
 	h, ok := m.(*wire.Hello)
 	if !ok {
-		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"})
+		c.reply(&wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"})
 		return
 	}
 	sess := &session{client: noClient}
 	if h.Role == wire.RoleClient {
 		if sess.client = s.clients.hold([]byte(h.Client)); sess.client != noClient { // an agent asks for nothing
-			s.clients.list[sess.client].session = from
+			s.clients.list[sess.client].session = c.from
 		}
 	}
-	s.sessions[from] = sess
-	out.put(from, request, &wire.HelloOK{
+	s.sessions[c.from] = sess
+	c.reply(&wire.HelloOK{
 		Version:     min(h.MaxVersion, wire.Version),
 		Server:      s.cfg.Version,
 		Grantor:     s.Grantor(),
@@ -99,7 +114,7 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 		s.queue.closed = append(s.queue.closed, sess.waiting)
 		s.disperse(pulseBudget, out)
 	}
-	s.finish(now, out)
+	s.finish(out)
 }
 
 // closeLinks bounds the registrations that the close of a connection ends at once.
@@ -153,18 +168,18 @@ func (s *State) connect(n int32, sess *session, from Session) uint32 {
 
 // reporter finds the worker that a report speaks for. A report that is late,
 // repeated or of another incarnation changes nothing; the last is told so.
-func (s *State) reporter(now Time, sess *session, from Session, request uint64, handle, seq uint32, out *Outbox) (int32, bool) {
-	if int(handle) >= len(sess.links) {
-		out.put(from, request, notRegistered)
+func (s *State) reporter(c *caller, handle, seq uint32) (int32, bool) {
+	if int(handle) >= len(c.sess.links) {
+		c.reply(notRegistered)
 		return 0, false
 	}
-	k := &sess.links[handle]
+	k := &c.sess.links[handle]
 	w := s.workers.at(k.worker)
-	if w.session != from || w.handle != handle {
+	if w.session != c.from || w.handle != handle {
 		if cur, ok := s.byID[k.id]; !ok || s.workers.at(cur).incarnation != k.incarnation {
-			s.tellSuperseded(from, request, k.id, k.incarnation, out)
+			s.tellSuperseded(c, c.request, k.id, k.incarnation)
 		} else { // it comes late, or somebody else registered the worker since
-			out.put(from, request, notRegistered)
+			c.reply(notRegistered)
 		}
 		s.count.stale++
 		return 0, false
@@ -174,14 +189,14 @@ func (s *State) reporter(now Time, sess *session, from Session, request uint64, 
 		return 0, false
 	}
 	w.seq = seq
-	s.heard(k.worker, now)
+	s.heard(k.worker)
 	return k.worker, true
 }
 
 var notRegistered = &wire.Error{Code: wire.CodeNotRegistered, Field: "handle",
 	Message: "no worker is registered on this connection under this handle"}
 
-func (s *State) tellSuperseded(to Session, request uint64, worker string, incarnation uint64, out *Outbox) {
+func (s *State) tellSuperseded(c *caller, request uint64, worker string, incarnation uint64) {
 	s.count.superseded++
-	out.put(to, request, &wire.Superseded{Worker: worker, Incarnation: incarnation})
+	c.out.put(c.from, request, &wire.Superseded{Worker: worker, Incarnation: incarnation})
 }

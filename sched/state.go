@@ -151,91 +151,91 @@ func (s *State) Grantor() wire.Grantor {
 // be Hello. It keeps no byte of m. request is echoed in the answer. Begin is for
 // callers that others wait for.
 func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
-	s.handle(now, from, request, m, out)
+	c := caller{from: from, request: request, out: out}
+	s.handle(now, &c, m)
 }
 
 // handle is Apply, in the work that Begin allows.
-func (s *State) handle(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
+func (s *State) handle(now Time, c *caller, m wire.Message) *Job {
 	s.now = now
-	sess := s.sessions[from]
-	if sess == nil {
-		s.hello(from, request, m, out)
+	if c.sess = s.sessions[c.from]; c.sess == nil {
+		s.hello(c, m)
 		return nil
 	}
 	switch m := m.(type) {
 	case *wire.Schedule:
-		if !s.schedule(now, sess, from, request, m, out) {
-			return &Job{from: from, request: request}
+		if !s.schedule(c, m) {
+			return &Job{from: c.from, request: c.request}
 		}
 	case *wire.Heartbeat:
-		s.heartbeat(now, sess, from, request, m, out)
+		s.heartbeat(c, m)
 	case *wire.Begun:
-		s.begun(now, sess, from, request, m, out)
+		s.begun(c, m)
 	case *wire.End:
-		s.ended(now, sess, from, request, m, out)
+		s.ended(c, m)
 	case *wire.Release:
-		s.release(from, request, m, out)
+		s.release(c, m)
 	case *wire.Renew:
-		s.renew(now, from, request, m, out)
+		s.renew(c, m)
 	case *wire.Batch:
-		j := &Job{from: from, request: request, set: set{gang: m.AllOrNone}}
-		if !s.batch(now, sess, j, m, out) {
-			s.finish(now, out)
+		j := &Job{from: c.from, request: c.request, set: set{gang: m.AllOrNone}}
+		if !s.batch(c, j, m) {
+			s.finish(c.out)
 			return j
 		}
 	case *wire.Revoked:
-		s.revoked(now, sess, from, request, m, out)
+		s.revoked(c, m)
 	case *wire.Register:
-		s.register(now, sess, from, request, m, out)
+		s.register(c, m)
 	case *wire.Promised:
-		s.promise(now, sess, from, request, m, out)
+		s.promise(c, m)
 	case *wire.Deregister:
-		s.deregister(now, sess, from, request, m, out)
+		s.deregister(c, m)
 	case *wire.Cordon:
-		s.setCordon(sess, from, request, m, out)
+		s.setCordon(c, m)
 	case *wire.Cancel:
-		s.cancel(sess, from, request, m, out)
+		s.cancel(c, m)
 	default:
-		s.ask(now, from, request, m, out)
+		s.ask(c, m)
 		return nil
 	}
-	s.finish(now, out)
+	s.finish(c.out)
 	return nil
 }
 
 // finish does what follows from a change of any kind.
-func (s *State) finish(now Time, out *Outbox) {
+func (s *State) finish(out *Outbox) {
 	s.hasty = false
 	if len(s.draining) > 0 {
 		s.settleDrains()
 	}
 	s.sendNotices(out)
-	s.serve(now, out)
+	s.serve(out)
 }
 
 // ask answers the questions of operators, which change nothing.
-func (s *State) ask(now Time, from Session, request uint64, m wire.Message, out *Outbox) {
+func (s *State) ask(c *caller, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Ping:
-		out.put(from, request, &wire.Pong{})
+		c.reply(&wire.Pong{})
 	case *wire.ListWorkers:
-		out.put(from, request, s.listWorkers(now, m, from != 0))
+		c.reply(s.listWorkers(m, c.from != 0))
 	case *wire.GetWorker:
-		out.put(from, request, s.getWorker(now, m))
+		c.reply(s.getWorker(m))
 	case *wire.GetStats:
-		out.put(from, request, s.stats())
+		c.reply(s.stats())
 	case *wire.ListLeases:
-		out.put(from, request, s.listLeases(m))
+		c.reply(s.listLeases(m))
 	case *wire.ListTags:
-		out.put(from, request, s.listTags(m))
+		c.reply(s.listTags(m))
 	case *wire.ListEvents:
-		out.put(from, request, s.listEvents(m))
+		c.reply(s.listEvents(m))
 	case *wire.ListEnded:
-		out.put(from, request, s.listEnded(m))
+		c.reply(s.listEnded(m))
 	case *wire.ListQueue:
-		out.put(from, request, s.listQueue(m))
+		c.reply(s.listQueue(m))
 	default:
-		out.put(from, request, &wire.Error{Code: wire.CodeProtocol, Message: "a message out of turn"})
+		c.reply(&wire.Error{Code: wire.CodeProtocol, Message: "a message out of turn"})
 	}
 }
 
@@ -261,7 +261,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		}
 	})
 	left = s.takeLeave(s.disconnect(left))
-	left = s.overdue(now, left, out)
+	left = s.overdue(left, out)
 	if now >= s.mass.due {
 		s.mass.due = Never
 		s.watchMass()
@@ -270,9 +270,9 @@ func (s *State) Pulse(now Time, out *Outbox) {
 	left = s.quarantine.timers.advance(now, left, s.suspectDue)
 	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
-	s.finish(now, out)
-	if s.seek(now, out) {
-		s.finish(now, out)
+	s.finish(out)
+	if s.seek(out) {
+		s.finish(out)
 	}
 }
 

@@ -52,7 +52,8 @@ var givenUp = &wire.Error{Code: wire.CodeSearchLimit, Limit: MaxTurns, RetryAfte
 func (s *State) Begin(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
 	_ = s.index.TakeWork() // of others
 	s.work, s.turnLeft, s.hasty = 0, FirstWork, true
-	job := s.handle(now, from, request, m, out)
+	c := caller{from: from, request: request, out: out}
+	job := s.handle(now, &c, m)
 	if s.work += FirstWork - s.turnLeft + s.index.TakeWork(); job != nil || s.pinned != nil {
 		s.unpin(job)
 	}
@@ -68,45 +69,45 @@ func (s *State) Work() int { return s.work }
 func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
 	_ = s.index.TakeWork() // of others
 	s.now, s.work = now, 0
-	sess := s.sessions[j.from]
-	if sess == nil {
+	c := caller{s.sessions[j.from], j.from, j.request, out}
+	if c.sess == nil {
 		return true
 	}
 	if j.turns++; j.turns > MaxTurns {
-		s.giveUp(j, m, out)
+		s.giveUp(&c, j, m)
 		return true
 	}
 	s.turnLeft, s.hasty, s.pinned = TurnWork, true, j.pinned
 	done := false
 	switch m := m.(type) {
 	case *wire.Schedule:
-		done = s.schedule(now, sess, j.from, j.request, m, out)
+		done = s.schedule(&c, m)
 	case *wire.Batch:
-		done = s.batch(now, sess, j, m, out)
+		done = s.batch(&c, j, m)
 	}
 	s.unpin(j)
-	s.finish(now, out)
+	s.finish(out)
 	s.work += TurnWork - s.turnLeft + s.index.TakeWork()
 	return done
 }
 
 // giveUp answers a job that took too long.
-func (s *State) giveUp(j *Job, m wire.Message, out *Outbox) {
+func (s *State) giveUp(c *caller, j *Job, m wire.Message) {
 	s.count.limited++
 	b, ok := m.(*wire.Batch)
 	switch {
 	case ok && b.AllOrNone:
 		all := gangRefused(len(b.Tasks), givenUp)
 		s.hint(all)
-		out.put(j.from, j.request, all)
+		c.reply(all)
 	case ok && j.all != nil:
 		for i := j.placed; i < len(j.all.Results); i++ {
 			j.all.Results[i].Refuse(givenUp)
 		}
 		s.hint(j.all)
-		out.put(j.from, j.request, j.all)
+		c.reply(j.all)
 	default:
-		out.put(j.from, j.request, givenUp)
+		c.reply(givenUp)
 	}
 }
 

@@ -18,34 +18,41 @@ const (
 // queueRetry is after how many milliseconds a full queue is worth a repeat.
 const queueRetry = 1000
 
-// enqueue lets a request wait that found no room: its tasks are one task, or a
-// gang. index is the task's place in a batch, -1 for none. Its wait is that of
-// the first task.
-func (s *State) enqueue(sess *session, from Session, request uint64, tasks []wire.Schedule, isGang, distinct bool, index int) *wire.Error {
-	q, first := &s.queue, &tasks[0]
+// bundle is the tasks that wait together: one task, or a gang.
+type bundle struct {
+	tasks    []wire.Schedule
+	gang     bool
+	distinct bool
+	index    uint32 // the task's place in a batch + 1; 0: it came alone
+}
+
+// enqueue lets a request wait that found no room. Its wait is that of the first
+// task.
+func (s *State) enqueue(c *caller, b bundle) *wire.Error {
+	q, first, tasks := &s.queue, &b.tasks[0], b.tasks
 	switch owned := q.owners.waiting(clip(first.Owner)); {
 	case q.tasks+len(tasks) > s.cfg.MaxWaiting:
 		return queueFull("tasks wait", s.cfg.MaxWaiting)
 	case owned+len(tasks) > s.cfg.MaxOwnerWaiting:
 		return queueFull("tasks of this owner wait", s.cfg.MaxOwnerWaiting)
 	}
-	client, key := clientOf(sess, first)
+	client, key := clientOf(c.sess, first)
 	w := waiter{
-		session: from, request: request, client: client, ttl: first.TTLMS, index: uint32(index + 1),
-		content: s.waitContent(tasks, isGang, distinct), over: s.now + Time(first.WaitMS),
+		session: c.from, request: c.request, client: client, ttl: first.TTLMS, index: b.index,
+		content: s.waitContent(b), over: s.now + Time(first.WaitMS),
 		preempt: first.Preempt, onPreempt: first.OnPreempt,
 	}
 	if client != noClient {
 		w.hash = s.waitHash(client, key)
 	}
 	w.write(first)
-	if isGang {
-		w.gang = &gang{distinct: distinct}
+	if b.gang {
+		w.gang = &gang{distinct: b.distinct}
 		for i := range tasks {
 			w.gang.tasks = append(w.gang.tasks, cloneTask(&tasks[i]))
 		}
 	}
-	g := s.wantOf(tasks, isGang, distinct)
+	g := s.wantOf(b)
 	if g == nil {
 		return queueFull("different needs wait", maxWants)
 	}
@@ -79,10 +86,10 @@ func cloneTask(m *wire.Schedule) wire.Schedule {
 }
 
 // waitContent hashes what a request asks for, to tell a repeat from a conflict.
-func (s *State) waitContent(tasks []wire.Schedule, isGang, distinct bool) uint64 {
-	h := uint64(len(tasks))
-	for i := range tasks {
-		m := &tasks[i]
+func (s *State) waitContent(b bundle) uint64 {
+	h := uint64(len(b.tasks))
+	for i := range b.tasks {
+		m := &b.tasks[i]
 		h = mix(h^uint64(uint32(m.Priority)), hashK1)
 		if h ^= uint64(m.OnPreempt) << 1; m.Preempt {
 			h ^= 1
@@ -93,10 +100,10 @@ func (s *State) waitContent(tasks []wire.Schedule, isGang, distinct bool) uint64
 		s.queue.keyBuf = appendNeeds(s.queue.keyBuf[:0], m)
 		h = hashBytes(h, s.queue.keyBuf)
 	}
-	if isGang {
+	if b.gang {
 		h = mix(h, hashK0)
 	}
-	if distinct {
+	if b.distinct {
 		h = mix(h, hashK2)
 	}
 	return h
@@ -105,31 +112,31 @@ func (s *State) waitContent(tasks []wire.Schedule, isGang, distinct bool) uint64
 // again answers a request whose task waits already. If it asks for the same it
 // takes the place over, with its own wait; the earlier request is told so.
 // handled is false if nothing of it waits.
-func (s *State) again(sess *session, from Session, request uint64, tasks []wire.Schedule, isGang, distinct bool, index int, out *Outbox) (err *wire.Error, handled bool) {
-	client, key := clientOf(sess, &tasks[0])
+func (s *State) again(c *caller, b bundle) (err *wire.Error, handled bool) {
+	client, key := clientOf(c.sess, &b.tasks[0])
 	slot, ok := s.waitingFor(client, key)
 	if !ok {
 		return nil, false
 	}
 	q := &s.queue
 	w := q.at(slot)
-	if w.content != s.waitContent(tasks, isGang, distinct) {
+	if w.content != s.waitContent(b) {
 		return refusals[wire.CodeConflict], true
 	}
-	s.tellWaiter(w, takenOver, out)
-	if tasks[0].WaitMS == 0 {
+	s.tellWaiter(w, takenOver, c.out)
+	if b.tasks[0].WaitMS == 0 {
 		why := s.refusal(s.whyOver(w))
 		s.count.waits[waitOver] += uint64(w.size())
 		s.leave(slot)
 		return why, true
 	}
 	s.unlinkSession(slot)
-	w.session, w.request, w.index, w.mute = from, request, uint32(index+1), false
-	if w.later = sess.waiting; w.later != 0 {
+	w.session, w.request, w.index, w.mute = c.from, c.request, b.index, false
+	if w.later = c.sess.waiting; w.later != 0 {
 		q.at(w.later - 1).earlier = slot + 1
 	}
-	sess.waiting = slot + 1
-	w.over = s.now + Time(tasks[0].WaitMS)
+	c.sess.waiting = slot + 1
+	w.over = s.now + Time(b.tasks[0].WaitMS)
 	q.waits.set(slot, w.over)
 	return nil, true
 }
@@ -191,7 +198,7 @@ func (s *State) waitOverdue(w *waiter) *wire.Error {
 		return is
 	}
 	shared := refusals[code]
-	why := s.missing(s.now, &m, shared)
+	why := s.missing(&m, shared)
 	if why == shared || why == busy {
 		return is
 	}
@@ -220,33 +227,33 @@ func (s *State) disperse(budget int, out *Outbox) {
 const cancelMost = 512
 
 // cancel takes waiters out for the request of a client or operator.
-func (s *State) cancel(sess *session, from Session, request uint64, m *wire.Cancel, out *Outbox) {
+func (s *State) cancel(c *caller, m *wire.Cancel) {
 	switch {
 	case m.Task == "" && m.Client == "" && m.Owner == "" && m.Group == "":
-		out.put(from, request, badField("task", "is missing, and so are client, owner and group"))
+		c.reply(badField("task", "is missing, and so are client, owner and group"))
 		return
 	case m.Task != "" && m.Client == "":
-		c := &wire.Cancelled{}
-		if slot, ok := s.waitingFor(sess.client, []byte(m.Task)); ok && s.passes(s.queue.at(slot), m.Task, "", m.Owner, m.Group) {
-			s.endWait(slot, isCancelled, waitCancelled, out)
-			c.Count = 1
+		r := &wire.Cancelled{}
+		if slot, ok := s.waitingFor(c.sess.client, []byte(m.Task)); ok && s.passes(s.queue.at(slot), m.Task, "", m.Owner, m.Group) {
+			s.endWait(slot, isCancelled, waitCancelled, c.out)
+			r.Count = 1
 		}
-		out.put(from, request, c)
+		c.reply(r)
 		return
 	}
-	q, c := &s.queue, &wire.Cancelled{}
+	q, r := &s.queue, &wire.Cancelled{}
 	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.n))
-	for ; n < end && c.Count < cancelMost; n++ {
+	for ; n < end && r.Count < cancelMost; n++ {
 		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
 			s.spend(leaseWork)
-			s.endWait(int32(n), isCancelled, waitCancelled, out)
-			c.Count++
+			s.endWait(int32(n), isCancelled, waitCancelled, c.out)
+			r.Count++
 		}
 	}
 	if n < uint64(q.waiters.n) {
-		c.Next = n
+		r.Next = n
 	}
-	out.put(from, request, c)
+	c.reply(r)
 }
 
 // passes reports whether a waiter passes filters, of which empty ones let all

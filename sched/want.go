@@ -45,14 +45,13 @@ type member struct {
 // look at all of them.
 const maxWants = 16_384
 
-// wantOf returns the want of a request, of a gang if tasks are more than one;
-// nil if there are too many.
-func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
-	q := &s.queue
+// wantOf returns the want of a request; nil if there are too many.
+func (s *State) wantOf(b bundle) *want {
+	q, tasks := &s.queue, b.tasks
 	key := q.keyBuf[:0]
-	if isGang {
+	if b.gang {
 		key = binary.AppendUvarint(key, uint64(len(tasks)))
-		key = appendFlag(key, distinct)
+		key = appendFlag(key, b.distinct)
 	}
 	for i := range tasks {
 		key = appendNeeds(key, &tasks[i])
@@ -64,7 +63,7 @@ func (s *State) wantOf(tasks []wire.Schedule, isGang, distinct bool) *want {
 	if len(q.all) >= maxWants {
 		return nil
 	}
-	g := &want{key: string(key), place: len(q.all), gang: isGang, size: len(tasks)}
+	g := &want{key: string(key), place: len(q.all), gang: b.gang, size: len(tasks)}
 	seen := map[string]bool{}
 	for i := range tasks {
 		if needs := string(appendNeeds(nil, &tasks[i])); !seen[needs] {

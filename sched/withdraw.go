@@ -18,7 +18,7 @@ func (s *State) Withdraw(now Time, from Session, request uint64, out *Outbox) bo
 		}
 		s.count.waits[waitClosed] += uint64(w.size())
 		s.leave(e - 1)
-		s.finish(now, out)
+		s.finish(out)
 		return true
 	}
 	return false

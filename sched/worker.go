@@ -85,7 +85,7 @@ func (s *State) goneAfter(w *worker) Time {
 
 // newWorker makes room for a worker that is not known yet. It must be dressed
 // next, or forgotten.
-func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
+func (s *State) newWorker(id string) (int32, *wire.Error) {
 	if len(s.byID) >= s.cfg.MaxWorkers {
 		return 0, &wire.Error{Code: wire.CodeWorkerLimit, Message: "the fleet has reached its limit of workers",
 			Field: "worker", Limit: uint64(s.cfg.MaxWorkers)}
@@ -99,12 +99,12 @@ func (s *State) newWorker(now Time, id string) (int32, *wire.Error) {
 		s.workers.grow(s.workers.n + 1)
 	}
 	w := s.workers.at(n)
-	*w = worker{id: id, known: true, seen: now, cordon: s.cordons[id]}
+	*w = worker{id: id, known: true, seen: s.now, cordon: s.cordons[id]}
 	s.returns(w)
 	s.tally(w, 1)
 	s.byID[id] = n
 	s.order.add(id)
-	s.timers.set(n, now+s.cfg.Suspicious)
+	s.timers.set(n, s.now+s.cfg.Suspicious)
 	return n, nil
 }
 
@@ -323,13 +323,13 @@ func (s *State) settle(n int32) {
 }
 
 // heard notes a report of a worker.
-func (s *State) heard(n int32, now Time) {
+func (s *State) heard(n int32) {
 	w := s.workers.at(n)
-	s.watch.gap, w.seen = now-w.seen, now
+	s.watch.gap, w.seen = s.now-w.seen, s.now
 	s.watchDrain(n)
 	if w.presence != online {
 		s.setPresence(n, online)
-		s.timers.set(n, now+s.quiet(w))
+		s.timers.set(n, s.now+s.quiet(w))
 	}
 }
 

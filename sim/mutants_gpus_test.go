@@ -23,8 +23,8 @@ var gpuMutants = []rule{
 		return conflictRetry`,
 		"TestAGPUBelongsToTheWorkerWithALease", false},
 	{"gpu-of-the-gone", "sched.State.claimLasts",
-		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry)`,
-		`min(max(w.seen+s.goneAfter(w)-now, 0), conflictRetry) / map[bool]Time{false: 1, true: 1 << 40}[MUTANT]`,
+		`min(max(w.seen+s.goneAfter(w)-s.now, 0), conflictRetry)`,
+		`min(max(w.seen+s.goneAfter(w)-s.now, 0), conflictRetry) / map[bool]Time{false: 1, true: 1 << 40}[MUTANT]`,
 		"TestAWorkerThatIsGoneGivesWay", false},
 	{"gpu-kept-by-the-gone", "sched.State.claimLasts",
 		`	case needed:

@@ -7,8 +7,8 @@ var identityMutants = []rule{
 		`if MUTANT || w.machine == 0 || m.Machine == 0 ||`,
 		"TestAnIDBelongsToTheAgentThatIsAlive", true},
 	{"id-of-the-gone", "sched.State.contestID",
-		`left := w.seen + s.goneAfter(w) - now`,
-		`left := w.seen + s.goneAfter(w) - now
+		`left := w.seen + s.goneAfter(w) - s.now`,
+		`left := w.seen + s.goneAfter(w) - s.now
 	if MUTANT && left <= 0 { left = 1 }`,
 		"TestAnIDBelongsToTheAgentThatIsAlive", false},
 	{"id-lost-with-the-connection", "sched.State.contestID",
