@@ -80,12 +80,15 @@ func miss(ctx context.Context, addr string) error {
 	}
 }
 
-// small is a run of 50 workers for 2 seconds on s.
+// small is a run of 50 workers on s for 2 seconds, in short tests for half of it.
 func small(s *scheduler) Config {
 	c := DefaultConfig()
 	c.Addr, c.HTTPAddr, c.Scheduler, c.Embedded = s.config.Addr, s.config.HTTPAddr, s, true
 	c.Workers, c.Clients, c.Loops = 50, 6, 2
 	c.Duration, c.TaskTime, c.Heartbeat = 2*time.Second, 200*time.Millisecond, 200*time.Millisecond
+	if testing.Short() {
+		c.Duration /= 2
+	}
 	c.Late, c.Hold = 0.05, 0.05
 	c.Seed = uint64(time.Now().UnixNano())
 	return c
@@ -167,6 +170,9 @@ func TestFaults(t *testing.T) {
 func TestProfiles(t *testing.T) {
 	for _, p := range []Profile{ProfileResources, ProfileGangs} {
 		for _, faults := range []bool{false, true} {
+			if testing.Short() && (!faults || p != ProfileGangs) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/faults=%v", p, faults), func(t *testing.T) {
 				r := runUntil(t, func() Config {
 					c := small(startScheduler(t))
@@ -185,10 +191,17 @@ func TestProfiles(t *testing.T) {
 
 func TestOverload(t *testing.T) {
 	for _, faults := range []bool{false, true} {
+		if faults && testing.Short() {
+			continue
+		}
 		t.Run(fmt.Sprintf("faults=%v", faults), func(t *testing.T) {
+			if !faults { // a restart needs its port alone
+				t.Parallel()
+			}
 			r := runUntil(t, func() Config {
 				c := small(startScheduler(t, func(c *server.Config) { c.Sched.PreemptGrace = 300 }))
-				c.Profile, c.Faults, c.Slots, c.Depth, c.Duration = ProfileOverload, faults, 2, 64, 3*time.Second
+				c.Profile, c.Faults, c.Slots, c.Depth = ProfileOverload, faults, 2, 64
+				c.Duration += c.Duration / 2
 				return c
 			}, func(r *Report) bool {
 				return r.Waits["high"].Count > 0 && r.Preempting > 0 && r.Preempted > 0 && r.Requeued > 0 && r.Killed > 0

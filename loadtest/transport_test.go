@@ -68,7 +68,7 @@ func TestABurstOfDatagrams(t *testing.T) {
 	r := runUntil(t, func() Config {
 		c := over(t, UDP)
 		c.Workers, c.Burst, c.Rate, c.Clients = 200, true, 100, 2
-		c.Heartbeat = 500 * time.Millisecond
+		c.Heartbeat = c.Duration / 5
 		return c
 	}, func(r *Report) bool { return r.Datagrams.Sent > 3*200 })
 	require.Greater(t, r.Datagrams.Sent, uint64(3*200))
@@ -76,6 +76,7 @@ func TestABurstOfDatagrams(t *testing.T) {
 }
 
 func TestWorkersThatSpeakHTTP(t *testing.T) {
+	t.Parallel() // most of it waits for guesses to end
 	r := runUntil(t, func() Config {
 		c := over(t, HTTP)
 		c.Slots, c.Occupancy, c.Depth = 2, 2, 1
@@ -89,6 +90,7 @@ func TestWorkersThatSpeakHTTP(t *testing.T) {
 }
 
 func TestMixedFleet(t *testing.T) {
+	t.Parallel() // most of it waits for guesses to end
 	r := runUntil(t, func() Config { return over(t, Mixed) }, func(r *Report) bool { return r.Datagrams.Acked > 0 && r.PlacedHTTP.Count > 0 })
 	require.Positive(t, r.Heartbeats)
 	require.Positive(t, r.Datagrams.Acked)
@@ -102,6 +104,9 @@ func TestMixedFleet(t *testing.T) {
 }
 
 func TestMixedFleetWithFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds; the parts have tests of their own")
+	}
 	r := runUntil(t, func() Config {
 		s := startScheduler(t)
 		s.missed = true

@@ -11,33 +11,43 @@ import (
 )
 
 // fixedSeeds is how many seeds a test run simulates, and mostSeeds how many until
-// each fault was hit: some come once in a hundred runs.
+// each fault was hit: some come once in a hundred runs. shortSeeds is how many a
+// short run simulates, which hits some of the faults.
 const (
 	fixedSeeds = 120
 	mostSeeds  = 600
+	shortSeeds = 20
 )
 
 // TestSeeds runs a fixed number of seeds, the same ones always. Together they hit
 // every fault.
 func TestSeeds(t *testing.T) {
-	total, err := runSeeds()
+	first, most := uint64(fixedSeeds), uint64(mostSeeds)
+	if testing.Short() {
+		first, most = shortSeeds, shortSeeds
+	}
+	total, err := runSeeds(first, most)
 	require.NoError(t, err)
 	t.Logf("%d events, %d leases, %d tasks begun", total.Events, total.Granted, total.Begun)
 	for f, n := range total.Faults {
+		if testing.Short() {
+			break
+		}
 		require.Positive(t, n, "the fault %s was never hit", Fault(f))
 	}
 }
 
-// runSeeds runs the seeds on every core, until all faults were hit or one failed.
-func runSeeds() (total Result, err error) {
+// runSeeds runs the first seeds on every core, and further ones, most in all,
+// until all faults were hit or one failed.
+func runSeeds(first, most uint64) (total Result, err error) {
 	var mu sync.Mutex
 	next := uint64(1)
 	take := func() (seed uint64, more bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		seed, next = next, next+1
-		missed := seed <= mostSeeds && slices.Contains(total.Faults[:], 0)
-		return seed, err == nil && (seed <= fixedSeeds || missed)
+		missed := seed <= most && slices.Contains(total.Faults[:], 0)
+		return seed, err == nil && (seed <= first || missed)
 	}
 	var runs sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -59,7 +69,11 @@ func runSeeds() (total Result, err error) {
 
 // TestOneSeedIsOneRun runs seeds twice: everything is the same.
 func TestOneSeedIsOneRun(t *testing.T) {
-	for _, seed := range []uint64{1, 2, 3, 11, 2024} {
+	seeds := []uint64{1, 2, 3, 11, 2024}
+	if testing.Short() {
+		seeds = seeds[:1]
+	}
+	for _, seed := range seeds {
 		first, err := Run(seed, nil)
 		require.NoError(t, err)
 		second, err := Run(seed, nil)
