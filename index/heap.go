@@ -1,6 +1,9 @@
 package index
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // absent is the place of an ineligible worker, which stands in no heap.
 const absent = math.MaxUint32
@@ -68,24 +71,33 @@ func (h *heap) up(i int, e entry, records *vector[record]) {
 	h.stand(i, e, records)
 }
 
-// down moves the vacant place i away from the top until the entry may stand there.
+// down moves the vacant place i away from the top until the entry may stand there. Which of two
+// children is the smaller cannot be predicted, so among those that lie in the first slice it is
+// found without a jump.
 func (h *heap) down(i int, e entry, records *vector[record]) {
-	for {
-		child := 2*i + 1
-		if child >= h.n {
-			break
-		}
-		below := h.at(child)
-		if child+1 < h.n {
-			if other := h.at(child + 1); other.key < below.key {
-				child, below = child+1, other
-			}
-		}
+	first := h.first
+	child := 2*i + 1
+	for child+1 < len(first) {
+		_, right := bits.Sub64(first[child+1].key, first[child].key, 0)
+		child += int(right)
+		below := first[child]
 		if below.key >= e.key {
+			h.stand(i, e, records)
+			return
+		}
+		first[i] = below
+		records.at(int(below.worker)).place = uint32(i)
+		i, child = child, 2*child+1
+	}
+	for child < h.n {
+		if child+1 < h.n && h.key(child+1) < h.key(child) {
+			child++
+		}
+		if h.key(child) >= e.key {
 			break
 		}
-		h.stand(i, *below, records)
-		i = child
+		h.stand(i, *h.at(child), records)
+		i, child = child, 2*child+1
 	}
 	h.stand(i, e, records)
 }

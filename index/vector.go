@@ -18,11 +18,14 @@ const (
 )
 
 // at returns element i, which must be below n.
-func (v *vector[T]) at(i int) *T {
-	if uint(i) < uint(len(v.first)) {
-		return &v.first[i]
+func (v *vector[T]) at(i int) *T { return element(v.first, v.more, i) }
+
+// element is at for a loop that keeps the parts of a vector in registers.
+func element[T any](first []T, more []*[pieceSize]T, i int) *T {
+	if uint(i) < uint(len(first)) {
+		return &first[i]
 	}
-	return &v.more[i>>pieceBits-1][i&(pieceSize-1)]
+	return &more[i>>pieceBits-1][i&(pieceSize-1)]
 }
 
 // from returns the elements from i on that lie behind it in one slice: all up to the next multiple of
