@@ -3,7 +3,6 @@ package house
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -157,7 +157,7 @@ func runSession(t *testing.T, bin string, lines []string) (dir, output string) {
 	require.NoError(t, err)
 	dir = t.TempDir()
 	require.NoError(t, os.Symlink(bin, filepath.Join(dir, "bin")))
-	http := freePorts(t)
+	http := ports.Row(t, 3)
 	native := fmt.Sprint(http + 1)
 	script := "set -eu\nexport DTASK_ADDR=127.0.0.1:" + native + "\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
 	for _, line := range lines {
@@ -189,26 +189,4 @@ func command(line, root string) string {
 		return foreground + " 2>worker.log &\nuntil bin/dtask workers --quiet | grep -q worker-001; do sleep 0.05; done"
 	}
 	return line
-}
-
-// freePorts returns a port that is free together with the next two, below those
-// that the system gives to outgoing connections.
-func freePorts(t *testing.T) int {
-	const row = 3
-	for port := 21_000 + os.Getpid()%3_000*row; port < 32_000; port += row {
-		free := 0
-		for i := range row {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
-			if err != nil {
-				break
-			}
-			require.NoError(t, l.Close())
-			free++
-		}
-		if free == row {
-			return port
-		}
-	}
-	t.Fatal("no free ports in a row")
-	return 0
 }

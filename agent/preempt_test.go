@@ -40,7 +40,7 @@ func runs(t *testing.T, command string) (pid int, over chan error) {
 // TestPreempted: at the deadline of a drain every task gets its notice, and
 // those that go on are killed. Their room returns when they are over, no sooner.
 func TestPreempted(t *testing.T) {
-	cfg := config()
+	cfg := config(t)
 	cfg.Sched.PreemptGrace = 1500
 	s := serveWith(t, cfg)
 	a, err := agent.Start(t.Context(), agent.Config{
@@ -92,7 +92,7 @@ func TestPreempted(t *testing.T) {
 // started anew knows by the worker's list alone that one of two tasks of the
 // same priority must not be preempted, and that the other may be.
 func TestAWorkerTellsTheNextSchedulerWhoseRoomMayBeTaken(t *testing.T) {
-	cfg := config()
+	cfg := config(t)
 	cfg.Sched.PreemptGrace = 60_000
 	s := serveWith(t, cfg)
 	cfg.Addr, cfg.HTTPAddr = s.Addr(), s.HTTPAddr()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/server"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -19,18 +20,19 @@ import (
 const patience = 15 * time.Second
 
 // config is a scheduler on free ports.
-func config() server.Config {
+func config(t *testing.T) server.Config {
 	cfg := server.DefaultConfig()
-	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Addr, cfg.HTTPAddr = ports.Addr(t), ports.Addr(t)
 	cfg.MaxConnections = 64
 	cfg.Sched.Heartbeat = 200
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	return cfg
 }
 
-// serve starts a scheduler; an address of "" takes free ports.
+// serve starts a scheduler; an address of "" takes ports that stay its own until
+// the test ends.
 func serve(t *testing.T, addr, httpAddr string) *server.Server {
-	cfg := config()
+	cfg := config(t)
 	if addr != "" {
 		cfg.Addr, cfg.HTTPAddr = addr, httpAddr
 	}

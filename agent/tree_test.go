@@ -82,7 +82,7 @@ var families = []struct {
 
 // reaping starts a scheduler and its one worker.
 func reaping(t *testing.T, tune ...func(*agent.Config)) (*agent.Agent, *client.Client) {
-	cfg := config()
+	cfg := config(t)
 	cfg.Sched.PreemptGrace = 200
 	s := serveWith(t, cfg)
 	c := agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "h:1", Tags: []string{"cpu"}, Slots: 8, TasksDieWithAgent: true}

@@ -77,7 +77,7 @@ func TestARestartedSchedulerTakesDatagrams(t *testing.T) {
 // TestASchedulerWithoutDatagrams: the worker does not need them.
 func TestASchedulerWithoutDatagrams(t *testing.T) {
 	t.Parallel()
-	cfg := config()
+	cfg := config(t)
 	cfg.UDP = false
 	s := serveWith(t, cfg)
 	a := distant(t, newRelay(t, s.Addr()))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/server"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -96,7 +97,7 @@ func TestClosedClientsLeaseGoesBack(t *testing.T) {
 }
 
 func TestARestartedSchedulerForgetsWhatHasNotBegun(t *testing.T) {
-	first := startServer(t, "127.0.0.1:0", 90)
+	first := startServer(t, ports.Addr(t), 90)
 	startWorker(t, first.Addr(), 2)
 	c := dial(t, first.Addr())
 	l, err := c.Schedule(t.Context(), client.Task{ID: "t1"})

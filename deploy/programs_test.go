@@ -2,8 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,13 +108,4 @@ func build(ctx context.Context, t *testing.T, names ...string) (dir string) {
 		require.NoError(t, err, string(out))
 	}
 	return dir
-}
-
-// freePort returns a port of this machine that is free at the moment.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, ln.Close()) }()
-	return fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/internal/ports"
 )
 
 // prometheus is a Prometheus that the test started.
@@ -58,7 +60,7 @@ func watch(ctx context.Context, t *testing.T, program, scheduler string) *promet
 	waits := regexp.MustCompile(`(?m)^( +for): .*$`).ReplaceAllString(read(t, alertsFile), "$1: 1s")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(configFile)), []byte(config), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(alertsFile)), []byte(waits), 0o600))
-	port := freePort(t)
+	port := strconv.Itoa(ports.Row(t, 1))
 	p := &prometheus{t: t, ctx: ctx, url: "http://127.0.0.1:" + port}
 	launch(ctx, t, "prometheus", program, "--config.file="+filepath.Join(dir, filepath.Base(configFile)),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:"+port, "--log.level=warn")

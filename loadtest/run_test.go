@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/server"
 )
 
@@ -26,7 +27,7 @@ type scheduler struct {
 func startScheduler(t *testing.T, changes ...func(c *server.Config)) *scheduler {
 	t.Helper()
 	c := server.DefaultConfig()
-	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	c.Addr, c.HTTPAddr = ports.Addr(t), ports.Addr(t) // Restart comes back there
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = 500
 	for _, change := range changes {
@@ -240,14 +241,11 @@ func TestMemoryOfEndedLeasesFills(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
 	c := DefaultConfig()
-	c.Addr, c.Workers = ln.Addr().String(), 3
+	c.Addr, c.Workers = ports.Addr(t), 3
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, err = Run(ctx, c)
+	_, err := Run(ctx, c)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "0 of 3 workers are registered")
 }

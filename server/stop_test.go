@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -148,14 +149,15 @@ func TestShutdownGivesUpOnPeersThatDoNotRead(t *testing.T) {
 }
 
 func TestKillFreesThePorts(t *testing.T) {
-	f := start(t)
+	native, http := ports.Addr(t), ports.Addr(t)
+	there := func(c *Config) { c.Addr, c.HTTPAddr = native, http }
+	f := start(t, there)
 	for range 3 {
 		p := f.dial("c")
 		f.Kill()
 		p.closed()
 		require.NoError(t, f.Wait())
-		native, http := f.Addr(), f.HTTPAddr()
-		f = start(t, func(c *Config) { c.Addr, c.HTTPAddr = native, http })
+		f = start(t, there)
 		require.Equal(t, native, f.Addr())
 	}
 	f.dial("d").alive()

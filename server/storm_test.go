@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -89,7 +90,8 @@ func Test58TwoThousandAgentsReconnectAtOnceAfterARestart(t *testing.T) {
 	if testing.Short() {
 		n = 300
 	}
-	many := func(c *Config) { c.MaxConnections = n + 100 }
+	addr := ports.Addr(t)
+	many := func(c *Config) { c.Addr, c.MaxConnections = addr, n+100 }
 	f := start(t, many)
 	if f.cfg.MaxConnections < n+100 {
 		t.Skip("the limit of descriptors is too low for so many connections")
@@ -103,13 +105,12 @@ func Test58TwoThousandAgentsReconnectAtOnceAfterARestart(t *testing.T) {
 	for i, r := range runners {
 		r.lease = wire.LeaseID{Epoch: before.Epoch, Instance: before.Instance, Counter: uint64(i + 1)}
 	}
-	addr := f.Addr()
 	f.Kill()
 	for _, r := range runners {
 		_ = r.conn.Close()
 	}
 
-	f = start(t, many, func(c *Config) { c.Addr = addr })
+	f = start(t, many)
 	begun := time.Now()
 	allAtOnce(t, runners, addr, before)
 	t.Logf("%d agents came back in %v", n, time.Since(begun))

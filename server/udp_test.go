@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -346,17 +347,11 @@ var share = net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) err
 // sharedPort holds a UDP port, and returns its address, whose number is free
 // for TCP.
 func sharedPort(t *testing.T) string {
-	for range 50 {
-		other, err := share.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = other.Close() })
-		if ln, err := net.Listen("tcp", other.LocalAddr().String()); err == nil {
-			require.NoError(t, ln.Close())
-			return other.LocalAddr().String()
-		}
-	}
-	t.Fatal("no port is free for TCP")
-	return ""
+	addr := ports.Addr(t)
+	other, err := share.ListenPacket(t.Context(), "udp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	return addr
 }
 
 func TestTheUDPPortIsOurs(t *testing.T) {
@@ -401,11 +396,12 @@ func TestALostUDPLoopEndsTheServer(t *testing.T) {
 }
 
 func TestKillFreesTheUDPPort(t *testing.T) {
-	f := start(t)
+	native := ports.Addr(t)
+	there := func(c *Config) { c.Addr = native }
+	f := start(t, there)
 	for range 3 {
 		f.Kill()
-		native := f.Addr()
-		f = start(t, func(c *Config) { c.Addr = native })
+		f = start(t, there)
 		b := f.beater()
 		b.silent()
 	}

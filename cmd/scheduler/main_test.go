@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
+	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/sched"
 )
 
@@ -123,25 +125,13 @@ func TestStartAndStop(t *testing.T) {
 }
 
 func TestTheNativePortIsTheNext(t *testing.T) {
-	for try := 0; ; try++ {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		number := ln.Addr().(*net.TCPAddr).Port
-		free := port(ln.Addr().String())
-		require.NoError(t, ln.Close())
-		next, err := net.Listen("tcp", (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: number + 1}).String())
-		if err != nil && try < 50 {
-			continue
-		}
-		require.NoError(t, err)
-		require.NoError(t, next.Close())
-		p := launch(t, "--port="+free)
-		require.Equal(t, free, p.line("Scheduler listening on port "))
-		conn, err := net.Dial("tcp", next.Addr().String())
-		require.NoError(t, err)
-		require.NoError(t, conn.Close())
-		return
-	}
+	number := ports.Row(t, 2)
+	free, next := strconv.Itoa(number), net.JoinHostPort("127.0.0.1", strconv.Itoa(number+1))
+	p := launch(t, "--port="+free)
+	require.Equal(t, free, p.line("Scheduler listening on port "))
+	conn, err := net.Dial("tcp", next)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
 }
 
 func TestPortInUse(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/internal/ports"
 )
 
 // document returns docs/worker.md.
@@ -64,10 +65,7 @@ func TestDocumentedCommandsRun(t *testing.T) {
 	require.True(t, ok)
 	block, _, _ = strings.Cut(block, "```")
 	s := realScheduler(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	sidecar := l.Addr().String()
+	sidecar := ports.Addr(t)
 	block = strings.NewReplacer("localhost:8080", s.HTTPAddr(), "localhost:8081", s.Addr(), defaultSidecar, sidecar,
 		"worker status", "worker status --sidecar="+sidecar).Replace(block)
 	started := "until bin/worker status --sidecar=" + sidecar + " 2>/dev/null | grep -q ', connected'; do :; done"
