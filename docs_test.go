@@ -31,32 +31,53 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+var link = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 
+// TestLinksLeadSomewhere looks at the files and at the sections of links.
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, file := range documents(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
-			_, err := os.Stat(filepath.Join(filepath.Dir(file), m[1]))
+			target := file
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(file), m[1])
+			}
+			_, err := os.Stat(target)
 			require.NoError(t, err, "%s links to %s", file, m[1])
+			if m[2] != "" {
+				require.Contains(t, anchors(read(t, target)), m[2], "%s links to %s%s", file, m[1], m[2])
+			}
 		}
 	}
 }
 
-// TestErrorsAreExplained: docs/errors.md has a row for each code with its
-// sentinel, and a row for each reason.
+// anchors returns what links to the headings of a document look like, as
+// GitHub makes them.
+func anchors(text string) (list []string) {
+	for _, m := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(text, -1) {
+		dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		list = append(list, "#"+strings.ReplaceAll(dropped, " ", "-"))
+	}
+	for _, m := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(text, -1) {
+		list = append(list, "#"+m[1])
+	}
+	return list
+}
+
+// TestErrorsAreExplained: docs/errors.md has a row for each code with its number
+// and sentinel, and a row for each reason with its number.
 func TestErrorsAreExplained(t *testing.T) {
 	text, sentinels := read(t, "docs/errors.md"), read(t, "client/errors.go")
-	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `(Err[A-Za-z]+)` \\|")
+	row := regexp.MustCompile("(?m)^\\| ([0-9]+ \\| `[a-z_]+`) \\| `(Err[A-Za-z]+)` \\|")
 	explained := map[string]bool{}
 	for _, m := range row.FindAllStringSubmatch(text, -1) {
 		explained[m[1]] = true
 		require.Contains(t, sentinels, m[2], "the sentinel of %s", m[1])
 	}
-	for c := wire.CodeOK + 1; c <= wire.CodeTimeout; c++ {
-		require.True(t, explained[c.String()], "docs/errors.md does not explain %s", c)
+	for c := wire.CodeOK + 1; c <= wire.CodeWorkerInUse; c++ {
+		require.True(t, explained[fmt.Sprintf("%d | `%s`", c, c)], "docs/errors.md does not explain %s", c)
 	}
-	for r := wire.ReasonOK; r <= wire.ReasonBelieved; r++ {
-		require.Contains(t, text, "`"+r.String()+"`")
+	for r := wire.ReasonNone; r <= wire.ReasonPreempted; r++ {
+		require.Contains(t, text, fmt.Sprintf("| %d | `%s` |", r, r))
 	}
 }
 

@@ -12,16 +12,15 @@ import (
 )
 
 // TestEveryKindIsWhole fails until a kind has a struct, a codec, a generator
-// for the laws, a golden vector, and a section of docs/protocol.md that names
-// its number and its fields in order.
+// for the laws, a golden vector, and a section of the documents of the protocol
+// that names its number and its fields in order.
 func TestEveryKindIsWhole(t *testing.T) {
 	vectors := map[Kind]bool{}
 	for _, s := range samples() {
 		vectors[s.message.Kind()] = true
 	}
-	document, err := os.ReadFile("../docs/protocol.md")
-	require.NoError(t, err)
-	sections := sectionsOf(string(document))
+	document := documents(t)
+	sections := sectionsOf(document)
 	for _, k := range allKinds() {
 		t.Run(k.String(), func(t *testing.T) {
 			require.True(t, newCold(uint64(k)) != nil || layouts[k].read != nil, "no codec")
@@ -29,14 +28,40 @@ func TestEveryKindIsWhole(t *testing.T) {
 			require.Contains(t, generators, k)
 			require.Contains(t, grammar, k)
 			section, ok := sections[k.String()]
-			require.True(t, ok, "docs/protocol.md has no section of this name")
+			require.True(t, ok, "the documents have no section of this name")
 			require.Contains(t, section, head(k), "the section names the kind's number and fields")
 			for _, name := range fieldNames(k) {
 				require.Contains(t, section, "`"+name+"`")
 			}
 		})
 	}
-	require.Equal(t, inOrderOfKinds(), headings(string(document)), "the sections follow the constants")
+	require.ElementsMatch(t, inOrderOfKinds(), headings(document), "one section for each kind")
+	for i, name := range headings(document) {
+		for _, request := range answered[name] {
+			before := headings(document)[max(0, i-3):i]
+			require.Contains(t, before, request, "%s stands beside what it answers", name)
+		}
+	}
+}
+
+// answered lists what an answer belongs to.
+var answered = map[string][]string{
+	"hello_ok": {"hello"}, "pong": {"ping"}, "placed": {"schedule"}, "placed_all": {"batch"}, "settled": {"batch"}, "renewed": {"renew"},
+	"released": {"release"}, "registered": {"register"}, "superseded": {"register"}, "ended": {"end"}, "revoked": {"revoke"}, "gone": {"deregister"},
+	"workers": {"list_workers"}, "worker": {"get_worker"}, "stats": {"get_stats"}, "beat_ack": {"beat"}, "cordoned": {"cordon"}, "leases": {"list_leases"},
+	"tags": {"list_tags"}, "events": {"list_events"}, "ended_leases": {"list_ended"}, "cancelled": {"cancel"}, "queue": {"list_queue"},
+}
+
+// documents returns the pages of the protocol, one behind the other.
+func documents(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, page := range []string{"protocol", "protocol-datagrams", "protocol-operators"} {
+		text, err := os.ReadFile("../docs/" + page + ".md")
+		require.NoError(t, err)
+		all.Write(append(text, '\n'))
+	}
+	return all.String()
 }
 
 // head is the line with which a section shows its message.
@@ -76,14 +101,15 @@ func sectionsOf(document string) map[string]string {
 	return sections
 }
 
-// The document lists every code, state, reason and role by name and number.
+// The documents list every code, state, reason and role by name and number.
 func TestDocumentNamesEveryNumber(t *testing.T) {
-	document, err := os.ReadFile("../docs/protocol.md")
+	errors, err := os.ReadFile("../docs/errors.md")
 	require.NoError(t, err)
+	document := documents(t) + string(errors)
 	for table, names := range map[string][]string{"code": codeNames[:], "state": stateNames[:], "reason": reasonNames[:], "role": roleNames[:]} {
 		for i, n := range names {
 			if n != "" {
-				require.Contains(t, string(document), "| "+name(nil, i, "")+" | `"+n+"` |", table)
+				require.Contains(t, document, "| "+name(nil, i, "")+" | `"+n+"` |", table)
 			}
 		}
 	}
@@ -228,17 +254,18 @@ func TestTarget(t *testing.T) {
 	require.Empty(t, worker+address)
 }
 
-// The session that the document shows in bytes is what the codec writes.
+// The sessions of a client and an agent that the document shows in bytes are
+// what the codec writes.
 func TestDocumentedSession(t *testing.T) {
-	document, err := os.ReadFile("../docs/protocol.md")
-	require.NoError(t, err)
-	_, example, _ := strings.Cut(string(document), "## A session in bytes")
-	_, example, _ = strings.Cut(example, "```\n")
-	example, _, _ = strings.Cut(example, "```")
+	_, examples, _ := strings.Cut(documents(t), "## A session in bytes")
+	examples, _, _ = strings.Cut(examples, "\n# ")
+	blocks := strings.Split(examples, "```\n")
+	require.Len(t, blocks, 7)
+	client, agent := strings.Split(strings.TrimSpace(blocks[1]), "\n"), strings.Split(strings.TrimSpace(blocks[5]), "\n")
+	require.Len(t, client, 6)
+	require.Len(t, agent, 11)
 	var d Decoder
-	lines := strings.Split(strings.TrimSpace(example), "\n")
-	require.Len(t, lines, 6)
-	for _, line := range lines {
+	for _, line := range append(client, agent...) {
 		kind, digits, _ := strings.Cut(line, " ")
 		b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
 		require.NoError(t, err)

@@ -74,7 +74,7 @@ func TestDatagramTooLong(t *testing.T) {
 	}
 }
 
-// The sizes that docs/protocol.md gives.
+// The sizes that docs/protocol-datagrams.md gives.
 func TestBeatSize(t *testing.T) {
 	greatest := &Beat{[]byte(strings.Repeat("w", MaxID)), math.MaxUint64, math.MaxUint32, math.MaxUint32, math.MaxUint64}
 	require.Len(t, AppendDatagram(nil, 0, greatest), 162)
