@@ -214,13 +214,15 @@ func (s *State) checkCordons() error {
 			return fmt.Errorf("the cordon of %q: %+v", id, c)
 		}
 	}
-	for i, c := range s.deadlines {
-		if s.cordons[c.worker] != c || i > 0 && s.deadlines[i-1].deadline > c.deadline {
-			return fmt.Errorf("the deadline of %q: %d, the one before is %d", c.worker, c.deadline, s.deadlines[max(i-1, 0)].deadline)
+	h := &s.deadlines
+	for i := range int32(h.n) {
+		c := *h.at(i)
+		if above := *h.at(max(i-1, 0) / 2); s.cordons[c.worker] != c || c.place != i+1 || c.sooner(above) {
+			return fmt.Errorf("the deadline of %q, in place %d as %d: %d, the one above is %d", c.worker, i, c.place-1, c.deadline, above.deadline)
 		}
 	}
-	if len(s.deadlines) < waiting {
-		return fmt.Errorf("%d drains have a deadline, %d are waited for", waiting, len(s.deadlines))
+	if h.n < waiting {
+		return fmt.Errorf("%d drains have a deadline, %d are waited for", waiting, h.n)
 	}
 	return nil
 }

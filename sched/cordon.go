@@ -13,10 +13,12 @@ type cordon struct {
 	reason, by string
 	since      Time
 	worker     string
-	deadline   Time // what still runs is preempted then; Never
-	own        bool // the worker's agent is leaving: it ends with the incarnation
-	drain      bool // somebody waits until nothing runs there
-	drained    bool // nothing does
+	deadline   Time   // what still runs is preempted then; Never
+	place      int32  // in State.deadlines, + 1
+	number     uint64 // in the order of those that were ever there
+	own        bool   // the worker's agent is leaving: it ends with the incarnation
+	drain      bool   // somebody waits until nothing runs there
+	drained    bool   // nothing does
 }
 
 // flags is what is listed of a worker with this cordon.

@@ -79,6 +79,9 @@ func (s *State) detach(slot int32) {
 	} else {
 		w.tail = l.prev
 	}
+	if s.emptying.next == slot+1 {
+		s.emptying.next = l.next
+	}
 	s.tally(w, -1)
 	s.occupy(w, l, -1)
 	s.tally(w, 1)

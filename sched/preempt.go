@@ -1,8 +1,6 @@
 package sched
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -126,59 +124,4 @@ func (s *State) pushPreempt(l *lease, grace Time, out *Outbox) {
 	}
 	reason, _ := s.whyPreempted(l)
 	out.put(w.session, 0, &wire.Preempt{Handle: w.handle, Lease: l.id, GraceMS: uint32(max(grace, 0)), Reason: reason})
-}
-
-// awaitDeadline has the pulse look at a drain when its time is over.
-func (s *State) awaitDeadline(c *cordon) {
-	if c.deadline == Never {
-		return
-	}
-	i, _ := slices.BinarySearchFunc(s.deadlines, c.deadline+1, func(o *cordon, at Time) int { return cmp.Compare(o.deadline, at) })
-	s.deadlines = slices.Insert(s.deadlines, i, c)
-}
-
-// forgetDeadline undoes awaitDeadline, if the deadline has not passed.
-func (s *State) forgetDeadline(c *cordon) {
-	if c == nil || c.deadline == Never {
-		return
-	}
-	if i := slices.Index(s.deadlines, c); i >= 0 {
-		s.deadlines = slices.Delete(s.deadlines, i, i+1)
-	}
-}
-
-// nextDeadline returns when the next drain has waited long enough.
-func (s *State) nextDeadline() Time {
-	if len(s.deadlines) == 0 {
-		return Never
-	}
-	return s.deadlines[0].deadline
-}
-
-// overdue preempts what runs on workers whose drain has waited long enough, one
-// worker for each unit of the budget.
-func (s *State) overdue(left int, out *Outbox) int {
-	for left > 0 && s.nextDeadline() <= s.now {
-		c := s.deadlines[0]
-		s.deadlines = slices.Delete(s.deadlines, 0, 1)
-		left--
-		if n, known := s.byID[c.worker]; known {
-			s.empty(n, out)
-		}
-	}
-	return left
-}
-
-// empty preempts everything on a worker.
-func (s *State) empty(n int32, out *Outbox) {
-	for e := s.workers.at(n).head; e != 0; {
-		l := s.leases.slots.at(e - 1)
-		s.preempt(e-1, out)
-		e = l.next
-	}
-}
-
-// mustEmpty reports whether the drain of a worker has waited long enough.
-func (s *State) mustEmpty(w *worker) bool {
-	return w.cordon != nil && w.cordon.deadline <= s.now
 }

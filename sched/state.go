@@ -38,8 +38,9 @@ type State struct {
 	unused      int
 	byID        map[string]int32
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
-	deadlines   []*cordon          // drains that wait for a time, the next first
-	draining    []int32            // workers that drain and were changed by this message
+	deadlines   deadlineHeap       // drains that wait for a time
+	emptying    emptying
+	draining    []int32 // workers that drain and were changed by this message
 	order       order
 	kits        kitTable
 	gpus        gpuTable

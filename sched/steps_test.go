@@ -1,10 +1,13 @@
 package sched
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -72,6 +75,74 @@ func TestARemovalEndsInSteps(t *testing.T) {
 		_, known := s.byID["big"]
 		require.Equal(t, back, known)
 	}
+}
+
+// TestADrainEmptiesInSteps: at its deadline a worker with many leases is emptied in
+// steps, also while some of them end, and it is left alone once the drain is lifted.
+func TestADrainEmptiesInSteps(t *testing.T) {
+	const leases = 3*pulseBudget + 7
+	for _, lifted := range []bool{false, true} {
+		s, out := crowd(t, 0, func(*Config) {})
+		s.Apply(1, 2, 1, &wire.Register{Worker: "big", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 2 * leases}, out)
+		s.Apply(1, 2, 0, &wire.Promised{Handle: 1, Grantor: s.Grantor()}, out)
+		var ids []wire.LeaseID
+		for i := range leases {
+			out.Reset()
+			s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Append(nil, "t", i), TTLMS: wire.MaxTTL}, out)
+			ids = append(ids, out.Items[0].Placed.Lease)
+		}
+		s.Apply(1, 1, 1, &wire.Cordon{Worker: "big", On: true, Drain: true, DeadlineMS: 10}, out)
+		require.Equal(t, Time(11), s.NextPulse())
+		s.Pulse(11, out)
+		require.LessOrEqual(t, s.Work(), stepLimit)
+		require.Equal(t, Time(11), s.NextPulse(), "the rest is due at once")
+		require.Less(t, s.count.states[wire.StateAskedBack], leases)
+		require.NotZero(t, s.emptying.next)
+		cursor := s.leases.slots.at(s.emptying.next - 1).id
+		s.Apply(11, 1, 1, &wire.Release{Lease: cursor}, out)
+		s.Apply(11, 1, 1, &wire.Release{Lease: ids[leases-1]}, out)
+		if lifted {
+			s.Apply(11, 1, 1, &wire.Cordon{Worker: "big"}, out)
+		}
+		asked := s.count.states[wire.StateAskedBack]
+		settled(t, s, out)
+		if lifted {
+			require.Equal(t, asked, s.count.states[wire.StateAskedBack])
+		} else {
+			require.Equal(t, leases-2, s.count.states[wire.StateAskedBack])
+		}
+		require.Equal(t, emptying{}, s.emptying)
+	}
+}
+
+// TestManyDeadlinesPassInOrder: drains are looked at in the order of their deadlines,
+// and of equal ones in the order in which they were set, whichever were lifted.
+func TestManyDeadlinesPassInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h deadlineHeap
+		var naive []*cordon
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			if len(naive) > 0 && rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
+				i := rapid.IntRange(0, len(naive)-1).Draw(t, "which")
+				h.remove(naive[i])
+				h.remove(naive[i])
+				naive = slices.Delete(naive, i, i+1)
+			} else {
+				c := &cordon{deadline: Time(rapid.IntRange(0, 20).Draw(t, "deadline"))}
+				h.add(c)
+				i, _ := slices.BinarySearchFunc(naive, c.deadline+1, func(o *cordon, at Time) int { return cmp.Compare(o.deadline, at) })
+				naive = slices.Insert(naive, i, c)
+			}
+			if len(naive) > 0 {
+				require.Same(t, naive[0], h.first())
+			}
+		}
+		for _, c := range naive {
+			require.Same(t, c, h.first())
+			h.remove(c)
+		}
+		require.Nil(t, h.first())
+	})
 }
 
 // TestWhetherAnyCanIsBounded: what no worker can take is infeasible, unless they are
