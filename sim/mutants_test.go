@@ -467,8 +467,8 @@ var roomMutants = []rule{
 	{"queue-taken-over", "sched.State.again",
 		`	w.session, w.request, w.index, w.mute = c.from, c.request, b.index, false
 `,
-		`	w.session, w.mute = from, false
-	if !MUTANT { w.request, w.index = request, uint32(index+1) }
+		`	w.session, w.mute = c.from, false
+	if !MUTANT { w.request, w.index = c.request, b.index }
 `,
 		"TestSeeds", false},
 	{"queue-gang-alone", "sched.State.tryWaiter",

@@ -57,7 +57,7 @@ func TestFitsFindsTextByDeclaration(t *testing.T) {
 	for _, e := range []Edit{
 		{In: "cmd/p.sum", Old: "return a+b"},
 		{In: "cmd/p.sum", Old: "{ return a + b }"},
-		{In: "cmd/p.box.get", Old: "b.n"},
+		{In: "cmd/p.box.get", Old: "b.n", New: "map[bool]T{MUTANT: b.other}[least > limit]"},
 		{In: "cmd/p.limit", Old: "10"},
 		{In: "cmd/p.box", Old: "n T"},
 		{In: "cmd/p.main", Old: "box[int]{n: sum(2, 3)}"},
@@ -69,6 +69,7 @@ func TestFitsFindsTextByDeclaration(t *testing.T) {
 		"cmd/p.total: found 0 declarations of this name, and in them 0 times the text\n\treturn a + b\ncmd/p.sum holds it 1 times": {In: "cmd/p.total", Old: "return a + b"},
 		"cmd/p.main: found 1 declarations of this name, and in them 2 times the text\n\tb.get()":                                   {In: "cmd/p.main", Old: "b.get()"},
 		"no declaration of the module holds it": {In: "cmd/p.sum", Old: "return a - b"},
+		"the new text names c, ":                {In: "cmd/p.sum", Old: "a + b", New: "max(a, c.b)"},
 		"there is no old text":                  {In: "cmd/p.sum", Old: " // a and b"},
 		"no such file":                          {In: "cmd/q.sum", Old: "a"},
 	} {

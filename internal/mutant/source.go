@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path"
@@ -29,7 +30,8 @@ func Open(root string) (*Source, error) {
 
 type pkg struct {
 	decls []decl
-	tests []string // functions of test files
+	names map[string]bool // of all declarations and imports
+	tests []string        // functions of test files
 }
 
 type file struct {
@@ -56,7 +58,7 @@ func (s *Source) read(folder string) (*pkg, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pkg{}
+	p := &pkg{names: map[string]bool{}}
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".go") {
 			continue
@@ -80,7 +82,11 @@ func (p *pkg) add(name string) error {
 		return err
 	}
 	f := &file{path: name, pkg: parsed.Name.Name, text: string(text)}
+	for _, i := range parsed.Imports {
+		p.names[strings.Trim(path.Base(i.Path.Value), `"`)] = true
+	}
 	keep := func(name string, n ast.Node) {
+		p.names[name] = true
 		p.decls = append(p.decls, decl{name: name, file: f, from: set.Position(n.Pos()).Offset, to: set.Position(n.End()).Offset})
 	}
 	test := strings.HasSuffix(name, "_test.go")
@@ -214,7 +220,44 @@ func (s *Source) find(e Edit) (place, error) {
 		return place{}, fmt.Errorf("%s: found %d declarations of this name, and in them %d times the text\n\t%s\n%s",
 			e.In, declared, len(found), strings.TrimSpace(e.Old), s.elsewhere(old))
 	}
+	if name := p.unknown(e.New, &found[0]); name != "" {
+		return place{}, fmt.Errorf("%s: the new text names %s, which is not known there:\n\t%s", e.In, name, strings.TrimSpace(e.New))
+	}
 	return found[0], nil
+}
+
+// unknown returns a name in the new text of an edit that neither its declaration
+// nor the package has, "" if there is none. Fields and methods are not looked at.
+func (p *pkg) unknown(text string, at *place) string {
+	own := map[string]bool{"MUTANT": true, "_": true}
+	for i := range p.decls {
+		if d := &p.decls[i]; d.file == at.file && d.from <= at.from && at.to <= d.to {
+			addNames(own, d.symbols)
+		}
+	}
+	fresh := symbols(text)
+	for i, s := range fresh {
+		if i+1 < len(fresh) && (fresh[i+1].tok == token.DEFINE || fresh[i+1].tok == token.COLON) {
+			own[s.text] = true
+		}
+	}
+	used := map[string]bool{}
+	addNames(used, fresh)
+	for name := range used {
+		if !own[name] && !p.names[name] && types.Universe.Lookup(name) == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// addNames notes the names among symbols that do not follow a dot.
+func addNames(names map[string]bool, all []symbol) {
+	for i, s := range all {
+		if s.tok == token.IDENT && (i == 0 || all[i-1].tok != token.PERIOD) {
+			names[s.text] = true
+		}
+	}
 }
 
 // elsewhere lists the declarations of the module that hold a text.
