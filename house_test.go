@@ -31,19 +31,20 @@ var rooms = map[string]struct {
 	"resource":     {banned: core, pure: true},
 	"spell":        {banned: core, pure: true},
 	"webguard":     {},
+	"view":         {ours: []string{"wire", "resource"}, banned: []string{"net", "os", "sync", "log"}, pure: true},
 	"index":        {ours: []string{"selector"}, banned: core, pure: true},
 	"sched":        {ours: []string{"wire", "index", "selector", "resource"}, banned: core, pure: true},
 	"agent/ledger": {ours: []string{"wire", "resource"}, banned: core, pure: true},
 	"sim":          {ours: []string{"sched", "wire", "index", "agent/ledger", "sim", "selector", "resource"}, banned: []string{"net", "sync"}, pure: true},
-	"server":       {ours: []string{"wire", "sched", "server", "selector", "resource", "spell", "webguard"}},
-	"client":       {ours: []string{"wire", "selector", "resource"}},
+	"server":       {ours: []string{"wire", "view", "sched", "server", "selector", "resource", "spell", "webguard"}},
+	"client":       {ours: []string{"wire", "view", "selector", "resource"}},
 	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
 	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger", "resource", "webguard"}},
 	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
 	"internal":     {}, // for tests alone
 	"deploy":       {}, // tests alone, beside files for operators
 	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
-	"cmd":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "spell", "cmd"}},
+	"cmd":          {ours: []string{"wire", "view", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "spell", "cmd"}},
 }
 
 // core lists what the deterministic core must not see.

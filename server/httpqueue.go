@@ -1,44 +1,30 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// waiterRow is one task or gang that waits for room.
-type waiterRow struct {
-	Task     string   `json:"task_id"`
-	Client   string   `json:"client"`
-	Owner    string   `json:"owner"`
-	Group    string   `json:"group"`
-	Priority int32    `json:"priority"`
-	Tasks    uint32   `json:"tasks"`
-	AgeMS    uint64   `json:"age_ms"`
-	LeftMS   uint64   `json:"left_ms"`
-	Position uint64   `json:"position"`
-	Placed   uint64   `json:"placed_last_minute"`
-	Bypassed uint32   `json:"bypassed"`
-	Holds    []string `json:"holds,omitempty"`
-	AtLimit  bool     `json:"at_limit,omitempty"`
-	NoWorker bool     `json:"no_worker,omitempty"`
-}
-
 // queueAnswer is the body of GET /api/v1/queue.
 type queueAnswer struct {
-	Queue   []waiterRow `json:"queue"`
-	Next    uint64      `json:"next,omitempty"`
-	Waiting uint64      `json:"waiting"`
-	Groups  uint64      `json:"groups"`
-	Count   *uint64     `json:"count,omitempty"`
+	Queue   []view.Waiter `json:"queue"`
+	Next    uint64        `json:"next,omitempty"`
+	Waiting uint64        `json:"waiting"`
+	Groups  uint64        `json:"groups"`
+	Count   *uint64       `json:"count,omitempty"`
 }
 
-// queue lists the tasks that wait. The core looks at a few thousand places for
-// each page; one that shows nothing is skipped here.
+// queue lists the tasks that wait, in the order in which they will go. The core
+// looks at a few thousand places for each page: further ones are asked for until
+// the answer has all its rows.
 func (g *gateway) queue(w http.ResponseWriter, r *http.Request) {
 	p := paramsOf(r)
-	ask := &wire.ListQueue{After: p.cursor("after"), Limit: p.limit(),
+	ask := &wire.ListQueue{After: p.cursor("after"), Limit: cmp.Or(p.limit(), wire.MaxPage),
 		Task: p.text("task"), Client: p.text("client"), Owner: p.text("owner"), Group: p.text("group"), Count: p.flag("count")}
+	var rows []wire.WaiterInfo
 	for matched := uint64(0); ; {
 		answer, ok := g.list(w, r, p, ask)
 		if !ok {
@@ -46,19 +32,26 @@ func (g *gateway) queue(w http.ResponseWriter, r *http.Request) {
 		}
 		page := answer.(*wire.Queue)
 		matched += page.Matched
-		if len(page.Rows) > 0 || page.Next == 0 {
-			a := queueAnswer{Queue: make([]waiterRow, len(page.Rows)), Next: page.Next, Waiting: page.Waiting, Groups: page.Groups}
-			for i, x := range page.Rows {
-				a.Queue[i] = waiterRow{x.Task, x.Client, x.Owner, x.Group, x.Priority, x.Tasks, x.AgeMS, x.LeftMS, x.Position, x.Placed, x.Bypassed, x.Holds, x.AtLimit, x.NoWorker}
-			}
-			if ask.Count {
-				a.Count = &matched
-			}
-			writeValue(w, &a)
+		rows = append(rows, page.Rows...)
+		ask.After, ask.Limit = page.Next, ask.Limit-uint32(len(page.Rows))
+		if ask.After == 0 || ask.Limit == 0 {
+			writeQueue(w, page, rows, ask.Count, matched)
 			return
 		}
-		ask.After = page.Next
 	}
+}
+
+// writeQueue answers with the rows, of which page is the last.
+func writeQueue(w http.ResponseWriter, page *wire.Queue, rows []wire.WaiterInfo, count bool, matched uint64) {
+	view.SortWaiting(rows)
+	a := queueAnswer{Queue: make([]view.Waiter, len(rows)), Next: page.Next, Waiting: page.Waiting, Groups: page.Groups}
+	for i := range rows {
+		a.Queue[i] = view.WaiterOf(&rows[i])
+	}
+	if count {
+		a.Count = &matched
+	}
+	writeValue(w, &a)
 }
 
 // cancelRequest is the body of POST /api/v1/queue/cancel: filters, of which one

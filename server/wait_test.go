@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -327,7 +329,7 @@ func TestTheQueueOverHTTP(t *testing.T) {
 	f.held(t.Context(), `{"task_id":"t8","max_wait_ms":60000,"owner":"bob"}`)
 	a := f.call("GET", "/api/v1/queue?owner=ann", "")
 	require.Regexp(t, `^{"queue":\[{"task_id":"t7","client":"","owner":"ann","group":"","priority":2,"tasks":1,"age_ms":\d+,"left_ms":\d+,`+
-		`"position":1,"placed_last_minute":0,"bypassed":0}\],"waiting":2,"groups":1}`, a.body)
+		`"position":1,"placed_last_minute":0,"bypassed":0,"turn":\d+,"number":1}\],"waiting":2,"groups":1}`, a.body)
 	a = f.call("POST", "/api/v1/queue/cancel", `{"owner":"ann"}`)
 	require.Equal(t, `{"cancelled":1}`, strings.TrimSpace(a.body))
 	require.Equal(t, 409, (<-held).status)
@@ -416,4 +418,49 @@ func TestHTTPWaitsForWorkers(t *testing.T) {
 		require.Equal(t, 400, got.status)
 		require.Contains(t, got.body, `wait_for_workers"`)
 	}
+}
+
+// The queue over HTTP is in the order in which its tasks get the one slot there
+// is, and the rows of several pages have what it takes to put them in order.
+func TestTheQueueOverHTTPIsSortedAsItGoes(t *testing.T) {
+	f := start(t)
+	_, c, first := f.fill()
+	var want []string
+	held := map[string]<-chan answer{}
+	for i, owner := range []string{"ann", "ann", "ann", "bob", "cid", "bob"} {
+		task := fmt.Sprint("t", i)
+		held[task] = f.held(t.Context(), fmt.Sprintf(`{"task_id":%q,"owner":%q,"priority":%d,"max_wait_ms":60000}`, task, owner, i/5))
+	}
+	var q queueAnswer
+	f.get("/api/v1/queue", &q)
+	require.Zero(t, q.Next)
+	for _, w := range q.Queue {
+		want = append(want, w.Task)
+	}
+	require.Equal(t, []string{"t5", "t0", "t3", "t4", "t1", "t2"}, want)
+
+	var rows []wire.WaiterInfo
+	for after := uint64(0); ; after = q.Next {
+		q = queueAnswer{}
+		f.get(fmt.Sprintf("/api/v1/queue?limit=4&after=%d", after), &q)
+		for _, w := range q.Queue {
+			rows = append(rows, wire.WaiterInfo(w))
+		}
+		if q.Next == 0 {
+			break
+		}
+	}
+	view.SortWaiting(rows)
+	lease := first.Lease
+	for i, w := range rows {
+		require.Equal(t, want[i], w.Task)
+		require.IsType(t, &wire.Released{}, c.ask(9, &wire.Release{Lease: lease}))
+		got := <-held[w.Task]
+		require.Equal(t, 200, got.status, got.body)
+		var h wire.Handover
+		require.NoError(t, json.Unmarshal([]byte(got.body), &h))
+		require.Equal(t, w.Task, h.Task)
+		lease = h.Lease
+	}
+	require.Len(t, rows, len(want))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/view"
 )
 
 var update = flag.Bool("update", false, "write docs/cli.md anew")
@@ -37,8 +38,8 @@ var printed = map[string]struct {
 	"dtask worker uncordon": {"an object on a line of its own for each worker", change{}},
 	"dtask lease list":      {"a list of objects; with `--count` `{\"count\":12}`", leaseRow{}},
 	"dtask lease show":      {"an object", leaseRow{}},
-	"dtask queue list":      {"a list of objects; with `--count` `{\"count\":12}`", waiterRow{}},
-	"dtask queue show":      {"an object", waiterRow{}},
+	"dtask queue list":      {"a list of objects; with `--count` `{\"count\":12}`", view.Waiter{}},
+	"dtask queue show":      {"an object", view.Waiter{}},
 	"dtask queue cancel":    {"an object", cancelled{}},
 	"dtask lease history":   {"a list of objects", endedRow{}},
 	"dtask tags":            {"a list of objects", tagRow{}},

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -123,10 +124,6 @@ func (a *app) queueCancel() *cli.Command {
 	}
 }
 
-func waiterRowOf(w *wire.WaiterInfo) waiterRow {
-	return waiterRow{w.Task, w.Client, w.Owner, w.Group, w.Priority, w.Tasks, w.AgeMS, w.LeftMS, w.Position, w.Placed, w.Bypassed, w.Holds, w.AtLimit, w.NoWorker}
-}
-
 // countFlag has a list print a number alone.
 func countFlag(of string) cli.Flag {
 	return &cli.BoolFlag{Name: "count", Usage: "print how many " + of + ", and no list"}
@@ -170,14 +167,14 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 	}
 	client.SortWaiting(list)
 	var table [][]string
-	rows := []waiterRow{}
+	rows := []view.Waiter{}
 	for i := range list {
 		w := &list[i]
 		switch {
 		case a.out.quiet:
 			a.out.linef("%s", w.Task)
 		case a.out.json:
-			rows = append(rows, waiterRowOf(w))
+			rows = append(rows, view.WaiterOf(w))
 		default:
 			table = append(table, []string{
 				w.Task, dash(w.Client), ownerOf(w), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
@@ -209,7 +206,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 		case a.out.quiet:
 			a.out.linef("%s", w.Task)
 		case a.out.json:
-			if err := a.out.object(waiterRowOf(w)); err != nil {
+			if err := a.out.object(view.WaiterOf(w)); err != nil {
 				return err
 			}
 		default:

@@ -79,24 +79,6 @@ type leaseRow struct {
 	Preempted bool             `json:"preempted,omitempty" doc:"it must make room: it was told to end, or will be"`
 }
 
-// waiterRow describes a task or gang that waits for room.
-type waiterRow struct {
-	Task     string   `json:"task_id" doc:"the task, of a gang the first"`
-	Client   string   `json:"client,omitempty" doc:"the client id that asked"`
-	Owner    string   `json:"owner,omitempty" doc:"whose task it is"`
-	Group    string   `json:"group,omitempty" doc:"which tasks it belongs with"`
-	Priority int32    `json:"priority" doc:"higher goes first"`
-	Tasks    uint32   `json:"tasks" doc:"1, or how many the gang has"`
-	AgeMS    uint64   `json:"age_ms" doc:"since it came"`
-	LeftMS   uint64   `json:"left_ms" doc:"until its wait is over"`
-	Position uint64   `json:"position" doc:"among those of its owner and priority that need the same; 1 is the next"`
-	Placed   uint64   `json:"placed_last_minute" doc:"tasks that need the same and were placed in the last minute"`
-	Bypassed uint32   `json:"bypassed" doc:"how often another took room that it could have used in part, while it was the first of all"`
-	Holds    []string `json:"holds,omitempty" doc:"workers that are held for it"`
-	AtLimit  bool     `json:"at_limit,omitempty" doc:"its owner has as many leases as one owner may have: it waits for one of these to end"`
-	NoWorker bool     `json:"no_worker,omitempty" doc:"no known worker could take it"`
-}
-
 // counted is what lists print with --count.
 type counted struct {
 	Count uint64 `json:"count"`
