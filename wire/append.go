@@ -2,9 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
-	"maps"
 	"math"
-	"slices"
 )
 
 // appendUint appends n in its shortest form.
@@ -92,41 +90,4 @@ func appendRaw(dst, raw []byte, empty byte) []byte {
 		return append(dst, empty)
 	}
 	return append(dst, raw...)
-}
-
-// AppendTags appends tags as a msgpack array of strings, the form of
-// Schedule.Tags. It appends nothing for no tags, and checks no limits.
-func AppendTags(dst []byte, tags []string) []byte {
-	if len(tags) == 0 {
-		return dst
-	}
-	dst = appendArray(dst, len(tags))
-	for _, t := range tags {
-		dst = appendStr(dst, t)
-	}
-	return dst
-}
-
-// AppendWorkers appends worker ids as a msgpack array of strings, the form of
-// Schedule.NotWorkers. It appends nothing for no ids, and checks no limits.
-func AppendWorkers(dst []byte, ids []string) []byte { return AppendTags(dst, ids) }
-
-// AppendResources appends resources as a msgpack map in order of the names,
-// the form of Schedule.Resources. It appends nothing for an empty map, and
-// checks no limits.
-func AppendResources(dst []byte, resources map[string]int64) []byte {
-	if len(resources) == 0 {
-		return dst
-	}
-	dst = appendCount(dst, len(resources), codeFixMap, codeMap16)
-	for _, key := range slices.Sorted(maps.Keys(resources)) {
-		dst = appendInt(appendStr(dst, key), resources[key])
-	}
-	return dst
-}
-
-// AppendTarget appends a worker's id and address in the form of
-// Placed.Target.
-func AppendTarget(dst []byte, worker, address string) []byte {
-	return appendStr(appendStr(dst, worker), address)
 }

@@ -55,7 +55,7 @@ func TestMissingFieldIsNamed(t *testing.T) {
 	for _, s := range samples() {
 		kind := s.message.Kind()
 		names := fieldNames(kind)
-		names = names[:requiredFields(kind)]
+		names = names[:kinds[kind].fields.required]
 		values, ok := oracleValues(Append(nil, 1, s.message)[lengthSize:])
 		require.True(t, ok)
 		for n := range names {
@@ -66,21 +66,6 @@ func TestMissingFieldIsNamed(t *testing.T) {
 		}
 		require.GreaterOrEqual(t, len(values), 2+len(names))
 	}
-}
-
-// requiredFields returns how many fields of a kind must be there.
-func requiredFields(k Kind) int {
-	m := newCold(uint64(k))
-	if m == nil {
-		return layouts[k].required
-	}
-	fields := m.fields()
-	for i, f := range fields {
-		if _, optional := f.coder.(trailing); optional {
-			return i
-		}
-	}
-	return len(fields)
 }
 
 // sizeOf returns the size of the first n values of b.
@@ -111,7 +96,7 @@ func TestMissingFieldsOfParts(t *testing.T) {
 
 // A value of another type than the field's.
 func TestWrongType(t *testing.T) {
-	names := scheduleFields
+	names := fieldNames(KindSchedule)
 	for i, wrong := range [][]any{
 		{1, nil, []string{}, []byte("t"), true, 1.5},
 		{1, nil, "gpu", map[string]int{}, []int{1}, []any{nil}, [][]string{{}}},

@@ -2,48 +2,14 @@ package wire
 
 import "math"
 
-// partDepth is how many arrays enclose the fields of a list's element: the
-// frame, the list, the element.
-const partDepth = 3
-
-// elements reads the head of a list that fills a field of a frame, and makes
-// failures name the element.
-func (r *reader) elements(field string, least, most int) int {
-	n := r.array(field, most)
-	if n < least {
-		r.fail(field, 0, "is empty")
-	}
-	r.list = field
-	return n
+// Batch is N tasks in one frame, each judged for itself unless AllOrNone.
+type Batch struct {
+	Tasks     []Schedule `wire:"tasks tasks"`
+	AllOrNone bool       `wire:"all_or_none bool?"` // a gang: all are placed in one decision, or none
+	Distinct  bool       `wire:"distinct bool?"`    // of a gang: no two on one worker
 }
 
-// part reads the head of a part, an array of fields of its own, and returns
-// how many fields it has.
-func (r *reader) part(index int, fields []string, required int) int {
-	r.index = index
-	n := r.array("", unlimited)
-	r.need(n, fields, required)
-	return n
-}
-
-// need records a failure if only n of the required fields are there.
-func (r *reader) need(n int, fields []string, required int) {
-	if r.err == nil && n < required {
-		r.fail(fields[n], 0, "is missing")
-	}
-}
-
-// rest walks the fields of an element that are not known here.
-func (r *reader) rest(n, known int) {
-	if r.err == nil && n > known {
-		r.skip(n-known, partDepth)
-	}
-}
-
-// The fields of Batch, and how many of them must be there.
-var batchFields = []string{"tasks", "all_or_none", "distinct"}
-
-const batchRequired = 1
+func (*Batch) Kind() Kind { return KindBatch }
 
 func readBatch(d *Decoder, fields int) Message {
 	r := &d.r
@@ -51,13 +17,13 @@ func readBatch(d *Decoder, fields int) Message {
 	n := r.elements("tasks", 1, MaxBatch)
 	d.batch.Tasks = d.batch.Tasks[:0]
 	for i := range n {
-		fields := r.part(i, scheduleFields, scheduleRequired)
+		fields := r.part(i, &scheduleFields)
 		if r.err != nil {
 			return nil
 		}
 		d.batch.Tasks = append(d.batch.Tasks, Schedule{})
 		r.schedule(&d.batch.Tasks[i], fields)
-		r.rest(fields, len(scheduleFields))
+		r.rest(fields, &scheduleFields)
 	}
 	r.list = ""
 	if fields > 1 {
@@ -93,17 +59,30 @@ func (m *Batch) used() int {
 	case m.AllOrNone:
 		return 2
 	}
-	return batchRequired
+	return 1
+}
+
+// BatchResult is the answer for one task of a batch: a placement, or a code.
+type BatchResult struct {
+	Code    Code   `wire:"code uint16"`
+	Placed  Placed // set if Code is CodeOK
+	Message string `wire:"message text?"` // else a sentence for people, where the code alone does not say all; see Sentence
 }
 
 // A result is its code, followed by the fields of a placement if that is CodeOK,
 // else perhaps by a sentence.
 var (
-	refusedFields = []string{"code", "message"}
-	resultFields  = append(refusedFields[:refusedRequired:refusedRequired], placedFields...)
+	refusedFields = describe[BatchResult]()
+	resultFields  = fields{append(refusedFields.list[:1:1], placedFields.list...), 1 + placedRequired}
 )
 
-const refusedRequired = 1
+// PlacedAll answers Batch, in order.
+type PlacedAll struct {
+	Results      []BatchResult `wire:"results results"`
+	RetryAfterMS uint32        `wire:"retry_after_ms uint32?"` // when a repeat of those that were refused makes sense, or 0
+}
+
+func (*PlacedAll) Kind() Kind { return KindPlacedAll }
 
 func readPlacedAll(d *Decoder, fields int) Message {
 	r := &d.r
@@ -111,7 +90,7 @@ func readPlacedAll(d *Decoder, fields int) Message {
 	n := r.elements("results", 0, MaxBatch)
 	d.placedAll.Results = d.placedAll.Results[:0]
 	for i := range n {
-		fields := r.part(i, refusedFields, refusedRequired)
+		fields := r.part(i, &refusedFields)
 		if r.err != nil {
 			return nil
 		}
@@ -128,13 +107,13 @@ func readPlacedAll(d *Decoder, fields int) Message {
 // result reads the n fields of one result.
 func (r *reader) result(result *BatchResult, n int) {
 	result.Code = Code(r.uint("code", math.MaxUint16))
-	known := len(refusedFields)
+	known := &refusedFields
 	switch {
 	case result.Code == CodeOK:
-		known = len(resultFields)
-		r.need(n, resultFields, refusedRequired+placedRequired)
-		r.placed(&result.Placed, n-refusedRequired)
-	case n > refusedRequired:
+		known = &resultFields
+		r.need(n, known)
+		r.placed(&result.Placed, n-1)
+	case n > 1:
 		result.Message = string(r.text("message", MaxText))
 	}
 	r.rest(n, known)
@@ -160,10 +139,34 @@ func (m *BatchResult) append(dst []byte) []byte {
 	switch {
 	case m.Code == CodeOK:
 	case m.Message == "":
-		return appendUint(appendArray(dst, refusedRequired), uint64(m.Code))
+		return appendUint(appendArray(dst, 1), uint64(m.Code))
 	default:
-		return appendStr(appendUint(appendArray(dst, len(refusedFields)), uint64(m.Code)), m.Message)
+		return appendStr(appendUint(appendArray(dst, 2), uint64(m.Code)), m.Message)
 	}
-	dst = appendUint(appendArray(dst, refusedRequired+m.Placed.used()), uint64(CodeOK))
+	dst = appendUint(appendArray(dst, 1+m.Placed.used()), uint64(CodeOK))
 	return m.Placed.appendFields(dst)
+}
+
+// Settled answers one task of a batch that was told CodeWaiting. It carries the
+// request id of the batch.
+type Settled struct {
+	Index  uint32      `wire:"index index"` // of the task in the batch
+	Result BatchResult `wire:"result result"`
+}
+
+func (*Settled) Kind() Kind { return KindSettled }
+
+func readSettled(d *Decoder, _ int) Message {
+	r := &d.r
+	d.settled = Settled{Index: uint32(r.uint("index", MaxBatch))}
+	if fields := r.array("result", unlimited); r.err == nil {
+		r.need(fields, &refusedFields)
+		r.result(&d.settled.Result, fields)
+	}
+	return &d.settled
+}
+
+func (m *Settled) append(dst []byte, request uint64) []byte {
+	dst = appendUint(appendHead(dst, 2, KindSettled, request), uint64(m.Index))
+	return m.Result.append(dst)
 }

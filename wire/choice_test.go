@@ -111,6 +111,9 @@ func TestUsedAmounts(t *testing.T) {
 	require.Equal(t, []DeviceInfo{{Memory: 1, Used: sum, Leases: 9, Whole: true}}, info.Devices)
 	refuses(t, row(map[string]any{"cpu": uint64(1 << 63)}), "rows[0].used", math.MaxInt64)
 	refuses(t, row(map[string]int{"a b": 1}), "rows[0].used", 0)
+	held := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{[]any{"", 1, "", 0, 0, true}}, 7}
+	refuses(t, pack(t, KindWorkers, 1, []any{held}, ""), "rows[0].held_by", 0)
+	refuses(t, row(map[string]int{}, []any{7}), "devices[0].model", 0)
 	refuses(t, row(rawBytes(0x82, 0xa1, 'c', 1, 0xa1, 'c', 1)), "rows[0].used", 0)
 }
 

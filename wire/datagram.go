@@ -3,38 +3,30 @@ package wire
 import "encoding/binary"
 
 // Beat is the heartbeat of a worker as a datagram: that it lives, its external
-// load, and the leases that run. Fields: worker, incarnation, seq, external,
-// digest.
+// load, and the leases that run.
 type Beat struct {
-	Worker      []byte // id, 1..MaxID bytes; belongs to the decoder's input
-	Incarnation uint64 // never 0
-	Seq         uint32 // a counter of the incarnation for datagrams alone, from 1
-	External    uint32 // tasks that run outside any lease
-	Digest      uint64 // LeaseID.Digest of all leases that have begun and not ended, joined by XOR
+	Worker      []byte `wire:"worker id"`               // id, 1..MaxID bytes; belongs to the decoder's input
+	Incarnation uint64 `wire:"incarnation incarnation"` // never 0
+	Seq         uint32 `wire:"seq uint32"`              // a counter of the incarnation for datagrams alone, from 1
+	External    uint32 `wire:"external uint32"`         // tasks that run outside any lease
+	Digest      uint64 `wire:"digest digest"`           // LeaseID.Digest of all leases that have begun and not ended, joined by XOR
 }
 
 // BeatAck acknowledges a Beat that was taken, or asks its sender to connect.
 type BeatAck struct {
-	Seq     uint32 // of the beat
-	Grantor Grantor
-	Connect bool // register over TCP, again if need be
+	Seq     uint32  `wire:"seq uint32"` // of the beat
+	Grantor Grantor `wire:"inline"`
+	Connect bool    `wire:"connect bool"` // register over TCP, again if need be
 }
 
-// Kind returns KindBeat.
 func (*Beat) Kind() Kind { return KindBeat }
 
-// Kind returns KindBeatAck.
 func (*BeatAck) Kind() Kind { return KindBeatAck }
 
 // digestSize is the length of a digest on the wire, in bytes. It never gets
 // shorter, whatever the number: that makes every beat at least as long as its
 // acknowledgement, so nobody gains by sending beats in another's name.
 const digestSize = 8
-
-var (
-	beatFields    = []string{"worker", "incarnation", "seq", "external", "digest"}
-	beatAckFields = []string{"seq", "epoch", "instance", "connect"}
-)
 
 // AppendDatagram appends m as a datagram: a frame without its length, which
 // Decoder.Decode reads. Only Beat and BeatAck travel so. Like Append it checks
@@ -64,7 +56,7 @@ func readBeat(d *Decoder, _ int) Message {
 }
 
 func (m *Beat) append(dst []byte, request uint64) []byte {
-	dst = appendStr(appendHead(dst, len(beatFields), KindBeat, request), m.Worker)
+	dst = appendStr(appendHead(dst, 5, KindBeat, request), m.Worker)
 	dst = appendUint(dst, m.Incarnation)
 	dst = appendUint(dst, uint64(m.Seq))
 	dst = appendUint(dst, uint64(m.External))
@@ -83,7 +75,7 @@ func readBeatAck(d *Decoder, _ int) Message {
 }
 
 func (m *BeatAck) append(dst []byte, request uint64) []byte {
-	dst = appendUint(appendHead(dst, len(beatAckFields), KindBeatAck, request), uint64(m.Seq))
+	dst = appendUint(appendHead(dst, 4, KindBeatAck, request), uint64(m.Seq))
 	dst = appendUint(dst, uint64(m.Grantor.Epoch))
 	dst = appendUint(dst, uint64(m.Grantor.Instance))
 	return appendBool(dst, m.Connect)

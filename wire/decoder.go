@@ -34,15 +34,8 @@ type Decoder struct {
 	ping      Ping
 	pong      Pong
 
-	cold   *msgpack.Decoder // sees bytes of frames that walk accepted, and no others
-	source bytes.Reader     // what cold reads from
-}
-
-// layout says how the fields of a hot kind are read.
-type layout struct {
-	fields   []string // names in the order of the wire
-	required int      // how many of them must be there
-	read     func(d *Decoder, fields int) Message
+	cold   msgpack.Decoder // sees bytes of frames that walk accepted, and no others
+	source bytes.Reader    // what cold reads from
 }
 
 // Decode reads one frame, without its length. The message points into d and
@@ -57,8 +50,8 @@ func (d *Decoder) Decode(frame []byte) (m Message, request uint64, err error) {
 	request = r.uint("request_id", math.MaxUint64)
 	switch {
 	case r.err != nil:
-	case kind < uint64(len(layouts)) && layouts[kind].read != nil:
-		m = d.hot(&layouts[kind], n)
+	case kind < uint64(len(kinds)) && kinds[kind].read != nil:
+		m = d.decodeHot(&kinds[kind], n)
 	default:
 		m = d.decodeCold(kind, n)
 	}
@@ -105,15 +98,53 @@ func (r *reader) open() (fields int, kind uint64) {
 	return n - 2, kind
 }
 
-// hot reads n fields by the layout of their kind. Fields that the layout does
-// not know are from a newer peer: they are walked and ignored.
-func (d *Decoder) hot(l *layout, n int) Message {
+// decodeHot reads the n fields of a message of a hot kind. Fields that are not
+// known here are from a newer peer: they are walked and ignored.
+func (d *Decoder) decodeHot(info *kindInfo, n int) Message {
 	r := &d.r
-	r.need(n, l.fields, l.required)
-	m := l.read(d, n)
-	if r.err == nil && n > len(l.fields) {
-		r.skip(n-len(l.fields), 1)
+	r.need(n, &info.fields)
+	m := info.read(d, n)
+	if known := len(info.fields.list); r.err == nil && n > known {
+		r.skip(n-known, 1)
 	}
 	r.end()
 	return m
+}
+
+// partDepth is how many arrays enclose the fields of a list's element: the
+// frame, the list, the element.
+const partDepth = 3
+
+// elements reads the head of a list that fills a field of a frame, and makes
+// failures name the element.
+func (r *reader) elements(field string, least, most int) int {
+	n := r.array(field, most)
+	if n < least {
+		r.fail(field, 0, "is empty")
+	}
+	r.list = field
+	return n
+}
+
+// part reads the head of a part, an array of fields of its own, and returns
+// how many fields it has.
+func (r *reader) part(index int, fields *fields) int {
+	r.index = index
+	n := r.array("", unlimited)
+	r.need(n, fields)
+	return n
+}
+
+// need records a failure if only n of the required fields are there.
+func (r *reader) need(n int, fields *fields) {
+	if r.err == nil && n < fields.required {
+		r.fail(fields.list[n].name, 0, "is missing")
+	}
+}
+
+// rest walks the fields of an element that are not known here.
+func (r *reader) rest(n int, known *fields) {
+	if r.err == nil && n > len(known.list) {
+		r.skip(n-len(known.list), partDepth)
+	}
 }

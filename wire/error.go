@@ -5,6 +5,17 @@ import (
 	"strings"
 )
 
+// Error refuses a request, or says why a connection closes.
+type Error struct {
+	Code         Code   `wire:"code uint16"`
+	Message      string `wire:"message string"`        // a sentence for people
+	Field        string `wire:"field string"`          // the field at fault, or ""
+	Limit        uint64 `wire:"limit uint64"`          // the limit that was broken, or 0
+	RetryAfterMS uint32 `wire:"retry_after_ms uint32"` // when a repeat makes sense, or 0
+}
+
+func (*Error) Kind() Kind { return KindError }
+
 // Error implements the error interface: the name of the code, the sentence,
 // the field it does not name already, and the limit that was broken.
 func (m *Error) Error() string {

@@ -1,5 +1,7 @@
 package wire
 
+import "reflect"
+
 // Kind says what a frame is. Kinds are append-only: a number is never given a
 // second meaning. Below 64 are requests and reports, from 64 on answers and
 // pushes of the scheduler.
@@ -65,6 +67,97 @@ const (
 
 // FirstAnswer is the lowest kind that only the scheduler may send.
 const FirstAnswer Kind = 64
+
+// kinds holds the name of each kind at its number, and how its messages are
+// read. A hot kind has a reader of its own.
+var kinds = [...]kindInfo{
+	KindHello:       cold[Hello]("hello"),
+	KindPing:        hot[Ping]("ping", func(d *Decoder, _ int) Message { return &d.ping }),
+	KindSchedule:    hot[Schedule]("schedule", readSchedule),
+	KindBatch:       hot[Batch]("batch", readBatch),
+	KindRenew:       hot[Renew]("renew", readRenew),
+	KindRelease:     hot[Release]("release", readRelease),
+	KindRegister:    cold[Register]("register"),
+	KindPromised:    hot[Promised]("promised", readPromised),
+	KindHeartbeat:   hot[Heartbeat]("heartbeat", readHeartbeat),
+	KindBegun:       hot[Begun]("begun", readBegun),
+	KindEnd:         hot[End]("end", readEnd),
+	KindRevoked:     hot[Revoked]("revoked", readRevoked),
+	KindDeregister:  cold[Deregister]("deregister"),
+	KindListWorkers: cold[ListWorkers]("list_workers"),
+	KindGetWorker:   cold[GetWorker]("get_worker"),
+	KindGetStats:    cold[GetStats]("get_stats"),
+	KindBeat:        hot[Beat]("beat", readBeat),
+	KindCordon:      cold[Cordon]("cordon"),
+	KindListLeases:  cold[ListLeases]("list_leases"),
+	KindListTags:    cold[ListTags]("list_tags"),
+	KindListEvents:  cold[ListEvents]("list_events"),
+	KindListEnded:   cold[ListEnded]("list_ended"),
+	KindCancel:      cold[Cancel]("cancel"),
+	KindListQueue:   cold[ListQueue]("list_queue"),
+	KindHelloOK:     cold[HelloOK]("hello_ok"),
+	KindError:       cold[Error]("error"),
+	KindPong:        hot[Pong]("pong", func(d *Decoder, _ int) Message { return &d.pong }),
+	KindPlaced:      hot[Placed]("placed", readPlaced),
+	KindPlacedAll:   hot[PlacedAll]("placed_all", readPlacedAll),
+	KindRenewed:     hot[Renewed]("renewed", readRenewed),
+	KindReleased:    hot[Released]("released", readReleased),
+	KindRegistered:  cold[Registered]("registered"),
+	KindEnded:       hot[Ended]("ended", func(d *Decoder, _ int) Message { return &d.ended }),
+	KindRevoke:      hot[Revoke]("revoke", readRevoke),
+	KindSuperseded:  cold[Superseded]("superseded"),
+	KindGone:        cold[Gone]("gone"),
+	KindWorkers:     cold[Workers]("workers"),
+	KindWorker:      cold[Worker]("worker"),
+	KindStats:       cold[Stats]("stats"),
+	KindBeatAck:     hot[BeatAck]("beat_ack", readBeatAck),
+	KindCordoned:    cold[Cordoned]("cordoned"),
+	KindLeases:      cold[Leases]("leases"),
+	KindTags:        cold[Tags]("tags"),
+	KindEvents:      cold[Events]("events"),
+	KindEndedLeases: cold[EndedLeases]("ended_leases"),
+	KindSettled:     hot[Settled]("settled", readSettled),
+	KindCancelled:   cold[Cancelled]("cancelled"),
+	KindQueue:       cold[Queue]("queue"),
+	KindPreempt:     cold[Preempt]("preempt"),
+	KindNotice:      cold[Notice]("notice"),
+}
+
+// kindInfo is what the codec knows of a kind.
+type kindInfo struct {
+	name    string
+	message reflect.Type // its struct
+	fields  fields
+	read    func(d *Decoder, fields int) Message // nil for a cold kind
+}
+
+// cold returns a kind whose messages are rare: their tags say how they are read.
+func cold[T any](name string) kindInfo { return hot[T](name, nil) }
+
+// hot returns a kind whose messages read fills without allocation.
+func hot[T any](name string, read func(*Decoder, int) Message) kindInfo {
+	return kindInfo{name, reflect.TypeFor[T](), describe[T](), read}
+}
+
+// infoOf returns what is known of a kind, nil for a number that names none.
+func infoOf(kind uint64) *kindInfo {
+	if kind >= uint64(len(kinds)) || kinds[kind].name == "" {
+		return nil
+	}
+	return &kinds[kind]
+}
+
+// String returns the kind's name, such as list_workers.
+func (k Kind) String() string {
+	if info := infoOf(uint64(k)); info != nil {
+		return info.name
+	}
+	return name(nil, int(k), "kind_")
+}
+
+// IsAnswer reports whether only the scheduler may send k: its answers and
+// pushes.
+func (k Kind) IsAnswer() bool { return k >= FirstAnswer }
 
 // Message is one decoded message: a pointer to one of the structs of this
 // package.

@@ -10,20 +10,19 @@ import (
 )
 
 // allKinds returns every kind of the protocol.
-func allKinds() []Kind {
-	var kinds []Kind
-	for i, n := range kindNames {
-		if n != "" {
-			kinds = append(kinds, Kind(i))
+func allKinds() (all []Kind) {
+	for i, info := range kinds {
+		if info.name != "" {
+			all = append(all, Kind(i))
 		}
 	}
-	return kinds
+	return all
 }
 
 // comesBack is the first law: what Append wrote of a message of this kind,
 // Split and Decode read back as it was.
 func comesBack(t *rapid.T, kind Kind) {
-	m := generators[kind](t)
+	m := messageOf(t, kind)
 	request := rapid.Uint64().Draw(t, "request")
 	prefix := rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "prefix")
 	buf := Append(prefix, request, m)
@@ -85,7 +84,7 @@ func TestMutatedMessages(t *testing.T) {
 	var d Decoder
 	for _, k := range allKinds() {
 		t.Run(k.String(), rapid.MakeCheck(func(t *rapid.T) {
-			frame := Append(nil, 1, generators[k](t))[lengthSize:]
+			frame := Append(nil, 1, messageOf(t, k))[lengthSize:]
 			for range rapid.IntRange(0, 3).Draw(t, "mutations") {
 				frame = mutate(t, frame)
 			}

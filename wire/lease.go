@@ -30,27 +30,11 @@ func (id LeaseID) Bytes() (b [LeaseIDSize]byte) {
 	return b
 }
 
-// Grantor names one life of a scheduler: the epoch and the random instance
-// that a worker promises to obey.
+// Grantor names one life of a scheduler: the epoch and the random instance that
+// a worker promises to obey.
 type Grantor struct {
-	Epoch    uint32
-	Instance uint32 // 0: none
-}
-
-// Record is all that is needed to rebuild a lease: it travels in Register and
-// Begun. The byte slices of a decoded Record belong to the decoder's input.
-type Record struct {
-	Lease     LeaseID
-	Task      []byte // id, 1..MaxID bytes
-	Client    []byte // client id of the client it was granted to; may be empty
-	Owner     []byte
-	Group     []byte
-	Priority  int32
-	Resources []byte // raw msgpack map from name to amount; empty for none
-	Outcome   Reason // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
-	Devices   uint64 // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
-	Exclusive bool   // it takes the whole worker
-	OnPreempt OnPreempt
+	Epoch    uint32 `wire:"epoch uint32"`
+	Instance uint32 `wire:"instance uint32"` // 0: none
 }
 
 // leaseIDText is the longest text of a LeaseID, in bytes.
@@ -99,4 +83,20 @@ func ParseLeaseID(s string) (LeaseID, error) {
 		}
 	}
 	return LeaseID{}, badField("lease_id", 0, "is not three hexadecimal numbers joined by dashes")
+}
+
+// Digest returns 64 bits that stand for id. The digest of a worker is the XOR
+// of those of its leases that run: it says whether two ends know of the same
+// leases, and follows each begin and end without a look at the others. It
+// guards against mistakes, not against forgery.
+func (id LeaseID) Digest() uint64 {
+	grantor := uint64(id.Epoch)<<32 | uint64(id.Instance)
+	return mix(mix(grantor+0x9e3779b97f4a7c15) + id.Counter)
+}
+
+// mix spreads each bit of x over all bits; no two numbers give the same.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

@@ -75,58 +75,6 @@ var (
 		RoleClient: "client",
 		RoleAgent:  "agent",
 	}
-	kindNames = [...]string{
-		KindHello:       "hello",
-		KindPing:        "ping",
-		KindSchedule:    "schedule",
-		KindBatch:       "batch",
-		KindRenew:       "renew",
-		KindRelease:     "release",
-		KindRegister:    "register",
-		KindPromised:    "promised",
-		KindHeartbeat:   "heartbeat",
-		KindBegun:       "begun",
-		KindEnd:         "end",
-		KindRevoked:     "revoked",
-		KindDeregister:  "deregister",
-		KindListWorkers: "list_workers",
-		KindGetWorker:   "get_worker",
-		KindGetStats:    "get_stats",
-		KindBeat:        "beat",
-		KindCordon:      "cordon",
-		KindListLeases:  "list_leases",
-		KindListTags:    "list_tags",
-		KindListEvents:  "list_events",
-		KindListEnded:   "list_ended",
-		KindCancel:      "cancel",
-		KindListQueue:   "list_queue",
-		KindHelloOK:     "hello_ok",
-		KindError:       "error",
-		KindPong:        "pong",
-		KindPlaced:      "placed",
-		KindPlacedAll:   "placed_all",
-		KindRenewed:     "renewed",
-		KindReleased:    "released",
-		KindRegistered:  "registered",
-		KindEnded:       "ended",
-		KindRevoke:      "revoke",
-		KindSuperseded:  "superseded",
-		KindGone:        "gone",
-		KindWorkers:     "workers",
-		KindWorker:      "worker",
-		KindStats:       "stats",
-		KindBeatAck:     "beat_ack",
-		KindCordoned:    "cordoned",
-		KindLeases:      "leases",
-		KindTags:        "tags",
-		KindEvents:      "events",
-		KindEndedLeases: "ended_leases",
-		KindSettled:     "settled",
-		KindPreempt:     "preempt",
-		KindNotice:      "notice",
-		KindCancelled:   "cancelled",
-		KindQueue:       "queue",
-	}
 )
 
 // name returns the i-th name, or prefix and the number where it has none.
@@ -155,13 +103,6 @@ func (n News) String() string { return name(newsNames[:], int(n), "news_") }
 
 // String returns the role's name.
 func (r Role) String() string { return name(roleNames[:], int(r), "role_") }
-
-// String returns the kind's name, such as list_workers.
-func (k Kind) String() string { return name(kindNames[:], int(k), "kind_") }
-
-// IsAnswer reports whether only the scheduler may send k: its answers and
-// pushes.
-func (k Kind) IsAnswer() bool { return k >= FirstAnswer }
 
 // ParseCode returns the code with the given name, and whether there is one.
 func ParseCode(s string) (Code, bool) {

@@ -11,8 +11,8 @@ import (
 )
 
 // The oracle is a second, slow reader of the protocol. It lets msgpack/v5 read
-// a whole frame into plain values and judges these by a table that is written
-// down apart from the codecs.
+// a whole frame into plain values and judges these by tables that are written
+// down apart from the codecs: of the tags it takes the words alone.
 
 // pairs is a map as msgpack has it: in order, and with every key that is
 // there.
@@ -79,110 +79,33 @@ func plain(v any) any {
 	return v
 }
 
-// grammar says what each kind's fields are: the words are rules of the
-// tables below, with "?" behind fields that may be missing.
-var grammar = map[Kind]string{
-	KindHello:       "u16 u16 role id0 token features",
-	KindHelloOK:     "u16 text u32 u32 u32 u32 counts",
-	KindError:       "u16 utf8 utf8 u64 u32",
-	KindPing:        "",
-	KindPong:        "",
-	KindSchedule:    "id tags16 priority? id0? id0? resources? ttl? selector? selector? not_workers? bool? id0? spread_by? wait? bool? on_preempt? bool?",
-	KindPlaced:      "lease utf8 utf8 u64 u32 u8 u64?",
-	KindBatch:       "tasks bool? bool?",
-	KindPlacedAll:   "results u32?",
-	KindRenew:       "leases",
-	KindRenewed:     "statuses",
-	KindRelease:     "lease bool",
-	KindReleased:    "u16 u8",
-	KindRegister:    "id address incarnation u32 tags64 slots u32 resources u32 u32 records devices? u32? u64?",
-	KindRegistered:  "u32 u32 u32 u32",
-	KindPromised:    "u32 u32 u32",
-	KindHeartbeat:   "u32 u32 u32",
-	KindBegun:       "u32 u32 record",
-	KindEnd:         "u32 u32 lease outcome",
-	KindEnded:       "",
-	KindRevoke:      "u32 lease",
-	KindPreempt:     "u32 lease grace reason",
-	KindNotice:      "lease utf8 u8 grace u8",
-	KindRevoked:     "u32 u32 lease",
-	KindSuperseded:  "id incarnation",
-	KindDeregister:  "u32 u32",
-	KindGone:        "",
-	KindListWorkers: "utf8 page tags16 state",
-	KindWorkers:     "rows utf8",
-	KindGetWorker:   "utf8",
-	KindWorker:      "row lease_infos",
-	KindGetStats:    "",
-	KindStats:       "u32 u32 u32 u32 u32 u64 u64 u32 u32 u32 u32 counts",
-	KindBeat:        "id incarnation u32 u32 digest",
-	KindBeatAck:     "u32 u32 u32 bool",
-	KindCordon:      "utf8 bool reason by bool? bool? deadline?",
-	KindCordoned:    "bool",
-	KindListLeases:  "u64 page utf8 utf8 utf8 utf8 live bool?",
-	KindLeases:      "lease_infos u64 u64?",
-	KindListTags:    "utf8 page",
-	KindTags:        "tag_infos utf8",
-	KindListEvents:  "u64 page",
-	KindEvents:      "events u64 u64",
-	KindListEnded:   "u64 page utf8 utf8",
-	KindEndedLeases: "ended_leases u64",
-	KindSettled:     "index result",
-	KindCancel:      "utf8 utf8 utf8 utf8 u64",
-	KindCancelled:   "u32 u64",
-	KindListQueue:   "u64 page utf8 utf8 utf8 utf8 bool?",
-	KindQueue:       "waiters u64 u64 u64 u64?",
-}
-
-// parts are the arrays of fields inside of messages.
-var parts = map[string]string{
-	"task":        grammar[KindSchedule],
-	"status":      "u8 u8",
-	"record":      "lease id id0 id0 id0 priority resources outcome0 u64? bool? on_preempt?",
-	"row":         "utf8 utf8 names text tags64 u32 u32 u32 u64 u64 resources utf8 utf8 u64 used? device_infos? utf8? u64? u32? u32? u64?",
-	"lease_info":  "lease utf8 utf8 utf8 utf8 priority u8 u64 utf8 resources? u64? bool? bool?",
-	"device":      "model amount id0 bool?",
-	"device_info": "model amount id0 sum u32 bool u32?",
-	"tag_info":    "utf8 u32",
-	"event":       "u64 u64 text utf8 lease utf8 utf8",
-	"ended_lease": "u64 lease utf8 utf8 utf8 utf8 u8 utf8 u64 u64",
-	"refused":     "u16 text?",
-	"waiter":      "utf8 utf8 utf8 utf8 priority index u64 u64 u64 u64 u32 names bool? bool? u64? u64?",
-	"result":      "u16 " + grammar[KindPlaced],
-}
-
-// lists are arrays of values of one rule.
+// lists are arrays of values of one rule, or of arrays of fields where that is
+// empty.
 var lists = map[string]struct {
 	element     string
 	least, most int
 }{
-	"features":     {"tag", 0, MaxFeatures},
-	"tags16":       {"tag", 0, MaxTaskTags},
-	"tags64":       {"tag", 0, MaxWorkerTags},
-	"names":        {"utf8", 0, MaxFrame},
-	"leases":       {"lease", 1, MaxBatch},
-	"statuses":     {"status", 0, MaxBatch},
-	"tasks":        {"task", 1, MaxBatch},
-	"results":      {"result", 0, MaxBatch},
-	"records":      {"record", 0, MaxWorkerLeases},
-	"not_workers":  {"worker", 0, MaxNotWorkers},
-	"devices":      {"device", 0, MaxDevices},
-	"device_infos": {"device_info", 0, MaxDevices},
-	"rows":         {"row", 0, MaxPage},
-	"lease_infos":  {"lease_info", 0, MaxPage},
-	"tag_infos":    {"tag_info", 0, MaxPage},
-	"events":       {"event", 0, MaxPage},
-	"ended_leases": {"ended_lease", 0, MaxPage},
-	"waiters":      {"waiter", 0, MaxPage},
+	"features":    {"tag", 0, MaxFeatures},
+	"tags16":      {"tag", 0, MaxTaskTags},
+	"tags64":      {"tag", 0, MaxWorkerTags},
+	"strings":     {"string", 0, MaxFrame},
+	"leases":      {"lease", 1, MaxBatch},
+	"statuses":    {"", 0, MaxBatch},
+	"tasks":       {"", 1, MaxBatch},
+	"results":     {"", 0, MaxBatch},
+	"records":     {"", 0, MaxWorkerLeases},
+	"not_workers": {"worker", 0, MaxNotWorkers},
+	"devices":     {"", 0, MaxDevices},
+	"rows":        {"", 0, MaxPage},
 }
 
 // scalars judge values that are neither lists nor parts.
 var scalars = map[string]func(v any) bool{
 	"bool":        func(v any) bool { _, ok := v.(bool); return ok },
-	"u8":          upTo(math.MaxUint8),
-	"u16":         upTo(math.MaxUint16),
-	"u32":         upTo(math.MaxUint32),
-	"u64":         upTo(math.MaxUint64),
+	"uint8":       upTo(math.MaxUint8),
+	"uint16":      upTo(math.MaxUint16),
+	"uint32":      upTo(math.MaxUint32),
+	"uint64":      upTo(math.MaxUint64),
 	"ttl":         upTo(MaxTTL),
 	"slots":       upTo(MaxSlots),
 	"page":        upTo(MaxPage),
@@ -200,10 +123,10 @@ var scalars = map[string]func(v any) bool{
 	"digest":      func(v any) bool { b, ok := v.([]byte); return ok && len(b) == 8 },
 	"id":          func(v any) bool { s, ok := v.(string); return ok && s != "" && oracleID(s) },
 	"id0":         func(v any) bool { s, ok := v.(string); return ok && oracleID(s) },
-	"utf8":        func(v any) bool { s, ok := v.(string); return ok && utf8.ValidString(s) },
+	"string":      func(v any) bool { s, ok := v.(string); return ok && utf8.ValidString(s) },
 	"worker":      func(v any) bool { s, ok := v.(string); return ok && s != "" && utf8.ValidString(s) },
 	"amount":      upTo(MaxAmount),
-	"sum":         upTo(math.MaxInt64),
+	"int63":       upTo(math.MaxInt64),
 	"selector":    shortText(MaxSelector),
 	"model":       shortText(MaxModel),
 	"text":        shortText(MaxText),
@@ -220,38 +143,43 @@ var scalars = map[string]func(v any) bool{
 	"incarnation": func(v any) bool { return v != signed(0) && upTo(math.MaxUint64)(v) },
 }
 
-// fits reports whether a value is right by a rule.
-func fits(rule string, v any) bool {
-	if scalar, ok := scalars[rule]; ok {
+// fits reports whether a value is right by the rule of a field.
+func fits(f field, v any) bool {
+	if scalar, ok := scalars[f.word]; ok {
 		return scalar(v)
 	}
 	list, ok := v.([]any)
 	if !ok {
 		return false
 	}
-	if rule == "result" && len(list) > 0 && list[0] != signed(0) {
-		return fitsPart(parts["refused"], list)
+	l, ok := lists[f.word]
+	if !ok {
+		return fitsPart(partOf(f, list), list)
 	}
-	if fields, ok := parts[rule]; ok {
-		return fitsPart(fields, list)
-	}
-	l := lists[rule]
 	for _, e := range list {
-		if !fits(l.element, e) {
+		if !fits(field{word: l.element, parts: f.parts}, e) {
 			return false
 		}
 	}
 	return len(list) >= l.least && len(list) <= l.most
 }
 
+// partOf returns the fields of an array of fields. Those of a result depend on
+// its code.
+func partOf(f field, list []any) []field {
+	if f.parts.list[0].name == "code" && len(list) > 0 && list[0] == signed(0) {
+		return append(f.parts.list[:1:1], placedFields.list...)
+	}
+	return f.parts.list
+}
+
 // fitsPart judges an array of fields, of which more may follow than are known.
-func fitsPart(fields string, list []any) bool {
-	for i, word := range strings.Fields(fields) {
-		rule, optional := strings.CutSuffix(word, "?")
+func fitsPart(fields []field, list []any) bool {
+	for i, f := range fields {
 		if i >= len(list) {
-			return optional
+			return f.optional
 		}
-		if !fits(rule, list[i]) {
+		if !fits(f, list[i]) {
 			return false
 		}
 	}
@@ -315,19 +243,19 @@ func oracleMessage(frame []byte) ([]any, bool) {
 		return nil, false
 	}
 	kind := Kind(values[0].(integer).bits)
-	fields, ok := grammar[kind]
-	if !ok || !fitsPart(fields, values[2:]) {
+	info := infoOf(uint64(kind))
+	if info == nil || !fitsPart(info.fields.list, values[2:]) {
 		return nil, false
 	}
 	if datagram := kind == KindBeat || kind == KindBeatAck; datagram && len(frame) > MaxDatagram {
 		return nil, false
 	}
-	return append(values[:2:2], knownPart(fields, values[2:])...), true
+	return append(values[:2:2], knownPart(info.fields.list, values[2:])...), true
 }
 
 // known drops from a value what no rule knows, drops zeros at the end of a
 // part where they may be left out, and puts maps in order.
-func known(rule string, v any) any {
+func known(f field, v any) any {
 	if p, ok := v.(pairs); ok {
 		return inOrder(p)
 	}
@@ -335,26 +263,23 @@ func known(rule string, v any) any {
 	if !ok {
 		return v
 	}
-	if rule == "result" && list[0] != signed(0) {
-		rule = "refused"
-	}
-	if fields, ok := parts[rule]; ok {
-		return knownPart(fields, list)
+	l, ok := lists[f.word]
+	if !ok {
+		return knownPart(partOf(f, list), list)
 	}
 	all := make([]any, len(list))
 	for i, e := range list {
-		all[i] = known(lists[rule].element, e)
+		all[i] = known(field{word: l.element, parts: f.parts}, e)
 	}
 	return all
 }
 
-func knownPart(fields string, list []any) []any {
-	words := strings.Fields(fields)
+func knownPart(fields []field, list []any) []any {
 	all := []any{}
-	for i, v := range list[:min(len(list), len(words))] {
-		all = append(all, known(strings.TrimSuffix(words[i], "?"), v))
+	for i, v := range list[:min(len(list), len(fields))] {
+		all = append(all, known(fields[i], v))
 	}
-	for len(all) > 0 && strings.HasSuffix(words[len(all)-1], "?") && isZero(all[len(all)-1]) {
+	for len(all) > 0 && fields[len(all)-1].optional && saysNothing(all[len(all)-1]) {
 		all = all[:len(all)-1]
 	}
 	return all
@@ -374,7 +299,7 @@ func inOrder(p pairs) pairs {
 	return q
 }
 
-func isZero(v any) bool {
+func saysNothing(v any) bool {
 	switch v := v.(type) {
 	case string:
 		return v == ""

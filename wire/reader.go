@@ -147,15 +147,17 @@ func (r *reader) wideUint(field string, most uint64) uint64 {
 // wrong.
 func (r *reader) oddUint(field string, most uint64) uint64 {
 	n, negative := r.integer(field)
-	if r.err != nil {
-		return 0
-	}
+	return r.upTo(field, n, negative, most)
+}
+
+// upTo returns an integer that lies in 0..most, given as integer returns it.
+func (r *reader) upTo(field string, n uint64, negative bool, most uint64) uint64 {
 	if negative {
 		r.fail(field, 0, "is negative")
-		return 0
-	}
-	if n > most {
+	} else if n > most {
 		r.fail(field, most, "is too large")
+	}
+	if r.err != nil {
 		return 0
 	}
 	return n
@@ -164,15 +166,18 @@ func (r *reader) oddUint(field string, most uint64) uint64 {
 // int reads an integer of any width that lies in -most..most.
 func (r *reader) int(field string, most int64) int64 {
 	n, negative := r.integer(field)
-	if r.err != nil {
-		return 0
-	}
+	return r.around(field, n, negative, most)
+}
+
+// around returns an integer that lies in -most..most, given as integer returns
+// it.
+func (r *reader) around(field string, n uint64, negative bool, most int64) int64 {
 	if negative && int64(n) < -most {
 		r.fail(field, uint64(most), "is too small")
-		return 0
-	}
-	if !negative && n > uint64(most) {
+	} else if !negative && n > uint64(most) {
 		r.fail(field, uint64(most), "is too large")
+	}
+	if r.err != nil {
 		return 0
 	}
 	return int64(n)

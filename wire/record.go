@@ -2,13 +2,29 @@ package wire
 
 import "math"
 
-// The fields of a record, and how many of them must be there.
-var recordFields = []string{"lease", "task", "client", "owner", "group", "priority", "resources", "outcome", "devices", "exclusive", "on_preempt"}
+// Record is all that is needed to rebuild a lease: it travels in Register and
+// Begun. The byte slices of a decoded Record belong to the decoder's input.
+type Record struct {
+	Lease     LeaseID   `wire:"lease lease"`
+	Task      []byte    `wire:"task id"`    // id, 1..MaxID bytes
+	Client    []byte    `wire:"client id0"` // client id of the client it was granted to; may be empty
+	Owner     []byte    `wire:"owner id0"`
+	Group     []byte    `wire:"group id0"`
+	Priority  int32     `wire:"priority priority"`
+	Resources []byte    `wire:"resources resources"` // raw msgpack map from name to amount; empty for none
+	Outcome   Reason    `wire:"outcome outcome0"`    // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
+	Devices   uint64    `wire:"devices uint64?"`     // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
+	Exclusive bool      `wire:"exclusive bool?"`     // it takes the whole worker
+	OnPreempt OnPreempt `wire:"on_preempt on_preempt?"`
+}
 
+// How many fields of a record must be there, and the size of the shortest.
 const (
 	recordRequired = 8
 	leastRecord    = 1 + 2 + LeaseIDSize + 2 + 6 // bytes of the shortest record: heads, lease, task, six empty values
 )
+
+var recordFields = describe[Record]()
 
 // record reads the n fields of a record.
 func (r *reader) record(rec *Record, n int) {
@@ -78,13 +94,13 @@ func (r *reader) records(field string) []Record {
 	}
 	list := make([]Record, 0, min(n, 1+(len(r.b)-r.pos)/leastRecord))
 	for i := range n {
-		fields := r.part(i, recordFields, recordRequired)
+		fields := r.part(i, &recordFields)
 		if r.err != nil {
 			return nil
 		}
 		list = append(list, Record{})
 		r.record(&list[i], fields)
-		r.rest(fields, len(recordFields))
+		r.rest(fields, &recordFields)
 	}
 	r.list = ""
 	return list

@@ -1,23 +1,42 @@
 package wire
 
-import "math"
+// Schedule asks for a lease. Its byte slices belong to the decoder's input.
+type Schedule struct {
+	Task      []byte `wire:"task id"`            // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
+	Tags      []byte `wire:"tags tags16"`        // raw msgpack array of strings, checked by the decoder; empty means none
+	Priority  int32  `wire:"priority priority?"` // [-MaxPriority, MaxPriority]
+	Owner     []byte `wire:"owner id0?"`
+	Group     []byte `wire:"group id0?"`
+	Resources []byte `wire:"resources resources?"` // raw msgpack map from name to amount, checked by the decoder; empty for none
+	TTLMS     uint32 `wire:"ttl_ms ttl?"`          // 0: the scheduler's start TTL; else at most MaxTTL
 
-// The fields of Schedule; how many of them must be there; and how many there
-// were before those that say more of the choice.
-var scheduleFields = []string{
-	"task", "tags", "priority", "owner", "group", "resources", "ttl_ms",
-	"selector", "prefer", "not_workers", "exclusive", "policy", "spread_by", "wait_ms", "preempt", "on_preempt", "wait_for_workers",
+	Selector   []byte `wire:"selector selector?"`       // expression over the worker's tags beside Tags, at most MaxSelector bytes; see package selector
+	Prefer     []byte `wire:"prefer selector?"`         // expression: workers for which it holds are chosen first, if any fits
+	NotWorkers []byte `wire:"not_workers not_workers?"` // raw msgpack array of at most MaxNotWorkers worker ids that must not be chosen, checked by the decoder; see EachWorker
+	Exclusive  bool   `wire:"exclusive bool?"`          // take a whole idle worker
+	Policy     []byte `wire:"policy id0?"`              // id of a placement policy; empty for least-loaded
+	SpreadBy   []byte `wire:"spread_by spread_by?"`     // tag key over whose values the policy spread spreads, at most MaxTag bytes
+	WaitMS     uint32 `wire:"wait_ms wait?"`            // how long to wait for room, at most MaxWait; 0: not at all. Of a gang the first task's counts
+
+	Preempt        bool      `wire:"preempt bool?"`          // if it finds no room, tasks of a lower priority make it; WaitMS must be the scheduler's grace at least
+	OnPreempt      OnPreempt `wire:"on_preempt on_preempt?"` // what becomes of the task when it must make room itself
+	WaitForWorkers bool      `wire:"wait_for_workers bool?"` // with WaitMS: wait also while no known worker could take it
+
+	// Key replaces the task id as the key of idempotency. It is not on the
+	// wire: the HTTP gateway sets it from the header Idempotency-Key.
+	Key []byte
 }
 
+func (*Schedule) Kind() Kind { return KindSchedule }
+
+// How many fields of a task must be there; and how many there were before those
+// that say more of the choice.
 const (
 	scheduleRequired = 2
 	schedulePlain    = 7
 )
 
-// The fields of Placed, and how many of them must be there.
-var placedFields = []string{"lease", "worker", "address", "incarnation", "ttl_ms", "flags", "devices"}
-
-const placedRequired = 6
+var scheduleFields = describe[Schedule]()
 
 func readSchedule(d *Decoder, n int) Message {
 	d.r.schedule(&d.schedule, n)
@@ -28,7 +47,7 @@ func readSchedule(d *Decoder, n int) Message {
 func (r *reader) schedule(s *Schedule, n int) {
 	s.Task = r.id("task")
 	s.Tags = r.tags("tags", MaxTaskTags)
-	if n < len(scheduleFields) {
+	if n < len(scheduleFields.list) {
 		s.Priority, s.Owner, s.Group, s.Resources, s.TTLMS = 0, nil, nil, nil, 0
 		s.Selector, s.Prefer, s.NotWorkers, s.Exclusive, s.Policy, s.SpreadBy = nil, nil, nil, false, nil, nil
 		s.WaitMS, s.Preempt, s.OnPreempt, s.WaitForWorkers = 0, false, OnPreemptDefault, false
@@ -183,65 +202,6 @@ func (m *Schedule) appendChoice(dst []byte, n int) []byte {
 	}
 	if n > 16 {
 		dst = appendBool(dst, m.WaitForWorkers)
-	}
-	return dst
-}
-
-func readPlaced(d *Decoder, n int) Message {
-	d.r.placed(&d.placed, n)
-	return &d.placed
-}
-
-// placed reads the n fields of a placement.
-func (r *reader) placed(p *Placed, n int) {
-	*p = Placed{
-		Lease:       r.lease("lease"),
-		Target:      r.target(),
-		Incarnation: r.uint("incarnation", math.MaxUint64),
-		TTLMS:       r.uint32("ttl_ms"),
-		Flags:       uint8(r.uint("flags", math.MaxUint8)),
-	}
-	if n > placedRequired {
-		p.Devices = r.uint("devices", math.MaxUint64)
-	}
-}
-
-// target reads a worker's id and address, and returns the bytes of both. A
-// worker that came over HTTP may have an id that no native worker can have.
-func (r *reader) target() []byte {
-	from := r.pos
-	r.foreign("worker")
-	r.foreign("address")
-	if r.err != nil {
-		return nil
-	}
-	return r.b[from:r.pos:r.pos]
-}
-
-func (m *Placed) append(dst []byte, request uint64) []byte {
-	return m.appendFields(appendHead(dst, m.used(), KindPlaced, request))
-}
-
-// used returns how many fields must be written.
-func (m *Placed) used() int {
-	if m.Devices != 0 {
-		return len(placedFields)
-	}
-	return placedRequired
-}
-
-// appendFields appends the fields that used counts.
-func (m *Placed) appendFields(dst []byte) []byte {
-	dst = appendLease(dst, m.Lease)
-	if len(m.Target) == 0 {
-		dst = AppendTarget(dst, "", "")
-	}
-	dst = append(dst, m.Target...)
-	dst = appendUint(dst, m.Incarnation)
-	dst = appendUint(dst, uint64(m.TTLMS))
-	dst = appendUint(dst, uint64(m.Flags))
-	if m.Devices != 0 {
-		dst = appendUint(dst, m.Devices)
 	}
 	return dst
 }

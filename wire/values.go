@@ -10,35 +10,41 @@ import (
 // unlimited is the limit of a count that only the frame bounds.
 const unlimited = math.MaxInt
 
+// Of every rule for strings there is a check, which records what is wrong. The
+// readers here call it only then.
+
 // id reads an id of 1..MaxID bytes.
 func (r *reader) id(field string) []byte {
 	b := r.str(field)
-	if size := len(b); size < 1 || size > MaxID || !allIDBytes(b) {
-		r.failID(field, b)
-		return nil
+	if len(b) < 1 || len(b) > MaxID || !allIDBytes(b) {
+		r.checkID(field, b)
 	}
 	return b
+}
+
+func (r *reader) checkID(field string, id []byte) {
+	switch {
+	case len(id) == 0:
+		r.fail(field, 0, "is empty")
+	case len(id) > MaxID:
+		r.fail(field, MaxID, "has too many bytes")
+	case !allIDBytes(id):
+		r.fail(field, 0, "holds a byte other than A-Z a-z 0-9 . _ : @ / -")
+	}
 }
 
 // optionalID reads an id that may be empty.
 func (r *reader) optionalID(field string) []byte {
 	b := r.str(field)
 	if len(b) > MaxID || !allIDBytes(b) {
-		r.failID(field, b)
-		return nil
+		r.checkID(field, b)
 	}
 	return b
 }
 
-// failID records what is wrong with an id.
-func (r *reader) failID(field string, id []byte) {
-	switch {
-	case len(id) == 0:
-		r.fail(field, 0, "is empty")
-	case len(id) > MaxID:
-		r.fail(field, MaxID, "has too many bytes")
-	default:
-		r.fail(field, 0, "holds a byte other than A-Z a-z 0-9 . _ : @ / -")
+func (r *reader) checkOptionalID(field string, id []byte) {
+	if len(id) > 0 {
+		r.checkID(field, id)
 	}
 }
 
@@ -46,15 +52,34 @@ func (r *reader) failID(field string, id []byte) {
 // characters.
 func (r *reader) text(field string, most int) []byte {
 	b := r.str(field)
-	if len(b) > most {
-		r.fail(field, uint64(most), "has too many bytes")
-		return nil
-	}
-	if !plainText(b) {
-		r.fail(field, 0, "is not UTF-8 without control characters")
-		return nil
+	if len(b) > most || !plainText(b) {
+		r.checkText(field, b, most)
 	}
 	return b
+}
+
+func (r *reader) checkText(field string, text []byte, most int) {
+	if len(text) > most {
+		r.fail(field, uint64(most), "has too many bytes")
+	} else if !plainText(text) {
+		r.fail(field, 0, "is not UTF-8 without control characters")
+	}
+}
+
+// foreign reads a string that may have come over HTTP: valid UTF-8 of any
+// length.
+func (r *reader) foreign(field string) []byte {
+	b := r.str(field)
+	if !utf8.Valid(b) {
+		r.checkString(field, b)
+	}
+	return b
+}
+
+func (r *reader) checkString(field string, text []byte) {
+	if !utf8.Valid(text) {
+		r.fail(field, 0, "is not UTF-8")
+	}
 }
 
 // tags reads an array of at most most tags and returns its bytes, nil for no
@@ -70,8 +95,7 @@ func (r *reader) tags(field string, most int) []byte {
 			r.pos += size
 			continue
 		}
-		if tag := r.str(field); len(tag) == 0 || len(tag) > MaxTag || !plainText(tag) {
-			r.failTag(field, tag)
+		if r.checkTag(field, r.str(field)); r.err != nil {
 			return nil
 		}
 	}
@@ -91,14 +115,14 @@ func shortTag(b []byte) int {
 	return 1 + size
 }
 
-// failTag records what is wrong with a tag.
-func (r *reader) failTag(field string, tag []byte) {
+// checkTag refuses what is no tag.
+func (r *reader) checkTag(field string, tag []byte) {
 	switch {
 	case len(tag) == 0:
 		r.fail(field, 0, "holds an empty tag")
 	case len(tag) > MaxTag:
 		r.fail(field, MaxTag, "holds a tag of too many bytes")
-	default:
+	case !plainText(tag):
 		r.fail(field, 0, "holds a tag that is not UTF-8 without control characters")
 	}
 }
@@ -136,10 +160,12 @@ func (r *reader) lease(field string) LeaseID {
 	return r.wideLease(field)
 }
 
+const notALease = "is not a lease id, 16 bytes of bin"
+
 // wideLease is lease for ids with a longer head, and for everything that is
 // wrong.
 func (r *reader) wideLease(field string) LeaseID {
-	b := r.bin(field, LeaseIDSize, "is not a lease id, 16 bytes of bin")
+	b := r.bin(field, LeaseIDSize, notALease)
 	if b == nil {
 		return LeaseID{}
 	}
@@ -192,14 +218,10 @@ func (r *reader) incarnation(field string) uint64 {
 	return n
 }
 
-// deadline reads how long a drain lets things run. 0 could mean at once, or for
-// ever, so it means neither.
-func (r *reader) deadline(field string) uint64 {
-	n := r.uint(field, MaxDrain)
+func (r *reader) checkIncarnation(field string, n uint64) {
 	if n == 0 {
-		r.fail(field, MaxDrain, "is 0: say 1 for at once, or leave it out for no deadline")
+		r.fail(field, 0, "is 0")
 	}
-	return n
 }
 
 // outcome reads an outcome, or ReasonNone where none is allowed.
@@ -209,33 +231,6 @@ func (r *reader) outcome(field string, none bool) Reason {
 		r.fail(field, uint64(ReasonLost), "is not an outcome")
 	}
 	return o
-}
-
-// foreign reads a string that may have come over HTTP: valid UTF-8 of any
-// length.
-func (r *reader) foreign(field string) []byte {
-	b := r.str(field)
-	if !utf8.Valid(b) {
-		r.fail(field, 0, "is not UTF-8")
-		return nil
-	}
-	return b
-}
-
-// role reads a role.
-func (r *reader) role(field string) {
-	if role := Role(r.uint(field, uint64(RoleAgent))); role != RoleClient && role != RoleAgent {
-		r.fail(field, uint64(RoleAgent), "is not a role")
-	}
-}
-
-// workerState reads the name of a worker's state, or "" for all.
-func (r *reader) workerState(field string) {
-	switch string(r.str(field)) {
-	case "", "online", "suspicious", "offline":
-		return
-	}
-	r.fail(field, 0, "is not online, suspicious, offline or empty")
 }
 
 // workers reads an array of at most most worker ids, as HTTP ones may be, and
@@ -249,84 +244,10 @@ func (r *reader) workers(field string, most int) []byte {
 	for range n {
 		if len(r.foreign(field)) == 0 {
 			r.fail(field, 0, "holds an empty id")
+		}
+		if r.err != nil {
 			return nil
 		}
 	}
 	return r.b[from:r.pos:r.pos]
-}
-
-// amounts reads a map from names of resources to sums. No name may come twice.
-func (r *reader) amounts(field string) {
-	n := r.dict(field, MaxCounts)
-	names := make(map[string]bool, n)
-	for range n {
-		key := string(r.id(field))
-		r.uint(field, math.MaxInt64)
-		if r.err == nil && names[key] {
-			r.fail(field, 0, "names "+key+" twice")
-		}
-		names[key] = true
-	}
-}
-
-// counts reads a map from names to counts. No name may come twice.
-func (r *reader) counts(field string) {
-	n := r.dict(field, MaxCounts)
-	names := make(map[string]bool, n)
-	for range n {
-		key := string(r.text(field, MaxText))
-		r.uint(field, math.MaxUint64)
-		if r.err == nil && names[key] {
-			r.fail(field, 0, "names "+key+" twice")
-		}
-		names[key] = true
-	}
-}
-
-// EachTag calls visit for each tag of raw, a msgpack array of strings as in
-// Schedule.Tags, until visit returns false. An empty raw holds none; at the
-// first byte that is not as expected it stops.
-func EachTag(raw []byte, visit func(tag []byte) bool) {
-	if len(raw) == 0 {
-		return
-	}
-	r := reader{b: raw}
-	for range r.array("", unlimited) {
-		tag := r.str("")
-		if r.err != nil || !visit(tag) {
-			return
-		}
-	}
-}
-
-// EachWorker calls visit for each id of raw, a msgpack array of strings as in
-// Schedule.NotWorkers, until visit returns false. An empty raw holds none; at
-// the first byte that is not as expected it stops.
-func EachWorker(raw []byte, visit func(id []byte) bool) { EachTag(raw, visit) }
-
-// EachResource calls visit for each name and amount of raw, a msgpack map as
-// in Schedule.Resources, until visit returns false. An empty raw holds none;
-// at the first byte that is not as expected it stops.
-func EachResource(raw []byte, visit func(name []byte, amount int64) bool) {
-	if len(raw) == 0 {
-		return
-	}
-	r := reader{b: raw}
-	for range r.dict("", unlimited) {
-		key, amount := r.str(""), r.uint("", math.MaxInt64)
-		if r.err != nil || !visit(key, int64(amount)) {
-			return
-		}
-	}
-}
-
-// ReadTarget returns the worker's id and address of Placed.Target. Both are
-// empty if raw is not what AppendTarget wrote.
-func ReadTarget(raw []byte) (worker, address string) {
-	r := reader{b: raw}
-	w, a := r.str(""), r.str("")
-	if r.err != nil {
-		return "", ""
-	}
-	return string(w), string(a)
 }

@@ -53,7 +53,7 @@ func TestGoldenVectors(t *testing.T) {
 			require.True(t, ok, "no vector; go test ./wire -run Golden -add-vectors appends it")
 			require.Equal(t, hex.EncodeToString(v.bytes), hex.EncodeToString(Append(nil, s.request, s.message)))
 			requireReads(t, v.bytes, s)
-			require.Equal(t, describe(t, v.bytes), v.fields)
+			require.Equal(t, jsonOf(t, v.bytes), v.fields)
 		})
 	}
 }
@@ -82,16 +82,16 @@ func appendVectors(t *testing.T) {
 	for _, s := range samples() {
 		if _, ok := have[s.name]; !ok {
 			b := Append(nil, s.request, s.message)
-			fmt.Fprintf(file, "%s\n%s\n%x\n\n", s.name, describe(t, b), b)
+			fmt.Fprintf(file, "%s\n%s\n%x\n\n", s.name, jsonOf(t, b), b)
 		}
 	}
 	require.NoError(t, file.Close())
 }
 
-// describe returns the fields of a whole frame as JSON, in their order, with
+// jsonOf returns the fields of a whole frame as JSON, in their order, with
 // the names that docs/protocol.md gives them. It is made from the oracle's
 // reading.
-func describe(t *testing.T, buf []byte) string {
+func jsonOf(t *testing.T, buf []byte) string {
 	t.Helper()
 	values, ok := oracleMessage(buf[lengthSize:])
 	require.True(t, ok)
@@ -137,15 +137,11 @@ func describeValue(v any) string {
 }
 
 // fieldNames returns the names of a kind's fields in the order of the wire.
-func fieldNames(k Kind) []string {
-	if m := newCold(uint64(k)); m != nil {
-		var names []string
-		for _, f := range m.fields() {
-			names = append(names, f.name)
-		}
-		return names
+func fieldNames(k Kind) (names []string) {
+	for _, f := range kinds[k].fields.list {
+		names = append(names, f.name)
 	}
-	return layouts[k].fields
+	return names
 }
 
 const python = "/usr/bin/python3"

@@ -58,30 +58,30 @@ const (
 	NewsOver      News = 3 // its lease has ended, and it does not wait
 )
 
+// Preempt tells a worker that a task which runs must make room. It has no
+// answer but the end of the task.
+type Preempt struct {
+	Handle  uint32  `wire:"handle uint32"`
+	Lease   LeaseID `wire:"lease lease"`
+	GraceMS uint32  `wire:"grace_ms grace"` // how long it may go on, at most MaxGrace; 0: it is to be killed now
+	Reason  string  `wire:"reason reason"`  // why, for people; at most MaxReason bytes
+}
+
+func (*Preempt) Kind() Kind                                 { return KindPreempt }
+func (m *Preempt) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
+
 // Notice tells the client of a lease that its task must make room and, if it
 // asked for OnPreemptRequeue, what became of it. It goes to the connection of
 // the client that said hello last.
 type Notice struct {
-	Lease   LeaseID
-	Task    string
-	News    News
-	GraceMS uint32 // of NewsPreempted: how long the task may go on, at most MaxGrace
-	Reason  Reason // of NewsRequeued and NewsOver: how the lease ended
+	Lease   LeaseID `wire:"lease lease"`
+	Task    string  `wire:"task string"`
+	News    News    `wire:"news uint8"`
+	GraceMS uint32  `wire:"grace_ms grace"` // of NewsPreempted: how long the task may go on, at most MaxGrace
+	Reason  Reason  `wire:"reason uint8"`   // of NewsRequeued and NewsOver: how the lease ended
 }
 
-// Kind returns KindNotice.
-func (*Notice) Kind() Kind { return KindNotice }
-
-func (m *Notice) fields() []field {
-	return []field{
-		{"lease", lease{&m.Lease}},
-		foreign("task", &m.Task),
-		number8("news", &m.News),
-		number("grace_ms", &m.GraceMS, MaxGrace),
-		number8("reason", &m.Reason),
-	}
-}
-
+func (*Notice) Kind() Kind                                 { return KindNotice }
 func (m *Notice) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
 
 // onPreempt reads what becomes of a task that must make room.

@@ -2,6 +2,13 @@ package wire
 
 import "math"
 
+// Renew keeps leases that have not begun.
+type Renew struct {
+	Leases []LeaseID `wire:"leases leases"`
+}
+
+func (*Renew) Kind() Kind { return KindRenew }
+
 func readRenew(d *Decoder, _ int) Message {
 	r := &d.r
 	n := r.elements("leases", 1, MaxBatch)
@@ -25,19 +32,32 @@ func (m *Renew) append(dst []byte, request uint64) []byte {
 	return dst
 }
 
-var statusFields = []string{"state", "reason"}
+// LeaseStatus is the answer for one renewed lease.
+type LeaseStatus struct {
+	State  State  `wire:"state uint8"`
+	Reason Reason `wire:"reason uint8"` // set if State is StateEnded
+}
+
+// Renewed answers Renew, in order.
+type Renewed struct {
+	Leases []LeaseStatus `wire:"leases statuses"`
+}
+
+func (*Renewed) Kind() Kind { return KindRenewed }
+
+var statusFields = describe[LeaseStatus]()
 
 func readRenewed(d *Decoder, _ int) Message {
 	r := &d.r
 	n := r.elements("leases", 0, MaxBatch)
 	d.renewed.Leases = d.renewed.Leases[:0]
 	for i := range n {
-		fields := r.part(i, statusFields, len(statusFields))
+		fields := r.part(i, &statusFields)
 		status := LeaseStatus{
 			State:  State(r.uint("state", math.MaxUint8)),
 			Reason: Reason(r.uint("reason", math.MaxUint8)),
 		}
-		r.rest(fields, len(statusFields))
+		r.rest(fields, &statusFields)
 		if r.err != nil {
 			return nil
 		}
@@ -50,11 +70,19 @@ func readRenewed(d *Decoder, _ int) Message {
 func (m *Renewed) append(dst []byte, request uint64) []byte {
 	dst = appendArray(appendHead(dst, 1, KindRenewed, request), len(m.Leases))
 	for _, s := range m.Leases {
-		dst = appendArray(dst, len(statusFields))
+		dst = appendArray(dst, 2)
 		dst = appendUint(appendUint(dst, uint64(s.State)), uint64(s.Reason))
 	}
 	return dst
 }
+
+// Release gives a lease back before it began.
+type Release struct {
+	Lease  LeaseID `wire:"lease lease"`
+	Handed bool    `wire:"handed bool"` // a begin was sent at least once: the lease is asked back instead of ended
+}
+
+func (*Release) Kind() Kind { return KindRelease }
 
 func readRelease(d *Decoder, _ int) Message {
 	r := &d.r
@@ -66,6 +94,15 @@ func (m *Release) append(dst []byte, request uint64) []byte {
 	dst = appendLease(appendHead(dst, 2, KindRelease, request), m.Lease)
 	return appendBool(dst, m.Handed)
 }
+
+// Released answers Release. Code is CodeOK, CodeAskedBack, CodeBegun,
+// CodeAlreadyEnded or CodeNotFound.
+type Released struct {
+	Code   Code   `wire:"code uint16"`
+	Reason Reason `wire:"reason uint8"` // set if Code is CodeAlreadyEnded
+}
+
+func (*Released) Kind() Kind { return KindReleased }
 
 func readReleased(d *Decoder, _ int) Message {
 	r := &d.r
