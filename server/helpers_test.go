@@ -79,6 +79,7 @@ func prepare(t *testing.T, tune ...func(*Config)) *fixture {
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.MaxConnections = 512
 	cfg.Sched.Learning = false
+	cfg.Sched.Heartbeat = 60_000 // agents of tests are silent, and a machine may be slow
 	cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 	for _, f := range tune {
 		f(&cfg)
