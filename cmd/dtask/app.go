@@ -59,16 +59,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (a *app) root() *cli.Command {
 	return &cli.Command{
 		Name:    "dtask",
-		Usage:   "place tasks on workers, and look at what is there",
+		Usage:   "place tasks on workers, and inspect workers, leases and the queue",
 		Version: versionText(),
 		Description: "Flags win over the environment: DTASK_ADDR (--addr), DTASK_OUTPUT (--output),\n" +
 			"DTASK_CLIENT (--client), DTASK_TOKEN (sent to schedulers that ask for one), NO_COLOR.\n\n" +
 			"Exit codes: 0 ok, 1 error, 2 not placeable now, 3 infeasible, 4 cancelled, 64 usage,\n" +
-			"130 interrupted, 141 nobody read the output.\n\n" +
+			"130 interrupted, 141 the output was closed.\n\n" +
 			"Examples:\n" +
-			"  dtask demo                        # see a whole system at work\n" +
-			"  dtask schedule gpu --gpus 1       # a place for a task that takes a GPU\n" +
-			"  dtask worker list                 # who is there, and how busy",
+			"  dtask demo                        # run a scheduler, workers and a batch\n" +
+			"  dtask schedule gpu --gpus 1       # place a task that takes a GPU\n" +
+			"  dtask worker list                 # workers and their load",
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: completion,
 		Suggest:                         true,

@@ -21,12 +21,12 @@ func choiceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "gpus", Usage: "`NUMBER` of whole GPU devices to take"},
 		&cli.StringFlag{Name: "gpu-mem", Usage: "`SIZE` of memory on one GPU device to take; with --gpus, of each"},
 		&cli.StringSliceFlag{Name: "resource", Usage: "`NAME=AMOUNT` of another resource to take, such as scratch=200Gi"},
-		&cli.StringFlag{Name: "prefer", Usage: "`SELECTOR` of the workers to choose first, if any fits"},
-		&cli.StringSliceFlag{Name: "not-worker", Usage: "`ID` of a worker not to choose, at most 16 of them"},
+		&cli.StringFlag{Name: "prefer", Usage: "`SELECTOR` of workers that are chosen first, if any fits"},
+		&cli.StringSliceFlag{Name: "not-worker", Usage: "`ID` of a worker that must not be chosen; at most 16"},
 		&cli.BoolFlag{Name: "exclusive", Usage: "take a whole idle worker"},
-		&cli.StringFlag{Name: "policy", Usage: "`NAME` of which worker to choose: least-loaded, pack or spread"},
-		&cli.StringFlag{Name: "spread-by", Usage: "tag `KEY` over whose values --policy spread spreads the tasks"},
-		&cli.BoolFlag{Name: "gang", Usage: "place all of --count or none"},
+		&cli.StringFlag{Name: "policy", Usage: "`NAME` of the placement policy: least-loaded, pack or spread"},
+		&cli.StringFlag{Name: "spread-by", Usage: "tag `KEY` over whose values --policy spread distributes the tasks"},
+		&cli.BoolFlag{Name: "gang", Usage: "place all of --count, or none"},
 		&cli.BoolFlag{Name: "distinct", Usage: "with --gang: no two on one worker"},
 	}
 }
@@ -101,7 +101,7 @@ func badAmount(flag string, n int64, err error) error {
 	return nil
 }
 
-// checkTask finds what the scheduler would refuse, before anybody is asked. The
+// checkTask finds what the scheduler would refuse, before a request is sent. The
 // error names the flag.
 func checkTask(t *client.Task) error {
 	err := t.Check()

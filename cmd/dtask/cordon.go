@@ -13,14 +13,14 @@ import (
 func (a *app) workerCordon() *cli.Command {
 	return &cli.Command{
 		Name:      "cordon",
-		Usage:     "take workers out of service: nothing new, what runs stays",
+		Usage:     "take workers out of service: no new tasks, running tasks stay",
 		ArgsUsage: "WORKER...",
-		Description: "A cordon belongs to the worker's id and stays until it is lifted, whatever becomes of\n" +
-			"its agent.\n\n" +
+		Description: "A cordon belongs to the worker's id and stays until `dtask worker uncordon` ends it, also\n" +
+			"over restarts of the agent.\n\n" +
 			"Examples:\n" +
 			"  dtask worker cordon worker-001 --reason \"driver upgrade\"\n" +
 			"  dtask worker cordon worker-001 worker-002",
-		Flags:         []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` that tells others why"}},
+		Flags:         []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` of the reason, for people"}},
 		ShellComplete: a.completeWorkers,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return a.changeCordons(ctx, cmd, "cordoned", (*client.Client).Cordon)

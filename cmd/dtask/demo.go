@@ -30,10 +30,10 @@ func (a *app) demo() *cli.Command {
 			"The tasks hash files that the demo writes to a temporary folder.\n\n" +
 			"Examples:\n" +
 			"  dtask demo\n" +
-			"  dtask demo --keep --agents 8      # leave it running to play with",
+			"  dtask demo --keep --agents 8      # leave it running",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "tasks", Usage: "how `MANY` files to hash", Value: 200},
-			&cli.IntFlag{Name: "agents", Usage: "how `MANY` workers", Value: 4},
+			&cli.IntFlag{Name: "tasks", Usage: "`NUMBER` of files to hash", Value: 200},
+			&cli.IntFlag{Name: "agents", Usage: "`NUMBER` of workers", Value: 4},
 			&cli.BoolFlag{Name: "keep", Usage: "leave scheduler and workers running until interrupted"},
 		},
 		Action: a.runDemo,
@@ -117,7 +117,7 @@ func (d *demo) run(ctx context.Context, tasks, agents int) error {
 func (d *demo) start(ctx context.Context, agents int) error {
 	cfg := server.DefaultConfig()
 	cfg.Addr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
-	cfg.Sched.Learning = false // nobody was there before
+	cfg.Sched.Learning = false // no worker was there before
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := server.New(cfg)
 	if err != nil {

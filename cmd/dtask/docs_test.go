@@ -64,7 +64,8 @@ func TestDocs(t *testing.T) {
 
 // page writes a document.
 type page struct {
-	t *testing.T
+	t    *testing.T
+	rows map[reflect.Type]string // the command whose section has the keys of a type
 	strings.Builder
 }
 
@@ -72,30 +73,32 @@ func (p *page) linef(format string, args ...any) { fmt.Fprintf(p, format+"\n", a
 
 func cliDocument(t *testing.T) string {
 	root := commandTree()
-	p := &page{t: t}
+	p := &page{t: t, rows: map[reflect.Type]string{}}
 	p.linef("# The command line\n")
-	p.linef("`bin/dtask` is the tool for people and scripts. This page is made from the commands themselves: `dtask COMMAND --help` says the same.\n")
-	p.linef("Flags may stand before or behind the arguments, and win over the environment. An empty flag or argument is refused, since a script that left a variable unset would get something else than it meant; an empty environment variable is as good as none:\n")
+	p.linef("`bin/dtask` is the tool for people and scripts. This page is generated from the commands: `dtask COMMAND --help` prints the same.\n")
+	p.linef("Flags may stand before or behind the arguments, and win over the environment. An empty flag or argument is refused, since it is usually an unset variable of a script. An empty environment variable counts as unset.\n")
 	p.linef("| variable | stands for |\n|---|---|")
-	p.linef("| `DTASK_ADDR` | `--addr`: the schedulers, with commas between them, each as `host`, `host:port` or `[IPv6]:port`, perhaps behind `dtask://`; the first that answers is taken |")
+	p.linef("| `DTASK_ADDR` | `--addr`: the schedulers, separated by commas, each as `host`, `host:port` or `[IPv6]:port`, optionally behind `dtask://`; the first that answers is used |")
 	p.linef("| `DTASK_OUTPUT` | `--output` |")
 	p.linef("| `DTASK_CLIENT` | `--client` of `schedule` |")
 	p.linef("| `DTASK_TOKEN` | sent to schedulers that ask for one |")
-	p.linef("| `NO_COLOR` | no colours; there are none without a terminal anyway |\n")
+	p.linef("| `NO_COLOR` | no colours; without a terminal there are none |\n")
 	p.linef("| exit code | meaning |\n|---|---|")
 	for _, row := range [][2]string{
-		{fmt.Sprint(exitOK), "done"}, {fmt.Sprint(exitError), "an error; the text says which, and the next command to type"},
+		{fmt.Sprint(exitOK), "done"}, {fmt.Sprint(exitError), "an error; the text names it, and the next command to type"},
 		{fmt.Sprint(exitUnavailable), "not placeable now: the workers that could take it are busy"},
-		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could ever take it"},
-		{fmt.Sprint(exitCancelled), "cancelled: somebody took it out of the queue"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
-		{fmt.Sprint(exitInterrupted), "interrupted by Ctrl-C (SIGINT), also what goes on until it is interrupted; with SIGTERM it is " + fmt.Sprint(exitTerminated)},
-		{fmt.Sprint(exitPipe), "the reader of the output went away, as `head` does when it has enough"},
+		{fmt.Sprint(exitInfeasible), "infeasible: no known worker could take it, even when idle"},
+		{fmt.Sprint(exitCancelled), "cancelled: it was taken out of the queue"}, {fmt.Sprint(exitUsage), "the command line is wrong"},
+		{fmt.Sprint(exitInterrupted), "interrupted by Ctrl-C (SIGINT); by SIGTERM it is " + fmt.Sprint(exitTerminated)},
+		{fmt.Sprint(exitPipe), "the reader of the output closed it, as `head` does"},
 	} {
 		p.linef("| %s | %s |", row[0], row[1])
 	}
-	p.linef("\nTables are for people and may change. JSON (`-o json`) is for programs: keys stay, keys may be added, those that are empty may be missing; times are RFC 3339 in UTC. `--quiet` prints ids alone. Errors go to stderr, as text. A command whose output could not be written says so there and exits with 1, whatever else it came to; `schedule` gives back the leases that nobody can have seen.\n")
+	p.linef("\nTables are for people and may change. JSON (`-o json`) is for programs: keys stay, new keys may come, empty ones may be missing. Times are RFC 3339 in UTC. Errors go to stderr, as text. A command whose output cannot be written exits with 1; `schedule` then releases the leases that were not printed.\n")
 	p.linef("## Flags of all commands\n")
 	p.flags(root.Flags)
+	p.linef("\nLists and `show` commands also have:\n")
+	p.flags(watchFlags())
 	for _, c := range root.Commands {
 		p.command(c, root.Name)
 	}
@@ -148,11 +151,17 @@ func (p *page) command(c *cli.Command, parent string) {
 
 func visibleFlags(c *cli.Command) (list []cli.Flag) {
 	for _, f := range c.Flags {
-		if f.Names()[0] != "help" {
+		watch := func(w cli.Flag) bool { return slices.Equal(w.Names(), f.Names()) }
+		if f.Names()[0] != "help" && (!hasFlag(c, "watch") || !slices.ContainsFunc(watchFlags(), watch)) {
 			list = append(list, f)
 		}
 	}
 	return list
+}
+
+// hasFlag reports whether a command has a flag of this name.
+func hasFlag(c *cli.Command, name string) bool {
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
 // parts cuts a description into its text and its examples.
@@ -203,7 +212,7 @@ func shown(d cli.DocGenerationFlag) string {
 // json writes what a command prints as JSON.
 func (p *page) json(name string) {
 	says, known := printed[name]
-	require.True(p.t, known, "nobody says what %s prints as JSON", name)
+	require.True(p.t, known, "the table printed lacks %s", name)
 	if says.how == "" {
 		return
 	}
@@ -211,12 +220,23 @@ func (p *page) json(name string) {
 	if says.row == nil {
 		return
 	}
+	row := reflect.TypeOf(says.row)
+	if of, ok := p.rows[row]; ok {
+		p.linef("\nThe keys are those of %s.", section(of))
+		return
+	}
+	p.rows[row] = name
 	p.linef("\n| key | type | meaning |\n|---|---|---|")
-	p.keys(reflect.TypeOf(says.row))
+	p.keys(row)
 	if _, ok := says.row.(placement); ok {
 		p.linef("\nand for each that got none:\n\n| key | type | meaning |\n|---|---|---|")
 		p.keys(reflect.TypeFor[noPlacement]())
 	}
+}
+
+// section is a link to the section of a command.
+func section(command string) string {
+	return fmt.Sprintf("[%s](#%s)", command, strings.ReplaceAll(command, " ", "-"))
 }
 
 // keys writes the keys of a type; embedded ones are part of it.
@@ -225,6 +245,10 @@ func (p *page) keys(t reflect.Type) {
 		if f.Anonymous {
 			if doc := f.Type.Name(); doc == "Handover" {
 				p.linef("| `lease_id`, `worker_id`, `address`, `incarnation`, `task_id`, `client`, `owner`, `group`, `priority`, `resources`, `devices`, `exclusive`, `on_preempt` | | the handover, which the worker's begin takes as it is |")
+				continue
+			}
+			if of, ok := p.rows[f.Type]; ok {
+				p.linef("| all | | those of %s |", section(of))
 				continue
 			}
 			p.keys(f.Type)

@@ -19,19 +19,18 @@ const drainPause = 500 * time.Millisecond
 func (a *app) workerDrain() *cli.Command {
 	return &cli.Command{
 		Name:      "drain",
-		Usage:     "take workers out of service, and wait until nothing runs there",
+		Usage:     "take workers out of service until nothing runs there",
 		ArgsUsage: "WORKER...",
-		Description: "A cordon for somebody who wants the machine: what runs goes on to its end, nothing new\n" +
-			"comes. The worker is drained once it has no lease and says itself that it runs nothing.\n" +
-			"What still runs at the --deadline is told to end, and killed when the scheduler's grace\n" +
-			"(--preempt-grace there) is over. Workers that speak HTTP cannot be told.\n" +
-			"`dtask worker uncordon` puts it back.\n\n" +
+		Description: "Running tasks go on to their end, and no new ones are placed. The worker is drained once it\n" +
+			"has no lease and reports that it runs nothing. At the --deadline remaining tasks are\n" +
+			"preempted, and killed when the scheduler's --preempt-grace is over; on workers that speak\n" +
+			"HTTP they go on. `dtask worker uncordon` puts the worker back.\n\n" +
 			"Examples:\n" +
 			"  dtask worker drain worker-001 --reason \"driver upgrade\"\n" +
 			"  dtask worker drain worker-001 --deadline 1h --wait 2h && ssh worker-001 reboot",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "reason", Usage: "`TEXT` that tells others why"},
-			&cli.DurationFlag{Name: "deadline", Usage: "`TIME` after which what still runs is preempted, 0s for at once; without it everything runs to its end"},
+			&cli.StringFlag{Name: "reason", Usage: "`TEXT` of the reason, for people"},
+			&cli.DurationFlag{Name: "deadline", Usage: "`TIME` after which remaining tasks are preempted, 0s for at once; without it they run to their end"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait until the workers are drained; they stay out of service after it"},
 		},
 		ShellComplete: a.completeWorkers,

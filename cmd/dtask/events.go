@@ -26,7 +26,7 @@ var eventKinds = []string{
 func (a *app) events() *cli.Command {
 	return &cli.Command{
 		Name:  "events",
-		Usage: "list what happened to workers lately, the oldest first",
+		Usage: "list recent events of workers, the oldest first",
 		Description: "The scheduler keeps the last few thousand events. With --follow and -o json each event\n" +
 			"is an object on a line of its own.\n\n" +
 			"Examples:\n" +
@@ -35,8 +35,8 @@ func (a *app) events() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "worker", Usage: "only events of this `WORKER`"},
 			&cli.StringSliceFlag{Name: "what", Usage: "only events of this `KIND`, such as offline; may be repeated"},
-			&cli.Uint64Flag{Name: "after", Usage: "only events of a larger `NUMBER`"},
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with new events, until interrupted"},
+			&cli.Uint64Flag{Name: "after", Usage: "only events with a greater `NUMBER`"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "continue with new events, until interrupted"},
 			&cli.DurationFlag{Name: "for", Usage: "end --follow after this `TIME`"},
 		},
 		Action: a.runEvents,

@@ -19,7 +19,7 @@ const (
 	exitError       = 1
 	exitUnavailable = 2 // not placeable now
 	exitInfeasible  = 3 // no known worker could ever take it
-	exitCancelled   = 4 // taken out of the queue by somebody
+	exitCancelled   = 4 // taken out of the queue by another command
 	exitUsage       = 64
 	// As the shell shows a program that the signal has ended.
 	exitInterrupted = 128 + int(syscall.SIGINT)
@@ -92,7 +92,7 @@ func describe(err error) *failure {
 	case errors.Is(err, client.ErrOwnerLimit):
 		return &failure{err, exitUnavailable, "wait for one of the owner's tasks to end with --wait 10m, or see them with `dtask lease list --owner NAME`"}
 	case errors.Is(err, client.ErrQueueFull):
-		return &failure{err, exitUnavailable, "try again in a moment, or see who waits with `dtask queue list`"}
+		return &failure{err, exitUnavailable, "try again in a moment, or see what waits with `dtask queue list`"}
 	case errors.Is(err, client.ErrCancelled):
 		return &failure{err, exitCancelled, "ask again, if it was not meant"}
 	case tooShort(err) > 0:

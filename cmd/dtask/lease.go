@@ -18,7 +18,7 @@ const defaultHistory = 100
 func (a *app) lease() *cli.Command {
 	return &cli.Command{
 		Name:  "lease",
-		Usage: "look at leases, live and ended",
+		Usage: "inspect leases, live and ended",
 		Description: "Examples:\n" +
 			"  dtask lease list\n" +
 			"  dtask lease history --task train-7",
@@ -78,7 +78,7 @@ func leaseFlags() []cli.Flag {
 		&cli.StringFlag{Name: "worker", Usage: "only leases on this `WORKER`"},
 		&cli.StringFlag{Name: "owner", Usage: "only leases of this owner `NAME`"},
 		&cli.StringFlag{Name: "group", Usage: "only leases of this group `NAME`"},
-		&cli.StringFlag{Name: "client", Usage: "only leases that this client `ID` asked for"},
+		&cli.StringFlag{Name: "client", Usage: "only leases of this client `ID`"},
 	}
 }
 
@@ -121,7 +121,7 @@ func (a *app) tableOfLeases(list []wire.LeaseInfo) {
 	a.out.linef("%s", count(len(list), "lease"))
 }
 
-// stateOf is the state of a lease, and whether its task must make room.
+// stateOf is the state of a lease, and whether its task is preempted.
 func stateOf(l *wire.LeaseInfo) string {
 	if l.Preempted {
 		return l.State.String() + ", preempted"
@@ -187,7 +187,7 @@ func dash(text string) string {
 func (a *app) leaseHistory() *cli.Command {
 	return &cli.Command{
 		Name:  "history",
-		Usage: "list the leases that ended lately, the newest first, with reason and by whom",
+		Usage: "list leases that ended, the newest first, with the reason",
 		Description: "The scheduler keeps the last few thousand.\n\n" +
 			"Examples:\n" +
 			"  dtask lease history --task train-7\n" +

@@ -25,7 +25,7 @@ func main() { os.Exit(execute()) }
 // A second signal ends it at once, and so does the first after a while: the
 // reader of its output may have stalled.
 func execute() int {
-	logflags.KeepAlive() // a lease that nobody saw is given back first
+	logflags.KeepAlive() // a lease that was not printed is released first
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())

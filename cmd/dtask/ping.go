@@ -12,7 +12,7 @@ import (
 func (a *app) ping() *cli.Command {
 	return &cli.Command{
 		Name:  "ping",
-		Usage: "ask a scheduler whether it lives",
+		Usage: "check that a scheduler answers",
 		Description: "Examples:\n" +
 			"  dtask ping\n" +
 			"  dtask --addr 10.0.0.1:8081,10.0.0.2:8081 ping",

@@ -15,8 +15,8 @@ import (
 func (a *app) queue() *cli.Command {
 	return &cli.Command{
 		Name:  "queue",
-		Usage: "look at the tasks that wait for room, and take some out",
-		Description: "Tasks wait that were scheduled with --wait (docs/queue.md).\n\n" +
+		Usage: "inspect waiting tasks, and cancel them",
+		Description: "Waiting tasks were scheduled with --wait (docs/queue.md).\n\n" +
 			"Examples:\n" +
 			"  dtask queue list --owner ann\n" +
 			"  dtask queue show train-7\n" +
@@ -30,7 +30,7 @@ func queueFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "owner", Usage: "only tasks of this owner `NAME`"},
 		&cli.StringFlag{Name: "group", Usage: "only tasks of this group `NAME`"},
-		&cli.StringFlag{Name: "client", Usage: "only tasks that this client `ID` asked for"},
+		&cli.StringFlag{Name: "client", Usage: "only tasks of this client `ID`"},
 	}
 }
 
@@ -41,12 +41,12 @@ func queueFilter(cmd *cli.Command) client.QueueFilter {
 func (a *app) queueList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the tasks that wait",
-		Description: "In the order in which they will go, as far as there is room for each: by priority, then the\n" +
-			"owners in turns, and of one owner in order of arrival.\n\n" +
-			"POSITION counts the tasks of the same owner and priority that need the same; owners take\n" +
-			"turns. PLACED is how many that need the same were placed in the last minute. An owner at\n" +
-			"its limit has as many leases as one owner may have.\n\n" +
+		Usage: "list waiting tasks",
+		Description: "In the order of the queue: by priority, then owners in turns, then order of arrival. A task\n" +
+			"that does not fit is passed over.\n\n" +
+			"A request class is all waiting tasks with the same needs. POSITION counts tasks of the same\n" +
+			"owner, priority and request class; PLACED those of the class placed in the last minute. An\n" +
+			"owner at its limit has as many leases as one owner may have.\n\n" +
 			"Examples:\n" +
 			"  dtask queue list\n" +
 			"  dtask queue list --owner ann --watch\n" +
@@ -71,7 +71,7 @@ func (a *app) queueList() *cli.Command {
 func (a *app) queueShow() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "show one task that waits",
+		Usage:     "show one waiting task",
 		ArgsUsage: "TASK",
 		Description: "Examples:\n" +
 			"  dtask queue show train-7\n" +
@@ -90,10 +90,10 @@ func (a *app) queueShow() *cli.Command {
 func (a *app) queueCancel() *cli.Command {
 	return &cli.Command{
 		Name:      "cancel",
-		Usage:     "take tasks that wait out of the queue",
+		Usage:     "take waiting tasks out of the queue",
 		ArgsUsage: "[TASK]",
-		Description: "Whoever asked for them is told so. A task is one of --client, which is you unless you say\n" +
-			"otherwise; without a task all that pass the filters are cancelled.\n\n" +
+		Description: "Their requests are answered with cancelled. TASK is a task of --client (default: you); without\n" +
+			"TASK all tasks that pass the filters are cancelled.\n\n" +
 			"Examples:\n" +
 			"  dtask queue cancel train-7\n" +
 			"  dtask queue cancel --owner ann --group job-17",
@@ -112,7 +112,7 @@ func (a *app) queueCancel() *cli.Command {
 				case err != nil:
 					return err
 				case n == 0 && f.Task != "":
-					return &failure{fmt.Errorf("no task %s of %s waits", f.Task, f.Client), exitError, "see who waits with `dtask queue list`"}
+					return &failure{fmt.Errorf("no task %s of %s waits", f.Task, f.Client), exitError, "see what waits with `dtask queue list`"}
 				case a.out.json:
 					return a.out.object(cancelled{n})
 				case !a.out.quiet:
@@ -198,7 +198,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 		return err
 	}
 	if len(list) == 0 {
-		return &failure{fmt.Errorf("no task %s waits", f.Task), exitError, "see who waits with `dtask queue list`, or whether it was placed with `dtask lease list`"}
+		return &failure{fmt.Errorf("no task %s waits", f.Task), exitError, "see what waits with `dtask queue list`, or whether it was placed with `dtask lease list`"}
 	}
 	for i := range list {
 		w := &list[i]

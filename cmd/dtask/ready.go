@@ -32,11 +32,11 @@ type ready struct {
 func (a *app) workerWait() *cli.Command {
 	return &cli.Command{
 		Name:      "wait",
-		Usage:     "wait until tasks may be placed on workers",
+		Usage:     "wait until workers are ready for tasks",
 		ArgsUsage: "WORKER...",
-		Description: "A worker is ready when it is online, has promised to obey the scheduler and is not out of\n" +
-			"service. Neither the worker nor the scheduler need be there yet. If one is not ready in\n" +
-			"time the exit code is 2.\n\n" +
+		Description: "A worker is ready when it is online, has promised the scheduler's epoch and is in service.\n" +
+			"The worker and the scheduler may start later. If a worker is not ready in time the exit\n" +
+			"code is 2.\n\n" +
 			"Examples:\n" +
 			"  dtask worker wait worker-001\n" +
 			"  dtask worker wait worker-001 --timeout 5m",
@@ -109,7 +109,7 @@ func (a *app) awaitReady(ctx context.Context, c *client.Client, id string, until
 		case !time.Now().Add(readyPause).Before(until):
 			return &failure{
 				err: fmt.Errorf("worker %s is not ready after %v: %s", id, limit, why), code: exitUnavailable,
-				hint: "look at its log, and who is there with `dtask worker list`",
+				hint: "look at its log, and the known workers with `dtask worker list`",
 			}
 		}
 		if err := pause(ctx); err != nil {

@@ -14,13 +14,13 @@ import (
 func (a *app) release() *cli.Command {
 	return &cli.Command{
 		Name:      "release",
-		Usage:     "give leases back whose tasks have not begun",
+		Usage:     "release leases whose tasks have not begun",
 		ArgsUsage: "[LEASE...]",
-		Description: "A lease that may have reached its worker needs --handed: the worker is then asked for\n" +
-			"it, and its room returns with the answer. A lease that has begun is ended by its worker\n" +
-			"alone. Releasing twice does no harm.\n\n" +
-			"Filters in the place of leases stand for all that pass them and have not begun, as if\n" +
-			"--handed were there. Tasks that wait are cancelled with `dtask queue cancel`.\n\n" +
+		Description: "A lease that may have reached its worker needs --handed: the scheduler then asks the worker\n" +
+			"to give it up. A lease that has begun is ended only by its worker. Releasing twice does no\n" +
+			"harm.\n\n" +
+			"Filters instead of leases select all that have not begun, as if --handed were set. Waiting\n" +
+			"tasks are cancelled with `dtask queue cancel`.\n\n" +
 			"Examples:\n" +
 			"  dtask release 1-5f3a9c01-1000001\n" +
 			"  dtask release 1-5f3a9c01-1000001 --handed\n" +
@@ -46,7 +46,7 @@ func (a *app) release() *cli.Command {
 }
 
 // releaseFiltered releases the leases that pass a filter and have not begun.
-// Nobody here knows which of them were handed over.
+// This command cannot know which of them were handed over.
 func (a *app) releaseFiltered(ctx context.Context, c *client.Client, f client.LeaseFilter) error {
 	list, err := collect(c.Leases(ctx, f), 0)
 	if err != nil {

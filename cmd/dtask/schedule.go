@@ -19,27 +19,25 @@ import (
 func (a *app) schedule() *cli.Command {
 	return &cli.Command{
 		Name:      "schedule",
-		Usage:     "ask for a place for a task that needs the given tags and resources",
+		Usage:     "ask for the placement of a task that needs the given tags and resources",
 		ArgsUsage: "[TAG|SELECTOR...]",
-		Description: "Prints the lease and the worker to hand the task to. The lease lives for --ttl; the\n" +
-			"worker keeps it from its begin on. With -o json each line is the handover that the\n" +
-			"worker's begin takes. The same --task again is the same lease while it lives.\n\n" +
-			"An argument that is an expression, such as 'gpu && cuda>=12 && !spot', is a selector; all\n" +
-			"tags and selectors must hold (docs/selectors.md). Sizes are written 40Gi or 500M, CPUs 2 or\n" +
-			"1500m. --gpu-mem alone is a share of one device, with --gpus the least memory of each. A task\n" +
-			"that takes no GPU sees none, whatever tags its worker has.\n\n" +
-			"--count asks for many places at once, up to 1,024 in one frame. Each task is judged for\n" +
-			"itself and answered in order; if some get no place the exit code is 2, if no worker could\n" +
-			"take any it is 3. With --gang all get a place or none, at most 1,024. With --count and\n" +
-			"--wait each is answered as soon as it is settled; while others wait, leases that were\n" +
-			"printed are renewed. Ctrl-C gives those back that have not begun.\n\n" +
-			"With --wait a task that finds no room waits for it; the higher --priority goes first, and\n" +
-			"owners take turns. A task that no known worker could take is refused all the same, unless no\n" +
-			"worker is known at all or --wait-for-workers says that some will come.\n" +
-			"`dtask queue list` shows who waits. With --preempt tasks of a strictly\n" +
-			"lower priority make room, if there is none: they have the scheduler's grace to end\n" +
-			"(--preempt-grace there, 30s), so --wait must be that long at least. --on-preempt says whether\n" +
-			"this task makes room for others; without it, it does if its --priority is below 0.\n\n" +
+		Description: "Prints the lease and its worker. The lease lives for --ttl, until the worker begins the\n" +
+			"task. With -o json each line is the handover that the worker's begin takes. Repeating a\n" +
+			"--task returns the same lease while it lives.\n\n" +
+			"An argument with an operator, such as 'gpu && cuda>=12 && !spot', is a selector; the worker\n" +
+			"must satisfy all tags and selectors (docs/selectors.md). Sizes are written 40Gi or 500M, CPUs\n" +
+			"2 or 1500m. --gpu-mem alone is a share of one device, with --gpus the least memory of each.\n" +
+			"A task that takes no GPU sees none.\n\n" +
+			"--count asks for many placements, up to 1,024 in one frame, each decided by itself. If some\n" +
+			"fail the exit code is 2; if all are infeasible it is 3. --gang places all or none, at most\n" +
+			"1,024. With --wait each is answered as soon as it is decided, and printed leases are renewed\n" +
+			"meanwhile. Ctrl-C releases those that have not begun.\n\n" +
+			"With --wait a task that does not fit now waits in the queue: the higher --priority goes\n" +
+			"first, and owners take turns (docs/queue.md). An infeasible task is refused all the same,\n" +
+			"unless no worker is known or --wait-for-workers is set.\n\n" +
+			"--preempt preempts tasks of a strictly lower priority if no capacity is free. --wait must\n" +
+			"then be at least the scheduler's --preempt-grace (30s). --on-preempt says whether this task\n" +
+			"may be preempted itself; by default it may if its --priority is below 0.\n\n" +
 			"Examples:\n" +
 			"  dtask schedule gpu cuda-12.0 --gpus 1 --task train-7\n" +
 			"  dtask schedule gpu --gpus 1 --count 8 -o json\n" +
@@ -47,17 +45,17 @@ func (a *app) schedule() *cli.Command {
 			"  dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10\n" +
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
 		Flags: append(choiceFlags(),
-			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, the key of repeats (default: a random one)"},
-			&cli.StringFlag{Name: "client", Usage: "`ID` of the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: fromEnv("DTASK_CLIENT")},
-			&cli.StringFlag{Name: "owner", Usage: "`NAME` of who the task belongs to"},
-			&cli.StringFlag{Name: "group", Usage: "`NAME` of the tasks it belongs with"},
+			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, its idempotency key (default: a random one)"},
+			&cli.StringFlag{Name: "client", Usage: "client `ID`, the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: fromEnv("DTASK_CLIENT")},
+			&cli.StringFlag{Name: "owner", Usage: "`NAME` of the task's owner"},
+			&cli.StringFlag{Name: "group", Usage: "`NAME` of the job that the task is part of"},
 			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
-			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "how `MANY` tasks; their ids are ID-1, ID-2, ...", Value: 1},
-			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait for room, if there is none now; Ctrl-C ends it"},
-			&cli.BoolFlag{Name: "wait-for-workers", Usage: "wait also while no known worker could take the task; goes with --wait"},
-			&cli.BoolFlag{Name: "preempt", Usage: "if there is no room, take it from tasks of a lower priority; goes with --wait"},
-			&cli.StringFlag{Name: "on-preempt", Usage: "`WORD` for what becomes of the task when one of a higher priority wants its room: end or never"},
-			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease waits for its begin", Value: time.Minute},
+			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "`NUMBER` of tasks; their ids are ID-1, ID-2, ...", Value: 1},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait in the queue, if the task does not fit now; Ctrl-C ends it"},
+			&cli.BoolFlag{Name: "wait-for-workers", Usage: "with --wait: wait also while the task is infeasible"},
+			&cli.BoolFlag{Name: "preempt", Usage: "with --wait: preempt tasks of a lower priority, if no capacity is free"},
+			&cli.StringFlag{Name: "on-preempt", Usage: "`ACTION` when the task is to be preempted: end or never"},
+			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease lives without a begin", Value: time.Minute},
 		),
 		ShellComplete: a.completeTags,
 		Action:        a.runSchedule,
@@ -179,24 +177,24 @@ func tasksOf(cmd *cli.Command) ([]client.Task, error) {
 	return tasks, checkTask(&tasks[count-1]) // all are alike; the last has the longest id
 }
 
-// preemptionOf reads what the tasks say of making room.
+// preemptionOf reads the flags about preemption.
 func preemptionOf(cmd *cli.Command) (preempt bool, on client.OnPreempt, err error) {
 	on, known := wire.ParseOnPreempt(cmd.String("on-preempt"))
 	switch preempt = cmd.Bool("preempt"); {
 	case !known:
 		err = usage(fmt.Sprintf("--on-preempt %.64q is neither end nor never", cmd.String("on-preempt")), "dtask schedule gpu --gpus 1 --on-preempt never")
 	case on == client.OnPreemptRequeue:
-		err = usage("--on-preempt requeue is for programs that stay connected, to be told of it; this command ends", "dtask schedule gpu --gpus 1 --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
+		err = usage("--on-preempt requeue is for programs that stay connected and get its notice; this command ends", "dtask schedule gpu --gpus 1 --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
 	case preempt && cmd.Bool("gang"):
 		err = usage("--preempt does not go with --gang", "dtask schedule gpu --gpus 1 --preempt --wait 60s")
 	case preempt && cmd.Duration("wait") == 0:
-		err = usage("--preempt needs --wait: others have the scheduler's grace to make room", "dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10")
+		err = usage("--preempt needs --wait: preempted tasks have the scheduler's grace to end", "dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10")
 	}
 	return preempt, on, err
 }
 
 // deliver prints what became of each task, and gives back the leases that
-// nobody can have seen, because what was printed is lost.
+// the reader cannot have seen, because the output is lost.
 func (a *app) deliver(ctx context.Context, c *client.Client, tasks []client.Task, results []client.Result) error {
 	seen, err := a.printResults(tasks, results)
 	if err != nil || a.out.lost() != nil {
@@ -320,7 +318,7 @@ func flagNote(l *client.Lease) string {
 	return ""
 }
 
-// defaultClient is who types: the scope in which a repeated --task is the same
+// defaultClient is the user at this machine: the scope in which a repeated --task is the same
 // task.
 func defaultClient() string {
 	name := "dtask"

@@ -43,7 +43,7 @@ func (a *app) infeasible(ctx context.Context, c *client.Client, task *client.Tas
 	case len(known) > 0 && unknown == 0 && asksMore(task):
 		f.hint = "see what each worker offers with `dtask worker list` and `dtask worker show WORKER`"
 	case len(known) == 0, unknown == 0 && len(tags) < 2:
-		f.hint = "see who is there with `dtask worker list`"
+		f.hint = "see the known workers with `dtask worker list`"
 	case unknown == 0:
 		f.hint = "dtask worker list --tag " + quoted(tags[:1])
 	case guessed:

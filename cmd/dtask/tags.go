@@ -12,7 +12,7 @@ import (
 func (a *app) tags() *cli.Command {
 	return &cli.Command{
 		Name:  "tags",
-		Usage: "list the tags that workers have, and how many have each",
+		Usage: "list the tags of workers, and the number of workers with each",
 		Description: "Examples:\n" +
 			"  dtask tags\n" +
 			"  dtask tags -o json",

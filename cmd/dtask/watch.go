@@ -17,8 +17,8 @@ const minInterval = 100 * time.Millisecond
 // watchFlags are the flags of commands that can print again and again.
 func watchFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "print again and again, until interrupted"},
-		&cli.DurationFlag{Name: "interval", Usage: "the pause `TIME` of --watch", Value: 2 * time.Second},
+		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "print repeatedly, until interrupted"},
+		&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two prints of --watch", Value: 2 * time.Second},
 		&cli.DurationFlag{Name: "for", Usage: "end --watch after this `TIME`"},
 	}
 }

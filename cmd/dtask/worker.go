@@ -16,7 +16,7 @@ import (
 func (a *app) worker() *cli.Command {
 	return &cli.Command{
 		Name:  "worker",
-		Usage: "look at workers, and take them out of service",
+		Usage: "inspect workers, and take them out of service",
 		Description: "Examples:\n" +
 			"  dtask worker list\n" +
 			"  dtask worker cordon worker-001 --reason \"driver upgrade\"",
@@ -34,14 +34,14 @@ func (a *app) workers() *cli.Command {
 func (a *app) workerList() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the workers and how busy they are",
+		Usage: "list workers and their load",
 		Description: "`dtask workers` does the same.\n\n" +
 			"Examples:\n" +
 			"  dtask worker list --tag gpu --state online\n" +
 			"  dtask worker list --tag 'gpu && cuda>=12'\n" +
 			"  dtask worker list --watch",
 		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "tag", Usage: "only workers that have this `TAG`, or for which this selector holds; may be repeated"},
+			&cli.StringSliceFlag{Name: "tag", Usage: "only workers with this `TAG`, or that satisfy this selector; may be repeated"},
 			&cli.StringFlag{Name: "state", Usage: "only workers in this `STATE`: online, suspicious or offline"},
 		}, watchFlags()...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -136,7 +136,7 @@ func isCordoned(w *wire.WorkerInfo) bool { return slices.Contains(w.Flags, "cord
 func (a *app) workerShow() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "show one worker with its leases, what it offers and what they take",
+		Usage:     "show one worker with its leases, its capacity and what they take",
 		ArgsUsage: "WORKER",
 		Description: "Examples:\n" +
 			"  dtask worker show worker-001\n" +
@@ -178,12 +178,12 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 	return nil
 }
 
-// heldFor says for whom a worker is held, and why.
+// heldFor names the task that a worker is reserved for, and why.
 func heldFor(w *wire.Worker) string {
 	if slices.ContainsFunc(w.Leases, func(l wire.LeaseInfo) bool { return l.Preempted }) {
-		return w.Info.HeldBy + ", for which tasks here make room"
+		return w.Info.HeldBy + ", for which tasks here are preempted"
 	}
-	return w.Info.HeldBy + ", which waits for more room than there is"
+	return w.Info.HeldBy + ", reserved because other tasks passed it over"
 }
 
 // factsOf is what worker show says above the leases.
@@ -210,7 +210,7 @@ func (a *app) factsOf(of *wire.Worker) [][2]string {
 		}
 		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(millis(w.CordonMS)), w.CordonBy, why)})
 		if w.DeadlineMS > 0 {
-			facts = append(facts, [2]string{"DEADLINE", "in " + age(millis(w.DeadlineMS)) + ": what still runs then must make room"})
+			facts = append(facts, [2]string{"DEADLINE", "in " + age(millis(w.DeadlineMS)) + ": remaining tasks are preempted then"})
 		}
 		if w.ProbeMS > 0 {
 			facts = append(facts, [2]string{"PROBE", "in " + age(millis(w.ProbeMS)) + ": one task is let onto it, and decides"})
