@@ -332,17 +332,20 @@ func tagsOf(raw []byte) []string {
 // known.
 func (s *State) contentOf(m *wire.Schedule, tagged *index.Requirement) uint64 {
 	h := mix(tagged.Hash()^uint64(uint32(m.Priority))^uint64(m.OnPreempt)<<32, hashK1)
-	h = hashBytes(h, m.Owner)
-	h = hashBytes(h, m.Group)
+	if len(m.Owner)+len(m.Group) > 0 {
+		h = hashBytes(hashBytes(h, m.Owner), m.Group)
+	}
 	if s.asking.demand != noDemand {
 		h = mix(h^s.demands.at(s.asking.demand).hash, hashK2)
 	}
 	if m.Exclusive {
 		h = mix(h, hashK0)
 	}
-	for i, text := range [...][]byte{m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy} {
-		if len(text) > 0 {
-			h = hashBytes(h+uint64(i), text)
+	if len(m.Selector)+len(m.Prefer)+len(m.NotWorkers)+len(m.Policy)+len(m.SpreadBy) > 0 {
+		for i, text := range [...][]byte{m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy} {
+			if len(text) > 0 {
+				h = hashBytes(h+uint64(i), text)
+			}
 		}
 	}
 	return h | 1

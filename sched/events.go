@@ -16,6 +16,7 @@ type ring[T any] struct {
 	size    uint64
 	entries []T
 	last    uint64 // number of the newest entry; 0 if there is none
+	place   uint64 // of the next entry
 }
 
 // next returns the place of a new entry, which holds an old one.
@@ -24,7 +25,11 @@ func (r *ring[T]) next() *T {
 	if uint64(len(r.entries)) < r.size {
 		r.entries = append(r.entries, *new(T))
 	}
-	return &r.entries[(r.last-1)%r.size]
+	e := &r.entries[r.place]
+	if r.place++; r.place == r.size { // a division would cost more
+		r.place = 0
+	}
+	return e
 }
 
 // first returns the number of the oldest entry that is kept.
@@ -135,9 +140,10 @@ var usuallyBy = [...]string{
 // remember records the end of a lease that still lives.
 func (s *State) remember(l *lease, reason wire.Reason) {
 	e := s.history.next()
-	body := append(append(e.body[:0], l.task()...), l.owner()...)
-	*e = ended{id: l.id, at: s.now, held: s.now - l.granted, body: body, client: s.clients.list[l.client].id,
-		worker: s.workers.at(l.worker).id, taskLen: l.taskLen, ownerLen: l.ownerLen, reason: reason, by: usuallyBy[reason]}
+	e.id, e.at, e.held, e.reason, e.by = l.id, s.now, s.now-l.granted, reason, usuallyBy[reason]
+	e.body = append(append(e.body[:0], l.task()...), l.owner()...)
+	e.taskLen, e.ownerLen = l.taskLen, l.ownerLen
+	e.client, e.worker = s.clients.list[l.client].id, s.workers.at(l.worker).id
 }
 
 // endedByWorker notes that the worker itself reported the end of a lease,

@@ -20,14 +20,26 @@ func mix(a, b uint64) uint64 {
 
 // hashBytes folds b into h, eight bytes at a time.
 func hashBytes(h uint64, b []byte) uint64 {
-	h ^= (uint64(len(b)) + 1) * hashK0
-	for len(b) >= 8 {
+	n := len(b)
+	h ^= (uint64(n) + 1) * hashK0
+	if n < 8 {
+		return mix(h^short(b), hashK2)
+	}
+	last := binary.LittleEndian.Uint64(b[n-8:]) // which may overlap what is folded before
+	for ; len(b) > 8; b = b[8:] {
 		h = mix(h^binary.LittleEndian.Uint64(b), hashK1)
-		b = b[8:]
 	}
-	var tail uint64
-	for i, c := range b {
-		tail |= uint64(c) << (8 * i)
+	return mix(h^last, hashK2)
+}
+
+// short returns the bytes of b, at most 7, as one number that no other b of the
+// same length has.
+func short(b []byte) uint64 {
+	switch n := len(b); {
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+	case n > 0:
+		return uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
 	}
-	return mix(h^tail, hashK2)
+	return 0
 }

@@ -48,10 +48,18 @@ func (o *Outbox) Reset() {
 	o.Items = o.Items[:0]
 }
 
-// next appends an empty item and returns it.
+// next appends an item and returns it. The caller sets the message that Kind
+// names; the others may be those of an earlier item.
 func (o *Outbox) next(to Session, request uint64, k wire.Kind) *Item {
-	o.Items = append(o.Items, Item{To: to, Request: request, Kind: k})
-	return &o.Items[len(o.Items)-1]
+	n := len(o.Items)
+	if n < cap(o.Items) {
+		o.Items = o.Items[:n+1]
+	} else {
+		o.Items = append(o.Items, Item{})
+	}
+	it := &o.Items[n]
+	it.To, it.Request, it.Kind, it.Other = to, request, k, nil
+	return it
 }
 
 // put appends a message that is not one of the frequent kinds.

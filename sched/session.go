@@ -93,6 +93,21 @@ func limitsOf(cfg *Config) map[string]uint64 {
 	return all
 }
 
+// latest is the session that spoke last. Frames come in batches, so it is often the
+// next one as well, and then costs no look into the map.
+type latest struct {
+	id   Session
+	sess *session // nil: none
+}
+
+// session returns a session, nil if it is not known.
+func (s *State) session(id Session) *session {
+	if l := &s.latest; l.sess == nil || l.id != id {
+		l.id, l.sess = id, s.sessions[id]
+	}
+	return s.latest.sess
+}
+
 // Close forgets a session whose connection is gone. Workers registered through
 // it become suspicious at once; the leases of its client live on.
 func (s *State) Close(now Time, id Session, out *Outbox) {
@@ -110,6 +125,7 @@ func (s *State) Close(now Time, id Session, out *Outbox) {
 	}
 	s.clients.drop(sess.client)
 	delete(s.sessions, id)
+	s.latest = latest{}
 	if sess.waiting != 0 {
 		s.queue.closed = append(s.queue.closed, sess.waiting)
 		s.disperse(pulseBudget, out)

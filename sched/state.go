@@ -26,6 +26,7 @@ type State struct {
 	learning bool // see Config.Learning
 	now      Time // of the call that is being handled
 	sessions map[Session]*session
+	latest   latest
 	closings []closing
 	leaving  []int32 // workers whose removal goes on in pulses
 	clients  clientTable
@@ -159,7 +160,7 @@ func (s *State) Apply(now Time, from Session, request uint64, m wire.Message, ou
 // handle is Apply, in the work that Begin allows.
 func (s *State) handle(now Time, c *caller, m wire.Message) *Job {
 	s.now = now
-	if c.sess = s.sessions[c.from]; c.sess == nil {
+	if c.sess = s.session(c.from); c.sess == nil {
 		s.hello(c, m)
 		return nil
 	}
@@ -210,7 +211,9 @@ func (s *State) finish(out *Outbox) {
 	if len(s.draining) > 0 {
 		s.settleDrains()
 	}
-	s.sendNotices(out)
+	if len(s.notices) > 0 {
+		s.sendNotices(out)
+	}
 	s.serve(out)
 }
 

@@ -31,8 +31,12 @@ const (
 // set puts item at a time, wherever it was before. A time that is not after
 // the wheel's own is due at the next millisecond.
 func (w *wheel) set(item int32, at Time) {
-	w.nodes.grow(int(item) + 1)
-	w.remove(item)
+	if int(item) >= w.nodes.n {
+		w.nodes.grow(int(item) + 1)
+	}
+	if w.nodes.at(item).bucket != 0 {
+		w.remove(item)
+	}
 	w.link(item, min(max(at, w.now+1), w.now+wheelSpan))
 }
 
