@@ -68,7 +68,7 @@ func (s *sources) leave(a netip.Addr) {
 // for it. What it admits must be dismissed.
 func (s *Server) admit(source netip.Addr) *wire.Error {
 	if s.refusing.Load() {
-		return &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
+		return errStopping
 	}
 	if n := s.connections.Add(1); n > int64(s.cfg.MaxConnections) {
 		s.connections.Add(-1)

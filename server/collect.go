@@ -107,9 +107,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 // observe reads what the core has counted.
 func (c *core) observe(o *sched.Observation) {
-	now := c.enter("observe", "")
-	defer c.unlock()
-	c.state.Observe(now, o)
+	c.look("observe", "", func(now sched.Time) { c.state.Observe(now, o) })
 }
 
 // loopPatience is how long a scrape waits for the event loops to hand over what

@@ -115,11 +115,29 @@ func (c *core) acquire() (now, waited time.Duration) {
 	return now, now - from
 }
 
-// enter begins a use of the core that unlock measures.
-func (c *core) enter(op, id string) sched.Time {
+// look is one use of the state that sends nothing: it takes the lock, reads the
+// clock once, runs f and gives the lock back. op names the use where it is
+// measured, "" measures nothing; id is that of an HTTP request. A panic inside f
+// ends the process.
+func (c *core) look(op, id string, f func(now sched.Time)) {
 	c.mu.Lock()
+	defer c.unlock()
 	c.work = work{op: op, id: id, began: c.clock.since()}
-	return coreTime(c.work.began)
+	c.applying = true
+	f(coreTime(c.work.began))
+	c.applying = false
+}
+
+// use is look for an f that puts messages into out: they are handed on in the
+// order in which the core made them. All that changes the state goes through use
+// or through the batch of an event loop, which does the same for its frames.
+func (c *core) use(op, id string, out *sched.Outbox, f func(now sched.Time)) {
+	c.look(op, id, func(now sched.Time) {
+		out.Reset()
+		f(now)
+		c.applying = false
+		c.route(out, 0, true)
+	})
 }
 
 // leave gives the lock back after a use of the core that is measured.
@@ -221,51 +239,32 @@ func (c *core) do(x *exchange, m wire.Message) wire.Message {
 }
 
 // ask sends m as a request of session 0.
-func (c *core) ask(x *exchange, request uint64, m wire.Message) *sched.Job {
-	now := c.enter(m.Kind().String(), x.id)
-	defer c.unlock()
-	x.out.Reset()
-	job := c.apply(now, 0, request, m, &x.out)
-	c.route(&x.out, 0, true)
+func (c *core) ask(x *exchange, request uint64, m wire.Message) (job *sched.Job) {
+	c.use(m.Kind().String(), x.id, &x.out, func(now sched.Time) { job = c.apply(now, 0, request, m, &x.out) })
 	return job
 }
 
 // report passes on the heartbeat of an HTTP worker.
-func (c *core) report(x *exchange, r *sched.Report) error {
-	now := c.enter(wire.KindHeartbeat.String(), x.id)
-	defer c.unlock()
-	x.out.Reset()
-	c.applying = true
-	err := c.state.Report(now, r, &x.out)
-	c.applying = false
-	c.route(&x.out, 0, true)
+func (c *core) report(x *exchange, r *sched.Report) (err error) {
+	c.use(wire.KindHeartbeat.String(), x.id, &x.out, func(now sched.Time) { err = c.state.Report(now, r, &x.out) })
 	return err
 }
 
 // remove removes a worker and reports whether it was known.
-func (c *core) remove(x *exchange, id string) bool {
-	now := c.enter(wire.KindDeregister.String(), x.id)
-	defer c.unlock()
-	x.out.Reset()
-	c.applying = true
-	known := c.state.RemoveWorker(now, id, &x.out)
-	c.applying = false
-	c.route(&x.out, 0, true)
+func (c *core) remove(x *exchange, id string) (known bool) {
+	c.use(wire.KindDeregister.String(), x.id, &x.out, func(now sched.Time) { known = c.state.RemoveWorker(now, id, &x.out) })
 	return known
 }
 
 // datagram passes on the heartbeat of a worker that came as a datagram, and
 // reports whether ack is to be sent.
-func (c *core) datagram(m *wire.Beat, ack *wire.BeatAck) bool {
-	c.mu.Lock()
-	defer c.unlock()
-	now := c.clock.since()
-	c.applying = true
-	answered := c.state.Beat(coreTime(now), m, ack)
-	c.applying = false
-	if c.beats++; c.beats%timedBeats == 0 {
-		c.busy += timedBeats * (c.clock.since() - now)
-	}
+func (c *core) datagram(m *wire.Beat, ack *wire.BeatAck) (answered bool) {
+	c.look("", "", func(now sched.Time) {
+		answered = c.state.Beat(now, m, ack)
+		if c.beats++; c.beats%timedBeats == 0 {
+			c.busy += timedBeats * (c.clock.since() - c.work.began)
+		}
+	})
 	return answered
 }
 
@@ -275,21 +274,26 @@ const timedBeats = 64
 
 // closed tells the core that the connection of s is gone.
 func (c *core) closed(s *session, out *sched.Outbox) {
-	now := c.enter("close", "")
-	defer c.unlock()
-	delete(c.sessions, s.id)
-	c.courier.forget(s)
-	out.Reset()
-	c.applying = true
-	c.state.Close(now, s.id, out)
-	c.applying = false
-	c.route(out, s.id, true)
+	c.use("close", "", out, func(now sched.Time) {
+		delete(c.sessions, s.id)
+		c.courier.forget(s)
+		c.state.Close(now, s.id, out)
+	})
 }
 
-// drain makes the core refuse new work from native clients from now on.
+// drain makes the core refuse new work from native clients from now on, and
+// answers the HTTP requests that wait.
 func (c *core) drain() {
-	c.mu.Lock()
-	defer c.unlock()
-	c.draining = true
-	c.turnAwayWaits()
+	var out sched.Outbox
+	c.use("", "", &out, func(now sched.Time) {
+		c.draining = true
+		for id := range c.web.by {
+			ch := c.web.take(id)
+			c.state.Withdraw(now, 0, id, &out)
+			ch <- errStopping
+		}
+	})
 }
+
+// errStopping refuses work while the scheduler stops.
+var errStopping = &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}

@@ -49,10 +49,9 @@ func (s *Server) scan() sched.FleetScan {
 }
 
 // scanSlice does one slice of a scan under the lock.
-func (c *core) scanSlice(f *sched.FleetScan) bool {
-	c.enter("scan", "")
-	defer c.unlock()
-	return c.state.ScanFleet(f)
+func (c *core) scanSlice(f *sched.FleetScan) (done bool) {
+	c.look("scan", "", func(sched.Time) { done = c.state.ScanFleet(f) })
+	return done
 }
 
 func (s *Server) collectScan(out sink) {

@@ -50,6 +50,20 @@ func (w *webWaits) take(id uint64) chan wire.Message {
 	return wait.answer
 }
 
+// full refuses a request of a size that would be one too many, nil if it is not.
+func (w *webWaits) full(size int) *wire.Error {
+	e := &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", RetryAfterMS: waitingRetryMS}
+	switch {
+	case len(w.by) >= maxWaitingHTTP:
+		e.Limit, e.Message = maxWaitingHTTP, "too many HTTP requests wait"
+	case w.size+size > maxWaitingBytes:
+		e.Limit, e.Message = maxWaitingBytes, "the HTTP requests that wait have too many bytes together"
+	default:
+		return nil
+	}
+	return e
+}
+
 // deliver hands a message for session 0 to the HTTP request that waits for it.
 // The core's lock is held.
 func (w *webWaits) deliver(it *sched.Item) {
@@ -110,45 +124,33 @@ func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func
 // begin sends the request and returns its answer, or where that will come, and
 // what the lane has to do for it.
 func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message, job *sched.Job) {
-	now := c.enter(m.Kind().String(), x.id)
-	defer c.unlock()
-	switch {
-	case c.draining:
-		return 0, &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}, nil, nil
-	case len(c.web.by) >= maxWaitingHTTP:
-		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingHTTP, RetryAfterMS: waitingRetryMS,
-			Message: "too many HTTP requests wait"}, nil, nil
-	case c.web.size+x.size > maxWaitingBytes:
-		return 0, &wire.Error{Code: wire.CodeQueueFull, Field: "max_wait_ms", Limit: maxWaitingBytes, RetryAfterMS: waitingRetryMS,
-			Message: "the HTTP requests that wait have too many bytes together"}, nil, nil
-	}
-	id, ch = c.web.add(x.size)
-	x.out.Reset()
-	job = c.apply(now, 0, id, m, &x.out)
-	c.route(&x.out, 0, true)
-	return id, nil, ch, job
+	c.use(m.Kind().String(), x.id, &x.out, func(now sched.Time) {
+		if c.draining {
+			answer = errStopping
+		} else if full := c.web.full(x.size); full != nil {
+			answer = full
+		} else {
+			id, ch = c.web.add(x.size)
+			job = c.apply(now, 0, id, m, &x.out)
+		}
+	})
+	return id, answer, ch, job
 }
 
 // abandon takes a request back whose asker has gone away. A lease that it got
 // in the last moment is given back.
 func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
-	now := c.enter("withdraw", x.id)
-	defer c.unlock()
-	c.web.take(id)
-	x.out.Reset()
-	c.applying = true
-	c.state.Withdraw(now, 0, id, &x.out)
-	c.applying = false
-	c.route(&x.out, 0, true)
-	select {
-	case answer := <-ch:
-		for _, p := range placements(answer) {
-			x.out.Reset()
-			c.apply(now, 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
-			c.route(&x.out, 0, true)
+	c.use("withdraw", x.id, &x.out, func(now sched.Time) {
+		c.web.take(id)
+		c.state.Withdraw(now, 0, id, &x.out)
+		select {
+		case answer := <-ch:
+			for _, p := range placements(answer) {
+				c.apply(now, 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
+			}
+		default:
 		}
-	default:
-	}
+	})
 }
 
 // placements returns what an answer has granted, but for what an earlier
@@ -167,18 +169,6 @@ func placements(answer wire.Message) (granted []*wire.Placed) {
 		}
 	}
 	return granted
-}
-
-// turnAwayWaits answers the HTTP requests that wait when the scheduler stops.
-// The lock is held.
-func (c *core) turnAwayWaits() {
-	var out sched.Outbox
-	for id := range c.web.by {
-		ch := c.web.take(id)
-		c.state.Withdraw(c.clock.now(), 0, id, &out)
-		ch <- &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
-	}
-	c.route(&out, 0, true)
 }
 
 // holdOpen lets a request last as long as it may wait, whatever the server's

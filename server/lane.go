@@ -117,13 +117,7 @@ func (c *core) carryTurn(job *sched.Job, m wire.Message, out *sched.Outbox, id s
 	c.lane.plans.Lock()
 	defer c.lane.plans.Unlock()
 	c.lane.take(func() {
-		now := c.enter(m.Kind().String(), id)
-		defer c.unlock()
-		out.Reset()
-		c.applying = true
-		done = c.state.Continue(now, job, m, out)
-		c.applying = false
-		c.route(out, 0, true)
+		c.use(m.Kind().String(), id, out, func(now sched.Time) { done = c.state.Continue(now, job, m, out) })
 	})
 	return done
 }
@@ -162,17 +156,16 @@ func (c *core) long(from sched.Session, m wire.Message, id string) wire.Message 
 // turn applies one message in a turn of the lane and returns the answer.
 func (c *core) turn(from sched.Session, m wire.Message, id string) (answer wire.Message) {
 	c.lane.take(func() {
-		now := c.enter(m.Kind().String(), id)
-		defer c.unlock()
 		var out sched.Outbox
-		c.apply(now, from, longRequest, m, &out)
-		for i := range out.Items {
-			if it := &out.Items[i]; it.To == from && it.Request == longRequest {
-				answer = it.Message()
-				it.To, it.Request = 0, 0 // it leaves with the rest of the answer
+		c.use(m.Kind().String(), id, &out, func(now sched.Time) {
+			c.apply(now, from, longRequest, m, &out)
+			for i := range out.Items {
+				if it := &out.Items[i]; it.To == from && it.Request == longRequest {
+					answer = it.Message()
+					it.To, it.Request = 0, 0 // it leaves with the rest of the answer
+				}
 			}
-		}
-		c.route(&out, 0, true)
+		})
 	})
 	return answer
 }

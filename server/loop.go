@@ -223,7 +223,7 @@ func (l *loop) outOfTurn(s *session, m wire.Message, k wire.Kind) error {
 	case !s.helloed:
 		return &wire.Error{Code: wire.CodeProtocol, Message: "the first message must be hello"}
 	case l.srv.core.draining && (k == wire.KindSchedule || k == wire.KindBatch):
-		return &wire.Error{Code: wire.CodeDraining, Message: "the scheduler is stopping"}
+		return errStopping
 	}
 	return nil
 }

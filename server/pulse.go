@@ -48,19 +48,15 @@ const longBeat = 200 * time.Microsecond
 
 // beat handles one slice of what is due and returns how long nothing else is.
 // The lock is given back between two slices, so that requests come first.
-func (c *core) beat() time.Duration {
-	now := c.enter("pulse", "")
-	defer c.unlock()
-	if c.state.NextPulse() <= now {
-		c.pulseOut.Reset()
-		c.applying = true
-		c.state.Pulse(now, &c.pulseOut)
-		c.applying = false
-		c.route(&c.pulseOut, 0, true)
-	}
-	next := c.state.NextPulse()
-	c.pulseAt = next
-	return until(now, next)
+func (c *core) beat() (wait time.Duration) {
+	c.use("pulse", "", &c.pulseOut, func(now sched.Time) {
+		if c.state.NextPulse() <= now {
+			c.state.Pulse(now, &c.pulseOut)
+		}
+		c.pulseAt = c.state.NextPulse()
+		wait = until(now, c.pulseAt)
+	})
+	return wait
 }
 
 // until returns the time from now to next, at most an hour.

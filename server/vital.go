@@ -112,14 +112,11 @@ func (v *vital) forget(l *loop) {
 func (s *Server) probeCore() {
 	c, v := s.core, &s.vital
 	var o sched.Observation
-	c.mu.Lock()
-	late := max(0, c.clock.now()-c.state.NextPulse())
-	c.mu.Unlock()
+	var late sched.Time
+	c.look("", "", func(now sched.Time) { late = max(0, now-c.state.NextPulse()) })
 	c.observe(&o)
 	if v.probed(c.clock.since(), time.Duration(late)*time.Millisecond, &o) {
-		c.mu.Lock()
-		c.state.Learned()
-		c.mu.Unlock()
+		c.look("", "", func(sched.Time) { c.state.Learned() })
 	}
 }
 
