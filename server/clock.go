@@ -97,10 +97,9 @@ func (c *clock) now() sched.Time { return coreTime(c.since()) }
 // coreTime converts a time since the start to the core's unit, rounded down.
 func coreTime(d time.Duration) sched.Time { return sched.Time(d / time.Millisecond) }
 
-// ago returns how long ago a moment is that lies ms milliseconds back by the
-// clock, with the pauses since.
-func (c *clock) ago(ms uint64) time.Duration {
-	ago := time.Duration(ms) * time.Millisecond
+// ago returns how long ago a moment is that lies ago back by the clock, with the
+// pauses since.
+func (c *clock) ago(ago time.Duration) time.Duration {
 	now := c.since()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,13 +110,12 @@ func (c *clock) ago(ms uint64) time.Duration {
 	return ago
 }
 
-// wall returns the wall time of a moment that lies ms milliseconds back.
-func (c *clock) wall(ms uint64) time.Time { return time.Now().Add(-c.ago(ms)).UTC() }
+// Ago returns the wall time of a moment that lies d back by the clock. It
+// implements view.Clock.
+func (c *clock) Ago(d time.Duration) time.Time { return time.Now().Add(-c.ago(d)).UTC() }
 
-// ahead is the time of day some milliseconds from now.
-func (c *clock) ahead(ms uint64) time.Time {
-	return time.Now().Add(time.Duration(ms) * time.Millisecond).UTC()
-}
+// Ahead returns the wall time of a moment that lies d ahead.
+func (c *clock) Ahead(d time.Duration) time.Time { return time.Now().Add(d).UTC() }
 
 // millis converts a duration to the core's unit, rounded up.
 func millis(d time.Duration) sched.Time {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -299,9 +300,9 @@ func textError(w http.ResponseWriter, r *http.Request, status int, sentence stri
 
 // jsonError answers with a sentence, and a reason for programs if there is one.
 func jsonError(w http.ResponseWriter, status int, sentence, reason string) {
-	b := appendString([]byte(`{"error":`), sentence)
+	b := view.AppendString([]byte(`{"error":`), sentence)
 	if reason != "" {
-		b = appendString(append(b, `,"reason":`...), reason)
+		b = view.AppendString(append(b, `,"reason":`...), reason)
 	}
 	writeJSON(w, status, append(b, "}\n"...))
 }

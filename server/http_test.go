@@ -246,8 +246,8 @@ func TestHTTPStats(t *testing.T) {
 	require.Equal(t, 200, a.status)
 	var s statsAnswer
 	require.NoError(t, json.Unmarshal([]byte(a.body), &s))
-	require.EqualValues(t, 1, s.Workers.Online)
-	require.EqualValues(t, 1, s.Workers.Total)
+	require.EqualValues(t, 1, s.Workers["online"])
+	require.EqualValues(t, 1, s.Workers["total"])
 	require.EqualValues(t, 3, s.Capacity.Total)
 	require.EqualValues(t, 2, s.Capacity.Used)
 	require.EqualValues(t, 1, s.Capacity.Available)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -182,14 +183,14 @@ func appendResults(b []byte, tasks []batchTask, all *wire.PlacedAll) []byte {
 // appendRefusal appends what an error answers. The sentence may be another than
 // its own, which is the detail then.
 func appendRefusal(b []byte, e *wire.Error, sentence string) []byte {
-	b = appendString(append(b, `{"error":`...), sentence)
-	b = appendString(append(b, `,"reason":`...), e.Code.String())
+	b = view.AppendString(append(b, `{"error":`...), sentence)
+	b = view.AppendString(append(b, `,"reason":`...), e.Code.String())
 	if e.Message != "" && e.Message != sentence {
-		b = appendString(append(b, `,"detail":`...), e.Message)
+		b = view.AppendString(append(b, `,"detail":`...), e.Message)
 	}
 	detailed := slices.Contains(detailedCodes, e.Code)
 	if detailed && e.Field != "" {
-		b = appendString(append(b, `,"field":`...), e.Field)
+		b = view.AppendString(append(b, `,"field":`...), e.Field)
 	}
 	if detailed && e.Limit != 0 {
 		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -102,7 +103,7 @@ func TestHTTPDevices(t *testing.T) {
 	f.get("/api/v1/workers/w1", &a)
 	require.Equal(t, map[string]int64{"cpu": 8_000, "mem": 65_536}, a.Worker.Resources)
 	require.Equal(t, map[string]int64{"cpu": 1_500, "mem": 16_384, "gpu": 1, "gpu_mem": 30_720 + 81_920}, a.Worker.Used)
-	require.Equal(t, []deviceRow{
+	require.Equal(t, []view.Device{
 		{Model: "A100", Memory: 40_960, UUID: "GPU-0-w1", Used: 30_720, Leases: 1},
 		{Model: "H100", Memory: 81_920, UUID: "GPU-1-w1", Used: 81_920, Leases: 1, Whole: true},
 	}, a.Worker.Devices)

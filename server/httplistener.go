@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -87,7 +88,7 @@ func (l *httpListener) Accept() (net.Conn, error) {
 
 // refusedBody is what a connection is told for which there is no place.
 func refusedBody(e *wire.Error) string {
-	return string(append(appendString([]byte(`{"error":`), e.Message), "}\n"...))
+	return string(append(view.AppendString([]byte(`{"error":`), e.Message), "}\n"...))
 }
 
 // spare makes a connection a spare one. Where all are taken it takes the place

@@ -1,21 +1,16 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // statsAnswer is the body of GET /stats.
 type statsAnswer struct {
-	Workers struct {
-		Online     uint32 `json:"online"`
-		Suspicious uint32 `json:"suspicious"`
-		Offline    uint32 `json:"offline"`
-		Total      uint32 `json:"total"`
-	} `json:"workers"`
+	view.Totals
 	Capacity struct {
 		Total     uint64 `json:"total_slots"`
 		Used      uint64 `json:"used_slots"`
@@ -34,9 +29,7 @@ func (g *gateway) stats(w http.ResponseWriter, r *http.Request) {
 		jsonError(w, http.StatusInternalServerError, "the scheduler gave no answer", wire.CodeInternal.String())
 		return
 	}
-	var a statsAnswer
-	a.Workers.Online, a.Workers.Suspicious, a.Workers.Offline = st.Online, st.Suspicious, st.Offline
-	a.Workers.Total = st.Online + st.Suspicious + st.Offline
+	a := statsAnswer{Totals: view.TotalsOf(st), Leases: view.LeasesByState(st)}
 	a.Capacity.Total, a.Capacity.Used = st.Slots, st.Used
 	if st.Used < st.Slots {
 		a.Capacity.Available = st.Slots - st.Used
@@ -44,20 +37,11 @@ func (g *gateway) stats(w http.ResponseWriter, r *http.Request) {
 	if st.Slots > 0 {
 		a.AvgLoadRatio = float64(st.Used) / float64(st.Slots)
 	}
-	a.Leases = map[string]uint32{
-		wire.StateGranted.String(): st.Granted, wire.StateAskedBack.String(): st.AskedBack,
-		wire.StateBegun.String(): st.Begun, wire.StateAssumed.String(): st.Assumed,
-	}
 	a.Metrics = g.srv.counters()
 	for name, n := range st.Counters {
 		a.Metrics[name] = n
 	}
-	body, err := json.Marshal(&a)
-	if err != nil {
-		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
-		return
-	}
-	writeJSON(w, http.StatusOK, append(body, '\n'))
+	writeValue(w, &a)
 }
 
 // counters returns what the server itself counts.

@@ -43,11 +43,13 @@ type stream struct {
 	err  error  // of the connection: nobody reads what follows
 }
 
-// breathe sends what has come together, if it is enough.
-func (s *stream) breathe() {
-	if len(s.buf) >= streamChunk {
+// breathe sends what has come together, if it is enough, and returns where to go
+// on.
+func (s *stream) breathe(b []byte) []byte {
+	if s.buf = b; len(b) >= streamChunk {
 		s.send()
 	}
+	return s.buf
 }
 
 // send sends what has come together.

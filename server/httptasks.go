@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -145,18 +146,18 @@ func (g *gateway) place(c *call, w http.ResponseWriter, r *http.Request, ask *wi
 // the worker's program as it is: it is a wire.Handover with a few keys more.
 func appendPlaced(b []byte, q *scheduleRequest, p *wire.Placed) []byte {
 	worker, address := wire.ReadTarget(p.Target)
-	b = appendString(append(b, `{"worker_id":`...), worker)
-	b = appendString(append(b, `,"address":`...), address)
+	b = view.AppendString(append(b, `{"worker_id":`...), worker)
+	b = view.AppendString(append(b, `,"address":`...), address)
 	b = append(b, `,"lease_id":"`...)
 	b, _ = p.Lease.AppendText(b)
 	b = append(b, `","incarnation":"`...)
 	b = strconv.AppendUint(b, p.Incarnation, 10)
-	b = appendString(append(b, `","task_id":`...), q.TaskID)
+	b = view.AppendString(append(b, `","task_id":`...), q.TaskID)
 	if q.Owner != "" {
-		b = appendString(append(b, `,"owner":`...), q.Owner)
+		b = view.AppendString(append(b, `,"owner":`...), q.Owner)
 	}
 	if q.Group != "" {
-		b = appendString(append(b, `,"group":`...), q.Group)
+		b = view.AppendString(append(b, `,"group":`...), q.Group)
 	}
 	b = strconv.AppendInt(append(b, `,"priority":`...), q.Priority, 10)
 	b = appendResources(b, q.Resources.list)
@@ -196,7 +197,7 @@ func appendResources(b []byte, resources map[string]int64) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = appendString(b, string(name))
+		b = view.AppendString(b, string(name))
 		b = strconv.AppendInt(append(b, ':'), amount, 10)
 		return true
 	})
@@ -311,9 +312,9 @@ func answerRelease(w http.ResponseWriter, m *wire.Released) {
 
 // writeStatus answers with the state of a lease and how it ended, if it did.
 func writeStatus(w http.ResponseWriter, status string, reason wire.Reason) {
-	b := appendString([]byte(`{"status":`), status)
+	b := view.AppendString([]byte(`{"status":`), status)
 	if reason != wire.ReasonNone {
-		b = appendString(append(b, `,"reason":`...), reason.String())
+		b = view.AppendString(append(b, `,"reason":`...), reason.String())
 	}
 	writeJSON(w, http.StatusOK, append(b, "}\n"...))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -29,12 +30,12 @@ func (f *fixture) post(path, body string) string {
 }
 
 // recent expects a time of the last few seconds, in UTC.
-func recent(t *testing.T, s string) {
+func recent(t *testing.T, s view.Time) {
 	t.Helper()
-	at, err := time.Parse(time.RFC3339, s)
+	at, err := time.Parse(time.RFC3339, string(s))
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), at, 5*time.Second)
-	require.True(t, strings.HasSuffix(s, "Z"), s)
+	require.True(t, strings.HasSuffix(string(s), "Z"), s)
 }
 
 func TestHTTPCordon(t *testing.T) {
@@ -70,7 +71,7 @@ func TestHTTPCordon(t *testing.T) {
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":3600000}`))
 	b = workerAnswer{}
 	f.get("/api/v1/workers/rack%2F1", &b)
-	at, err := time.Parse(time.RFC3339, b.Worker.Cordon.Deadline)
+	at, err := time.Parse(time.RFC3339, string(b.Worker.Cordon.Deadline))
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(time.Hour), at, time.Minute)
 	for _, n := range []string{"2592000001", "0", "-1"} {
@@ -204,7 +205,7 @@ func TestHTTPLeasesArePagedAndFiltered(t *testing.T) {
 	a.alive()
 	f.beat("w2", 1, 0)
 	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"th"}`), `"worker_id":"w2"`)
-	seen := map[string]leaseRow{}
+	seen := map[string]view.Lease{}
 	for query, pages := "?limit=10", 0; query != ""; pages++ {
 		var page leasesAnswer
 		f.get("/api/v1/leases"+query, &page)
@@ -220,8 +221,9 @@ func TestHTTPLeasesArePagedAndFiltered(t *testing.T) {
 	}
 	require.Len(t, seen, 26)
 	row := seen["t24"]
-	row.Since = ""
-	require.Equal(t, leaseRow{Lease: last.Lease, Task: "t24", Worker: "w1", Client: "c1", Owner: "ann", State: "begun"}, row)
+	require.Equal(t, row.Since, row.Granted)
+	row.Since, row.Granted = "", ""
+	require.Equal(t, view.Lease{Lease: last.Lease, Task: "t24", Worker: "w1", Client: "c1", Owner: "ann", State: "begun"}, row)
 	for query, n := range map[string]int{"?worker=w1": 25, "?worker=w2": 1, "?owner=bob": 12, "?owner=bob&worker=w2": 0,
 		"?state=begun": 1, "?state=assumed": 1, "?state=granted&client=c1": 24, "?group=g": 0} {
 		var page leasesAnswer
@@ -252,12 +254,12 @@ func TestHTTPTags(t *testing.T) {
 	f.agent("w2", 1, "gpu")
 	var page tagsAnswer
 	f.get("/api/v1/tags", &page)
-	require.Equal(t, tagsAnswer{Tags: []tagRow{{"b c", 1}, {"gpu", 2}}}, page)
+	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "b c", Workers: 1}, {Tag: "gpu", Workers: 2}}}, page)
 	f.get("/api/v1/tags?limit=1", &page)
-	require.Equal(t, tagsAnswer{Tags: []tagRow{{"b c", 1}}, Next: "b c"}, page)
+	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "b c", Workers: 1}}, Next: "b c"}, page)
 	page = tagsAnswer{}
 	f.get("/api/v1/tags?limit=1&after=b+c", &page)
-	require.Equal(t, tagsAnswer{Tags: []tagRow{{"gpu", 2}}}, page)
+	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "gpu", Workers: 2}}}, page)
 }
 
 func TestHTTPEventsCanBeFollowed(t *testing.T) {
@@ -270,8 +272,9 @@ func TestHTTPEventsCanBeFollowed(t *testing.T) {
 	require.Equal(t, []uint64{2, 3, 0}, []uint64{page.Next, page.Last, page.Missed})
 	require.Equal(t, "joined", page.Events[0].What)
 	recent(t, page.Events[1].At)
-	page.Events[1].At = ""
-	require.Equal(t, eventRow{Number: 2, What: "cordoned", Worker: "w1", Reason: "disk", By: "ops"}, page.Events[1])
+	require.Equal(t, page.Events[1].At, page.Events[1].Time)
+	page.Events[1].At, page.Events[1].Time = "", ""
+	require.Equal(t, view.Event{Number: 2, What: "cordoned", Worker: "w1", Reason: "disk", By: "ops"}, page.Events[1])
 	for range 2 {
 		f.get(fmt.Sprintf("/api/v1/events?after=%d", page.Next), &page)
 		require.Equal(t, []uint64{3, 3, 0}, []uint64{page.Next, page.Last, page.Missed})
@@ -299,6 +302,7 @@ func TestHTTPHistory(t *testing.T) {
 	f.get("/api/v1/history?limit=2", &page)
 	require.Len(t, page.Leases, 2)
 	recent(t, page.Leases[0].EndedAt)
+	require.Equal(t, page.Leases[0].EndedAt, page.Leases[0].Ended)
 	first := page.Leases[0]
 	require.Equal(t, "t2 w1 c1 failed worker", strings.Join([]string{first.Task, first.Worker, first.Client, first.Reason, first.By}, " "))
 	require.Equal(t, "released client", page.Leases[1].Reason+" "+page.Leases[1].By)
@@ -340,11 +344,11 @@ func TestHTTPOneWorker(t *testing.T) {
 	f.get("/api/v1/workers/w1", &a)
 	recent(t, a.Worker.LastSeen)
 	recent(t, a.Leases[0].Since)
-	a.Worker.LastSeen, a.Leases[0].Since = "", ""
+	a.Worker.LastSeen, a.Leases[0].Since, a.Leases[0].Granted = "", "", ""
 	require.Equal(t, workerAnswer{
-		Worker: workerRow{ID: "w1", Address: "w1:1", Tags: []string{"gpu"}, State: "online", Flags: []string{}, Slots: 3,
-			Leased: 1, Resources: map[string]int64{}, Used: map[string]int64{}, Devices: []deviceRow{}, Incarnation: 7},
-		Leases: []leaseRow{{Lease: p.Lease, Task: "t1", Worker: "w1", Client: "c1", State: "granted"}},
+		Worker: view.Worker{ID: "w1", Address: "w1:1", Tags: []string{"gpu"}, State: "online", Flags: []string{}, Slots: 3,
+			Leased: 1, Resources: map[string]int64{}, Used: map[string]int64{}, Devices: []view.Device{}, Incarnation: 7},
+		Leases: []view.Lease{{Lease: p.Lease, Task: "t1", Worker: "w1", Client: "c1", State: "granted"}},
 	}, a)
 	got := f.call("GET", "/api/v1/workers/nobody", "")
 	require.Equal(t, `{"error":"no such worker","reason":"not_found"}`+"\n", got.body)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -38,57 +39,10 @@ func (g *gateway) deleteWorker(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, healthy)
 }
 
-// workerRow is one worker as the newer paths show it.
-type workerRow struct {
-	ID          string           `json:"worker_id"`
-	Address     string           `json:"address"`
-	Tags        []string         `json:"tags"`
-	State       string           `json:"state"`
-	Flags       []string         `json:"flags"`
-	Slots       uint32           `json:"max_tasks"`
-	Leased      uint32           `json:"leased"`
-	External    uint32           `json:"external"`
-	Resources   map[string]int64 `json:"resources"`
-	Used        map[string]int64 `json:"used"`
-	Devices     []deviceRow      `json:"devices"`
-	Incarnation uint64           `json:"incarnation,string"`
-	LastSeen    string           `json:"last_seen"`
-	Cordon      *cordonRow       `json:"cordon,omitempty"`
-	HeldBy      string           `json:"held_by,omitempty"`
-	// Recent is how many outcomes of its last tasks are remembered, and
-	// RecentFailed how many of them are failures.
-	Recent       uint32 `json:"recent,omitempty"`
-	RecentFailed uint32 `json:"recent_failed,omitempty"`
-}
-
-// deviceRow is one GPU of a worker; its number is its place in the list.
-type deviceRow struct {
-	Model  string `json:"model"`
-	Memory int64  `json:"memory"` // MiB
-	UUID   string `json:"uuid"`
-	Used   int64  `json:"used"` // MiB
-	Leases uint32 `json:"leases"`
-	Whole  bool   `json:"whole"`
-	Failed uint32 `json:"failed,omitempty"` // of the worker's recent failures
-
-	Missing bool `json:"missing,omitempty"` // it is gone: leases keep it, and nothing new gets it
-}
-
-// cordonRow says why a worker gets nothing new.
-type cordonRow struct {
-	Reason string `json:"reason"`
-	By     string `json:"by"`
-	Since  string `json:"since"`
-	// Deadline is when what still runs is preempted.
-	Deadline string `json:"deadline,omitempty"`
-	// Probe is when one task is let onto a worker that is quarantined.
-	Probe string `json:"probe,omitempty"`
-}
-
 // workerAnswer is the body of GET /api/v1/workers/{id}.
 type workerAnswer struct {
-	Worker workerRow  `json:"worker"`
-	Leases []leaseRow `json:"leases"`
+	Worker view.Worker  `json:"worker"`
+	Leases []view.Lease `json:"leases"`
 }
 
 func (g *gateway) worker(w http.ResponseWriter, r *http.Request) {
@@ -100,47 +54,11 @@ func (g *gateway) worker(w http.ResponseWriter, r *http.Request) {
 	defer c.putBack()
 	switch m := g.srv.core.do(&c.exchange, &wire.GetWorker{ID: id}).(type) {
 	case *wire.Worker:
-		answer := workerAnswer{Worker: g.workerRow(&m.Info), Leases: g.leaseRows(m.Leases)}
+		answer := workerAnswer{Worker: view.WorkerOf(&m.Info, g.srv.core.clock), Leases: g.leaseRows(m.Leases)}
 		writeValue(w, &answer)
 	case *wire.Error:
 		refuse(w, m)
 	}
-}
-
-func (g *gateway) workerRow(info *wire.WorkerInfo) workerRow {
-	row := workerRow{
-		ID: info.ID, Address: info.Address, Tags: info.Tags, State: info.State, Flags: info.Flags,
-		Slots: info.Slots, Leased: info.Taken, External: info.External, Resources: info.Resources,
-		Used: info.Used, Devices: make([]deviceRow, len(info.Devices)),
-		Incarnation: info.Incarnation, LastSeen: g.ago(info.SeenMS), HeldBy: info.HeldBy,
-		Recent: info.Recent, RecentFailed: info.RecentFailed,
-	}
-	for i, d := range info.Devices {
-		row.Devices[i] = deviceRow(d)
-	}
-	if row.Tags == nil {
-		row.Tags = []string{}
-	}
-	if row.Used == nil {
-		row.Used = map[string]int64{}
-	}
-	for _, flag := range info.Flags {
-		if flag == "cordoned" {
-			row.Cordon = &cordonRow{Reason: info.CordonReason, By: info.CordonBy, Since: g.ago(info.CordonMS)}
-			if info.DeadlineMS > 0 {
-				row.Cordon.Deadline = g.srv.core.clock.ahead(info.DeadlineMS).Format(lastHeartbeat)
-			}
-			if info.ProbeMS > 0 {
-				row.Cordon.Probe = g.srv.core.clock.ahead(info.ProbeMS).Format(lastHeartbeat)
-			}
-		}
-	}
-	return row
-}
-
-// ago returns the time that lies ms milliseconds back, as the API shows times.
-func (g *gateway) ago(ms uint64) string {
-	return g.srv.core.clock.wall(ms).Format(lastHeartbeat)
 }
 
 // writeValue answers with v as JSON.

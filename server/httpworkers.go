@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -171,7 +171,8 @@ func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
 					out.buf = append(out.buf, ',')
 				}
 				rows++
-				g.appendWorker(&out, &page.Rows[i])
+				row := view.ListedOf(&page.Rows[i], g.srv.core.clock)
+				out.buf = row.Append(out.buf, out.breathe)
 			}
 			m.After = page.Next
 		case *wire.Error:
@@ -190,32 +191,4 @@ func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
 	}
 	out.buf = append(out.buf, "]\n"...)
 	out.send()
-}
-
-// lastHeartbeat is RFC 3339 with milliseconds.
-const lastHeartbeat = "2006-01-02T15:04:05.000Z07:00"
-
-// appendWorker appends one row of the list. Its keys are older than the rest of
-// the API.
-func (g *gateway) appendWorker(out *stream, info *wire.WorkerInfo) {
-	current := uint64(info.Taken) + uint64(info.External)
-	b := appendString(append(out.buf, `{"WorkerID":`...), info.ID)
-	b = appendString(append(b, `,"Address":`...), info.Address)
-	out.buf = append(b, `,"ResourceTags":[`...)
-	for i, tag := range info.Tags {
-		if i > 0 {
-			out.buf = append(out.buf, ',')
-		}
-		out.buf = appendString(out.buf, tag)
-		out.breathe()
-	}
-	b = out.buf
-	b = strconv.AppendUint(append(b, `],"MaxTasks":`...), uint64(info.Slots), 10)
-	b = strconv.AppendUint(append(b, `,"CurrentTasks":`...), current, 10)
-	b = strconv.AppendInt(append(b, `,"Available":`...), int64(info.Slots)-int64(current), 10)
-	b = append(b, `,"LastHeartbeat":"`...)
-	b = g.srv.core.clock.wall(info.SeenMS).AppendFormat(b, lastHeartbeat)
-	b = appendString(append(b, `","Status":`...), info.State)
-	out.buf = append(b, '}')
-	out.breathe()
 }

@@ -133,19 +133,3 @@ func invalid(w http.ResponseWriter, r *http.Request, e *wire.Error) {
 	}
 	refuse(w, &named)
 }
-
-// appendString appends s as a JSON string.
-func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if b := s[i]; b < ' ' || b > '~' || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
-			quoted, err := json.Marshal(s)
-			if err != nil {
-				return append(dst, `""`...)
-			}
-			return append(dst, quoted...)
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
-}

@@ -116,7 +116,7 @@ func Test58TwoThousandAgentsReconnectAtOnceAfterARestart(t *testing.T) {
 	t.Logf("%d agents came back in %v", n, time.Since(begun))
 	var s statsAnswer
 	f.get("/stats", &s)
-	require.EqualValues(t, n, s.Workers.Online)
+	require.EqualValues(t, n, s.Workers["online"])
 	require.EqualValues(t, n, s.Leases["begun"], "every lease is known again")
 	c := f.dial("c")
 	c.send(1, task("one-more"))

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -178,16 +179,7 @@ func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) error {
 }
 
 // Worker is one row of Workers.
-type Worker struct {
-	WorkerID      string
-	Address       string
-	ResourceTags  []string
-	MaxTasks      int64
-	CurrentTasks  int64
-	Available     int64
-	LastHeartbeat time.Time
-	Status        string // online, suspicious or offline
-}
+type Worker = view.Listed
 
 // list is the answer to Workers.
 type list []Worker

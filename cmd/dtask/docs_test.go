@@ -30,21 +30,21 @@ var printed = map[string]struct {
 }{
 	"dtask schedule":        {"an object on a line of its own for each task that got a place", placement{}},
 	"dtask release":         {"an object on a line of its own for each lease", released{}},
-	"dtask worker list":     {"a list of objects", workerRow{}},
+	"dtask worker list":     {"a list of objects", view.Worker{}},
 	"dtask worker show":     {"an object", workerDetail{}},
 	"dtask worker wait":     {"an object on a line of its own for each worker", ready{}},
 	"dtask worker cordon":   {"an object on a line of its own for each worker", change{}},
 	"dtask worker drain":    {"an object on a line of its own for each worker", change{}},
 	"dtask worker uncordon": {"an object on a line of its own for each worker", change{}},
-	"dtask lease list":      {"a list of objects; with `--count` `{\"count\":12}`", leaseRow{}},
-	"dtask lease show":      {"an object", leaseRow{}},
+	"dtask lease list":      {"a list of objects; with `--count` `{\"count\":12}`", view.Lease{}},
+	"dtask lease show":      {"an object", view.Lease{}},
 	"dtask queue list":      {"a list of objects; with `--count` `{\"count\":12}`", view.Waiter{}},
 	"dtask queue show":      {"an object", view.Waiter{}},
 	"dtask queue cancel":    {"an object", cancelled{}},
-	"dtask lease history":   {"a list of objects", endedRow{}},
-	"dtask tags":            {"a list of objects", tagRow{}},
+	"dtask lease history":   {"a list of objects", view.Ended{}},
+	"dtask tags":            {"a list of objects", view.Tag{}},
 	"dtask stats":           {"an object", statsRow{}},
-	"dtask events":          {"a list of objects; with `--follow` an object on a line of its own for each", eventRow{}},
+	"dtask events":          {"a list of objects; with `--follow` an object on a line of its own for each", view.Event{}},
 	"dtask ping":            {"an object", pong{}},
 	"dtask demo":            {"an object: the summary", nil},
 	"dtask version":         {"an object", versionRow{}},
@@ -254,10 +254,14 @@ func (p *page) keys(t reflect.Type) {
 			p.keys(f.Type)
 			continue
 		}
-		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		key, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		doc := f.Tag.Get("doc")
 		require.NotEmpty(p.t, doc, "%s.%s has no tag doc", t, f.Name)
-		p.linef("| `%s` | %s | %s |", key, typeName(f.Type), doc)
+		kind := typeName(f.Type)
+		if option == "string" {
+			kind = option
+		}
+		p.linef("| `%s` | %s | %s |", key, kind, doc)
 	}
 }
 
@@ -276,7 +280,7 @@ func typeName(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return typeName(t.Elem())
-	case t == reflect.TypeFor[time.Time]():
+	case t == reflect.TypeFor[time.Time](), t == reflect.TypeFor[view.Time]():
 		return "time"
 	case t.Kind() == reflect.Slice:
 		return "list"

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -76,7 +77,7 @@ func awaitDrained(ctx context.Context, c *client.Client, worker string, until ti
 			return err
 		case slices.Contains(w.Info.Flags, "drained"):
 			return nil
-		case !isCordoned(&w.Info):
+		case !view.IsCordoned(&w.Info):
 			return fmt.Errorf("worker %s was put back into service", worker)
 		case !time.Now().Before(until):
 			return &failure{

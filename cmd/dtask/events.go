@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -85,15 +86,15 @@ func (a *app) runEvents(ctx context.Context, cmd *cli.Command) error {
 
 // listEvents prints the events that there are.
 func (a *app) listEvents(ctx context.Context, c *client.Client, f *eventFilter, after uint64) error {
-	rows, cells := []eventRow{}, [][]string(nil)
+	rows, cells := []view.Event{}, [][]string(nil)
 	for e, err := range c.Events(ctx, after) {
 		if err != nil {
 			return err
 		}
 		if f.wants(&e) {
-			r := eventRowOf(&e, time.Now())
+			r := view.EventOf(&e, view.Now(time.Now()))
 			rows = append(rows, r)
-			cells = append(cells, append([]string{fmt.Sprint(e.Number), age(millis(e.AgeMS))}, a.cellsOf(&r)...))
+			cells = append(cells, append([]string{fmt.Sprint(e.Number), age(view.Millis(e.AgeMS))}, a.cellsOf(&r)...))
 		}
 	}
 	switch {
@@ -111,7 +112,7 @@ func (a *app) listEvents(ctx context.Context, c *client.Client, f *eventFilter, 
 }
 
 // cellsOf shows an event behind its number and time.
-func (a *app) cellsOf(r *eventRow) []string {
+func (a *app) cellsOf(r *view.Event) []string {
 	colour := plain
 	switch r.What {
 	case "suspicious", "cordoned", "draining", "revoked", "preempted", "probing":
@@ -149,7 +150,7 @@ func (a *app) follow(ctx context.Context, c *client.Client, f *eventFilter, afte
 		case !f.wants(&e):
 			continue
 		}
-		r := eventRowOf(&e, time.Now())
+		r := view.EventOf(&e, view.Now(time.Now()))
 		switch {
 		case a.out.quiet:
 			a.out.linef("%d", e.Number)
@@ -158,7 +159,7 @@ func (a *app) follow(ctx context.Context, c *client.Client, f *eventFilter, afte
 				return err
 			}
 		default:
-			cells := append([]string{fmt.Sprint(e.Number), r.Time.Format(time.RFC3339)}, a.cellsOf(&r)...)
+			cells := append([]string{fmt.Sprint(e.Number), time.Now().Add(-view.Millis(e.AgeMS)).UTC().Format(time.RFC3339)}, a.cellsOf(&r)...)
 			a.out.row(cells, followWidths)
 		}
 		if a.out.lost() != nil {

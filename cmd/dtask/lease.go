@@ -9,6 +9,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -97,9 +98,9 @@ func (a *app) showLeases(ctx context.Context, c *client.Client, f client.LeaseFi
 			a.out.linef("%v", list[i].Lease)
 		}
 	case a.out.json:
-		rows, now := make([]leaseRow, len(list)), time.Now()
+		rows, now := make([]view.Lease, len(list)), view.Now(time.Now())
 		for i := range list {
-			rows[i] = leaseRowOf(&list[i], now)
+			rows[i] = view.LeaseOf(&list[i], now)
 		}
 		return a.out.object(rows)
 	default:
@@ -113,7 +114,7 @@ func (a *app) tableOfLeases(list []wire.LeaseInfo) {
 	for i := range list {
 		l := &list[i]
 		rows = append(rows, []string{
-			l.Lease.String(), l.Task, stateOf(l), l.Worker, dash(l.Owner), dash(l.Group), age(millis(l.AgeMS)),
+			l.Lease.String(), l.Task, stateOf(l), l.Worker, dash(l.Owner), dash(l.Group), age(view.Millis(l.AgeMS)),
 			dash(numbers(resource.Bits(l.Devices))), dash(takes(l)),
 		})
 	}
@@ -163,11 +164,11 @@ func (a *app) showLease(ctx context.Context, c *client.Client, id wire.LeaseID) 
 		case a.out.quiet:
 			a.out.linef("%v", id)
 		case a.out.json:
-			return a.out.object(leaseRowOf(&l, time.Now()))
+			return a.out.object(view.LeaseOf(&l, view.Now(time.Now())))
 		default:
 			a.out.pairs([][2]string{
 				{"LEASE", id.String()}, {"TASK", l.Task}, {"STATE", stateOf(&l)}, {"WORKER", l.Worker}, {"CLIENT", dash(l.Client)},
-				{"OWNER", dash(l.Owner)}, {"GROUP", dash(l.Group)}, {"PRIORITY", fmt.Sprint(l.Priority)}, {"AGE", age(millis(l.AgeMS))},
+				{"OWNER", dash(l.Owner)}, {"GROUP", dash(l.Group)}, {"PRIORITY", fmt.Sprint(l.Priority)}, {"AGE", age(view.Millis(l.AgeMS))},
 				{"DEVICES", dash(numbers(resource.Bits(l.Devices)))}, {"TAKES", dash(takes(&l))},
 			})
 		}
@@ -222,13 +223,13 @@ func (a *app) showHistory(ctx context.Context, c *client.Client, f client.EndedF
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	rows, cells := make([]endedRow, len(list)), [][]string(nil)
+	now := view.Now(time.Now())
+	rows, cells := make([]view.Ended, len(list)), [][]string(nil)
 	for i := range list {
 		e := &list[i]
-		rows[i] = endedRowOf(e, now)
+		rows[i] = view.EndedOf(e, now)
 		cells = append(cells, []string{
-			e.Lease.String(), e.Task, e.Worker, e.Reason.String(), e.By, age(millis(e.AgeMS)), age(millis(e.HeldMS)), dash(e.Owner),
+			e.Lease.String(), e.Task, e.Worker, e.Reason.String(), e.By, age(view.Millis(e.AgeMS)), age(view.Millis(e.HeldMS)), dash(e.Owner),
 		})
 	}
 	switch {

@@ -177,7 +177,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 			rows = append(rows, view.WaiterOf(w))
 		default:
 			table = append(table, []string{
-				w.Task, dash(w.Client), ownerOf(w), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(millis(w.AgeMS)), age(millis(w.LeftMS)),
+				w.Task, dash(w.Client), ownerOf(w), dash(w.Group), fmt.Sprint(w.Priority), fmt.Sprint(w.Tasks), age(view.Millis(w.AgeMS)), age(view.Millis(w.LeftMS)),
 				fmt.Sprint(w.Position), fmt.Sprint(w.Placed), dash(strings.Join(w.Holds, " ")), dash(whyWaits(w)),
 			})
 		}
@@ -212,7 +212,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 		default:
 			a.out.pairs([][2]string{
 				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", ownerOf(w)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
-				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(millis(w.AgeMS))}, {"LEFT", age(millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
+				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(view.Millis(w.AgeMS))}, {"LEFT", age(view.Millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
 				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"PASSED OVER", fmt.Sprint(w.Bypassed)}, {"HOLDS", dash(strings.Join(w.Holds, " "))},
 				{"NOTE", dash(whyWaits(w))},
 			})

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/wire"
+	"github.com/dtask/dtask-scheduler/view"
 )
 
 func (a *app) stats() *cli.Command {
@@ -36,16 +36,7 @@ func (a *app) showStats(ctx context.Context, c *client.Client) error {
 	}
 	switch {
 	case a.out.json:
-		return a.out.object(statsRow{
-			Epoch: s.Grantor.Epoch, Instance: s.Grantor.Instance,
-			Workers: map[string]uint32{"online": s.Online, "suspicious": s.Suspicious, "offline": s.Offline},
-			Slots:   s.Slots, Used: s.Used,
-			Leases: map[string]uint32{
-				wire.StateGranted.String(): s.Granted, wire.StateAskedBack.String(): s.AskedBack,
-				wire.StateBegun.String(): s.Begun, wire.StateAssumed.String(): s.Assumed,
-			},
-			Counters: s.Counters,
-		})
+		return a.out.object(statsRow{view.TotalsOf(s), s.Slots, s.Used, view.LeasesByState(s), s.Counters})
 	case a.out.quiet:
 		return nil
 	}

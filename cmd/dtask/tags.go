@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/view"
 )
 
 func (a *app) tags() *cli.Command {
@@ -31,9 +32,9 @@ func (a *app) showTags(ctx context.Context, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	rows, cells := make([]tagRow, len(list)), [][]string(nil)
+	rows, cells := make([]view.Tag, len(list)), [][]string(nil)
 	for i, t := range list {
-		rows[i] = tagRow{t.Tag, t.Workers}
+		rows[i] = view.TagOf(&t)
 		cells = append(cells, []string{fmt.Sprint(t.Workers), t.Tag})
 	}
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/dtask/dtask-scheduler/client"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -75,9 +76,9 @@ func (a *app) showWorkers(ctx context.Context, c *client.Client, f client.Filter
 		return nil
 	}
 	if a.out.json {
-		rows, now := make([]workerRow, len(list)), time.Now()
+		rows, now := make([]view.Worker, len(list)), view.Now(time.Now())
 		for i := range list {
-			rows[i] = workerRowOf(&list[i], now)
+			rows[i] = view.WorkerOf(&list[i], now)
 		}
 		return a.out.object(rows)
 	}
@@ -95,7 +96,7 @@ func (a *app) tableOfWorkers(list []wire.WorkerInfo) {
 			used, slots = used+busy, slots+uint64(w.Slots)
 		}
 		rows = append(rows, []string{
-			w.ID, a.state(w), fmt.Sprintf("%d/%d", busy, w.Slots), gpusOf(w), w.Address, age(millis(w.SeenMS)), strings.Join(w.Tags, " "),
+			w.ID, a.state(w), fmt.Sprintf("%d/%d", busy, w.Slots), gpusOf(w), w.Address, age(view.Millis(w.SeenMS)), strings.Join(w.Tags, " "),
 		})
 	}
 	a.out.table([]string{"WORKER", "STATE", "USED", "GPUS", "ADDRESS", "SEEN", "TAGS"}, rows)
@@ -131,8 +132,6 @@ func (a *app) state(w *wire.WorkerInfo) string {
 	return text
 }
 
-func isCordoned(w *wire.WorkerInfo) bool { return slices.Contains(w.Flags, "cordoned") }
-
 func (a *app) workerShow() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
@@ -158,15 +157,15 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := view.Now(time.Now())
 	if a.out.quiet {
 		a.out.id(w.Info.ID)
 		return nil
 	}
 	if a.out.json {
-		d := workerDetail{workerRow: workerRowOf(&w.Info, now), Leases: []leaseRow{}}
+		d := workerDetail{Worker: view.WorkerOf(&w.Info, now), Leases: []view.Lease{}}
 		for i := range w.Leases {
-			d.Leases = append(d.Leases, leaseRowOf(&w.Leases[i], now))
+			d.Leases = append(d.Leases, view.LeaseOf(&w.Leases[i], now))
 		}
 		return a.out.object(d)
 	}
@@ -193,7 +192,7 @@ func (a *app) factsOf(of *wire.Worker) [][2]string {
 		{"WORKER", w.ID},
 		{"STATE", a.state(w)},
 		{"ADDRESS", w.Address},
-		{"SEEN", age(millis(w.SeenMS)) + " ago"},
+		{"SEEN", age(view.Millis(w.SeenMS)) + " ago"},
 		{"USED", fmt.Sprintf("%d of %d slots by leases, %d by tasks outside", w.Taken, w.Slots, w.External)},
 		{"TAGS", strings.Join(w.Tags, " ")},
 	}
@@ -203,17 +202,17 @@ func (a *app) factsOf(of *wire.Worker) [][2]string {
 	if w.HeldBy != "" {
 		facts = append(facts, [2]string{"HELD FOR", heldFor(of)})
 	}
-	if isCordoned(w) {
+	if view.IsCordoned(w) {
 		why := w.CordonReason
 		if why == "" {
 			why = "no reason given"
 		}
-		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(millis(w.CordonMS)), w.CordonBy, why)})
+		facts = append(facts, [2]string{"CORDONED", fmt.Sprintf("%s ago by %s: %s", age(view.Millis(w.CordonMS)), w.CordonBy, why)})
 		if w.DeadlineMS > 0 {
-			facts = append(facts, [2]string{"DEADLINE", "in " + age(millis(w.DeadlineMS)) + ": remaining tasks are preempted then"})
+			facts = append(facts, [2]string{"DEADLINE", "in " + age(view.Millis(w.DeadlineMS)) + ": remaining tasks are preempted then"})
 		}
 		if w.ProbeMS > 0 {
-			facts = append(facts, [2]string{"PROBE", "in " + age(millis(w.ProbeMS)) + ": one task is let onto it, and decides"})
+			facts = append(facts, [2]string{"PROBE", "in " + age(view.Millis(w.ProbeMS)) + ": one task is let onto it, and decides"})
 		} else if slices.Contains(w.Flags, "probing") {
 			facts = append(facts, [2]string{"PROBE", "now: one task is let onto it, and decides"})
 		}
