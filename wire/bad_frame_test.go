@@ -232,7 +232,7 @@ func TestNestedArraysBomb(t *testing.T) {
 		require.Error(t, err)
 	}
 	maps := append([]byte{0x93, byte(KindPing), 1}, bytes.Repeat([]byte{0x81, 0x01}, 1000)...)
-	refuses(t, maps, "", MaxDepth)
+	refuses(t, maps, "", maxDepth)
 }
 
 // Eight levels are allowed, the frame's own array included, nine are not.
@@ -241,11 +241,11 @@ func TestNestingAtTheLimit(t *testing.T) {
 		values := append(bytes.Repeat([]byte{0x91}, levels-1), 0x01)
 		return append([]byte{0x93, byte(KindPing), 1}, values...)
 	}
-	accepts(t, deep(MaxDepth))
-	refuses(t, deep(MaxDepth+1), "", MaxDepth)
+	accepts(t, deep(maxDepth))
+	refuses(t, deep(maxDepth+1), "", maxDepth)
 
-	empty := append([]byte{0x93, byte(KindPing), 1}, append(bytes.Repeat([]byte{0x91}, MaxDepth-1), 0x90)...)
-	refuses(t, empty, "", MaxDepth)
+	empty := append([]byte{0x93, byte(KindPing), 1}, append(bytes.Repeat([]byte{0x91}, maxDepth-1), 0x90)...)
+	refuses(t, empty, "", maxDepth)
 }
 
 // Counts of 2^32-1 in a frame of a few bytes make nothing.

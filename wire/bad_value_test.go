@@ -284,7 +284,7 @@ func TestMillionTags(t *testing.T) {
 	refuses(t, registration(t, 4, many(MaxWorkerTags+1, "x")), "tags", MaxWorkerTags)
 	refuses(t, task(t, 1, many(MaxTaskTags+1, "x")), "tags", MaxTaskTags)
 	refuses(t, pack(t, KindListWorkers, 1, "", 1, many(MaxTaskTags+1, "x"), ""), "tags", MaxTaskTags)
-	refuses(t, pack(t, KindHello, 1, 1, 1, 1, "", "", many(MaxFeatures+1, "x")), "features", MaxFeatures)
+	refuses(t, pack(t, KindHello, 1, 1, 1, 1, "", "", many(maxFeatures+1, "x")), "features", maxFeatures)
 	accepts(t, registration(t, 4, many(MaxWorkerTags, strings.Repeat("x", MaxTag))))
 	accepts(t, task(t, 1, many(MaxTaskTags, strings.Repeat("x", MaxTag))))
 }

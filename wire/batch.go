@@ -69,6 +69,23 @@ type BatchResult struct {
 	Message string `wire:"message text?"` // else a sentence for people, where the code alone does not say all; see Sentence
 }
 
+// Refuse makes r the refusal e. Its message is sent along where it says more than
+// its code.
+func (r *BatchResult) Refuse(e *Error) {
+	*r = BatchResult{Code: e.Code}
+	if e.Message != e.Code.Sentence() {
+		r.Message = e.Message
+	}
+}
+
+// Sentence says for people why the task was refused; "" if it was not.
+func (r *BatchResult) Sentence() string {
+	if r.Message != "" {
+		return r.Message
+	}
+	return r.Code.Sentence()
+}
+
 // A result is its code, followed by the fields of a placement if that is CodeOK,
 // else perhaps by a sentence.
 var (
@@ -114,7 +131,7 @@ func (r *reader) result(result *BatchResult, n int) {
 		r.need(n, known)
 		r.placed(&result.Placed, n-1)
 	case n > 1:
-		result.Message = string(r.text("message", MaxText))
+		result.Message = string(r.text("message", maxText))
 	}
 	r.rest(n, known)
 }

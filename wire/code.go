@@ -1,5 +1,7 @@
 package wire
 
+import "strconv"
+
 // Code says what became of a request. Codes are append-only and shared by both
 // ends; on the wire a code is its number, in JSON and logs its name.
 type Code uint16
@@ -42,35 +44,79 @@ const (
 	CodeWorkerInUse        Code = 33 // an agent of another machine has the worker id, and is alive
 )
 
-// State is where a lease stands.
-type State uint8
+var codeNames = [...]string{
+	CodeOK:                 "ok",
+	CodeBadFrame:           "bad_frame",
+	CodeFrameTooLarge:      "frame_too_large",
+	CodeBadRequest:         "bad_request",
+	CodeUnknownKind:        "unknown_kind",
+	CodeProtocol:           "protocol",
+	CodeUnsupportedVersion: "unsupported_version",
+	CodeUnavailable:        "unavailable",
+	CodeInfeasible:         "infeasible",
+	CodeConflict:           "conflict",
+	CodeNotFound:           "not_found",
+	CodeAlreadyEnded:       "already_ended",
+	CodeBegun:              "begun",
+	CodeAskedBack:          "asked_back",
+	CodeSuperseded:         "superseded",
+	CodeTagLimit:           "tag_limit",
+	CodeWorkerLimit:        "worker_limit",
+	CodeLeaseLimit:         "lease_limit",
+	CodeBusy:               "busy",
+	CodeDraining:           "draining",
+	CodeNotRegistered:      "not_registered",
+	CodeUnauthorized:       "unauthorized",
+	CodeSlowConsumer:       "slow_consumer",
+	CodeInternal:           "internal",
+	CodeTimeout:            "timeout",
+	CodeSearchLimit:        "search_limit",
+	CodeAllOrNone:          "all_or_none",
+	CodeResourceLimit:      "resource_limit",
+	CodeWaiting:            "waiting",
+	CodeQueueFull:          "queue_full",
+	CodeCancelled:          "cancelled",
+	CodeOwnerLimit:         "owner_limit",
+	CodeDeviceInUse:        "device_in_use",
+	CodeWorkerInUse:        "worker_in_use",
+}
 
-// The states of a lease, in the order of its life.
-const (
-	StateNone      State = 0 // the scheduler does not know the lease
-	StateGranted   State = 1 // owned by its client, kept by renewals
-	StateAskedBack State = 2 // revoke was sent; the worker decides
-	StateBegun     State = 3 // owned by its worker until it reports the end
-	StateAssumed   State = 4 // on a worker that speaks no leases (HTTP): a heuristic, believed for seconds
-	StateEnded     State = 5
-)
+// sentences say for people what a code means for a task that is refused.
+var sentences = map[Code]string{
+	CodeUnavailable: "the workers that could take it are busy",
+	CodeInfeasible:  "no known worker has what the task requires",
+	CodeConflict:    "the task id is in use with other content",
+	CodeLeaseLimit:  "too many leases are alive",
+	CodeSearchLimit: "the search for a worker with room was given up",
+	CodeAllOrNone:   "another task of the gang found no place",
+	CodeWaiting:     "the task waits for room",
+	CodeQueueFull:   "too many tasks wait",
+	CodeCancelled:   "the task was cancelled while it waited",
+	CodeOwnerLimit:  "the owner has as many leases as one owner may have",
+}
 
-// Reason says how a lease ended. The first four are outcomes, which a worker
-// reports; the others are the scheduler's.
-type Reason uint8
+// Sentence says what a code means for a task that is refused; "" for codes with
+// which none is.
+func (c Code) Sentence() string { return sentences[c] }
 
-// The reasons.
-const (
-	ReasonNone      Reason = 0
-	ReasonOK        Reason = 1 // outcome: the task succeeded
-	ReasonFailed    Reason = 2 // outcome: the task failed
-	ReasonRefused   Reason = 3 // outcome: the worker did not take it
-	ReasonLost      Reason = 4 // outcome, or the worker is gone or came back without it
-	ReasonReleased  Reason = 5 // released by its client before it began
-	ReasonRevoked   Reason = 6 // asked back, and given back by the worker
-	ReasonBelieved  Reason = 7 // an HTTP worker's own number took its place
-	ReasonPreempted Reason = 8 // it had to make room, and its worker reported that it failed or was lost
-)
+// String returns the code's name, such as already_ended; an unknown code is
+// shown as code_99.
+func (c Code) String() string { return name(codeNames[:], int(c), "code_") }
 
-// IsOutcome reports whether a worker may report r as the end of a lease.
-func (r Reason) IsOutcome() bool { return r >= ReasonOK && r <= ReasonLost }
+// ParseCode returns the code with the given name, and whether there is one.
+func ParseCode(s string) (Code, bool) {
+	for i, n := range codeNames {
+		if n == s {
+			return Code(i), true
+		}
+	}
+	return 0, false
+}
+
+// name returns the i-th name, or prefix and the number where it has none.
+func name(names []string, i int, prefix string) string {
+	if i < len(names) && names[i] != "" {
+		return names[i]
+	}
+	return prefix + strconv.Itoa(i)
+}

@@ -53,7 +53,7 @@ var words = map[string]func(t *rapid.T) any{
 	"reason":      drawn(rapid.StringMatching(`[ -~]{0,256}`)),
 	"by":          drawn(rapid.StringMatching(`[ -~]{0,128}`)),
 	"model":       drawn(rapid.StringMatching(`[ -~]{0,128}`)),
-	"features":    drawn(rapid.SliceOfN(genTag, 0, MaxFeatures)),
+	"features":    drawn(rapid.SliceOfN(genTag, 0, maxFeatures)),
 	"tags16":      drawn(rapid.SliceOfN(genTag, 0, MaxTaskTags)),
 	"tags64":      drawn(rapid.SliceOfN(genTag, 0, MaxWorkerTags)),
 	"strings":     drawn(rapid.SliceOfN(genForeign, 0, 20)),

@@ -9,6 +9,14 @@ const (
 	RoleAgent  Role = 2
 )
 
+var roleNames = [...]string{
+	RoleClient: "client",
+	RoleAgent:  "agent",
+}
+
+// String returns the role's name.
+func (r Role) String() string { return name(roleNames[:], int(r), "role_") }
+
 // Hello is the first frame of a connection.
 type Hello struct {
 	MinVersion uint16   `wire:"min_version uint16"`

@@ -85,7 +85,7 @@ var lists = map[string]struct {
 	element     string
 	least, most int
 }{
-	"features":    {"tag", 0, MaxFeatures},
+	"features":    {"tag", 0, maxFeatures},
 	"tags16":      {"tag", 0, MaxTaskTags},
 	"tags64":      {"tag", 0, MaxWorkerTags},
 	"strings":     {"string", 0, MaxFrame},
@@ -129,7 +129,7 @@ var scalars = map[string]func(v any) bool{
 	"int63":       upTo(math.MaxInt64),
 	"selector":    shortText(MaxSelector),
 	"model":       shortText(MaxModel),
-	"text":        shortText(MaxText),
+	"text":        shortText(maxText),
 	"reason":      shortText(MaxReason),
 	"by":          shortText(MaxID),
 	"token":       shortText(MaxToken),
@@ -138,8 +138,8 @@ var scalars = map[string]func(v any) bool{
 	"tag":         func(v any) bool { return v != "" && shortText(MaxTag)(v) },
 	"state":       func(v any) bool { return v == "" || v == "online" || v == "suspicious" || v == "offline" },
 	"resources":   mapOf(resourceName, upTo(MaxAmount), MaxResources),
-	"used":        mapOf(resourceName, upTo(math.MaxInt64), MaxCounts),
-	"counts":      mapOf(shortText(MaxText), upTo(math.MaxUint64), MaxCounts),
+	"used":        mapOf(resourceName, upTo(math.MaxInt64), maxCounts),
+	"counts":      mapOf(shortText(maxText), upTo(math.MaxUint64), maxCounts),
 	"incarnation": func(v any) bool { return v != signed(0) && upTo(math.MaxUint64)(v) },
 }
 

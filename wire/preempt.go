@@ -12,6 +12,16 @@ const (
 	OnPreemptNever   OnPreempt = 3 // no other task takes its room
 )
 
+var onPreemptNames = [...]string{
+	OnPreemptDefault: "default",
+	OnPreemptEnd:     "end",
+	OnPreemptRequeue: "requeue",
+	OnPreemptNever:   "never",
+}
+
+// String returns the word for o, such as requeue.
+func (o OnPreempt) String() string { return name(onPreemptNames[:], int(o), "on_preempt_") }
+
 // ParseOnPreempt returns what the word for it means; the empty word is the
 // default. ok is false for any other word.
 func ParseOnPreempt(word string) (o OnPreempt, ok bool) {
@@ -57,6 +67,15 @@ const (
 	NewsRequeued  News = 2 // its lease has ended, and it waits again: ask for it once more
 	NewsOver      News = 3 // its lease has ended, and it does not wait
 )
+
+var newsNames = [...]string{
+	NewsPreempted: "preempted",
+	NewsRequeued:  "requeued",
+	NewsOver:      "over",
+}
+
+// String returns the word for n, such as requeued.
+func (n News) String() string { return name(newsNames[:], int(n), "news_") }
 
 // Preempt tells a worker that a task which runs must make room. It has no
 // answer but the end of the task.

@@ -1,7 +1,7 @@
 package wire
 
 // walk checks that a frame is one msgpack value and nothing behind it, nested
-// MaxDepth deep at most, with every count and length within the frame and
+// maxDepth deep at most, with every count and length within the frame and
 // without extension types. Only what passed it is ever given to a decoder that
 // this package did not write.
 func walk(frame []byte) *Error {
@@ -22,7 +22,7 @@ func (r *reader) end() {
 // It keeps the counts of what is open in a fixed array instead of calling
 // itself, so no input can exhaust a stack.
 func (r *reader) skip(count, depth int) {
-	var open [MaxDepth + 1]int
+	var open [maxDepth + 1]int
 	level := depth
 	open[level] = count
 	for level >= depth {
@@ -38,8 +38,8 @@ func (r *reader) skip(count, depth int) {
 		if !nests {
 			continue
 		}
-		if level == MaxDepth {
-			r.fail("", MaxDepth, "nests arrays and maps too deep")
+		if level == maxDepth {
+			r.fail("", maxDepth, "nests arrays and maps too deep")
 			return
 		}
 		level++
