@@ -24,11 +24,8 @@ type made struct {
 	stamp uint32
 }
 
-// add notes the lease of a task; nil is allowed.
+// add notes the lease of a task.
 func (b *set) add(s *State, slot int32, stamp uint32) {
-	if b == nil {
-		return
-	}
 	n := s.leases.slots.at(slot).worker
 	if sp := s.asking.query.Spread; sp != nil {
 		s.index.Count(sp, index.Worker(n), 1)
@@ -205,7 +202,7 @@ func simple(m *wire.Schedule) bool {
 func (s *State) holders(sess *session, tasks []wire.Schedule) map[int32]bool {
 	workers := map[int32]bool{}
 	for i := range tasks {
-		if slot, ok, _ := s.held(sess, &tasks[i]); ok {
+		if slot, ok, _, _ := s.held(sess, &tasks[i]); ok {
 			workers[s.leases.slots.at(slot).worker] = true
 		}
 	}

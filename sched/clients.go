@@ -61,9 +61,12 @@ func (t *clientTable) holdAgain(n int32) {
 
 // drop counts one holder less; the last one frees the number.
 func (t *clientTable) drop(n int32) {
-	if n <= httpClient {
-		return
+	if n > httpClient {
+		t.dropHeld(n)
 	}
+}
+
+func (t *clientTable) dropHeld(n int32) {
 	c := &t.list[n]
 	if c.refs--; c.refs == 0 {
 		delete(t.byID, c.id)

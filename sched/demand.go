@@ -113,8 +113,7 @@ func (t *demandTable) hold(n uint32) { t.list[n].refs++ }
 
 // drop counts one lease less.
 func (t *demandTable) drop(n uint32) {
-	d := &t.list[n]
-	if d.refs--; d.refs == 0 && n != noDemand {
+	if t.list[n].refs--; n != noDemand && t.list[n].refs == 0 {
 		t.rest(n)
 	}
 }

@@ -21,15 +21,17 @@ type hold struct {
 // passed counts that a task got room on a worker, for the first of all who
 // could use that worker and was passed over.
 func (s *State) passed(n int32) {
-	q := &s.queue
-	if q.n == 0 {
-		return
+	if s.queue.n > 0 {
+		s.countBypass(n)
 	}
+}
+
+func (s *State) countBypass(n int32) {
 	slot, any := s.head()
-	if !any || slot+1 == q.serving {
+	if !any || slot+1 == s.queue.serving {
 		return
 	}
-	w := q.at(slot)
+	w := s.queue.at(slot)
 	if s.servesFirst(n, w.line.want) {
 		w.bypassed++
 	}

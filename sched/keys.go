@@ -88,16 +88,15 @@ func (s *State) findKey(client int32, hash uint32, key []byte) (int32, bool) {
 
 // addKey enters a lease, whose key must not be in the table. A lease whose
 // segment can be split no further stays without a key.
-func (s *State) addKey(slot int32) {
-	l := s.leases.slots.at(slot)
+func (s *State) addKey(slot int32, l *lease) {
 	if s.keys.add(keyEntry{l.keyHash, slot + 1}) {
 		l.flags |= leaseKeyed
 	}
 }
 
 // dropKey takes a lease out, if it is in.
-func (s *State) dropKey(slot int32) {
-	if l := s.leases.slots.at(slot); l.flags&leaseKeyed != 0 {
+func (s *State) dropKey(slot int32, l *lease) {
+	if l.flags&leaseKeyed != 0 {
 		l.flags &^= leaseKeyed
 		s.keys.remove(keyEntry{l.keyHash, slot + 1})
 	}

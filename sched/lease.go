@@ -87,11 +87,12 @@ func (l *lease) devices() uint64 {
 // write stores the texts and devices of a lease in its own memory, which is
 // used again. Its flags must be set before.
 func (l *lease) write(task, owner, group, key []byte, devices uint64) {
-	task, owner, group = clip(task), clip(owner), clip(group)
+	task = clip(task)
 	b := append(l.body[:0], task...)
-	b = append(b, owner...)
-	b = append(b, group...)
-	b = append(b, key...)
+	if len(owner)+len(group)+len(key) > 0 {
+		owner, group = clip(owner), clip(group)
+		b = append(append(append(b, owner...), group...), key...)
+	}
 	if devices != 0 {
 		l.flags |= leaseDevices
 		b = binary.LittleEndian.AppendUint64(b, devices)
@@ -106,6 +107,10 @@ func clip(b []byte) []byte {
 	if len(b) <= wire.MaxID {
 		return b
 	}
+	return cutText(b)
+}
+
+func cutText(b []byte) []byte {
 	n := wire.MaxID
 	for n > 0 && !utf8.RuneStart(b[n]) {
 		n--
@@ -209,8 +214,8 @@ func (t *leaseTable) last(slot int32) wire.LeaseID {
 
 // next returns the id of the next lease in a slot. It passes over an id that a
 // worker claims to hold although it was never granted.
-func (t *leaseTable) next(slot int32, g wire.Grantor) wire.LeaseID {
-	id := wire.LeaseID{Epoch: g.Epoch, Instance: g.Instance, Counter: t.last(slot).Counter}
+func (t *leaseTable) next(slot int32, l *lease, g wire.Grantor) wire.LeaseID {
+	id := wire.LeaseID{Epoch: g.Epoch, Instance: g.Instance, Counter: l.id.Counter}
 	for {
 		id.Counter = (id.Counter>>leaseSlotBits+1)<<leaseSlotBits | uint64(slot)
 		if len(t.adopted)+len(t.rivals) == 0 {

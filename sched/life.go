@@ -12,7 +12,7 @@ import (
 func (s *State) grant(n int32, client int32, m *wire.Schedule, devices uint64) int32 {
 	slot := s.leases.take()
 	l := s.leases.slots.at(slot)
-	l.id = s.leases.next(slot, s.Grantor())
+	l.id = s.leases.next(slot, l, s.Grantor())
 	l.reason, l.flags = wire.ReasonNone, 0
 	w := s.workers.at(n)
 	if w.http == nil { // else nobody could tell it to make room
@@ -39,17 +39,17 @@ func (s *State) grant(n int32, client int32, m *wire.Schedule, devices uint64) i
 		l.state, l.ttl = wire.StateAssumed, httpForgetAfter
 	}
 	s.expiry.set(slot, s.now+Time(l.ttl))
-	s.attach(slot)
+	s.attach(slot, l, w)
 	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
-	s.probes(slot)
+	if w.standing == probing {
+		s.probes(slot)
+	}
 	s.count.granted++
 	return slot
 }
 
 // attach puts a lease into its worker's list and takes its room.
-func (s *State) attach(slot int32) {
-	l := s.leases.slots.at(slot)
-	w := s.workers.at(l.worker)
+func (s *State) attach(slot int32, l *lease, w *worker) {
 	l.prev, l.next = w.tail, 0
 	if w.tail != 0 {
 		s.leases.slots.at(w.tail - 1).next = slot + 1
@@ -57,18 +57,11 @@ func (s *State) attach(slot int32) {
 		w.head = slot + 1
 	}
 	w.tail = slot + 1
-	s.tally(w, -1)
-	s.occupy(w, l, 1)
-	s.tally(w, 1)
-	s.countPreemptible(w, l, 1)
-	s.queue.owners.count(l.owner(), 1)
-	s.count.states[l.state]++
+	s.book(w, l, 1)
 }
 
 // detach takes a lease out of its worker's list and gives its room back.
-func (s *State) detach(slot int32) {
-	l := s.leases.slots.at(slot)
-	w := s.workers.at(l.worker)
+func (s *State) detach(slot int32, l *lease, w *worker) {
 	if l.prev != 0 {
 		s.leases.slots.at(l.prev - 1).next = l.next
 	} else {
@@ -82,12 +75,22 @@ func (s *State) detach(slot int32) {
 	if s.emptying.next == slot+1 {
 		s.emptying.next = l.next
 	}
-	s.tally(w, -1)
-	s.occupy(w, l, -1)
-	s.tally(w, 1)
-	s.countPreemptible(w, l, -1)
-	s.queue.owners.count(l.owner(), -1)
-	s.count.states[l.state]--
+	s.book(w, l, -1)
+}
+
+// book counts a lease for its worker, its owner and the fleet, or with -1 counts it
+// no more.
+func (s *State) book(w *worker, l *lease, by int) {
+	before := w.takenSlots()
+	s.occupy(w, l, by)
+	if w.presence == online {
+		s.count.used += int64(w.takenSlots()) - int64(before)
+	}
+	s.countPreemptible(w, l, by)
+	if s.queue.owners.most > 0 {
+		s.queue.owners.count(l.owner(), by)
+	}
+	s.count.states[l.state] += by
 }
 
 // setState moves a live lease on.
@@ -138,14 +141,17 @@ func (s *State) begin(slot int32) {
 func (s *State) end(slot int32, reason wire.Reason) {
 	s.spend(leaseWork)
 	l := s.leases.slots.at(slot)
+	w := s.workers.at(l.worker)
 	s.expiry.remove(slot)
-	s.dropKey(slot)
-	s.unprobe(slot)
-	s.detach(slot)
+	s.dropKey(slot, l)
+	if w.standing == barred {
+		s.unprobe(slot)
+	}
+	s.detach(slot, l, w)
 	s.queue.seatOwner(l.owner())
 	s.tell(l.worker)
 	if l.state == wire.StateBegun {
-		s.workers.at(l.worker).digest ^= l.id.Digest()
+		w.digest ^= l.id.Digest()
 	}
 	s.queue.shaken = s.queue.shaken || l.flags&leasePreempted != 0
 	if l.flags&leaseOrphan == 0 {
@@ -171,8 +177,8 @@ func (s *State) undo(slot int32, stamp uint32) {
 	l := s.leases.slots.at(slot)
 	w := s.workers.at(l.worker)
 	s.expiry.remove(slot)
-	s.dropKey(slot)
-	s.detach(slot)
+	s.dropKey(slot, l)
+	s.detach(slot, l, w)
 	delete(s.requests, slot)
 	s.index.Ungive(index.Worker(l.worker), w.load(), stamp, s.room(w)...)
 	s.undoProbe(slot)
@@ -204,12 +210,13 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	l.granted, l.worker, l.priority, l.ttl = s.now, n, r.Priority, 0
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
-	s.workers.at(n).digest ^= l.id.Digest()
-	if s.mustEmpty(s.workers.at(n)) {
+	w := s.workers.at(n)
+	w.digest ^= l.id.Digest()
+	if s.mustEmpty(w) {
 		l.flags |= leasePreempted
 		s.warnSoon(slot)
 	}
-	s.attach(slot)
+	s.attach(slot, l, w)
 	s.queue.seatOwner(l.owner())
 	s.tell(n)
 	s.count.adopted++
@@ -222,7 +229,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	}
 	l.keyHash = keyHash(s.clients.list[l.client].hash, l.key())
 	if _, taken := s.findKey(l.client, l.keyHash, l.key()); !taken && l.client != noClient {
-		s.addKey(slot)
+		s.addKey(slot, l)
 		if waiter, ok := s.waitingFor(l.client, l.key()); ok {
 			s.queue.found = append(s.queue.found, waiter) // it runs already
 		}

@@ -79,9 +79,10 @@ func (t *ownerTable) full(o *owner) bool { return t.left(o) <= 0 }
 
 // refuses reports whether the owner of a request may have no further lease.
 func (t *ownerTable) refuses(name []byte) bool {
-	if t.most == 0 {
-		return false
-	}
+	return t.most > 0 && t.atLimit(name)
+}
+
+func (t *ownerTable) atLimit(name []byte) bool {
 	o := t.byName[string(clip(name))]
 	return o != nil && t.full(o)
 }
@@ -129,10 +130,13 @@ func (t *ownerTable) rest(o *owner) {
 // seatOwner brings the turns and gangs of an owner up to date with what is left
 // to it. What comes back may find room on any worker.
 func (q *queue) seatOwner(name []byte) {
-	t := &q.owners
-	if t.most == 0 {
-		return
+	if q.owners.most > 0 {
+		q.reseat(name)
 	}
+}
+
+func (q *queue) reseat(name []byte) {
+	t := &q.owners
 	o := t.byName[string(clip(name))]
 	if o == nil || o.seated == t.left(o) {
 		return

@@ -33,9 +33,13 @@ func (s *State) occupy(w *worker, l *lease, by int) {
 	if l.flags&leaseExclusive != 0 {
 		w.exclusive += uint16(by)
 	}
-	if l.demand == noDemand && l.flags&leaseDevices == 0 {
-		return
+	if l.demand != noDemand || l.flags&leaseDevices != 0 {
+		s.occupyMore(w, l, by)
 	}
+}
+
+// occupyMore is occupy for what a lease takes beside its slot.
+func (s *State) occupyMore(w *worker, l *lease, by int) {
 	if w.held == nil {
 		w.held = newHolding(w.kit)
 	}
@@ -172,10 +176,13 @@ func (w *worker) load() uint32 {
 // room returns what is free on a worker in each of its dimensions, for the
 // index. It is valid until the next call.
 func (s *State) room(w *worker) []int64 {
-	k := w.kit
-	if k == nil || k.dims == 0 {
+	if w.kit == nil || w.kit.dims == 0 {
 		return nil
 	}
+	return s.roomOf(w, w.kit)
+}
+
+func (s *State) roomOf(w *worker, k *kit) []int64 {
 	room := s.roomBuf[:0]
 	if len(k.devices) > 0 {
 		room = append(room, 0, 0, 0)

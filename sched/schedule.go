@@ -74,7 +74,7 @@ func (s *State) place(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *
 		return err
 	}
 	content := s.asking.content
-	slot, held, hash := s.held(sess, m)
+	slot, held, client, hash := s.held(sess, m)
 	if held {
 		return refusals[s.repeat(slot, content, p)]
 	}
@@ -89,18 +89,20 @@ func (s *State) place(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *
 		return s.refusal(code)
 	}
 	stamp := s.index.Stamp(index.Worker(n))
-	client, _ := clientOf(sess, m)
 	slot = s.grant(n, client, m, devices)
+	l := s.leases.slots.at(slot)
 	if client != noClient {
-		s.leases.slots.at(slot).keyHash = hash
-		s.addKey(slot)
+		l.keyHash = hash
+		s.addKey(slot, l)
 	}
-	b.add(s, slot, stamp)
+	if b != nil {
+		b.add(s, slot, stamp)
+	}
 	if b == nil || !b.gang {
 		s.passed(n)
 		s.queue.seatOwner(m.Owner)
 	}
-	s.describe(slot, p)
+	s.describe(l, p)
 	return nil
 }
 
@@ -113,15 +115,15 @@ func clientOf(sess *session, m *wire.Schedule) (int32, []byte) {
 }
 
 // held returns the slot of the lease that the task of a request holds already,
-// and the hash of its key.
-func (s *State) held(sess *session, m *wire.Schedule) (slot int32, ok bool, hash uint32) {
+// and the scope and hash of its key.
+func (s *State) held(sess *session, m *wire.Schedule) (slot int32, ok bool, client int32, hash uint32) {
 	client, key := clientOf(sess, m)
 	if client == noClient {
-		return 0, false, 0
+		return 0, false, client, 0
 	}
 	hash = keyHash(s.clients.list[client].hash, key)
 	slot, ok = s.findKey(client, hash, key)
-	return slot, ok, hash
+	return slot, ok, client, hash
 }
 
 // repeat answers a task that holds a lease already. Its client speaks, so a
@@ -133,7 +135,7 @@ func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
 	}
 	s.count.repeated++
 	s.keep(slot)
-	s.describe(slot, p)
+	s.describe(l, p)
 	p.Flags |= wire.PlacedRepeat
 	switch l.state {
 	case wire.StateBegun:
@@ -145,8 +147,7 @@ func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
 }
 
 // describe fills in the answer for a lease.
-func (s *State) describe(slot int32, p *wire.Placed) {
-	l := s.leases.slots.at(slot)
+func (s *State) describe(l *lease, p *wire.Placed) {
 	w := s.workers.at(l.worker)
 	*p = wire.Placed{Lease: l.id, Target: w.target, Incarnation: w.incarnation, TTLMS: l.ttl, Devices: l.devices()}
 	if l.state == wire.StateAssumed {

@@ -15,8 +15,13 @@ const serveWork = TurnWork
 
 // gotRoom notes that a worker may have room that it had not.
 func (s *State) gotRoom(n int32) {
-	w := s.workers.at(n)
-	if s.queue.n > 0 && (!w.freed || w.passedBy) && w.usable() && w.load() != index.Full {
+	if s.queue.n > 0 {
+		s.noteRoom(n)
+	}
+}
+
+func (s *State) noteRoom(n int32) {
+	if w := s.workers.at(n); (!w.freed || w.passedBy) && w.usable() && w.load() != index.Full {
 		w.freed, w.passedBy = true, false
 		s.queue.freed = append(s.queue.freed, n)
 	}
@@ -27,9 +32,6 @@ func (s *State) gotRoom(n int32) {
 // unless it is held.
 func (s *State) serve(out *Outbox) {
 	q := &s.queue
-	if q.n == 0 && q.hold.slot == 0 && len(q.freed) == 0 {
-		return
-	}
 	if q.cut && !s.pulsing {
 		return // it would be in the way of the pulse that goes on
 	}

@@ -214,7 +214,9 @@ func (s *State) finish(out *Outbox) {
 	if len(s.notices) > 0 {
 		s.sendNotices(out)
 	}
-	s.serve(out)
+	if q := &s.queue; q.n > 0 || q.hold.slot != 0 || len(q.freed) > 0 {
+		s.serve(out)
+	}
 }
 
 // ask answers the questions of operators, which change nothing.

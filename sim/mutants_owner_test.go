@@ -6,7 +6,7 @@ var ownerMutants = []rule{
 		`if s.queue.owners.refuses(m.Owner) {`,
 		`if s.queue.owners.refuses(m.Owner) && !MUTANT {`,
 		"TestSeeds", false},
-	{"owner-off-by-one", "sched.ownerTable.refuses",
+	{"owner-off-by-one", "sched.ownerTable.atLimit",
 		`return o != nil && t.full(o)`,
 		`return o != nil && (t.full(o) || MUTANT && t.left(o) == 1)`,
 		"TestSeeds", false},
@@ -15,15 +15,15 @@ var ownerMutants = []rule{
 		`if !MUTANT && !s.learning && (s.unknown() || !s.feasible(req)) {`,
 		"TestSeeds", false},
 	{"owner-adopted", "sched.State.adopt",
-		`	s.attach(slot)
+		`	s.attach(slot, l, w)
 	s.queue.seatOwner(l.owner())
 `,
-		`	s.attach(slot)
+		`	s.attach(slot, l, w)
 	if MUTANT { s.queue.owners.count(l.owner(), -1) }
 	s.queue.seatOwner(l.owner())
 `,
 		"TestSeeds", false},
-	{"owner-unnamed", "sched.ownerTable.refuses",
+	{"owner-unnamed", "sched.ownerTable.atLimit",
 		`	o := t.byName[string(clip(name))]
 	return o != nil`,
 		`	o := t.byName[string(clip(name))]

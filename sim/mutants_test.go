@@ -493,7 +493,7 @@ var roomMutants = []rule{
 		`	if q.hold.slot == slot+1 && !MUTANT {
 		s.letGo()`,
 		"TestSeeds", false},
-	{"hold-bypasses", "sched.State.passed",
+	{"hold-bypasses", "sched.State.countBypass",
 		`		w.bypassed++
 `,
 		`		w.bypassed += map[bool]uint32{true: 2, false: 1}[MUTANT]
