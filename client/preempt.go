@@ -31,32 +31,6 @@ func (c *Conn) grace() time.Duration {
 	return time.Duration(c.welcome.Limits[graceLimit]) * time.Millisecond
 }
 
-// checkPreempt checks what a task says of making room.
-func (t *Task) checkPreempt() error {
-	switch {
-	case t.OnPreempt > OnPreemptNever:
-		return badField("on_preempt", fmt.Sprintf("on_preempt: %v is none of default, end, requeue and never", t.OnPreempt))
-	case t.Preempt && t.Policy == Spread:
-		return badField("preempt", "preempt does not go with the policy spread, which does not wait")
-	case t.OnPreempt == OnPreemptRequeue && t.Policy == Spread:
-		return badField("on_preempt", "on_preempt: requeue does not go with the policy spread, which does not wait")
-	case t.Preempt && t.Wait == 0:
-		return badField("wait_ms", "the wait is missing: who preempts waits until others have made room")
-	}
-	return nil
-}
-
-// checkGang checks what a task of a gang may not ask for.
-func (t *Task) checkGang() error {
-	switch {
-	case t.Preempt:
-		return badField("preempt", "preempt is not for gangs")
-	case t.OnPreempt == OnPreemptRequeue:
-		return badField("on_preempt", "on_preempt: requeue is not for gangs")
-	}
-	return nil
-}
-
 // waitsOut returns an error if a task that preempts does not wait as long as the
 // others may take to make room.
 func (t *Task) waitsOut(grace time.Duration) error {

@@ -1,15 +1,20 @@
 package client
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
+)
+
+// Policy says which of the workers that fit is chosen.
+type Policy string
+
+// The policies.
+const (
+	LeastLoaded Policy = "least-loaded" // the one with the most room left, exactly
+	Pack        Policy = "pack"         // the fullest: leaves machines empty for large tasks
+	Spread      Policy = "spread"       // evenly over the values of SpreadBy, within one batch
 )
 
 // defaultStartWithin is how long a lease is kept for a task that does not begin.
@@ -83,70 +88,6 @@ func (t *Task) startWithin() time.Duration {
 	return t.StartWithin
 }
 
-// Check returns what Schedule and its like refuse before they ask: an
-// ErrBadRequest whose *wire.Error names the field and the limit, for an
-// expression with a *selector.Error that names the column.
-func (t *Task) Check() error {
-	switch {
-	case !wire.ValidID(t.ID):
-		return badField("task", fmt.Sprintf("the task id %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", t.ID, wire.MaxID))
-	case t.Owner != "" && !wire.ValidID(t.Owner):
-		return badField("owner", fmt.Sprintf("the owner %.150q is not at most %d bytes of [A-Za-z0-9._:@/-]", t.Owner, wire.MaxID))
-	case t.Group != "" && !wire.ValidID(t.Group):
-		return badField("group", fmt.Sprintf("the group %.150q is not at most %d bytes of [A-Za-z0-9._:@/-]", t.Group, wire.MaxID))
-	case len(t.Tags) > wire.MaxTaskTags:
-		return badLimit("tags", wire.MaxTaskTags, fmt.Sprintf("%d tags are more than %d", len(t.Tags), wire.MaxTaskTags))
-	case slices.ContainsFunc(t.Tags, func(tag string) bool { return !validTag(tag) }):
-		return badLimit("tags", wire.MaxTag, fmt.Sprintf("a tag is not 1 to %d bytes of UTF-8 without control characters", wire.MaxTag))
-	case t.Priority < -wire.MaxPriority || t.Priority > wire.MaxPriority:
-		return badLimit("priority", wire.MaxPriority, fmt.Sprintf("the priority %d is not in [-%d, %d]", t.Priority, wire.MaxPriority, wire.MaxPriority))
-	case t.StartWithin < 0:
-		return badField("start_within", fmt.Sprintf("start_within: %v is negative", t.StartWithin))
-	case t.TTL < 0 || t.TTL.Milliseconds() > wire.MaxTTL:
-		return badLimit("ttl_ms", wire.MaxTTL, fmt.Sprintf("the ttl %v is not in [0, 24h]", t.TTL))
-	}
-	if err := t.checkChoice(); err != nil {
-		return err
-	}
-	if err := t.checkWait(); err != nil {
-		return err
-	}
-	if err := t.checkPreempt(); err != nil {
-		return err
-	}
-	return t.checkResources()
-}
-
-func (t *Task) checkResources() error {
-	if len(t.Resources) > wire.MaxResources {
-		return badLimit("resources", wire.MaxResources, fmt.Sprintf("resources: %d names are more than %d", len(t.Resources), wire.MaxResources))
-	}
-	for name, amount := range t.Resources {
-		switch {
-		case !wire.ValidID(name):
-			return badLimit("resources", wire.MaxID, fmt.Sprintf("resources: the name %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", name, wire.MaxID))
-		case amount < 0 || amount > wire.MaxAmount:
-			return badLimit("resources", wire.MaxAmount, fmt.Sprintf("resources: %d of %s is not in [0, %d]", amount, name, int64(wire.MaxAmount)))
-		case name == resource.GPU && amount > wire.MaxDevices:
-			return badLimit("resources", wire.MaxDevices, fmt.Sprintf("resources: %d GPU devices are more than the %d that a worker can have", amount, wire.MaxDevices))
-		}
-	}
-	return nil
-}
-
-func badField(field, message string) error {
-	return refused("schedule", &wire.Error{Code: wire.CodeBadRequest, Field: field, Message: message})
-}
-
-func badLimit(field string, limit uint64, message string) error {
-	return refused("schedule", &wire.Error{Code: wire.CodeBadRequest, Field: field, Limit: limit, Message: message})
-}
-
-// validTag reports whether a tag is one that the protocol carries.
-func validTag(tag string) bool {
-	return tag != "" && len(tag) <= wire.MaxTag && utf8.ValidString(tag) && strings.IndexFunc(tag, unicode.IsControl) < 0
-}
-
 // pack writes the task as a request whose slices lie in scratch, which it
 // returns grown.
 func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
@@ -177,4 +118,84 @@ func (t *Task) pack(m *wire.Schedule, scratch []byte) []byte {
 	m.WaitForWorkers = t.WaitForWorkers
 	m.TTLMS = uint32((t.TTL + time.Millisecond - 1) / time.Millisecond)
 	return scratch
+}
+
+// blanks makes one kind of all blanks that an expression may have: the protocol
+// carries no others.
+var blanks = strings.NewReplacer("\t", " ", "\r", " ", "\n", " ")
+
+// packChoice writes what only some tasks say; it may allocate.
+func (t *Task) packChoice(m *wire.Schedule) {
+	m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy = nil, nil, nil, nil, nil
+	m.Exclusive = t.Exclusive
+	for _, part := range [...]struct {
+		to   *[]byte
+		text string
+	}{{&m.Selector, blanks.Replace(t.Selector)}, {&m.Prefer, blanks.Replace(t.Prefer)}, {&m.Policy, string(t.Policy)}, {&m.SpreadBy, t.SpreadBy}} {
+		if part.text != "" {
+			*part.to = []byte(part.text)
+		}
+	}
+	if len(t.NotWorkers) > 0 {
+		m.NotWorkers = wire.AppendWorkers(nil, t.NotWorkers)
+	}
+}
+
+// choiceBytes is at least what packChoice adds to a request.
+func (t *Task) choiceBytes() int {
+	n := len(t.Selector) + len(t.Prefer) + len(t.Policy) + len(t.SpreadBy)
+	for _, id := range t.NotWorkers {
+		n += len(id) + 3
+	}
+	return n
+}
+
+// newer returns the first field of a task that an older scheduler would ignore,
+// and the name among the limits of hello_ok that one which knows the field has;
+// "" if there is none.
+func (t *Task) newer() (field, limit string) {
+	switch {
+	case t.Preempt:
+		return "preempt", graceLimit
+	case t.OnPreempt != OnPreemptDefault:
+		return "on_preempt", graceLimit
+	case t.Selector != "":
+		return "selector", "selector"
+	case t.Prefer != "":
+		return "prefer", "selector"
+	case len(t.NotWorkers) > 0:
+		return "not_workers", "not_workers"
+	case t.Exclusive:
+		return "exclusive", "selector"
+	case t.Policy != "" && t.Policy != LeastLoaded:
+		return "policy", "selector"
+	case t.WaitForWorkers:
+		return "wait_for_workers", "wait_for_workers"
+	case t.Wait > 0:
+		return "wait_ms", "wait_ms"
+	}
+	for _, amount := range t.Resources {
+		if amount != 0 {
+			return "resources", "devices" // it kept them with the lease, and took nothing
+		}
+	}
+	return "", ""
+}
+
+// knows returns a *TooOldError if the scheduler would ignore a field of the task,
+// and what is wrong if it waits too short a time for others to make room.
+func (c *Conn) knows(t *Task) error {
+	if field, limit := t.newer(); field != "" {
+		if err := c.knowsField(field, limit); err != nil {
+			return err
+		}
+	}
+	return t.waitsOut(c.grace())
+}
+
+func (c *Conn) knowsField(field, limit string) error {
+	if _, known := c.welcome.Limits[limit]; known {
+		return nil
+	}
+	return &TooOldError{Field: field, Server: c.welcome.Server}
 }

@@ -3,24 +3,12 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math/rand/v2"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/wire"
 )
-
-// checkWait checks Task.Wait.
-func (t *Task) checkWait() error {
-	if t.Wait < 0 || t.Wait > wire.MaxWait*time.Millisecond {
-		return badLimit("wait_ms", wire.MaxWait, fmt.Sprintf("the wait %v is not in [0, 24h]", t.Wait))
-	}
-	if t.WaitForWorkers && t.Wait == 0 {
-		return badField("wait_for_workers", "wait_for_workers: the task has no Wait")
-	}
-	return nil
-}
 
 // waitUntil returns when the wait of a task is over that begins now.
 func (t *Task) waitUntil() (until time.Time) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -44,26 +43,11 @@ func (a *app) schedule() *cli.Command {
 			"  dtask schedule gpu --gpus 1 --wait 30s --priority 5\n" +
 			"  dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10\n" +
 			"  dtask schedule 'gpu && cuda>=12' --gpus 1 --gpu-mem 20Gi --cpu 4 --mem 16Gi --count 8 --gang",
-		Flags: append(choiceFlags(),
-			&cli.StringFlag{Name: "task", Usage: "`ID` of the task, its idempotency key (default: a random one)"},
-			&cli.StringFlag{Name: "client", Usage: "client `ID`, the scope of task ids", Value: defaultClient(), DefaultText: "you@this-machine", Sources: fromEnv("DTASK_CLIENT")},
-			&cli.StringFlag{Name: "owner", Usage: "`NAME` of the task's owner"},
-			&cli.StringFlag{Name: "group", Usage: "`NAME` of the job that the task is part of"},
-			&cli.Int32Flag{Name: "priority", Usage: "`NUMBER` of the task; higher goes first"},
-			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "`NUMBER` of tasks; their ids are ID-1, ID-2, ...", Value: 1},
-			&cli.DurationFlag{Name: "wait", Usage: "`TIME` to wait in the queue, if the task does not fit now; Ctrl-C ends it"},
-			&cli.BoolFlag{Name: "wait-for-workers", Usage: "with --wait: wait also while the task is infeasible"},
-			&cli.BoolFlag{Name: "preempt", Usage: "with --wait: preempt tasks of a lower priority, if no capacity is free"},
-			&cli.StringFlag{Name: "on-preempt", Usage: "`ACTION` when the task is to be preempted: end or never"},
-			&cli.DurationFlag{Name: "ttl", Usage: "`TIME` that the lease lives without a begin", Value: time.Minute},
-		),
+		Flags:         taskFlags(),
 		ShellComplete: a.completeTags,
 		Action:        a.runSchedule,
 	}
 }
-
-// maxCount bounds --count.
-const maxCount = 100_000
 
 func (a *app) runSchedule(ctx context.Context, cmd *cli.Command) error {
 	tasks, err := tasksOf(cmd)
@@ -136,61 +120,24 @@ func (a *app) judge(ctx context.Context, c *client.Client, tasks []client.Task, 
 	return &failure{fmt.Errorf("%d of %d tasks got no place; the first:\n%w", without, len(tasks), first), code, f.hint}
 }
 
-// tasksOf reads the tasks from the command line.
-func tasksOf(cmd *cli.Command) ([]client.Task, error) {
-	count, ttl, wait := cmd.Int("count"), cmd.Duration("ttl"), cmd.Duration("wait")
-	switch {
-	case count < 1 || count > maxCount:
-		return nil, usage(fmt.Sprintf("--count %d is not 1 to %d", count, maxCount), "dtask schedule gpu --gpus 1 --count 8")
-	case cmd.Bool("gang") && count > wire.MaxBatch:
-		return nil, usage(fmt.Sprintf("--count %d is more than the %d tasks of a --gang", count, wire.MaxBatch), "dtask schedule gpu --gpus 1 --count 8 --gang")
-	case cmd.Bool("distinct") && !cmd.Bool("gang"):
-		return nil, usage("--distinct goes with --gang", "dtask schedule gpu --gpus 1 --count 4 --gang --distinct")
-	case wait < 0 || wait > wire.MaxWait*time.Millisecond:
-		return nil, usage(fmt.Sprintf("--wait %v is not 0s to %v", wait, wire.MaxWait*time.Millisecond), "dtask schedule gpu --gpus 1 --wait 30s")
-	case cmd.Bool("wait-for-workers") && wait == 0:
-		return nil, usage("--wait-for-workers goes with --wait", "dtask schedule gpu --gpus 1 --wait 10m --wait-for-workers")
-	case ttl < time.Millisecond:
-		return nil, usage(fmt.Sprintf("--ttl %v is not at least 1ms", ttl), "dtask schedule gpu --gpus 1 --ttl 1m")
-	}
-	id := cmd.String("task")
-	if id == "" {
-		id = "t-" + strings.ToLower(rand.Text()[:12])
-	}
-	like, err := choiceOf(cmd)
+// runGang places all tasks or none.
+func (a *app) runGang(ctx context.Context, c *client.Client, tasks []client.Task, distinct bool) error {
+	leases, err := c.ScheduleGang(ctx, tasks, distinct)
 	if err != nil {
-		return nil, err
-	}
-	if like.Preempt, like.OnPreempt, err = preemptionOf(cmd); err != nil {
-		return nil, err
-	}
-	tasks := make([]client.Task, count)
-	for i := range tasks {
-		tasks[i] = like
-		tasks[i].ID, tasks[i].Owner, tasks[i].Group = id, cmd.String("owner"), cmd.String("group")
-		tasks[i].Priority, tasks[i].TTL, tasks[i].Wait = cmd.Int32("priority"), ttl, wait
-		tasks[i].WaitForWorkers = cmd.Bool("wait-for-workers")
-		if count > 1 {
-			tasks[i].ID = fmt.Sprintf("%s-%d", id, i+1)
+		if failed := a.noPlaces(tasks, err); failed != nil {
+			return failed
 		}
+		f := describe(err)
+		if errors.Is(err, client.ErrInfeasible) {
+			f = describe(a.infeasible(ctx, c, &tasks[0], err))
+		}
+		return &failure{fmt.Errorf("no place for a gang of %d, so none is placed:\n%w", len(tasks), f.err), f.code, f.hint}
 	}
-	return tasks, checkTask(&tasks[count-1]) // all are alike; the last has the longest id
-}
-
-// preemptionOf reads the flags about preemption.
-func preemptionOf(cmd *cli.Command) (preempt bool, on client.OnPreempt, err error) {
-	on, known := wire.ParseOnPreempt(cmd.String("on-preempt"))
-	switch preempt = cmd.Bool("preempt"); {
-	case !known:
-		err = usage(fmt.Sprintf("--on-preempt %.64q is neither end nor never", cmd.String("on-preempt")), "dtask schedule gpu --gpus 1 --on-preempt never")
-	case on == client.OnPreemptRequeue:
-		err = usage("--on-preempt requeue is for programs that stay connected and get its notice; this command ends", "dtask schedule gpu --gpus 1 --on-preempt end, or Client.Requeued of the Go library (docs/client.md)")
-	case preempt && cmd.Bool("gang"):
-		err = usage("--preempt does not go with --gang", "dtask schedule gpu --gpus 1 --preempt --wait 60s")
-	case preempt && cmd.Duration("wait") == 0:
-		err = usage("--preempt needs --wait: preempted tasks have the scheduler's grace to end", "dtask schedule gpu --gpus 1 --preempt --wait 60s --priority 10")
+	results := make([]client.Result, len(leases))
+	for i, l := range leases {
+		results[i].Lease = l
 	}
-	return preempt, on, err
+	return a.deliver(ctx, c, tasks, results)
 }
 
 // deliver prints what became of each task, and gives back the leases that
