@@ -70,8 +70,8 @@ func Example_lease() {
 	if err != nil {
 		log.Fatal(err) // released or lost meanwhile
 	}
-	if err := deliver(handover); err != nil { // your way to the program on lease.Address()
-		log.Fatal(err, c.Release(ctx, lease)) // its worker is asked, and the room returns
+	if err := deliver(handover); err != nil { // your transport to the program on lease.Address()
+		log.Fatal(err, c.Release(ctx, lease)) // the scheduler asks the worker to give it up
 	}
 	lease.Began() // optional: the next renewal finds out
 	fmt.Println("runs on", lease.Worker())
@@ -113,13 +113,13 @@ func Example_refusals() {
 	case errors.Is(err, client.ErrUnavailable):
 		fmt.Println("busy: try again in a while")
 	case errors.Is(err, client.ErrInfeasible):
-		fmt.Println("nobody has what it needs: trying again is of no use")
+		fmt.Println("no worker could take it: do not try again")
 	case errors.As(err, &refusal):
 		fmt.Println(refusal.Code, refusal.Field, refusal.Message)
 	default:
 		fmt.Println(err) // the context's, or client.ErrClosed
 	}
-	// Output: nobody has what it needs: trying again is of no use
+	// Output: no worker could take it: do not try again
 }
 
 // Many tasks in one frame.
@@ -217,7 +217,7 @@ func Example_gang() {
 	}
 	leases, err := c.ScheduleGang(ctx, gang, false) // true: no two on one worker
 	if err != nil {
-		log.Fatal(err) // of the first task that found no place; no lease is held
+		log.Fatal(err) // of the first task that does not fit; no lease was granted
 	}
 	for _, l := range leases {
 		fmt.Println(l.Task().ID, "on", l.Worker(), l.Devices())
@@ -248,14 +248,14 @@ func Example_waiting() {
 	ctx := context.Background()
 
 	task := client.Task{ID: "train-9", Tags: []string{"ssd"}, Priority: 5, Owner: "ann", Wait: 10 * time.Minute}
-	lease, err := c.Schedule(ctx, task) // returns when there is room
+	lease, err := c.Schedule(ctx, task) // returns when the task is placed
 	switch {
 	case err == nil:
 		fmt.Println("placed on", lease.Worker())
 	case errors.Is(err, client.ErrUnavailable):
-		fmt.Println("no room within ten minutes")
+		fmt.Println("not placed within ten minutes")
 	case errors.Is(err, client.ErrCancelled):
-		fmt.Println("somebody took it out of the queue")
+		fmt.Println("it was taken out of the queue")
 	}
 
 	for waiter, err := range c.Queue(ctx, client.QueueFilter{Owner: "ann"}) {
@@ -305,7 +305,7 @@ func Example_preemption() {
 		c := boss
 		lease, err := c.Schedule(ctx, client.Task{ID: "urgent-1", Priority: 10, Preempt: true, Wait: time.Minute})
 		if err != nil {
-			log.Fatal(err) // the wait is shorter than the scheduler's grace, or nobody made room
+			log.Fatal(err) // the wait is shorter than the scheduler's grace, or nothing was freed
 		}
 		if err := boss.Release(ctx, lease); err != nil {
 			log.Fatal(err)
@@ -337,8 +337,8 @@ func Example_preemption() {
 	task := client.Task{ID: "scan-4", Priority: -1, OnPreempt: client.OnPreemptRequeue}
 	lease, err := c.Schedule(ctx, task)
 	for err == nil {
-		run(lease)                          // lease.Preempted() and the worker say when it must make room
-		lease, err = c.Requeued(ctx, lease) // waits until it is over, and for its next place
+		run(lease)                          // lease.Preempted() and the worker say when it must end
+		lease, err = c.Requeued(ctx, lease) // waits for its end, and for its next placement
 	}
 	var over *client.EndedError
 	if errors.As(err, &over) {

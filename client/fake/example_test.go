@@ -43,7 +43,7 @@ func TestRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	w.Silence() // no worker can be reached now
+	w.Silence() // no worker reports now
 	if err := runOnce(t.Context(), c, w.Begin); !errors.Is(err, client.ErrUnavailable) {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package checked is the standard output of the commands. A command prints
 // freely; its Writer keeps the first error, and the command looks at it when it
-// matters whether somebody can have read what it printed, and at its end.
+// matters whether a reader can have seen what it printed, and at its end.
 package checked
 
 import (

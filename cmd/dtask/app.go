@@ -201,12 +201,12 @@ func noArguments(cmd *cli.Command) error {
 	return nil
 }
 
-// dial connects to the first scheduler that answers, within --timeout. who is
-// the client id; the scheduler remembers it as who did something.
-func (a *app) dial(ctx context.Context, who string) (*client.Client, error) {
+// dial connects to the first scheduler that answers, within --timeout. id is
+// the client id, which the scheduler shows as the originator of a change.
+func (a *app) dial(ctx context.Context, id string) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	c, err := client.Dial(ctx, a.addrs, &client.Options{ClientID: who, Token: os.Getenv("DTASK_TOKEN")})
+	c, err := client.Dial(ctx, a.addrs, &client.Options{ClientID: id, Token: os.Getenv("DTASK_TOKEN")})
 	if err != nil {
 		return nil, unreachable(a.addrs, err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// Limits of what is asked while somebody waits behind the tab key.
+// Limits of what is asked while a user waits for a completion.
 const (
 	completeWithin = 500 * time.Millisecond
 	maxCompletions = 200

@@ -21,8 +21,8 @@ const (
 )
 
 // printer writes results in the format that was asked for. What it prints may be
-// lost: run looks at its end, and a command that goes on, or that did something
-// nobody should do unseen, looks itself.
+// lost: run looks at its end, and a command that goes on, or that made
+// a change, looks itself.
 type printer struct {
 	w        *checked.Writer
 	terminal bool

@@ -35,8 +35,8 @@ func (a *app) stream(ctx context.Context, c *client.Client, tasks []client.Task)
 	return a.judge(ctx, c, tasks, results, nil)
 }
 
-// interrupted gives back what was printed, as far as it has not begun: who reads
-// it is interrupted as well.
+// interrupted gives back what was printed, as far as it has not begun: Ctrl-C
+// interrupts the program that reads it as well.
 func (a *app) interrupted(ctx context.Context, c *client.Client, printed []client.Result, why error) error {
 	failed := a.giveBack(ctx, c, printed)
 	if failed == nil && len(printed) > 0 {

@@ -212,9 +212,9 @@ func (a *app) factsOf(of *wire.Worker) [][2]string {
 			facts = append(facts, [2]string{"DEADLINE", "in " + age(view.Millis(w.DeadlineMS)) + ": remaining tasks are preempted then"})
 		}
 		if w.ProbeMS > 0 {
-			facts = append(facts, [2]string{"PROBE", "in " + age(view.Millis(w.ProbeMS)) + ": one task is let onto it, and decides"})
+			facts = append(facts, [2]string{"PROBE", "in " + age(view.Millis(w.ProbeMS)) + ": one task is placed as a probe, and decides"})
 		} else if slices.Contains(w.Flags, "probing") {
-			facts = append(facts, [2]string{"PROBE", "now: one task is let onto it, and decides"})
+			facts = append(facts, [2]string{"PROBE", "now: one task is placed as a probe, and decides"})
 		}
 	}
 	return facts

@@ -21,7 +21,7 @@ type embedded struct {
 // embed starts a scheduler on free ports.
 func embed(o *options) (*embedded, error) {
 	c := server.DefaultConfig()
-	c.Sched.Learning = false // nobody was there before
+	c.Sched.Learning = false // no worker was there before
 	c.Addr, c.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Logger = slog.New(slog.DiscardHandler)
 	c.Sched.StartTTL = sched.Time(o.startTTL / time.Millisecond)

@@ -30,7 +30,7 @@ type Writer struct {
 	total  atomic.Uint64               // lines that were dropped
 
 	mu      sync.Mutex // guards all below
-	lines   [][]byte   // that nobody has begun to write
+	lines   [][]byte   // that are not being written yet
 	bytes   int        // of lines
 	full    bool       // a line was dropped since lines were last taken
 	gap     uint64     // lines that are missing and not reported yet

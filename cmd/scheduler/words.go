@@ -19,8 +19,8 @@ func port(addr string) string {
 	return p
 }
 
-// reach says where the native protocol is, who can connect, and how to change
-// that.
+// reach says where the ports are, from where peers can connect, and how to
+// change that.
 func reach(s *server.Server, o *options) string {
 	transports := "TCP"
 	if o.config.UDP {
@@ -28,7 +28,7 @@ func reach(s *server.Server, o *options) string {
 	}
 	line := fmt.Sprintf("HTTP on %s, native protocol on %s (%s). ", s.HTTPAddr(), s.Addr(), transports)
 	if o.config.Insecure {
-		return line + "There is no authentication: whoever reaches these ports may schedule."
+		return line + "There is no authentication: any peer that reaches these ports may schedule."
 	}
 	return line + "Only this machine can connect; to serve others: --host 0.0.0.0 --insecure"
 }

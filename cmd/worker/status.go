@@ -18,7 +18,7 @@ import (
 	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 )
 
-// defaultSidecar is where status asks unless it is told.
+// defaultSidecar is where status asks by default.
 const defaultSidecar = "127.0.0.1:9700"
 
 // statusTimeout bounds the question.
