@@ -114,7 +114,7 @@ var ofPrometheus = []string{"job", "instance", "le", "quantile", "alertname", "a
 // TestValuesOfLabelsAreDocumented: an alert that asks for a code or a state that
 // is not there stays silent for ever, too.
 func TestValuesOfLabelsAreDocumented(t *testing.T) {
-	docs := read(t, metricsFile) + read(t, "../docs/errors.md") + read(t, "../docs/api.md")
+	docs := read(t, metricsFile) + read(t, "../docs/errors.md") + read(t, "../docs/api.md") + read(t, "../docs/protocol-operators.md")
 	matcher := regexp.MustCompile(`([a-z_]+)(?:=|!=|=~|!~)"([^"]+)"`)
 	check := func(where, expr string) {
 		for _, m := range matcher.FindAllStringSubmatch(expr, -1) {

@@ -14,16 +14,16 @@ type Waiter struct {
 	Owner    string   `json:"owner" doc:"owner of the task"`
 	Group    string   `json:"group" doc:"group of the task"`
 	Priority int32    `json:"priority" doc:"higher goes first"`
-	Tasks    uint32   `json:"tasks" doc:"1, or how many the gang has"`
+	Tasks    uint32   `json:"tasks" doc:"1, or the tasks of the gang"`
 	AgeMS    uint64   `json:"age_ms" doc:"since it came"`
 	LeftMS   uint64   `json:"left_ms" doc:"until its wait is over"`
-	Position uint64   `json:"position" doc:"among those of its owner and priority that need the same; 1 is the next"`
-	Placed   uint64   `json:"placed_last_minute" doc:"tasks that need the same and were placed in the last minute"`
-	Bypassed uint32   `json:"bypassed" doc:"how often another took room that it could have used in part, while it was the first of all"`
-	Holds    []string `json:"holds,omitempty" doc:"workers that are held for it"`
-	AtLimit  bool     `json:"at_limit,omitempty" doc:"its owner has as many leases as one owner may have: it waits for one of these to end"`
+	Position uint64   `json:"position" doc:"among the tasks of its owner, priority and request class; 1 is the next"`
+	Placed   uint64   `json:"placed_last_minute" doc:"tasks of its request class placed in the last minute"`
+	Bypassed uint32   `json:"bypassed" doc:"bypasses while it was the first of the queue"`
+	Holds    []string `json:"holds,omitempty" doc:"workers reserved for it"`
+	AtLimit  bool     `json:"at_limit,omitempty" doc:"its owner has as many leases as one owner may have"`
 	NoWorker bool     `json:"no_worker,omitempty" doc:"no known worker could take it"`
-	Turn     uint64   `json:"turn" doc:"its owner's turn: of the owners with tasks of one priority the one with the smallest goes first"`
+	Turn     uint64   `json:"turn" doc:"its owner's turn: in one priority the smallest goes first"`
 	Number   uint64   `json:"number" doc:"grows in order of arrival"`
 }
 

@@ -49,23 +49,23 @@ func ahead(c Clock, ms uint64) Time {
 // Worker is one worker.
 type Worker struct {
 	ID          string           `json:"worker_id" doc:"the worker's id"`
-	Address     string           `json:"address" doc:"where it takes tasks"`
-	Tags        []string         `json:"tags" doc:"its tags, as it announced them"`
+	Address     string           `json:"address" doc:"where its program is"`
+	Tags        []string         `json:"tags" doc:"its tags"`
 	State       string           `json:"state" doc:"online, suspicious or offline"`
 	Flags       []string         `json:"flags" doc:"of cordoned, draining, drained, quarantined, probing, connecting, overcommitted, http, tags_omitted"`
-	Slots       uint32           `json:"max_tasks" doc:"how many tasks it runs at once"`
+	Slots       uint32           `json:"max_tasks" doc:"number of tasks that it runs at once"`
 	Leased      uint32           `json:"leased" doc:"slots taken by leases"`
 	External    uint32           `json:"external" doc:"tasks outside any lease"`
-	Resources   map[string]int64 `json:"resources" doc:"amounts that it offers, by name, in the units of the protocol: cpu in millicores, mem in MiB"`
+	Resources   map[string]int64 `json:"resources" doc:"its capacity by name, in the units of the protocol: cpu in millicores, mem in MiB"`
 	Used        map[string]int64 `json:"used" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
-	Devices     []Device         `json:"devices" doc:"its GPUs, the place in the list is the number: model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (of its recent failures those that had it), missing (it is gone: leases keep it, and nothing new gets it)"`
-	Incarnation uint64           `json:"incarnation,string" doc:"the name of this life of its agent, a number in a string"`
+	Devices     []Device         `json:"devices" doc:"its GPUs; the place in the list is the number. Each has model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (recent failures that had it), missing (it is gone: leases keep it, nothing new gets it)"`
+	Incarnation uint64           `json:"incarnation,string" doc:"the run of its agent, a number in a string"`
 	LastSeen    Time             `json:"last_seen" doc:"when it last reported"`
-	HeldBy      string           `json:"held_by,omitempty" doc:"the client and task that wait for room there, for which tasks make it or which was passed over too often; nobody else gets it"`
-	Cordon      *Cordon          `json:"cordon,omitempty" doc:"reason, by, since: why nothing new is placed there; deadline: when what still runs is preempted; probe: when one task is let onto it"`
+	HeldBy      string           `json:"held_by,omitempty" doc:"client/task that the worker is reserved for, because of bypasses or a preemption"`
+	Cordon      *Cordon          `json:"cordon,omitempty" doc:"reason, by, since: of the cordon; deadline: when remaining tasks are preempted; probe: when one task is placed as a probe"`
 
-	Recent       uint32 `json:"recent,omitempty" doc:"of its last tasks, how many outcomes are remembered, at most 15"`
-	RecentFailed uint32 `json:"recent_failed,omitempty" doc:"how many of these are failures"`
+	Recent       uint32 `json:"recent,omitempty" doc:"number of remembered outcomes of its last tasks, at most 15"`
+	RecentFailed uint32 `json:"recent_failed,omitempty" doc:"failures among them"`
 }
 
 // Device is one GPU of a worker; its number is its place in the list.
@@ -136,13 +136,13 @@ type Lease struct {
 	Priority int32        `json:"priority" doc:"higher goes first"`
 	State    string       `json:"state" doc:"granted, asked_back, begun or assumed"`
 	Worker   string       `json:"worker_id" doc:"where it is"`
-	Granted  Time         `json:"granted" doc:"when it was granted, or taken over from its worker"`
+	Granted  Time         `json:"granted" doc:"when it was granted, or adopted from its worker"`
 	Since    Time         `json:"since" doc:"the same, as older programs read it over HTTP"`
 
 	Resources map[string]int64 `json:"resources,omitempty" doc:"what it takes beside its slot, in the units of the protocol"`
 	Devices   []int            `json:"devices,omitempty" doc:"the numbers of the worker's GPUs that it takes"`
 	Exclusive bool             `json:"exclusive,omitempty" doc:"it takes the whole worker"`
-	Preempted bool             `json:"preempted,omitempty" doc:"it must make room: it was told to end, or will be"`
+	Preempted bool             `json:"preempted,omitempty" doc:"it is preempted"`
 }
 
 // LeaseOf returns the row of a live lease.
@@ -163,8 +163,8 @@ type Ended struct {
 	Client  string       `json:"client" doc:"the client id that asked"`
 	Owner   string       `json:"owner" doc:"owner of the task"`
 	Worker  string       `json:"worker_id" doc:"where it was"`
-	Reason  string       `json:"reason" doc:"ok, failed, refused, lost, released, revoked or believed"`
-	By      string       `json:"by" doc:"who ended it: worker, client or scheduler"`
+	Reason  string       `json:"reason" doc:"ok, failed, refused, lost, released, revoked, believed or preempted"`
+	By      string       `json:"by" doc:"what ended it: worker, client or scheduler"`
 	Ended   Time         `json:"ended" doc:"when"`
 	EndedAt Time         `json:"ended_at" doc:"the same, as older programs read it over HTTP"`
 	HeldMS  uint64       `json:"held_ms" doc:"milliseconds from the grant to the end"`
@@ -178,14 +178,14 @@ func EndedOf(e *wire.EndedLease, c Clock) Ended {
 
 // Event is what happened to a worker.
 type Event struct {
-	Number uint64        `json:"number" doc:"grows by one with each event; a gap tells of events that are not kept any more"`
+	Number uint64        `json:"number" doc:"grows by one with each event; a gap means events that are not kept any more"`
 	Time   Time          `json:"time" doc:"when"`
 	At     Time          `json:"at" doc:"the same, as older programs read it over HTTP"`
 	What   string        `json:"what" doc:"joined, back, suspicious, offline, removed, deregistered, superseded, cordoned, draining, drained, uncordoned, revoked, preempted, quarantined, probing, recovered, device_in_use, worker_in_use, mass_loss, mass_loss_offline or mass_loss_over"`
-	Worker string        `json:"worker_id" doc:"to whom"`
-	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"which lease, if it is about one"`
-	Reason string        `json:"reason,omitempty" doc:"why, where that is known"`
-	By     string        `json:"by,omitempty" doc:"who did it, where that is known"`
+	Worker string        `json:"worker_id" doc:"its worker"`
+	Lease  *wire.LeaseID `json:"lease_id,omitempty" doc:"its lease, if it concerns one"`
+	Reason string        `json:"reason,omitempty" doc:"the cause, where known"`
+	By     string        `json:"by,omitempty" doc:"the originator, where known"`
 }
 
 // EventOf returns the row of an event.
@@ -201,7 +201,7 @@ func EventOf(e *wire.Event, c Clock) Event {
 // Tag is one tag of the fleet.
 type Tag struct {
 	Tag     string `json:"tag" doc:"the tag"`
-	Workers uint32 `json:"workers" doc:"how many workers have it"`
+	Workers uint32 `json:"workers" doc:"number of workers that have it"`
 }
 
 // TagOf returns the row of a tag.
@@ -210,8 +210,8 @@ func TagOf(t *wire.TagInfo) Tag { return Tag{t.Tag, t.Workers} }
 // Totals are the totals of the fleet that all interfaces show.
 type Totals struct {
 	Epoch    uint32            `json:"epoch" doc:"the scheduler's term"`
-	Instance uint32            `json:"instance" doc:"the random name of this life of the scheduler"`
-	Workers  map[string]uint32 `json:"workers" doc:"how many are online, suspicious, offline, and in total"`
+	Instance uint32            `json:"instance" doc:"the run of the scheduler, a random number"`
+	Workers  map[string]uint32 `json:"workers" doc:"numbers of online, suspicious, offline and all workers"`
 }
 
 // TotalsOf returns the totals of the fleet.

@@ -240,7 +240,7 @@ func (a *app) showHistory(ctx context.Context, c *client.Client, f client.EndedF
 	case a.out.json:
 		return a.out.object(rows)
 	default:
-		a.out.table([]string{"LEASE", "TASK", "WORKER", "REASON", "BY", "ENDED", "HELD", "OWNER"}, cells)
+		a.out.table([]string{"LEASE", "TASK", "WORKER", "REASON", "BY", "ENDED", "DURATION", "OWNER"}, cells)
 		a.out.linef("%s", count(len(list), "ended lease"))
 	}
 	return nil

@@ -186,7 +186,7 @@ func (a *app) showQueue(ctx context.Context, c *client.Client, f client.QueueFil
 	case a.out.json:
 		return a.out.object(rows)
 	case !a.out.quiet:
-		a.out.table([]string{"TASK", "CLIENT", "OWNER", "GROUP", "PRIORITY", "TASKS", "AGE", "LEFT", "POSITION", "PLACED", "HOLDS", "NOTE"}, table)
+		a.out.table([]string{"TASK", "CLIENT", "OWNER", "GROUP", "PRIORITY", "TASKS", "AGE", "LEFT", "POSITION", "PLACED", "RESERVED", "NOTE"}, table)
 		a.out.linef("%s", count(len(list), "waiting task"))
 	}
 	return nil
@@ -213,7 +213,7 @@ func (a *app) showWaiter(ctx context.Context, c *client.Client, f client.QueueFi
 			a.out.pairs([][2]string{
 				{"TASK", w.Task}, {"CLIENT", dash(w.Client)}, {"OWNER", ownerOf(w)}, {"GROUP", dash(w.Group)}, {"PRIORITY", fmt.Sprint(w.Priority)},
 				{"TASKS", fmt.Sprint(w.Tasks)}, {"AGE", age(view.Millis(w.AgeMS))}, {"LEFT", age(view.Millis(w.LeftMS))}, {"POSITION", fmt.Sprint(w.Position)},
-				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"PASSED OVER", fmt.Sprint(w.Bypassed)}, {"HOLDS", dash(strings.Join(w.Holds, " "))},
+				{"PLACED LAST MINUTE", fmt.Sprint(w.Placed)}, {"BYPASSED", fmt.Sprint(w.Bypassed)}, {"RESERVED", dash(strings.Join(w.Holds, " "))},
 				{"NOTE", dash(whyWaits(w))},
 			})
 		}

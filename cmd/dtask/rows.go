@@ -69,6 +69,6 @@ type pong struct {
 	Addresses []string `json:"addresses" doc:"that were tried"`
 	Server    string   `json:"server" doc:"the scheduler's version"`
 	Epoch     uint32   `json:"epoch" doc:"the scheduler's term"`
-	Instance  uint32   `json:"instance" doc:"the random name of this life of the scheduler"`
+	Instance  uint32   `json:"instance" doc:"the run of the scheduler, a random number"`
 	RoundTrip float64  `json:"round_trip_ms" doc:"milliseconds until the answer"`
 }

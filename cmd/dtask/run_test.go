@@ -110,8 +110,8 @@ func TestAHeldWorkerIsShown(t *testing.T) {
 	a := &app{out: &printer{}}
 	for want, w := range map[string]*wire.WorkerInfo{
 		"online":                  {State: "online"},
-		"online (held)":           {State: "online", HeldBy: "c/train-7"},
-		"suspicious (http, held)": {State: "suspicious", Flags: []string{"http"}, HeldBy: "c/train-7"},
+		"online (reserved)":           {State: "online", HeldBy: "c/train-7"},
+		"suspicious (http, reserved)": {State: "suspicious", Flags: []string{"http"}, HeldBy: "c/train-7"},
 		"online (cordoned)":       {State: "online", Flags: []string{"cordoned"}},
 	} {
 		require.Equal(t, want, a.state(w))

@@ -258,7 +258,7 @@ func flagNote(l *client.Lease) string {
 	case f.AskedBack():
 		return "asked back: the worker may refuse it"
 	case f.Repeat():
-		return "held already"
+		return "repeated"
 	case f.BestEffort():
 		return "best effort"
 	}

@@ -124,7 +124,7 @@ func (a *app) state(w *wire.WorkerInfo) string {
 	text := a.out.in(colour, w.State)
 	flags := w.Flags
 	if w.HeldBy != "" {
-		flags = append(slices.Clone(flags), "held")
+		flags = append(slices.Clone(flags), "reserved")
 	}
 	if len(flags) > 0 {
 		text += " (" + strings.Join(flags, ", ") + ")"
@@ -177,8 +177,8 @@ func (a *app) showWorker(ctx context.Context, c *client.Client, id string) error
 	return nil
 }
 
-// heldFor names the task that a worker is reserved for, and why.
-func heldFor(w *wire.Worker) string {
+// reservedFor names the task that a worker is reserved for, and why.
+func reservedFor(w *wire.Worker) string {
 	if slices.ContainsFunc(w.Leases, func(l wire.LeaseInfo) bool { return l.Preempted }) {
 		return w.Info.HeldBy + ", for which tasks here are preempted"
 	}
@@ -200,7 +200,7 @@ func (a *app) factsOf(of *wire.Worker) [][2]string {
 		facts = append(facts, [2]string{"FAILED", fmt.Sprintf("%d of its last %d tasks", w.RecentFailed, w.Recent)})
 	}
 	if w.HeldBy != "" {
-		facts = append(facts, [2]string{"HELD FOR", heldFor(of)})
+		facts = append(facts, [2]string{"RESERVED FOR", reservedFor(of)})
 	}
 	if view.IsCordoned(w) {
 		why := w.CordonReason
