@@ -109,10 +109,10 @@ func TestAges(t *testing.T) {
 func TestAHeldWorkerIsShown(t *testing.T) {
 	a := &app{out: &printer{}}
 	for want, w := range map[string]*wire.WorkerInfo{
-		"online":                  {State: "online"},
+		"online":                      {State: "online"},
 		"online (reserved)":           {State: "online", HeldBy: "c/train-7"},
 		"suspicious (http, reserved)": {State: "suspicious", Flags: []string{"http"}, HeldBy: "c/train-7"},
-		"online (cordoned)":       {State: "online", Flags: []string{"cordoned"}},
+		"online (cordoned)":           {State: "online", Flags: []string{"cordoned"}},
 	} {
 		require.Equal(t, want, a.state(w))
 	}
