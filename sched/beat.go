@@ -32,7 +32,7 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	s.measure(n, w.slots, m.External)
 	s.settleDrains()
 	w.differs = min(w.differs+1, beatDiffers)
-	if m.Digest == w.digest {
+	if m.Digest == w.digest || w.unconfirmed { // or the list is still being applied
 		w.differs = 0
 	}
 	ack.Connect = w.session == 0 || w.differs >= beatDiffers

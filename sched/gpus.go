@@ -129,6 +129,9 @@ func (s *State) claimLasts(w *worker, needed bool) Time {
 
 // runsOnMissing reports whether a lease of w takes a device that is missing.
 func (w *worker) runsOnMissing() bool {
+	if w.uncounted > 0 {
+		return true // it may
+	}
 	for i := range w.kit.devices {
 		if w.kit.devices[i].Missing && w.held.devices[i].leases > 0 {
 			return true

@@ -1,6 +1,10 @@
 package sched
 
-import "github.com/dtask/dtask-scheduler/wire"
+import (
+	"errors"
+
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // Workers that speak HTTP report one number and no leases, so nothing proves
 // that a placement was taken or is over. What follows is a heuristic, and the
@@ -35,11 +39,25 @@ type httpWorker struct {
 	kit    *kit  // whose tags are counted for it
 }
 
+// ErrLeaving says that a worker with the id is being removed, which has many leases:
+// Report should be called again.
+var ErrLeaving = errors.New("sched: a worker with this id is being removed")
+
 // Report applies one heartbeat of an HTTP worker; the first one registers it.
-// Errors are *wire.Error (tag limit, worker limit, or conflict: the id belongs
-// to a worker that speaks leases).
+// Errors are ErrLeaving or *wire.Error (tag limit, worker limit, or conflict: the id
+// belongs to a worker that speaks leases).
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
 	s.now = now
+	if n, known := s.byID[r.Worker]; known && s.workers.at(n).leaving {
+		for i := 0; i < removeLeases && s.workers.at(n).head != 0; i++ {
+			s.endLost(s.workers.at(n).head - 1)
+		}
+		if s.workers.at(n).head != 0 {
+			s.finish(out)
+			return ErrLeaving
+		}
+		s.removeNow(n)
+	}
 	err := s.report(r)
 	s.finish(out)
 	if err != nil {

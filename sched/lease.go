@@ -58,6 +58,8 @@ const (
 
 	leasePreemptible = 1 << 9  // a task of a higher priority may take its room
 	leaseRequeue     = 1 << 10 // its task waits again if it must make room
+
+	leaseParity = 1 << 11 // see worker.isCounted
 )
 
 func (l *lease) live() bool { return l.state != wire.StateNone && l.state != wire.StateEnded }
@@ -134,11 +136,15 @@ type leaseTable struct {
 	free    int32 // the free slot to use next, + 1; each names the one behind it by next
 	nfree   int   // free slots, those of ended included
 	live    int
+	awaited int // that registrations which are under way may add
 	adopted map[wire.LeaseID]adopted
 	// rivals are further claims of a lease that lives under another worker. One
 	// of the two lies; each takes room on its own worker until that ends it.
 	rivals map[wire.LeaseID][]adopted
 }
+
+// hasRoom reports whether n more leases may live.
+func (t *leaseTable) hasRoom(cfg *Config, n int) bool { return t.live+t.awaited+n <= cfg.MaxLeases }
 
 // find returns the slot of a live lease.
 func (t *leaseTable) find(id wire.LeaseID) (int32, bool) {

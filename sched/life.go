@@ -57,6 +57,9 @@ func (s *State) attach(slot int32, l *lease, w *worker) {
 		w.head = slot + 1
 	}
 	w.tail = slot + 1
+	if w.parity {
+		l.flags |= leaseParity
+	}
 	s.book(w, l, 1)
 }
 
@@ -72,8 +75,8 @@ func (s *State) detach(slot int32, l *lease, w *worker) {
 	} else {
 		w.tail = l.prev
 	}
-	if s.emptying.next == slot+1 {
-		s.emptying.next = l.next
+	if w.joining || s.emptying.next == slot+1 {
+		s.stepOver(w, slot, l)
 	}
 	s.book(w, l, -1)
 }
@@ -115,7 +118,7 @@ func (s *State) askBack(slot int32, out *Outbox) {
 // asked back. After each registration the push is repeated.
 func (s *State) pushRevoke(l *lease, out *Outbox) {
 	w := s.workers.at(l.worker)
-	if w.session == 0 {
+	if !w.isConnected() {
 		return
 	}
 	out.next(w.session, 0, wire.KindRevoke).Revoke = wire.Revoke{Handle: w.handle, Lease: l.id}

@@ -92,15 +92,6 @@ func (s *State) partyOf(l *lease) uint64 {
 // over from another: what was lost then was lost by a restart.
 const leaseCarried = 1 << 15
 
-// carry marks the leases of a worker whose agent has been restarted.
-func (s *State) carry(n int32) {
-	for e := s.workers.at(n).head; e != 0; {
-		l := s.leases.slots.at(e - 1)
-		l.flags |= leaseCarried
-		e = l.next
-	}
-}
-
 // says reports whether an outcome that a worker reports says something of the
 // worker. fresh is a report of the registration of a new incarnation. What had
 // to make room says nothing, nor what was refused before it began, which is for

@@ -119,7 +119,7 @@ func (s *State) checkPreempt(sess *session, m *wire.Schedule, gang bool) *wire.E
 // may go on.
 func (s *State) pushPreempt(l *lease, grace Time, out *Outbox) {
 	w := s.workers.at(l.worker)
-	if w.session == 0 {
+	if !w.isConnected() {
 		return
 	}
 	reason, _ := s.whyPreempted(l)

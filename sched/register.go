@@ -10,12 +10,13 @@ import (
 
 // register applies a registration: it decides whether the incarnation speaks
 // for the worker, believes its list of leases, and names the grantor that the
-// agent must promise before it gets anything.
-func (s *State) register(c *caller, m *wire.Register) {
+// agent must promise before it gets anything. What is left when the turn is over it
+// returns, for joinOn.
+func (s *State) register(c *caller, m *wire.Register) *joining {
 	n, known := s.numberOf(m.Worker)
 	if s.isVoid(m, n, known) {
 		s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
-		return
+		return nil
 	}
 	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
 		// Late, from an old connection that nobody reads, or somebody else has used
@@ -24,31 +25,34 @@ func (s *State) register(c *caller, m *wire.Register) {
 			s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		}
 		s.count.stale++
-		return
+		return nil
 	}
 	if s.outOfReach(m.Promised) {
 		s.refuseEpoch(c, m)
-		return
+		return nil
 	}
 	if err := s.admit(m, c.sess); err != nil {
 		c.reply(err)
-		return
+		return nil
 	}
 	if known {
 		if err := s.contestID(s.workers.at(n), m); err != nil {
 			c.reply(err)
-			return
+			return nil
 		}
 	}
 	gone, err := s.contest(m)
 	if err != nil {
 		c.reply(err)
-		return
+		return nil
+	}
+	if !s.clearWay(m.Worker) {
+		return &joining{}
 	}
 	if !known {
 		if n, err = s.newWorker(m.Worker); err != nil {
 			c.reply(err)
-			return
+			return nil
 		}
 	}
 	if err := s.dress(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources)), m.Devices); err != nil {
@@ -56,19 +60,21 @@ func (s *State) register(c *caller, m *wire.Register) {
 			s.forget(n)
 		}
 		c.reply(err)
-		return
+		return nil
 	}
 	if !known {
 		s.note(eventJoined, s.workers.at(n).id)
 	}
 	s.giveWay(gone, m.Worker)
 	s.riseAbove(m.Promised)
-	s.succeed(n, m)
-	h := s.connect(n, c.sess, c.from)
-	s.heard(n)
+	j := &joining{started: true, worker: n, fresh: s.succeed(n, m)}
+	s.connect(n, c.sess, c.from)
 	s.settle(n)
-	c.reply(&wire.Registered{Handle: h, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
-	s.repeatPushes(n, c.out)
+	if s.join(j, c, m) {
+		return nil
+	}
+	s.suspend(j, m)
+	return j
 }
 
 // isVoid reports whether a registration is of an incarnation that a newer one
@@ -101,7 +107,7 @@ func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
 	case len(sess.links) >= maxLinks:
 		return &wire.Error{Code: wire.CodeBusy, Field: "worker", Limit: maxLinks,
 			Message: "too many registrations on this connection"}
-	case s.leases.live+len(m.Leases) > s.cfg.MaxLeases:
+	case !s.leases.hasRoom(&s.cfg, len(m.Leases)):
 		return &wire.Error{Code: wire.CodeLeaseLimit, Field: "leases", Limit: uint64(s.cfg.MaxLeases),
 			Message: "too many leases are alive"}
 	case hasName(m.Resources, resource.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, resource.GPU):
@@ -172,11 +178,11 @@ func (s *State) past(id wire.LeaseID) (wire.Reason, bool) {
 	return s.leases.past(id)
 }
 
-// succeed puts the incarnation that registers in the place of the one before,
-// or of itself, and makes the lease table agree with its list.
-func (s *State) succeed(n int32, m *wire.Register) {
+// succeed puts the incarnation that registers in the place of the one before, or of
+// itself. It reports whether it is a fresh one.
+func (s *State) succeed(n int32, m *wire.Register) (fresh bool) {
 	w := s.workers.at(n)
-	fresh := w.incarnation != m.Incarnation
+	fresh = w.incarnation != m.Incarnation
 	if fresh && w.incarnation != 0 {
 		if w.superseded == nil {
 			w.superseded = new([supersededMemory]uint64)
@@ -199,62 +205,7 @@ func (s *State) succeed(n int32, m *wire.Register) {
 	s.dropText(w)
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	s.speaksHTTP(w, nil)
-	for i := range m.Leases {
-		r := &m.Leases[i]
-		slot, ok := s.leases.findOn(r.Lease, n)
-		switch {
-		case ok && r.Outcome == wire.ReasonNone:
-			s.leases.slots.at(slot).flags |= leaseListed
-		case ok:
-			before := s.history.last
-			s.judge(slot, r.Outcome, fresh)
-			s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))
-			s.endedByWorker(before)
-		}
-	}
-	s.loseUnlisted(n, fresh)
-	for i := range m.Leases {
-		if r := &m.Leases[i]; r.Outcome == wire.ReasonNone {
-			s.adopt(n, r)
-		}
-	}
-	if fresh {
-		s.carry(n)
-	}
-	s.measure(n, m.Slots, m.External)
-}
-
-// loseUnlisted ends the leases that a registration does not list: all of them
-// if the incarnation is fresh; else those that had begun, for a lease that has
-// not begun survives a reconnect. The marks of the listed ones are taken off.
-func (s *State) loseUnlisted(n int32, fresh bool) {
-	for e := s.workers.at(n).head; e != 0; {
-		slot := e - 1
-		l := s.leases.slots.at(slot)
-		e = l.next
-		if l.flags&leaseListed == 0 && (fresh || l.state == wire.StateBegun) {
-			s.end(slot, wire.ReasonLost)
-		}
-		l.flags &^= leaseListed
-	}
-}
-
-// repeatPushes asks again for every lease of a worker that is asked back, and
-// warns again of every one that must make room: the first push may have been
-// lost with the old connection.
-func (s *State) repeatPushes(n int32, out *Outbox) {
-	for e := s.workers.at(n).head; e != 0; {
-		l := s.leases.slots.at(e - 1)
-		switch {
-		case l.state == wire.StateAskedBack:
-			s.pushRevoke(l, out)
-		case l.flags&leaseKilled != 0:
-			s.pushPreempt(l, 0, out)
-		case l.flags&leaseWarned != 0:
-			s.pushPreempt(l, s.expiry.at(e-1)-s.now, out)
-		}
-		e = l.next
-	}
+	return fresh
 }
 
 // promise makes a worker eligible: what it began under an older grantor has
@@ -296,7 +247,7 @@ func (s *State) begun(c *caller, m *wire.Begun) {
 	if !ok {
 		return
 	}
-	if s.leases.live >= s.cfg.MaxLeases {
+	if !s.leases.hasRoom(&s.cfg, 1) {
 		if _, live := s.leases.findOn(m.Record.Lease, n); !live {
 			c.reply(refusals[wire.CodeLeaseLimit])
 			return

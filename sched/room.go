@@ -33,6 +33,10 @@ func (s *State) occupy(w *worker, l *lease, by int) {
 	if l.flags&leaseExclusive != 0 {
 		w.exclusive += uint16(by)
 	}
+	if by < 0 && !w.isCounted(l) {
+		w.uncounted--
+		return
+	}
 	if l.demand != noDemand || l.flags&leaseDevices != 0 {
 		s.occupyMore(w, l, by)
 	}
@@ -104,18 +108,16 @@ func (g *gpu) overbooked(d *wire.Device) bool {
 	return g.wholes > 0 && g.leases > 1 || g.shares > d.Memory
 }
 
-// recount builds what the leases of a worker take from the leases, after its
-// kit changed.
-func (s *State) recount(w *worker) {
-	w.held, w.taken, w.exclusive = nil, 0, 0
-	if w.kit.dims != 0 {
+// recount has what the leases of a worker take counted anew by the registration that
+// changes its kit, unless nothing of it changes.
+func (s *State) recount(w *worker, old *kit) {
+	if old != nil && old.plainDims == w.kit.plainDims && len(old.devices) == len(w.kit.devices) {
+		return
+	}
+	if w.held = nil; w.kit.dims != 0 {
 		w.held = newHolding(w.kit)
 	}
-	for e := w.head; e != 0; {
-		l := s.leases.slots.at(e - 1)
-		s.occupy(w, l, 1)
-		e = l.next
-	}
+	w.parity, w.uncounted = !w.parity, w.taken
 }
 
 // overcommitted reports whether a worker holds more than it has room for: it

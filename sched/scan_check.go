@@ -121,6 +121,9 @@ func (s *State) compare(f *FleetScan, w *worker, r *recounted) {
 	if w.digest != r.digest {
 		s.violated(f, violatedDigest, w, "its digest is %x, and %x by its leases", w.digest, r.digest)
 	}
+	if w.uncounted > 0 {
+		return // a registration that is under way counts the rest
+	}
 	booked := w.held
 	if booked == nil {
 		booked = &nothingHeld

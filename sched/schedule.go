@@ -78,7 +78,7 @@ func (s *State) place(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *
 	if held {
 		return refusals[s.repeat(slot, content, p)]
 	}
-	if s.leases.live >= s.cfg.MaxLeases {
+	if !s.leases.hasRoom(&s.cfg, 1) {
 		return refusals[wire.CodeLeaseLimit]
 	}
 	if s.queue.owners.refuses(m.Owner) {

@@ -154,6 +154,7 @@ func (s *State) disconnect(budget int) int {
 		c.ended++
 		s.spend(workerWork)
 		if w := s.workers.at(n); w.session == c.id && w.handle == uint32(h) {
+			s.stopJoining(n)
 			w.session, w.promised = 0, false
 			if w.presence == online {
 				s.setPresence(n, suspicious)
@@ -167,19 +168,17 @@ func (s *State) disconnect(budget int) int {
 	return budget
 }
 
-// connect makes this session the worker's present connection and returns its
-// handle there.
-func (s *State) connect(n int32, sess *session, from Session) uint32 {
+// connect makes this session the worker's present connection.
+func (s *State) connect(n int32, sess *session, from Session) {
 	w := s.workers.at(n)
 	k := link{worker: n, id: w.id, incarnation: w.incarnation}
-	w.promised = false
+	w.promised, w.unconfirmed = false, true
 	if w.session == from {
 		sess.links[w.handle] = k
-		return w.handle
+		return
 	}
 	w.session, w.handle = from, uint32(len(sess.links))
 	sess.links = append(sess.links, k)
-	return w.handle
 }
 
 // reporter finds the worker that a report speaks for. A report that is late,

@@ -28,7 +28,8 @@ type State struct {
 	sessions map[Session]*session
 	latest   latest
 	closings []closing
-	leaving  []int32 // workers whose removal goes on in pulses
+	leaving  []int32            // workers whose removal goes on in pulses
+	joining  map[int32]*joining // registrations that go on in turns, by worker
 	clients  clientTable
 
 	formerEpochs  []uint32 // under which leases were granted, the latest last
@@ -66,11 +67,14 @@ type State struct {
 	quarantine quarantine
 	expiry     wheel // of leases that have not begun, or must make room
 
-	hasty    bool                          // the message is handled in turns, and stops when turnLeft is used up
-	pulsing  bool                          // else an event is handled
-	turnLeft int                           // units of work
-	work     int                           // of the latest call of Begin or Continue
-	pinned   map[string]*index.Requirement // of the job, too long for the index's cache
+	hasty    bool // the message is handled in turns, and stops when turnLeft is used up
+	pulsing  bool // else an event is handled
+	turnLeft int  // units of work
+
+	firstWork, turnWork int // FirstWork and TurnWork, smaller in tests
+
+	work   int                           // of the latest call of Begin or Continue
+	pinned map[string]*index.Requirement // of the job, too long for the index's cache
 
 	events  ring[event]
 	history ring[ended]
@@ -116,17 +120,19 @@ func New(cfg Config) (*State, error) {
 		return nil, err
 	}
 	s := &State{
-		cfg:      cfg,
-		epoch:    1,
-		learning: cfg.Learning,
-		fleet:    1,
-		sessions: map[Session]*session{0: {client: noClient}},
-		clients:  newClientTable(mix(cfg.Seed^hashK0, hashK1)),
-		byID:     map[string]int32{},
-		cordons:  map[string]*cordon{},
-		kits:     kitTable{},
-		gpus:     newGPUTable(),
-		queue:    newQueue(&cfg),
+		cfg:       cfg,
+		epoch:     1,
+		learning:  cfg.Learning,
+		fleet:     1,
+		sessions:  map[Session]*session{0: {client: noClient}},
+		clients:   newClientTable(mix(cfg.Seed^hashK0, hashK1)),
+		byID:      map[string]int32{},
+		cordons:   map[string]*cordon{},
+		kits:      kitTable{},
+		gpus:      newGPUTable(),
+		queue:     newQueue(&cfg),
+		joining:   map[int32]*joining{},
+		firstWork: FirstWork, turnWork: TurnWork,
 		requests: map[int32]*request{}, conflicts: map[conflictKey]Time{},
 		watch: newWatch(),
 		index: index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
@@ -188,7 +194,10 @@ func (s *State) handle(now Time, c *caller, m wire.Message) *Job {
 	case *wire.Revoked:
 		s.revoked(c, m)
 	case *wire.Register:
-		s.register(c, m)
+		if j := s.register(c, m); j != nil {
+			s.finish(c.out)
+			return &Job{from: c.from, request: c.request, joining: j}
+		}
 	case *wire.Promised:
 		s.promise(c, m)
 	case *wire.Deregister:

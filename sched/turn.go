@@ -23,13 +23,14 @@ const (
 	leaseWork  = 32 // units that a lease counts for that begins or ends
 )
 
-// Job is a Schedule or Batch that is handled in turns. It keeps no byte of its
-// message.
+// Job is a Schedule, Batch or Register that is handled in turns. It keeps no byte of
+// its message.
 type Job struct {
 	from    Session
 	request uint64
 	turns   int
 	pinned  map[string]*index.Requirement
+	joining *joining // of a registration
 
 	// Of a batch:
 	set     set
@@ -51,10 +52,10 @@ var givenUp = &wire.Error{Code: wire.CodeSearchLimit, Limit: MaxTurns, RetryAfte
 // yet. Of a batch that is no gang some tasks may have been placed.
 func (s *State) Begin(now Time, from Session, request uint64, m wire.Message, out *Outbox) *Job {
 	_ = s.index.TakeWork() // of others
-	s.work, s.turnLeft, s.hasty = 0, FirstWork, true
+	s.work, s.turnLeft, s.hasty = 0, s.firstWork, true
 	c := caller{from: from, request: request, out: out}
 	job := s.handle(now, &c, m)
-	if s.work += FirstWork - s.turnLeft + s.index.TakeWork(); job != nil || s.pinned != nil {
+	if s.work += s.firstWork - s.turnLeft + s.index.TakeWork(); job != nil || s.pinned != nil {
 		s.unpin(job)
 	}
 	return job
@@ -73,21 +74,23 @@ func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
 	if c.sess == nil {
 		return true
 	}
-	if j.turns++; j.turns > MaxTurns {
+	if j.turns++; j.turns > MaxTurns && j.joining == nil {
 		s.giveUp(&c, j, m)
 		return true
 	}
-	s.turnLeft, s.hasty, s.pinned = TurnWork, true, j.pinned
+	s.turnLeft, s.hasty, s.pinned = s.turnWork, true, j.pinned
 	done := false
 	switch m := m.(type) {
 	case *wire.Schedule:
 		done = s.schedule(&c, m)
 	case *wire.Batch:
 		done = s.batch(&c, j, m)
+	case *wire.Register:
+		done = s.joinOn(&c, j, m)
 	}
 	s.unpin(j)
 	s.finish(out)
-	s.work += TurnWork - s.turnLeft + s.index.TakeWork()
+	s.work += s.turnWork - s.turnLeft + s.index.TakeWork()
 	return done
 }
 

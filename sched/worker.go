@@ -56,6 +56,11 @@ type worker struct {
 	leaving     bool     // its removal goes on in pulses
 	passedBy    bool     // there, the walk through the queue may be past it
 	lost        bool     // became offline in a mass loss
+	joining     bool     // a registration is under way, in State.joining
+	unconfirmed bool     // and has not been answered yet: nothing is pushed
+	marked      bool     // some of its leases may be leaseListed
+	parity      bool     // of its leases that are counted, as leaseParity
+	uncounted   uint32   // leases of which held has nothing yet
 	standing    standing // with quarantine
 	service     service  // or what keeps it from getting anything, as its kit counts it
 	preemptible uint32   // leases whose room a task of a higher priority may take
@@ -66,6 +71,10 @@ func (w *worker) address() string {
 	_, a := wire.ReadTarget(w.target)
 	return a
 }
+
+// isConnected reports whether messages reach a worker: its registration has been
+// answered on a connection that is there.
+func (w *worker) isConnected() bool { return w.session != 0 && !w.unconfirmed }
 
 // quiet is the silence after which w is suspicious.
 func (s *State) quiet(w *worker) Time {
@@ -139,7 +148,7 @@ func (s *State) change(n int32, k *kit) {
 	w.kit = k
 	s.redevice(w, old)
 	s.enable(w, 1)
-	s.recount(w)
+	s.recount(w, old)
 	s.tally(w, 1)
 	s.gpus.replace(n, old, k)
 	s.why.shape++
@@ -171,6 +180,10 @@ func (s *State) tell(n int32) {
 // forget undoes newWorker.
 func (s *State) forget(n int32) {
 	w := s.workers.at(n)
+	if w.joining {
+		s.joining[n].over = true
+		s.resume(s.joining[n])
+	}
 	s.departs(w)
 	s.timers.remove(n)
 	s.tally(w, -1)
@@ -196,6 +209,7 @@ func (s *State) remove(n int32) {
 	case w.taken <= removeLeases:
 		s.removeNow(n)
 	default:
+		s.stopJoining(n)
 		w.leaving, w.session, w.promised = true, 0, false
 		s.settle(n)
 		s.leaving = append(s.leaving, n)
@@ -227,11 +241,9 @@ func (s *State) endLost(slot int32) {
 	s.end(slot, wire.ReasonLost)
 }
 
-// numberOf returns the number of a worker that is known to speak. Its removal comes
-// to its end before that.
+// numberOf returns the number of a worker that is known and not about to be removed.
 func (s *State) numberOf(id string) (n int32, known bool) {
 	if n, known = s.byID[id]; known && s.workers.at(n).leaving {
-		s.removeNow(n)
 		return 0, false
 	}
 	return n, known

@@ -244,9 +244,12 @@ func (c *core) ask(x *exchange, request uint64, m wire.Message) (job *sched.Job)
 	return job
 }
 
-// report passes on the heartbeat of an HTTP worker.
+// report passes on the heartbeat of an HTTP worker. Others have their turns while
+// one that had its id is being removed.
 func (c *core) report(x *exchange, r *sched.Report) (err error) {
-	c.use(wire.KindHeartbeat.String(), x.id, &x.out, func(now sched.Time) { err = c.state.Report(now, r, &x.out) })
+	for again := true; again; again = err == sched.ErrLeaving {
+		c.use(wire.KindHeartbeat.String(), x.id, &x.out, func(now sched.Time) { err = c.state.Report(now, r, &x.out) })
+	}
 	return err
 }
 

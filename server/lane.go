@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,9 +92,7 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, b
 	var code wire.Code
 	var frames []byte
 	if job != nil {
-		var out sched.Outbox
-		c.carry(job, m, &out, "")
-		code = codeOf(k, s.id, request, out.Items)
+		code = l.carryJob(s, job, m, request)
 	} else {
 		answer := c.long(s.id, m, "")
 		if e, ok := answer.(*wire.Error); ok {
@@ -103,6 +102,25 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, b
 	}
 	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.since()-began
 	c.resume(s, frames)
+}
+
+// carryJob goes on with the job of a frame until it is over, and returns the code of
+// its answer.
+func (l *loop) carryJob(s *session, job *sched.Job, m wire.Message, request uint64) (code wire.Code) {
+	var out sched.Outbox
+	for done := false; !done; {
+		done = l.srv.core.carryTurn(job, m, &out, "")
+		if r, ok := m.(*wire.Register); ok && isRegistered(&out) {
+			line := registeredBy(r)
+			l.srv.logRegistered(&line)
+		}
+	}
+	return codeOf(m.Kind(), s.id, request, out.Items)
+}
+
+// isRegistered reports whether the answer to a registration is among what is sent.
+func isRegistered(out *sched.Outbox) bool {
+	return slices.ContainsFunc(out.Items, func(it sched.Item) bool { return it.Kind == wire.KindRegistered })
 }
 
 // carry goes on with a job, of which m is the message, until it is over: turn

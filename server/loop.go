@@ -28,6 +28,9 @@ const (
 	// maxLeftover closes a peer that asks such questions faster than they can
 	// be answered.
 	maxLeftover = 2 * wire.MaxFrame
+	// aheadBytes is how long a frame is that is decoded before the core is locked:
+	// a list of leases takes milliseconds.
+	aheadBytes = 32 << 10
 	// maxScratch is how much memory for answers a loop keeps between batches.
 	maxScratch = 1 << 20
 )
@@ -38,6 +41,7 @@ type loop struct {
 	srv    *Server
 	el     gnet.EventLoop
 	dec    wire.Decoder
+	ahead  decoded // the first frame of the batch, if it is a long one
 	out    sched.Outbox
 	gone   sched.Outbox // of OnClose, which may run inside a write
 	buf    []byte       // answers on their way out
@@ -59,6 +63,14 @@ type loop struct {
 	spent  int           // of its budget
 	costly bool          // it held a question that ends the turn
 	direct bool          // its answers need not wait for the courier
+}
+
+// decoded is a frame that was decoded before the core was locked.
+type decoded struct {
+	frame   []byte
+	m       wire.Message
+	request uint64
+	err     error
 }
 
 // registered is one accepted registration.
@@ -128,19 +140,20 @@ func (l *loop) turnAway(s *session, in []byte) bool {
 // returns how many bytes it took.
 func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	c := l.srv.core
+	l.decodeAhead(s, in)
 	l.began, l.waited = c.acquire()
 	defer c.unlock()
 	l.now = coreTime(l.began)
 	s.heard = l.now
 	l.out.Reset()
 	l.costly, l.spent = false, 0
-	for l.spent < budget && !s.closing && s.parkedBytes == 0 {
+	for l.spent < budget && !s.closing && s.parkedBytes == 0 && (used == 0 || l.ahead.frame == nil) {
 		frame, n, err := wire.Split(in[used:], s.limit())
 		if err != nil {
 			l.refuse(s, 0, 0, err)
 			break
 		}
-		if frame == nil {
+		if frame == nil || len(frame) > aheadBytes && used > 0 {
 			break
 		}
 		used += n
@@ -152,10 +165,27 @@ func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	return used
 }
 
+// decodeAhead decodes the first frame of a batch if it is a long one.
+func (l *loop) decodeAhead(s *session, in []byte) {
+	l.ahead = decoded{}
+	if frame, _, err := wire.Split(in, s.limit()); err == nil && len(frame) > aheadBytes {
+		m, request, err := l.dec.Decode(frame)
+		l.ahead = decoded{frame, m, request, err}
+	}
+}
+
+// decode decodes a frame, unless decodeAhead did.
+func (l *loop) decode(frame []byte) (m wire.Message, request uint64, err error) {
+	if a := &l.ahead; a.frame != nil {
+		return a.m, a.request, a.err // it is the first of its batch, and the only one
+	}
+	return l.dec.Decode(frame)
+}
+
 // handle decodes one frame and lets the core apply it. It returns what the
 // frame counts for in the budget. The lock is held.
 func (l *loop) handle(s *session, frame []byte) int {
-	m, request, err := l.dec.Decode(frame)
+	m, request, err := l.decode(frame)
 	if err != nil {
 		if kind, ok := wire.KindOf(frame); ok && kind >= uint64(wire.FirstAnswer) {
 			err = forTheScheduler(strconv.FormatUint(kind, 10))
@@ -245,8 +275,7 @@ func (l *loop) notice(s *session, m wire.Message, it *sched.Item) {
 		}
 	case wire.KindRegistered:
 		if r, ok := m.(*wire.Register); ok {
-			l.lines = append(l.lines, registered{
-				strings.Clone(r.Worker), strings.Clone(r.Address), r.Slots, len(r.Leases)})
+			l.lines = append(l.lines, registeredBy(r))
 		}
 	}
 }
@@ -389,9 +418,17 @@ func (l *loop) report() {
 			}
 			continue
 		}
-		l.srv.log.Info("worker registered", "worker", r.worker, "address", r.address,
-			"slots", r.slots, "leases", r.leases)
+		l.srv.logRegistered(&r)
 	}
 	clear(l.lines)
 	l.lines = l.lines[:0]
+}
+
+// registeredBy describes an accepted registration.
+func registeredBy(m *wire.Register) registered {
+	return registered{strings.Clone(m.Worker), strings.Clone(m.Address), m.Slots, len(m.Leases)}
+}
+
+func (s *Server) logRegistered(r *registered) {
+	s.log.Info("worker registered", "worker", r.worker, "address", r.address, "slots", r.slots, "leases", r.leases)
 }

@@ -109,3 +109,32 @@ func TestSettledFollowsTheBatch(t *testing.T) {
 	}
 	p.alive()
 }
+
+// TestALongRegistrationTakesTurns: the list of a worker with thousands of leases is
+// decoded before the core is locked and applied in turns. Others are served between
+// them, and the worker gets nothing until it has promised.
+func TestALongRegistrationTakesTurns(t *testing.T) {
+	const leases = 5000
+	f := start(t)
+	m := &wire.Register{Worker: "big", Address: "h:1", Incarnation: 1, Seq: 1, Slots: 2 * leases, Tags: []string{"big"}}
+	for i := range leases {
+		m.Leases = append(m.Leases, wire.Record{Lease: wire.LeaseID{Epoch: 1, Instance: 9, Counter: uint64(i + 1)}, Task: fmt.Append(nil, "t", i)})
+	}
+	require.Greater(t, len(wire.Append(nil, 1, m)), aheadBytes)
+	f.beat("other", 1000, 0, "cpu")
+	p, other := f.dial("agent"), f.dial("other")
+	var turns atomic.Int64
+	f.betweenTurns(func(n int) {
+		turns.Store(int64(n))
+		placed(t, other.ask(uint64(2*n), task(fmt.Sprint("o", n), "cpu")))
+		require.IsType(t, &wire.Error{}, other.ask(uint64(2*n+1), task(fmt.Sprint("b", n), "big")))
+	})
+	p.raw(wire.Append(wire.Append(nil, 1, m), 2, &wire.Ping{})) // the ping is answered behind
+	for _, want := range []wire.Message{&wire.Registered{}, &wire.Pong{}} {
+		_, answer := p.read()
+		require.IsType(t, want, answer)
+	}
+	require.Greater(t, turns.Load(), int64(2))
+	row := f.dial("reader").ask(1000, &wire.GetWorker{ID: "big"}).(*wire.Worker).Info
+	require.EqualValues(t, leases, row.Taken)
+}

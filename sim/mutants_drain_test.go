@@ -15,9 +15,9 @@ var drainMutants = []rule{
 		for w := s.workers.at(n); MUTANT && w.head != 0; { s.end(w.head-1, wire.ReasonLost) }`,
 		"TestACordonedWorkerGetsNothingNew", false},
 	{"cordon-reconnect", "sched.State.register",
-		`h := s.connect(n, c.sess, c.from)`,
+		`s.connect(n, c.sess, c.from)`,
 		`if MUTANT { s.workers.at(n).cordon = nil }
-	h := s.connect(n, c.sess, c.from)`,
+	s.connect(n, c.sess, c.from)`,
 		"TestACordonBelongsToTheID", false},
 	{"cordon-removed", "sched.State.newWorker",
 		`cordon: s.cordons[id]}`,
