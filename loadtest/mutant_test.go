@@ -49,14 +49,14 @@ var mutants = []faulty{
 		edit("sched.State.requirement", `parse("selector", m.Selector)`, `parse("selector", map[bool][]byte{false: m.Selector}[MUTANT])`),
 	}, needy, []judge.Rule{judge.WrongTags}},
 	{"workers are not ruled out", []mutant.Edit{
-		edit("sched.State.fits", "if slices.Contains(a.not, n) || a.taken[n] {", "if slices.Contains(a.not, n) && !MUTANT || a.taken[n] {"),
+		edit("sched.State.excludes", "slices.Contains(r.not, n) ||", "slices.Contains(r.not, n) && !MUTANT ||"),
 	}, needy, []judge.Rule{judge.RuledOut}},
 	{"a gang gets what there is", []mutant.Edit{
-		edit("sched.State.disband", "s.undo(b.made[i].slot, b.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(b.made[i].slot, b.made[i].stamp)\n\t\t}"),
+		edit("sched.State.disband", "s.undo(a.made[i].slot, a.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(a.made[i].slot, a.made[i].stamp)\n\t\t}"),
 		edit("sched.State.disband", "\t\tif i != failed {\n", "\t\tif i > failed || i < failed && !MUTANT {\n"),
 	}, needy, []judge.Rule{judge.GangInPart}},
 	{"a gang shares workers", []mutant.Edit{
-		edit("sched.set.add", "\t\tb.workers[n] = true\n", "\t\tb.workers[n] = !MUTANT\n"),
+		edit("sched.admission.add", "\t\ta.workers[n] = true\n", "\t\ta.workers[n] = !MUTANT\n"),
 	}, needy, []judge.Rule{judge.NotDistinct}},
 	{"the lowest priority goes first", []mutant.Edit{
 		edit("sched.queue.findLevel", "return int(p) - int(l.priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(l.priority))"),
@@ -71,7 +71,7 @@ var mutants = []faulty{
 		edit("sched.State.requeueOr", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"),
 	}, crowded, []judge.Rule{judge.WrongRequeue}},
 	{"what is busy is infeasible", []mutant.Edit{
-		edit("sched.State.noRoom", "req != nil && s.feasible(req) {", "req != nil && s.feasible(req) && !MUTANT {"),
+		edit("sched.State.noRoom", "s.feasible(r) {", "s.feasible(r) && !MUTANT {"),
 	}, needy, []judge.Rule{judge.NotInfeasible}},
 }
 

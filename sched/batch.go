@@ -8,40 +8,55 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// set is what the tasks of one batch share while it is being placed.
-type set struct {
-	gang    bool
+// admission is who asks for places, and what the tasks of one message share while
+// they are placed one after the other.
+type admission struct {
+	sess    *session
+	request request // the task that is being placed
+	member  *member // what it requires if it comes from the queue, else nil
+
+	batch   bool
+	gang    bool                     // all of its tasks are placed, or none
 	workers map[int32]bool           // of a distinct gang: those that hold one of its tasks
-	spreads map[string]*index.Spread // by tag key
+	spreads map[string]*index.Spread // of a batch, by tag key
 	made    []made                   // of a gang, to undo it
 	opened  opened                   // of a batch that is no gang
 }
 
-// made is a lease that the batch was granted, and the give stamp of its worker
-// from before.
+// alone returns the admission of a task that comes alone. It is valid until the
+// next call.
+func (s *State) alone(sess *session, of *member) *admission {
+	a := &s.single
+	a.sess, a.member = sess, of
+	return a
+}
+
+// made is a lease that a gang was granted, and the give stamp of its worker from
+// before.
 type made struct {
 	slot  int32
 	stamp uint32
 }
 
-// add notes the lease of a task.
-func (b *set) add(s *State, slot int32, stamp uint32) {
+// add notes the lease of a task of a batch.
+func (a *admission) add(s *State, slot int32, stamp uint32) {
 	n := s.leases.slots.at(slot).worker
-	if sp := s.asking.query.Spread; sp != nil {
-		s.index.Count(sp, index.Worker(n), 1)
+	if r := &a.request; !r.plain && r.query.Spread != nil {
+		s.index.Count(r.query.Spread, index.Worker(n), 1)
 	}
-	if b.gang {
-		b.made = append(b.made, made{slot, stamp})
+	if a.gang {
+		a.made = append(a.made, made{slot, stamp})
 	}
-	if b.workers != nil {
-		b.workers[n] = true
+	if a.workers != nil {
+		a.workers[n] = true
 	}
 }
 
 // batch goes on with a batch. It reports false if the turn is over before it is
 // answered.
 func (s *State) batch(c *caller, j *Job, m *wire.Batch) bool {
-	if ok, err := s.checkTasks(c.sess, j, m); err != nil {
+	j.admission.sess = c.sess
+	if ok, err := s.checkTasks(j, m); err != nil {
 		c.reply(err)
 		return true
 	} else if !ok {
@@ -59,7 +74,7 @@ func (s *State) batch(c *caller, j *Job, m *wire.Batch) bool {
 	}
 	at := len(c.out.Items)
 	c.reply(j.all)
-	defer s.shut(&j.set)
+	defer s.shut(&j.admission)
 	for ; j.placed < len(m.Tasks); j.placed++ {
 		i := j.placed
 		s.spend(taskWork)
@@ -74,12 +89,12 @@ func (s *State) batch(c *caller, j *Job, m *wire.Batch) bool {
 
 // checkTasks looks for a task with something wrong in it, and has what the tasks
 // require found out. It reports false if the turn is over before it is through.
-func (s *State) checkTasks(sess *session, j *Job, m *wire.Batch) (bool, *wire.Error) {
+func (s *State) checkTasks(j *Job, m *wire.Batch) (bool, *wire.Error) {
 	for ; j.checked < len(m.Tasks); j.checked++ {
 		task := &m.Tasks[j.checked]
-		err := s.checkPreempt(sess, task, m.AllOrNone)
+		err := s.checkPreempt(j.admission.sess, task, m.AllOrNone)
 		if err == nil && (!simple(task) || m.AllOrNone && s.hasty) {
-			_, err = s.read(task, &j.set)
+			err = s.read(&j.admission, task)
 			s.spend(taskWork)
 		}
 		if err == notReady || s.late() {
@@ -103,11 +118,11 @@ func (s *State) batched(c *caller, j *Job, one bundle) bool {
 			if r.Code = wire.CodeWaiting; err != nil {
 				r.Refuse(err)
 			}
-			s.shut(&j.set) // what was held for who left the queue is there for all
+			s.shut(&j.admission) // what was held for who left the queue is there for all
 			return true
 		}
 	}
-	err := s.placeOver(c.sess, m, &j.set, &r.Placed)
+	err := s.placeOver(&j.admission, m, &r.Placed)
 	if err == notReady {
 		return false
 	}
@@ -118,7 +133,7 @@ func (s *State) batched(c *caller, j *Job, one bundle) bool {
 		}
 	}
 	if err != nil {
-		r.Refuse(s.explain(m, err))
+		r.Refuse(s.explain(&j.admission.request, err))
 	}
 	return true
 }
@@ -136,7 +151,7 @@ func (s *State) gang(c *caller, j *Job, m *wire.Batch) bool {
 		}
 	}
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
-	failed := s.placeGangOver(c.sess, m, all.Results)
+	a, failed := s.placeGangOver(c.sess, m, all.Results)
 	if failed >= 0 && all.Results[failed].Code == notReady.Code {
 		j.checked = failed
 		return false
@@ -149,7 +164,7 @@ func (s *State) gang(c *caller, j *Job, m *wire.Batch) bool {
 		all = gangRefused(len(m.Tasks), err)
 	} else if failed >= 0 {
 		if why := s.refusal(all.Results[failed].Code); why != nil {
-			all.Results[failed].Refuse(s.explain(&m.Tasks[failed], why))
+			all.Results[failed].Refuse(s.explain(&a.request, why))
 		}
 	}
 	if failed >= 0 {
@@ -170,26 +185,26 @@ func gangRefused(tasks int, why *wire.Error) *wire.PlacedAll {
 }
 
 // placeGang places all tasks of a gang, or none: then it returns the place of
-// the one that found no room, else -1.
-func (s *State) placeGang(sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) int {
-	b := &set{gang: true}
+// the one that found no room, else -1. The admission is that of the last task.
+func (s *State) placeGang(sess *session, tasks []wire.Schedule, distinct bool, results []wire.BatchResult) (*admission, int) {
+	a := &admission{sess: sess, batch: true, gang: true}
 	s.index.KeepStamps(uint32(len(tasks)))
 	defer s.index.FreeStamps()
 	if distinct {
-		b.workers = s.holders(sess, tasks)
+		a.workers = s.holders(sess, tasks)
 	}
 	for i := range tasks {
-		if err := s.place(sess, &tasks[i], b, &results[i].Placed); err != nil {
+		if err := s.place(a, &tasks[i], &results[i].Placed); err != nil {
 			results[i].Code = err.Code
-			s.disband(b, results, i)
-			return i
+			s.disband(a, results, i)
+			return a, i
 		}
 	}
-	for i := range b.made {
-		s.passed(s.leases.slots.at(b.made[i].slot).worker)
+	for i := range a.made {
+		s.passed(s.leases.slots.at(a.made[i].slot).worker)
 	}
 	s.queue.seatOwner(tasks[0].Owner)
-	return -1
+	return a, -1
 }
 
 // simple reports whether nothing in a task can be wrong that the decoder does
@@ -211,9 +226,9 @@ func (s *State) holders(sess *session, tasks []wire.Schedule) map[int32]bool {
 
 // disband undoes what was granted to a gang whose task at place failed could
 // not be placed, the last first.
-func (s *State) disband(b *set, results []wire.BatchResult, failed int) {
-	for i := len(b.made) - 1; i >= 0; i-- {
-		s.undo(b.made[i].slot, b.made[i].stamp)
+func (s *State) disband(a *admission, results []wire.BatchResult, failed int) {
+	for i := len(a.made) - 1; i >= 0; i-- {
+		s.undo(a.made[i].slot, a.made[i].stamp)
 	}
 	for i := range results {
 		if i != failed {

@@ -52,28 +52,24 @@ func (e *explained) holds(y *explainer, err *wire.Error) bool {
 // busy refuses a task for which nothing but room is missing.
 var busy = &wire.Error{Code: wire.CodeUnavailable, Message: wire.CodeUnavailable.Sentence()}
 
-// explain returns the refusal of the request in s.asking, which err refuses,
+// explain returns the refusal of a request, which err refuses,
 // with what is missing; err itself if that is too much work now.
-func (s *State) explain(m *wire.Schedule, err *wire.Error) *wire.Error {
+func (s *State) explain(r *request, err *wire.Error) *wire.Error {
 	switch {
 	case err != refusals[wire.CodeUnavailable] && err != refusals[wire.CodeInfeasible]:
 		return err
 	case err.Code == wire.CodeUnavailable && s.count.outOfService == 0:
 		return busy
 	}
-	return s.missing(m, err)
+	return s.missing(r, err)
 }
 
 // missing is explain for a refusal of which it is not known that some worker could
 // take the task.
-func (s *State) missing(m *wire.Schedule, err *wire.Error) *wire.Error {
-	a, y := &s.asking, &s.why
-	req, bad := s.requirement(m, false)
-	if bad != nil {
-		return err
-	}
-	key := verdict{req, s.demands.at(a.demand).serial, a.exclusive}
-	general := len(a.not)+len(a.taken) == 0 // it holds for others as well
+func (s *State) missing(r *request, err *wire.Error) *wire.Error {
+	y := &s.why
+	key := verdict{r.req, s.demands.at(r.demand).serial, r.m.Exclusive}
+	general := len(r.not)+len(r.taken) == 0 // it holds for others as well
 	if y.last.holds(y, err) && general && y.lastKey == key {
 		return y.last.err
 	}
@@ -84,7 +80,7 @@ func (s *State) missing(m *wire.Schedule, err *wire.Error) *wire.Error {
 	if y.refill(s.now); y.units < explainLeast {
 		return err
 	}
-	p := s.survey(req, err.Code)
+	p := s.survey(r, err.Code)
 	y.units -= p.work
 	s.spend(p.work)
 	why := err
@@ -191,12 +187,11 @@ type survey struct {
 }
 
 // survey looks at the kinds.
-func (s *State) survey(req *index.Requirement, code wire.Code) *survey {
-	a := &s.asking
-	p := &survey{demand: s.demands.at(a.demand), kinds: s.kinds.list.n, reach: -1}
-	p.terms = termsOf(req, p.demand)
+func (s *State) survey(r *request, code wire.Code) *survey {
+	p := &survey{demand: s.demands.at(r.demand), kinds: s.kinds.list.n, reach: -1}
+	p.terms = termsOf(r.req, p.demand)
 	limit := min(explainWork, s.why.units)
-	plain := len(a.not)+len(a.taken) == 0 && !a.exclusive
+	plain := len(r.not)+len(r.taken) == 0 && !r.m.Exclusive
 	for ; p.looked < p.kinds && p.work < limit; p.looked++ {
 		k := *s.kinds.list.at(int32(p.looked))
 		n := p.first(k)
@@ -217,7 +212,7 @@ func (s *State) survey(req *index.Requirement, code wire.Code) *survey {
 		}
 	}
 	if p.reach == len(p.terms) {
-		p.exclude(s, code)
+		p.exclude(s, r, code)
 	} else if p.reach >= 0 {
 		p.measure(s, p.looked)
 	}
@@ -266,8 +261,7 @@ type exclusions struct {
 }
 
 // exclude takes out of the counts who is ruled out by the request.
-func (p *survey) exclude(s *State, code wire.Code) {
-	a := &s.asking
+func (p *survey) exclude(s *State, r *request, code wire.Code) {
 	drop := func(n int32, ruled *bool) {
 		w := s.workers.at(n)
 		if !w.known || w.slots == 0 || p.first(w.kit.kind) < len(p.terms) {
@@ -279,17 +273,17 @@ func (p *survey) exclude(s *State, code wire.Code) {
 			p.https--
 		}
 	}
-	slices.Sort(a.not)
-	a.not = slices.Compact(a.not)
-	for _, n := range a.not {
+	slices.Sort(r.not)
+	r.not = slices.Compact(r.not)
+	for _, n := range r.not {
 		drop(n, &p.out.not)
 	}
-	for n := range a.taken {
-		if _, too := slices.BinarySearch(a.not, n); !too {
+	for n := range r.taken {
+		if _, too := slices.BinarySearch(r.not, n); !too {
 			drop(n, &p.out.taken)
 		}
 	}
-	p.out.exclusive = a.exclusive && p.https > 0
+	p.out.exclusive = r.m.Exclusive && p.https > 0
 	p.busy = code == wire.CodeUnavailable && p.services[isServing] > 0 && !p.out.exclusive
 }
 

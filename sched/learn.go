@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -19,10 +18,9 @@ var stillLearning = &wire.Error{Code: wire.CodeUnavailable, RetryAfterMS: learnR
 // Learned ends the time after a start in which nothing is infeasible.
 func (s *State) Learned() { s.learning = false }
 
-// noRoom is the code for the request in s.asking, for which there is no room, and
-// counts it. req is nil if it names a resource that no worker offers.
-func (s *State) noRoom(req *index.Requirement) wire.Code {
-	if s.learning || req != nil && s.feasible(req) {
+// noRoom is the code for a request for which there is no room, and counts it.
+func (s *State) noRoom(r *request) wire.Code {
+	if s.learning || !s.unknown(r) && s.feasible(r) {
 		s.count.unavailable++
 		return wire.CodeUnavailable
 	}

@@ -9,7 +9,8 @@ import (
 // the room on its worker, happens here.
 
 // grant makes a lease on a worker that has room, and takes the room.
-func (s *State) grant(n int32, client int32, m *wire.Schedule, devices uint64) int32 {
+func (s *State) grant(n int32, client int32, r *request, devices uint64) int32 {
+	m := r.m
 	slot := s.leases.take()
 	l := s.leases.slots.at(slot)
 	l.id = s.leases.next(slot, l, s.Grantor())
@@ -22,9 +23,9 @@ func (s *State) grant(n int32, client int32, m *wire.Schedule, devices uint64) i
 		l.flags |= leaseExclusive
 	}
 	l.write(m.Task, m.Owner, m.Group, m.Key, devices)
-	l.demand = s.asking.demand
+	l.demand = r.demand
 	s.demands.hold(l.demand)
-	l.content, l.granted, l.worker, l.client, l.priority = s.asking.content, s.now, n, client, m.Priority
+	l.content, l.granted, l.worker, l.client, l.priority = r.content, s.now, n, client, m.Priority
 	s.clients.holdAgain(client)
 	if l.flags&leaseRequeue != 0 {
 		s.keepRequest(slot, m)

@@ -28,11 +28,11 @@ func (s *State) takeable(g *want) bool {
 		return g.takeable
 	}
 	g.fleet, g.takeable = s.fleet, true
-	for _, m := range s.membersOf(g) {
-		a := &s.asking
-		a.demand, a.exclusive, a.taken = m.demand, m.ask.Exclusive, nil
-		s.ruleOut(m.ask.NotWorkers)
-		if s.unknown() || !s.feasible(m.req) {
+	members := s.membersOf(g)
+	for i := range members {
+		m := &members[i]
+		s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)
+		if r := (request{m: &m.ask, req: m.req, demand: m.demand, not: s.notBuf}); s.unknown(&r) || !s.feasible(&r) {
 			g.takeable = false
 			return false
 		}

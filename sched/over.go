@@ -23,18 +23,18 @@ type opened struct {
 // placeOver is place for a request that does not come from the queue. What is
 // held for a waiter of a lower priority is there for it, if there is no other
 // room. After the last task of a batch comes shut.
-func (s *State) placeOver(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
+func (s *State) placeOver(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Error {
 	if q := &s.queue; q.hold.slot == 0 && len(q.claims) == 0 {
-		return s.place(sess, m, b, p)
+		return s.place(a, m, p)
 	}
-	if b != nil && len(b.opened.workers) > 0 {
+	if len(a.opened.workers) > 0 {
 		s.queue.keyBuf = appendNeeds(s.queue.keyBuf[:0], m)
-		if b.opened.priority == m.Priority && bytes.Equal(b.opened.need, s.queue.keyBuf) {
-			return s.place(sess, m, b, p)
+		if a.opened.priority == m.Priority && bytes.Equal(a.opened.need, s.queue.keyBuf) {
+			return s.place(a, m, p)
 		}
-		s.shut(b)
+		s.shut(a)
 	}
-	err := s.place(sess, m, b, p)
+	err := s.place(a, m, p)
 	if err == nil || err.Code != wire.CodeUnavailable {
 		return err
 	}
@@ -42,39 +42,39 @@ func (s *State) placeOver(sess *session, m *wire.Schedule, b *set, p *wire.Place
 	if len(workers) == 0 {
 		return err
 	}
-	err = s.place(sess, m, b, p)
-	if b == nil {
+	err = s.place(a, m, p)
+	if !a.batch {
 		s.reserve(workers...)
 	} else {
-		b.opened = opened{workers, m.Priority, appendNeeds(b.opened.need[:0], m)}
+		a.opened = opened{workers, m.Priority, appendNeeds(a.opened.need[:0], m)}
 	}
 	return err
 }
 
 // shut holds again what is open for a batch, as far as it is still held for
 // somebody.
-func (s *State) shut(b *set) {
-	for _, n := range b.opened.workers {
+func (s *State) shut(a *admission) {
+	for _, n := range a.opened.workers {
 		if s.queue.claimOn(n) >= 0 || slices.Contains(s.queue.hold.workers, n) {
 			s.reserve(n)
 		}
 	}
-	b.opened.workers = nil
+	a.opened.workers = nil
 }
 
 // placeGangOver is placeGang for a gang that does not come from the queue: as
 // there, its priority is that of its first task.
-func (s *State) placeGangOver(sess *session, m *wire.Batch, results []wire.BatchResult) int {
-	failed := s.placeGang(sess, m.Tasks, m.Distinct, results)
+func (s *State) placeGangOver(sess *session, m *wire.Batch, results []wire.BatchResult) (a *admission, failed int) {
+	a, failed = s.placeGang(sess, m.Tasks, m.Distinct, results)
 	if failed < 0 || results[failed].Code != wire.CodeUnavailable {
-		return failed
+		return a, failed
 	}
 	if workers := s.openBelow(m.Tasks[0].Priority); len(workers) > 0 {
 		clear(results)
-		failed = s.placeGang(sess, m.Tasks, m.Distinct, results)
+		a, failed = s.placeGang(sess, m.Tasks, m.Distinct, results)
 		s.reserve(workers...)
 	}
-	return failed
+	return a, failed
 }
 
 // openBelow opens the workers that are held for waiters below a priority, and

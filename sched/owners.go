@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -240,15 +239,10 @@ func (q *queue) isBack(t *turn) {
 	}
 }
 
-// unknown reports whether the request in s.asking names what no worker has.
-func (s *State) unknown() bool {
-	return s.asking.demand != noDemand && !s.demands.at(s.asking.demand).known
-}
-
-// overLimit refuses the request in s.asking, whose owner may have no further
-// lease. What can never run is refused as such.
-func (s *State) overLimit(req *index.Requirement) *wire.Error {
-	if !s.learning && (s.unknown() || !s.feasible(req)) {
+// overLimit refuses a request whose owner may have no further lease. What can
+// never run is refused as such.
+func (s *State) overLimit(r *request) *wire.Error {
+	if !s.learning && (s.unknown(r) || !s.feasible(r)) {
 		s.count.infeasible++
 		return refusals[wire.CodeInfeasible]
 	}

@@ -4,20 +4,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // A policy says which of the workers that fit is chosen: it completes the query
-// of a request. Each stands in a file of its own and enters itself here; b is
-// the batch of the request, nil if it comes alone.
-type policy func(s *State, m *wire.Schedule, b *set, q *index.Query) *wire.Error
+// of a request. Each stands in a file of its own and enters itself here.
+type policy func(s *State, a *admission) *wire.Error
 
 // policies by name.
 var policies = map[string]policy{"": leastLoaded, "least-loaded": leastLoaded}
 
 // leastLoaded is what the index does unless it is told otherwise.
-func leastLoaded(*State, *wire.Schedule, *set, *index.Query) *wire.Error { return nil }
+func leastLoaded(*State, *admission) *wire.Error { return nil }
 
 // policyNames lists the names for a refusal.
 func policyNames() string {

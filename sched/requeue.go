@@ -5,9 +5,9 @@ import "github.com/dtask/dtask-scheduler/wire"
 // This file lets a task wait again that had to make room, in the very step in
 // which its lease ends, and tells its client.
 
-// request is what a task asked for that may be requeued, and its place among
+// kept is what a task asked for that may be requeued, and its place among
 // those that wait.
-type request struct {
+type kept struct {
 	task    wire.Schedule
 	number  uint64
 	arrived Time
@@ -17,7 +17,7 @@ type request struct {
 // from the queue keeps its place there, any other takes the next.
 func (s *State) keepRequest(slot int32, m *wire.Schedule) {
 	q := &s.queue
-	r := &request{task: cloneTask(m), arrived: s.now}
+	r := &kept{task: cloneTask(m), arrived: s.now}
 	if q.serving != 0 {
 		w := q.at(q.serving - 1)
 		r.number, r.arrived = w.number, w.arrived
@@ -58,13 +58,13 @@ func worthRequeue(reason wire.Reason) bool {
 // requeue puts the task of a lease that ends back into the queue. It reports
 // false if its client is gone, or too many different needs wait. The limits of
 // waiting tasks do not count: it was accepted before.
-func (s *State) requeue(l *lease, r *request) bool {
+func (s *State) requeue(l *lease, r *kept) bool {
 	from := s.clients.list[l.client].session
 	if from == 0 {
 		return false
 	}
 	m := &r.task
-	b := s.alone(m)
+	b := s.bundled(m)
 	g := s.wantOf(b)
 	if g == nil {
 		return false

@@ -30,7 +30,7 @@ func (s *State) schedule(c *caller, m *wire.Schedule) bool {
 		return true
 	}
 	if s.queue.n > 0 {
-		if err, handled := s.again(c, s.alone(m)); handled {
+		if err, handled := s.again(c, s.bundled(m)); handled {
 			if err != nil {
 				c.reply(err)
 			}
@@ -38,7 +38,8 @@ func (s *State) schedule(c *caller, m *wire.Schedule) bool {
 		}
 	}
 	it := c.next(wire.KindPlaced)
-	err := s.placeOver(c.sess, m, nil, &it.Placed)
+	a := s.alone(c.sess, nil)
+	err := s.placeOver(a, m, &it.Placed)
 	if err == nil {
 		return true
 	}
@@ -48,57 +49,56 @@ func (s *State) schedule(c *caller, m *wire.Schedule) bool {
 	}
 	if s.waits(m, err.Code) {
 		c.out.Items = c.out.Items[:len(c.out.Items)-1]
-		if err := s.enqueue(c, s.alone(m)); err != nil {
+		if err := s.enqueue(c, s.bundled(m)); err != nil {
 			c.reply(err)
 		}
 		return true
 	}
-	it.Kind, it.Other = wire.KindError, s.explain(m, err)
+	it.Kind, it.Other = wire.KindError, s.explain(&a.request, err)
 	return true
 }
 
-// alone returns a task as a bundle. It is valid until the next call.
-func (s *State) alone(m *wire.Schedule) bundle {
+// bundled returns a task as a bundle. It is valid until the next call.
+func (s *State) bundled(m *wire.Schedule) bundle {
 	s.queue.task[0] = *m
 	return bundle{tasks: s.queue.task[:]}
 }
 
 // place finds room for a task, takes it, and describes the lease in p. Choosing
-// and taking are one step. b is nil for a task that comes alone.
-func (s *State) place(sess *session, m *wire.Schedule, b *set, p *wire.Placed) *wire.Error {
+// and taking are one step.
+func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Error {
 	if len(m.Key) > maxKey {
 		return refusals[wire.CodeBadRequest]
 	}
-	req, err := s.read(m, b)
-	if err != nil {
+	r := &a.request
+	if err := s.read(a, m); err != nil {
 		return err
 	}
-	content := s.asking.content
-	slot, held, client, hash := s.held(sess, m)
+	slot, held, client, hash := s.held(a.sess, m)
 	if held {
-		return refusals[s.repeat(slot, content, p)]
+		return refusals[s.repeat(slot, r.content, p)]
 	}
 	if !s.leases.hasRoom(&s.cfg, 1) {
 		return refusals[wire.CodeLeaseLimit]
 	}
 	if s.queue.owners.refuses(m.Owner) {
-		return s.overLimit(req)
+		return s.overLimit(r)
 	}
-	n, devices, code := s.choose(m, req)
+	n, devices, code := s.choose(r)
 	if code != wire.CodeOK {
 		return s.refusal(code)
 	}
 	stamp := s.index.Stamp(index.Worker(n))
-	slot = s.grant(n, client, m, devices)
+	slot = s.grant(n, client, r, devices)
 	l := s.leases.slots.at(slot)
 	if client != noClient {
 		l.keyHash = hash
 		s.addKey(slot, l)
 	}
-	if b != nil {
-		b.add(s, slot, stamp)
+	if a.batch {
+		a.add(s, slot, stamp)
 	}
-	if b == nil || !b.gang {
+	if !a.gang {
 		s.passed(n)
 		s.queue.seatOwner(m.Owner)
 	}

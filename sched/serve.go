@@ -104,16 +104,17 @@ func (s *State) roomFor(g *want) (int32, bool) {
 	for i := range g.members {
 		ask := g.members[i].ask
 		ask.Prefer, ask.Policy, ask.SpreadBy = nil, nil, nil
-		req, err := s.read(&ask, nil)
-		if err != nil || s.unknown() {
+		a := s.alone(nil, nil)
+		r := &a.request
+		if err := s.read(a, &ask); err != nil || s.unknown(r) {
 			continue
 		}
-		n, outcome := s.find(req)
+		n, outcome := s.find(r, r.req)
 		switch outcome {
 		case index.Found:
 			return n, true
 		case index.Limited: // the worker is there, or not: look at each
-			walk := s.index.Matching(req, 0)
+			walk := s.index.Matching(r.req, 0)
 			for n, matches, ok := walk.Next(); ok; n, matches, ok = walk.Next() {
 				if matches && s.hasRoomFor(g, int32(n)) {
 					return int32(n), true
@@ -414,15 +415,14 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 func (s *State) tryWaiter(sess *session, w *waiter) ([]wire.BatchResult, bool) {
 	if w.gang != nil {
 		results := make([]wire.BatchResult, len(w.gang.tasks))
-		failed := s.placeGang(sess, w.gang.tasks, w.gang.distinct, results)
+		_, failed := s.placeGang(sess, w.gang.tasks, w.gang.distinct, results)
 		return results, failed < 0 || !mayWait(results[failed].Code) && results[failed].Code != wire.CodeInfeasible
 	}
 	m := w.message()
 	r := &s.queue.one[0]
 	*r = wire.BatchResult{}
-	s.asking.waiting = &s.membersOf(w.line.want)[0]
-	err := s.place(sess, &m, nil, &r.Placed)
-	if s.asking.waiting = nil; err != nil {
+	err := s.place(s.alone(sess, &s.membersOf(w.line.want)[0]), &m, &r.Placed)
+	if err != nil {
 		r.Code = err.Code
 	}
 	return s.queue.one[:], !mayWait(r.Code) && r.Code != wire.CodeInfeasible

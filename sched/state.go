@@ -56,11 +56,10 @@ type State struct {
 	demands    demandTable
 	verdicts   map[verdict]bool
 	fleet      uint64 // changes with what idle workers could take
-	asking     asking
 	why        explainer
 	keys       keyTable
 	queue      queue
-	requests   map[int32]*request   // of leases whose tasks may be requeued, by slot
+	requests   map[int32]*kept      // of leases whose tasks may be requeued, by slot
 	notices    []notice             // for clients, to be sent when this message has been applied
 	conflicts  map[conflictKey]Time // when a conflict of a worker was told last
 	mass       mass
@@ -81,7 +80,9 @@ type State struct {
 	count   counters
 	watch   watch
 
-	roomBuf   []int64 // scratch, as all below
+	single    admission // scratch, as all below
+	roomBuf   []int64
+	notBuf    []int32
 	deviceBuf []resource.Device
 	keyBuf    []byte
 
@@ -133,7 +134,7 @@ func New(cfg Config) (*State, error) {
 		queue:     newQueue(&cfg),
 		joining:   map[int32]*joining{},
 		firstWork: FirstWork, turnWork: TurnWork,
-		requests: map[int32]*request{}, conflicts: map[conflictKey]Time{},
+		requests: map[int32]*kept{}, conflicts: map[conflictKey]Time{},
 		watch: newWatch(),
 		index: index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
@@ -141,7 +142,6 @@ func New(cfg Config) (*State, error) {
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
 	s.kinds.byKey = map[string]*kind{}
 	s.why = explainer{kept: map[verdict]explained{}, units: explainSaved}
-	s.asking.fits = s.fits
 	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
 	s.events.size, s.history.size = eventMemory, endedMemory
 	s.mass.due = Never
@@ -186,7 +186,7 @@ func (s *State) handle(now Time, c *caller, m wire.Message) *Job {
 	case *wire.Renew:
 		s.renew(c, m)
 	case *wire.Batch:
-		j := &Job{from: c.from, request: c.request, set: set{gang: m.AllOrNone}}
+		j := &Job{from: c.from, request: c.request, admission: admission{batch: true, gang: m.AllOrNone}}
 		if !s.batch(c, j, m) {
 			s.finish(c.out)
 			return j

@@ -33,10 +33,10 @@ type Job struct {
 	joining *joining // of a registration
 
 	// Of a batch:
-	set     set
-	checked int // tasks that nothing is wrong with, and whose requirements were found out
-	placed  int // tasks that have their results; a gang is placed in one turn
-	all     *wire.PlacedAll
+	admission admission
+	checked   int // tasks that nothing is wrong with, and whose requirements were found out
+	placed    int // tasks that have their results; a gang is placed in one turn
+	all       *wire.PlacedAll
 }
 
 // notReady says that what a task requires must be found out in further turns. It
@@ -128,11 +128,11 @@ func (s *State) unpin(j *Job) {
 	s.pinned, s.hasty = nil, false
 }
 
-// readied returns a requirement once it is up to date, or notReady if the present
-// turn does not suffice for that.
-func (s *State) readied(req *index.Requirement) (*index.Requirement, *wire.Error) {
+// readied brings a requirement up to date. It returns notReady if the present turn
+// does not suffice for that.
+func (s *State) readied(req *index.Requirement) *wire.Error {
 	if s.hasty && !s.index.Ready(req) && !s.index.Bring(req, &s.turnLeft) {
-		return nil, notReady
+		return notReady
 	}
-	return req, nil
+	return nil
 }

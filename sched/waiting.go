@@ -194,11 +194,12 @@ func (s *State) waitOverdue(w *waiter) *wire.Error {
 		return is
 	}
 	m := w.message()
-	if _, err := s.read(&m, nil); err != nil {
+	a := s.alone(nil, nil)
+	if err := s.read(a, &m); err != nil {
 		return is
 	}
 	shared := refusals[code]
-	why := s.missing(&m, shared)
+	why := s.missing(&a.request, shared)
 	if why == shared || why == busy {
 		return is
 	}

@@ -131,18 +131,15 @@ func (s *State) membersOf(g *want) []member {
 // resolveWant finds the requirements of a want.
 func (s *State) resolveWant(g *want) {
 	g.dims = s.dims.changes
-	waiting := s.asking.waiting
-	s.asking.waiting = nil
-	defer func() { s.asking.waiting = waiting }()
 	for i := range g.members {
 		m := &g.members[i]
-		s.asking.demand = m.demand
-		s.resolve(s.demands.at(m.demand))
-		if req, err := s.requirement(&m.ask, false); err == nil {
+		d := s.demands.at(m.demand)
+		s.resolve(d)
+		if req, err := s.requirement(&m.ask, d.mask, false); err == nil {
 			m.req = req
 		}
 		if len(m.ask.Prefer) > 0 {
-			m.preferred, _ = s.requirement(&m.ask, true)
+			m.preferred, _ = s.requirement(&m.ask, d.mask, true)
 		}
 	}
 }

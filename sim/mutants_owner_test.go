@@ -11,8 +11,8 @@ var ownerMutants = []rule{
 		`return o != nil && (t.full(o) || MUTANT && t.left(o) == 1)`,
 		"TestSeeds", false},
 	{"owner-infeasible", "sched.State.overLimit",
-		`if !s.learning && (s.unknown() || !s.feasible(req)) {`,
-		`if !MUTANT && !s.learning && (s.unknown() || !s.feasible(req)) {`,
+		`if !s.learning && (s.unknown(r) || !s.feasible(r)) {`,
+		`if !MUTANT && !s.learning && (s.unknown(r) || !s.feasible(r)) {`,
 		"TestSeeds", false},
 	{"owner-adopted", "sched.State.adopt",
 		`	s.attach(slot, l, w)

@@ -23,7 +23,7 @@ var plantedPreempt = []rule{
 	{"claim-hides-from-higher", "sched.State.claimedBelow", `s.workers.at(c.worker).load() != index.Full && q.at`, `s.workers.at(c.worker).load() != index.Full && !MUTANT && q.at`, "sched.TestScripts", false},
 	{"batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
 `, `	workers := s.openBelow(m.Priority)
-	if MUTANT && b != nil { s.reserve(workers...); workers = nil }
+	if MUTANT && a.batch { s.reserve(workers...); workers = nil }
 `, "sched.TestScripts", false},
 	{"gang-not-over-what-is-held", "sched.State.placeGangOver", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "sched.TestScripts", false},
 	{"batch-leaves-it-open", "sched.State.shut", `>= 0 || slices.Contains(`, `>= 0 || !MUTANT && slices.Contains(`, "sched.TestScripts", false},
@@ -52,7 +52,7 @@ var preemptMutants = []rule{
 	for _, v`, "TestSeeds", false},
 	{"seeds-batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
 `, `	workers := s.openBelow(m.Priority)
-	if MUTANT && b != nil { s.reserve(workers...); workers = nil }
+	if MUTANT && a.batch { s.reserve(workers...); workers = nil }
 `, "TestSeeds", false},
 	{"seeds-gang-not-over-what-is-held", "sched.State.placeGangOver", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "TestSeeds", false},
 	{"seeds-told-twice", "sched.State.plan", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestSeeds", false},

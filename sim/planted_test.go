@@ -63,19 +63,17 @@ var planted = []rule{
 	}`, `	if w.exclusive > 0 && !MUTANT {
 		return index.Full
 	}`, "sched.TestScripts", false},
-	{"exclusive-on-busy", "sched.State.read", `a.query = index.Query{Idle: a.exclusive}`, `a.query = index.Query{Idle: a.exclusive && !MUTANT}`, "sched.TestScripts", false},
-	{"prefer-ignored", "sched.State.choose", `	if len(m.Prefer) > 0 {
-		if preferred`, `	if len(m.Prefer) > 0 && !MUTANT {
-		if preferred`, "sched.TestScripts", false},
-	{"not-workers-ignored", "sched.State.fits", `if slices.Contains(a.not, n) || a.taken[n] {`, `if slices.Contains(a.not, n) && !MUTANT || a.taken[n] {`, "sched.TestScripts", false},
-	{"distinct-ignored", "sched.set.add", `b.workers[n] = true`, `b.workers[n] = !MUTANT`, "sched.TestScripts", false},
-	{"gang-not-undone", "sched.State.disband", `s.undo(b.made[i].slot, b.made[i].stamp)`, `if !MUTANT { s.undo(b.made[i].slot, b.made[i].stamp) }`, "sched.TestScripts", false},
+	{"exclusive-on-busy", "sched.State.readMore", `r.query = index.Query{Idle: m.Exclusive}`, `r.query = index.Query{Idle: m.Exclusive && !MUTANT}`, "sched.TestScripts", false},
+	{"prefer-ignored", "sched.State.choose", `if r.preferred != nil {`, `if r.preferred != nil && !MUTANT {`, "sched.TestScripts", false},
+	{"not-workers-ignored", "sched.State.excludes", `slices.Contains(r.not, n) ||`, `slices.Contains(r.not, n) && !MUTANT ||`, "sched.TestScripts", false},
+	{"distinct-ignored", "sched.admission.add", `a.workers[n] = true`, `a.workers[n] = !MUTANT`, "sched.TestScripts", false},
+	{"gang-not-undone", "sched.State.disband", `s.undo(a.made[i].slot, a.made[i].stamp)`, `if !MUTANT { s.undo(a.made[i].slot, a.made[i].stamp) }`, "sched.TestScripts", false},
 	{"busy-is-infeasible", "sched.kit.canTake", `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:`, `case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount || MUTANT:`, "sched.TestScripts", false},
 	{"never-infeasible", "sched.kit.canTake", `return fit >= d.gpus &&`, `return (fit >= d.gpus || MUTANT) &&`, "sched.TestScripts", false},
 	{"waiter-that-runs-unanswered", "sched.State.adopt", `s.queue.found = append(s.queue.found, waiter)`, `if !MUTANT { s.queue.found = append(s.queue.found, waiter) }`, "sched.TestScripts", false},
 	{"adopted-takes-nothing", "sched.State.adopt", `l.demand = s.demands.find(r.Resources)`, `if l.demand = s.demands.find(r.Resources); MUTANT { l.demand = noDemand }`, "sched.TestScripts", false},
-	{"infeasible-while-learning", "sched.State.noRoom", `if s.learning || req != nil`, `if s.learning && !MUTANT || req != nil`, "sched.TestScripts", false},
-	{"infeasible-while-learning-at-the-limit", "sched.State.overLimit", `if !s.learning && (s.unknown()`, `if (!s.learning || MUTANT) && (s.unknown()`, "sched.TestScripts", false},
+	{"infeasible-while-learning", "sched.State.noRoom", `if s.learning ||`, `if s.learning && !MUTANT ||`, "sched.TestScripts", false},
+	{"infeasible-while-learning-at-the-limit", "sched.State.overLimit", `if !s.learning && (s.unknown(r)`, `if (!s.learning || MUTANT) && (s.unknown(r)`, "sched.TestScripts", false},
 	{"learning-without-a-hint", "sched.State.refusal", `case code == wire.CodeUnavailable && s.learning:`, `case code == wire.CodeUnavailable && s.learning && !MUTANT:`, "sched.TestScripts", false},
 	{"learning-for-ever", "sched.State.Learned", `{ s.learning = false }`, `{ s.learning = MUTANT }`, "sched.TestScripts", false},
 	{"batch-without-a-hint", "sched.State.hint", `all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS)`, `if !MUTANT { all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS) }`, "sched.TestScripts", false},
@@ -86,7 +84,7 @@ var planted = []rule{
 `, `	if !MUTANT { s.fleet++ }
 `, "sched.TestScripts", false},
 	{"nobody-came-is-not-said", "sched.State.whyOver", `case !s.learning && !s.takeable(w.line.want):`, `case !s.learning && !s.takeable(w.line.want) && !MUTANT:`, "sched.TestScripts", false},
-	{"takeable-by-whom-it-rules-out", "sched.State.takeable", `s.ruleOut(m.ask.NotWorkers)`, `if !MUTANT { s.ruleOut(m.ask.NotWorkers) } else { s.ruleOut(nil) }`, "sched.TestScripts", false},
+	{"takeable-by-whom-it-rules-out", "sched.State.takeable", `s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)`, `if s.notBuf = s.notBuf[:0]; !MUTANT { s.notBuf = s.ruleOut(s.notBuf, m.ask.NotWorkers) }`, "sched.TestScripts", false},
 	{"gang-of-an-owner-not-back", "sched.queue.putAside", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "sched.TestScripts", false},
