@@ -149,7 +149,7 @@ func TestHeadWithoutKindOrRequest(t *testing.T) {
 // An unknown kind is told from a broken frame, and keeps its request id.
 func TestUnknownKind(t *testing.T) {
 	var d Decoder
-	for _, kind := range []uint64{0, 25, 63, 90, 255, 256, math.MaxUint64} {
+	for _, kind := range []uint64{0, 63, uint64(len(kinds)), 255, 256, math.MaxUint64} {
 		_, request, err := d.Decode(pack(t, kind, 77, "x", map[string]any{"a": []int{1}}))
 		var refused *Error
 		require.ErrorAs(t, err, &refused)
@@ -188,24 +188,38 @@ func TestTrailingFieldsAreIgnored(t *testing.T) {
 
 // What a newer peer adds behind the known fields of a part is ignored, too.
 func TestTrailingFieldsOfPartsAreIgnored(t *testing.T) {
-	lease := sampleLease.Bytes()
-	task := []any{"t", []string{}, 0, "", "", map[string]int{}, 0, "", "", []string{}, false, "", "", 0, false, 0, false, "new", []int{1, 2}}
+	task := append(valuesOf(scheduleFields), "new", []int{1, 2})
 	batch := accepts(t, pack(t, KindBatch, 1, []any{task})).(*Batch)
-	require.Equal(t, []Schedule{{Task: []byte("t")}}, batch.Tasks)
+	require.Equal(t, []byte("t"), batch.Tasks[0].Task)
 
 	renewed := accepts(t, pack(t, KindRenewed, 1, []any{[]any{3, 0, map[string]int{"x": 1}}})).(*Renewed)
 	require.Equal(t, []LeaseStatus{{State: StateBegun}}, renewed.Leases)
 
-	record := []any{lease[:], "t", "", "", "", 0, map[string]int{}, 0, 0, false, 0, "new"}
-	begun := accepts(t, pack(t, KindBegun, 1, 5, 6, record)).(*Begun)
-	require.Equal(t, Record{Lease: sampleLease, Task: []byte("t")}, begun.Record)
+	begun := accepts(t, pack(t, KindBegun, 1, 5, 6, append(valuesOf(recordFields), "new"))).(*Begun)
+	require.Equal(t, []byte("t"), begun.Record.Task)
 
 	results := accepts(t, pack(t, KindPlacedAll, 1, []any{[]any{7, "", "new"}})).(*PlacedAll)
 	require.Equal(t, []BatchResult{{Code: CodeUnavailable}}, results.Results)
 
-	row := []any{"w", "a", []string{}, "online", []string{}, 1, 2, 3, 4, 5, map[string]int{}, "", "", 0, map[string]int{}, []any{}, "", 0, 0, 0, 0, "new", nil}
-	workers := accepts(t, pack(t, KindWorkers, 1, []any{row}, "")).(*Workers)
-	require.Equal(t, "w", workers.Rows[0].ID)
+	row := append(valuesOf(describe[WorkerInfo]()), "new", nil)
+	workers := accepts(t, pack(t, KindWorkers, 1, []any{row}, "n")).(*Workers)
+	require.Equal(t, "n", workers.Next)
+}
+
+// valuesOf returns a value for each field, the first one here that the oracle takes.
+func valuesOf(all fields) (values []any) {
+	for _, f := range all.list {
+		for _, v := range []any{"", 0, false, []any{}, pairs{}, "t", 1, make([]byte, LeaseIDSize)} {
+			if n, number := v.(int); number && fits(f, signed(int64(n))) || !number && fits(f, v) {
+				if _, dict := v.(pairs); dict {
+					v = map[string]int{}
+				}
+				values = append(values, v)
+				break
+			}
+		}
+	}
+	return values
 }
 
 // allocated returns the bytes that the heap gave out while f ran.
