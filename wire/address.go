@@ -100,7 +100,7 @@ func isWildcard(host string) bool {
 	return host == "0.0.0.0" || host == "*" || strings.ContainsRune(host, ':') && strings.Trim(host, "0:") == ""
 }
 
-// IsLoopback reports whether an address names the machine of whoever uses it.
+// IsLoopback reports whether an address names the local machine.
 func IsLoopback(addr string) bool {
 	host, _, _ := splitAddress(addr)
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

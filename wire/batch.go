@@ -164,7 +164,7 @@ func (m *BatchResult) append(dst []byte) []byte {
 	return m.Placed.appendFields(dst)
 }
 
-// Settled answers one task of a batch that was told CodeWaiting. It carries the
+// Settled answers one task of a batch that had CodeWaiting. It carries the
 // request id of the batch.
 type Settled struct {
 	Index  uint32      `wire:"index index"` // of the task in the batch

@@ -21,7 +21,7 @@ const (
 	CodeNotFound           Code = 10 // no such lease, worker or page
 	CodeAlreadyEnded       Code = 11 // the lease has ended before; Reason says how
 	CodeBegun              Code = 12 // the lease has begun: its worker alone ends it
-	CodeAskedBack          Code = 13 // the lease was asked back from its worker; the room returns with the worker's answer
+	CodeAskedBack          Code = 13 // the lease was asked back from its worker; the worker's answer frees its slot
 	CodeSuperseded         Code = 14 // a newer incarnation of this worker is registered
 	CodeTagLimit           Code = 15 // the fleet has too many distinct tags
 	CodeWorkerLimit        Code = 16 // the fleet has too many workers
@@ -33,10 +33,10 @@ const (
 	CodeSlowConsumer       Code = 22 // the peer does not read its answers: the connection closes
 	CodeInternal           Code = 23 // a fault of the scheduler; it is logged there
 	CodeTimeout            Code = 24 // a handshake or a frame took too long: the connection closes
-	CodeSearchLimit        Code = 25 // the search for a worker with room was given up; the task may fit
+	CodeSearchLimit        Code = 25 // the search for a worker was given up; the task may fit
 	CodeAllOrNone          Code = 26 // another task of the gang found no place
 	CodeResourceLimit      Code = 27 // the fleet has too many distinct resource names
-	CodeWaiting            Code = 28 // of a task of a batch: it waits for room, Settled answers it later
+	CodeWaiting            Code = 28 // of a task of a batch: it is in the queue, and Settled answers it later
 	CodeQueueFull          Code = 29 // too many tasks wait, of all or of one owner
 	CodeCancelled          Code = 30 // the task waited and was cancelled
 	CodeOwnerLimit         Code = 31 // the owner has as many leases as one owner may have

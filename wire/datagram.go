@@ -25,7 +25,7 @@ func (*BeatAck) Kind() Kind { return KindBeatAck }
 
 // digestSize is the length of a digest on the wire, in bytes. It never gets
 // shorter, whatever the number: that makes every beat at least as long as its
-// acknowledgement, so nobody gains by sending beats in another's name.
+// acknowledgement, so a forged sender address amplifies nothing.
 const digestSize = 8
 
 // AppendDatagram appends m as a datagram: a frame without its length, which

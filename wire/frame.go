@@ -30,7 +30,7 @@ func Split(buf []byte, limit int) (frame []byte, n int, err error) {
 }
 
 // Append appends m as a whole frame, its length included. It checks no limits:
-// a message of values that break one is refused by who reads it.
+// the reader refuses a message that exceeds one.
 func Append(dst []byte, request uint64, m Message) []byte {
 	start := len(dst)
 	dst = m.append(append(dst, 0, 0, 0, 0), request)

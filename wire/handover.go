@@ -1,7 +1,7 @@
 package wire
 
 // Handover is what a client gives to a worker's program so that a task may
-// begin there: the lease, whom it was granted on, and what the worker's report
+// begin there: the lease, its worker, and what the worker's report
 // must say of it. It travels as JSON, by whatever means the client and the
 // worker share; the scheduler never sees it.
 type Handover struct {
@@ -17,7 +17,7 @@ type Handover struct {
 	Resources   map[string]int64 `json:"resources,omitempty"`
 	Devices     []int            `json:"devices,omitempty"` // the worker's GPU devices that the lease takes
 	Exclusive   bool             `json:"exclusive,omitempty"`
-	OnPreempt   OnPreempt        `json:"on_preempt,omitempty"` // what becomes of the task when it must make room
+	OnPreempt   OnPreempt        `json:"on_preempt,omitempty"` // when the task is to be preempted
 }
 
 // Record returns what the worker reports of the lease while it runs. It shares

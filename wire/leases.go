@@ -41,7 +41,7 @@ type LeaseInfo struct {
 	Resources map[string]int64 `wire:"resources resources?"`
 	Devices   uint64           `wire:"devices uint64?"` // as in Placed
 	Exclusive bool             `wire:"exclusive bool?"`
-	Preempted bool             `wire:"preempted bool?"` // it was told to make room, or will be
+	Preempted bool             `wire:"preempted bool?"` // it was preempted, or is about to be
 }
 
 // ListEnded asks for a page of leases that ended, the newest first. An empty
@@ -75,7 +75,7 @@ type EndedLease struct {
 	Owner  string  `wire:"owner string"`
 	Worker string  `wire:"worker string"`
 	Reason Reason  `wire:"reason uint8"`
-	By     string  `wire:"by string"`      // who ended it: worker, client or scheduler
+	By     string  `wire:"by string"`      // what ended it: worker, client or scheduler
 	AgeMS  uint64  `wire:"age_ms uint64"`  // milliseconds since the end
 	HeldMS uint64  `wire:"held_ms uint64"` // milliseconds from the grant to the end
 }

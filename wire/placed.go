@@ -7,7 +7,7 @@ const (
 	PlacedRepeat     = 1 << 0 // the task held this lease already
 	PlacedBegun      = 1 << 1 // and it has begun
 	PlacedAskedBack  = 1 << 2 // and it was asked back: the agent decides
-	PlacedBestEffort = 1 << 3 // the worker speaks HTTP: the room is a heuristic
+	PlacedBestEffort = 1 << 3 // the worker speaks HTTP: its load is a heuristic
 )
 
 // Placed answers Schedule with a lease.

@@ -1,15 +1,15 @@
 package wire
 
-// OnPreempt says what becomes of a task when another of a higher priority, or
-// a drain, wants its room. A drain preempts all tasks, whatever they say.
+// OnPreempt says whether a task of a higher priority may preempt this one, and
+// what follows. A drain with a deadline preempts all tasks.
 type OnPreempt uint8
 
-// What becomes of a task that must make room.
+// The values of OnPreempt.
 const (
 	OnPreemptDefault OnPreempt = 0 // OnPreemptEnd for a priority below 0, else OnPreemptNever
 	OnPreemptEnd     OnPreempt = 1 // it ends
 	OnPreemptRequeue OnPreempt = 2 // it ends, and waits again at its old place, as long as its client is connected
-	OnPreemptNever   OnPreempt = 3 // no other task takes its room
+	OnPreemptNever   OnPreempt = 3 // no other task preempts it
 )
 
 var onPreemptNames = [...]string{
@@ -49,8 +49,8 @@ func (o *OnPreempt) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Preemptible reports whether another task of a higher priority may take the
-// room of a task with this priority.
+// Preemptible reports whether a task with this priority may be preempted by one
+// of a higher priority.
 func (o OnPreempt) Preemptible(priority int32) bool {
 	if o == OnPreemptDefault {
 		return priority < 0
@@ -63,7 +63,7 @@ type News uint8
 
 // What a Notice is about.
 const (
-	NewsPreempted News = 1 // the task must make room within the grace
+	NewsPreempted News = 1 // the task must end within the grace
 	NewsRequeued  News = 2 // its lease has ended, and it waits again: ask for it once more
 	NewsOver      News = 3 // its lease has ended, and it does not wait
 )
@@ -77,7 +77,7 @@ var newsNames = [...]string{
 // String returns the word for n, such as requeued.
 func (n News) String() string { return name(newsNames[:], int(n), "news_") }
 
-// Preempt tells a worker that a task which runs must make room. It has no
+// Preempt tells a worker that a running task is preempted. It has no
 // answer but the end of the task.
 type Preempt struct {
 	Handle  uint32  `wire:"handle uint32"`
@@ -89,7 +89,7 @@ type Preempt struct {
 func (*Preempt) Kind() Kind                                 { return KindPreempt }
 func (m *Preempt) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
 
-// Notice tells the client of a lease that its task must make room and, if it
+// Notice tells the client of a lease that its task is preempted and, if it
 // asked for OnPreemptRequeue, what became of it. It goes to the connection of
 // the client that said hello last.
 type Notice struct {
@@ -103,7 +103,7 @@ type Notice struct {
 func (*Notice) Kind() Kind                                 { return KindNotice }
 func (m *Notice) append(dst []byte, request uint64) []byte { return appendCold(dst, request, m) }
 
-// onPreempt reads what becomes of a task that must make room.
+// onPreempt reads an OnPreempt.
 func (r *reader) onPreempt() OnPreempt {
 	return OnPreempt(r.uint("on_preempt", uint64(OnPreemptNever)))
 }

@@ -62,7 +62,7 @@ type WaiterInfo struct {
 	LeftMS   uint64   `wire:"left_ms uint64"`  // until its wait is over
 	Position uint64   `wire:"position uint64"` // among those of its owner and priority that need the same: 1 is the next. Cancelled ones before it may still be counted
 	Placed   uint64   `wire:"placed uint64"`   // how many that need the same were placed in the last minute
-	Bypassed uint32   `wire:"bypassed uint32"` // how often another task got room on a worker that it could use, while it was the first of all
+	Bypassed uint32   `wire:"bypassed uint32"` // how often another task was placed on a worker that it could use, while it was the first of all
 	Holds    []string `wire:"holds strings"`   // workers that are held for it
 	AtLimit  bool     `wire:"at_limit bool?"`  // its owner has as many leases as one may have: it waits for one of these to end
 	NoWorker bool     `wire:"no_worker bool?"` // no known worker could take it

@@ -16,10 +16,10 @@ type Schedule struct {
 	Exclusive  bool   `wire:"exclusive bool?"`          // take a whole idle worker
 	Policy     []byte `wire:"policy id0?"`              // id of a placement policy; empty for least-loaded
 	SpreadBy   []byte `wire:"spread_by spread_by?"`     // tag key over whose values the policy spread spreads, at most MaxTag bytes
-	WaitMS     uint32 `wire:"wait_ms wait?"`            // how long to wait for room, at most MaxWait; 0: not at all. Of a gang the first task's counts
+	WaitMS     uint32 `wire:"wait_ms wait?"`            // milliseconds to wait in the queue, at most MaxWait; 0: none. Of a gang the first task's counts
 
-	Preempt        bool      `wire:"preempt bool?"`          // if it finds no room, tasks of a lower priority make it; WaitMS must be the scheduler's grace at least
-	OnPreempt      OnPreempt `wire:"on_preempt on_preempt?"` // what becomes of the task when it must make room itself
+	Preempt        bool      `wire:"preempt bool?"`          // if it does not fit, it preempts tasks of a lower priority; WaitMS must be at least the scheduler's grace
+	OnPreempt      OnPreempt `wire:"on_preempt on_preempt?"` // when the task is to be preempted itself
 	WaitForWorkers bool      `wire:"wait_for_workers bool?"` // with WaitMS: wait also while no known worker could take it
 
 	// Key replaces the task id as the key of idempotency. It is not on the

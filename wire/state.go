@@ -39,7 +39,7 @@ const (
 	ReasonReleased  Reason = 5 // released by its client before it began
 	ReasonRevoked   Reason = 6 // asked back, and given back by the worker
 	ReasonBelieved  Reason = 7 // an HTTP worker's own number took its place
-	ReasonPreempted Reason = 8 // it had to make room, and its worker reported that it failed or was lost
+	ReasonPreempted Reason = 8 // it was preempted, and its worker reported that it failed or was lost
 )
 
 // IsOutcome reports whether a worker may report r as the end of a lease.

@@ -35,15 +35,15 @@ type WorkerInfo struct {
 	SeenMS      uint64           `wire:"seen_ms uint64"` // milliseconds since the last report
 	Resources   map[string]int64 `wire:"resources resources"`
 
-	// Why and by whom the worker was taken out of service, and for how many
-	// milliseconds it has been; empty unless Flags has cordoned.
+	// Why the worker is out of service, which client took it out, and for how many
+	// milliseconds; empty unless Flags has cordoned.
 	CordonReason string `wire:"cordon_reason string"`
 	CordonBy     string `wire:"cordon_by string"`
 	CordonMS     uint64 `wire:"cordon_ms uint64"`
 
 	Used    map[string]int64 `wire:"used used?"` // what leases take of Resources, and of gpu and gpu_mem over all devices
 	Devices []DeviceInfo     `wire:"devices devices?"`
-	HeldBy  string           `wire:"held_by string?"` // the task that waits for this worker to have room, and its client before a slash
+	HeldBy  string           `wire:"held_by string?"` // the waiting task that this worker is reserved for, and its client before a slash
 
 	DeadlineMS uint64 `wire:"deadline_ms uint64?"` // milliseconds until what runs on a worker that drains is preempted; 0: never, or it was
 
@@ -88,12 +88,12 @@ type Cordon struct {
 	Worker string `wire:"worker string"`
 	On     bool   `wire:"on bool"`       // false: back into service
 	Reason string `wire:"reason reason"` // text of at most MaxReason bytes
-	By     string `wire:"by by"`         // who says so, text of at most MaxID bytes; empty for the client id
+	By     string `wire:"by by"`         // the operator, text of at most MaxID bytes; empty for the client id
 	Drain  bool   `wire:"drain bool?"`   // with On: say when the worker itself reports that nothing runs there any more
 	Own    bool   `wire:"own bool?"`     // the worker's agent says so, on the connection that it is registered by: the cordon ends with this incarnation, and changes no other one
 	// DeadlineMS is how long what runs may go on before it is preempted, with
 	// Drain, at most MaxDrain. 0 is not sent and means that there is no deadline:
-	// who asks for one of 0 means 1.
+	// 1 is at once.
 	DeadlineMS uint32 `wire:"deadline_ms deadline?"`
 }
 
