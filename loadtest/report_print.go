@@ -52,7 +52,7 @@ func (r *Report) rows() [][2]string {
 	}
 	cpu := fmt.Sprintf("%.1f s in %.1f s on %d processors, the load generator alone", r.ProcessCPU, r.Seconds, runtime.NumCPU())
 	if r.Embedded {
-		cpu = fmt.Sprintf("%.1f s in %.1f s on %d processors; the scheduler is embedded, its share cannot be told apart", r.ProcessCPU, r.Seconds, runtime.NumCPU())
+		cpu = fmt.Sprintf("%.1f s in %.1f s on %d processors; the scheduler is embedded, its share is included", r.ProcessCPU, r.Seconds, runtime.NumCPU())
 	}
 	rows := [][2]string{
 		{"fleet", fmt.Sprintf("%s workers, %s slots, transport %s, seed %d", grouped(uint64(r.Workers)), grouped(uint64(r.Slots)), r.Transport, r.Seed)},

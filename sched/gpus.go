@@ -154,5 +154,5 @@ func (s *State) refuseGPU(m *wire.Register, i int, n int32, wait Time) *wire.Err
 	return &wire.Error{Code: wire.CodeDeviceInUse, Field: "devices", RetryAfterMS: uint32(wait),
 		Message: "device " + strconv.Itoa(i) + ", the GPU " + gpu + ", is " + state + " " + holder +
 			": a GPU belongs to one worker; stop one of the two agents or leave the GPU out of its --devices, and if " +
-			w.id + " is gone for good: dtask worker remove " + w.id}
+			w.id + " is gone for good, remove it: DELETE /api/v1/workers/" + w.id}
 }

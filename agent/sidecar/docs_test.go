@@ -49,7 +49,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 
 // TestStatusIsDocumented: every member of the status stands in the document.
 func TestStatusIsDocumented(t *testing.T) {
-	_, section, ok := strings.Cut(document(t), "## What the worker believes")
+	_, section, ok := strings.Cut(document(t), "## Status of the agent")
 	require.True(t, ok)
 	for _, v := range []any{Status{}, Grantor{}, Heartbeat{}, Task{}, taskName{}} {
 		for f := range reflect.TypeOf(v).NumField() {
