@@ -183,3 +183,34 @@ func TestTheLimitOfAnOwnerOutlivesManyOthers(t *testing.T) {
 	require.LessOrEqual(t, len(s.queue.owners.byName), ownersKept+3)
 	require.NoError(t, s.Check())
 }
+
+// TestClaimsOfWhatWasNeverGrantedAreBounded: a grant steps over so many claims at
+// most, whichever way they come, and further ones are refused by name.
+func TestClaimsOfWhatWasNeverGrantedAreBounded(t *testing.T) {
+	b := newBounded(t, func(*Config) {})
+	ahead := func(n int) wire.Record {
+		return wire.Record{Lease: wire.LeaseID{Epoch: 1, Instance: 7, Counter: uint64(n+1) << leaseSlotBits}, Task: []byte("claimed")}
+	}
+	var claims []wire.Record
+	for n := range claimsAhead {
+		claims = append(claims, ahead(n))
+	}
+	h := b.join("liar", 1000, claims[1:]...)
+	require.Nil(t, b.say(2, &wire.Begun{Handle: h, Seq: 2, Record: claims[0]}))
+	require.Equal(t, claimsAhead, b.leases.ahead)
+	b.refused(2, &wire.Begun{Handle: h, Seq: 3, Record: ahead(claimsAhead)}, wire.CodeBadRequest, claimsAhead)
+	require.Nil(t, b.say(2, &wire.Begun{Handle: h, Seq: 4, Record: claims[0]}), "what is known may begin again")
+	b.refused(2, &wire.Register{Worker: "w", Address: "h:1", Incarnation: 1, Seq: 1, Leases: claims[:1]}, wire.CodeBadRequest, claimsAhead)
+	b.refused(2, &wire.Register{Worker: "liar", Address: "h:1", Incarnation: 1, Seq: 5, Leases: append(claims, ahead(claimsAhead))}, wire.CodeBadRequest, claimsAhead)
+	require.IsType(t, &wire.Registered{}, b.say(2, &wire.Register{Worker: "liar", Address: "h:1", Incarnation: 1, Seq: 6, Slots: 1000, Leases: claims}))
+
+	w := b.join("w", 1)
+	p := b.say(1, &wire.Schedule{Task: []byte("a")}).(*wire.Placed)
+	require.NotContains(t, claims, wire.Record{Lease: p.Lease, Task: []byte("claimed")})
+	require.IsType(t, &wire.Ended{}, b.say(2, &wire.End{Handle: h, Seq: 7, Lease: claims[3].Lease, Outcome: wire.ReasonOK}))
+	require.Equal(t, claimsAhead-1, b.leases.ahead)
+	require.Nil(t, b.say(2, &wire.Begun{Handle: w, Seq: 2, Record: claims[5]}), "a second claim of the same")
+	b.RemoveWorker(1, "liar", &b.out)
+	require.Equal(t, 1, b.leases.ahead)
+	require.NoError(t, b.Check())
+}

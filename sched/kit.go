@@ -22,6 +22,7 @@ type kit struct {
 	present   uint64 // the devices that are not missing
 	refs      int
 	able      int // workers that have slots
+	native    int // of these, that speak leases
 	web       int // workers that speak HTTP, as they are counted in State.text
 	kind      *kind
 

@@ -2,7 +2,6 @@ package sched
 
 import (
 	"encoding/binary"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/dtask/dtask-scheduler/wire"
@@ -123,9 +122,14 @@ func cutText(b []byte) []byte {
 // adopted is where a lease lives whose id does not name its slot, and the id
 // that the slot gets back when it ends.
 type adopted struct {
-	slot int32
-	last wire.LeaseID
+	slot  int32
+	last  wire.LeaseID
+	ahead bool // see leaseTable.isAhead
 }
+
+// claimsAhead bounds the claims of leases of this instance that it has not granted
+// yet. No honest worker makes one, and a grant steps over each of them at most.
+const claimsAhead = 64
 
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
@@ -137,10 +141,11 @@ type leaseTable struct {
 	nfree   int   // free slots, those of ended included
 	live    int
 	awaited int // that registrations which are under way may add
+	ahead   int // claims of leases that were not granted yet, at most claimsAhead
 	adopted map[wire.LeaseID]adopted
-	// rivals are further claims of a lease that lives under another worker. One
-	// of the two lies; each takes room on its own worker until that ends it.
-	rivals map[wire.LeaseID][]adopted
+	// rivals are further claims of a lease that lives under another worker, by
+	// worker. One of the two lies; each takes room on its own worker until that ends it.
+	rivals map[wire.LeaseID]map[int32]adopted
 }
 
 // hasRoom reports whether n more leases may live.
@@ -167,21 +172,29 @@ func (t *leaseTable) findOn(id wire.LeaseID, n int32) (int32, bool) {
 	if slot, ok := t.find(id); ok && t.slots.at(slot).worker == n {
 		return slot, true
 	}
-	for _, a := range t.rivals[id] {
-		if t.slots.at(a.slot).worker == n {
-			return a.slot, true
-		}
-	}
-	return 0, false
+	a, ok := t.rivals[id][n]
+	return a.slot, ok
 }
 
-// enter gives a slot to a lease whose id does not name it.
-func (t *leaseTable) enter(slot int32, id wire.LeaseID, rival bool) {
-	a := adopted{slot: slot, last: t.slots.at(slot).id}
-	if rival {
-		t.rivals[id] = append(t.rivals[id], a)
-	} else {
+// isAhead reports whether an id of this instance was not granted yet.
+func (t *leaseTable) isAhead(id wire.LeaseID) bool {
+	slot := id.Counter & leaseSlotMask
+	return slot >= uint64(t.slots.n) || id.Counter > t.last(int32(slot)).Counter
+}
+
+// enter gives a slot to a lease of worker n whose id does not name it.
+func (t *leaseTable) enter(slot int32, id wire.LeaseID, n int32, rival, ahead bool) {
+	a := adopted{slot: slot, last: t.slots.at(slot).id, ahead: ahead}
+	if ahead {
+		t.ahead++
+	}
+	switch {
+	case !rival:
 		t.adopted[id] = a
+	case t.rivals[id] == nil:
+		t.rivals[id] = map[int32]adopted{n: a}
+	default:
+		t.rivals[id][n] = a
 	}
 	t.slots.at(slot).id = id
 }
@@ -190,14 +203,18 @@ func (t *leaseTable) enter(slot int32, id wire.LeaseID, rival bool) {
 func (t *leaseTable) leave(slot int32) {
 	l := t.slots.at(slot)
 	id := l.id
-	l.id = t.last(slot)
-	if a, ok := t.adopted[id]; ok && a.slot == slot {
+	a, ok := t.adopted[id]
+	if ok = ok && a.slot == slot; ok {
 		delete(t.adopted, id)
-		return
+	} else {
+		a = t.rivals[id][l.worker]
+		delete(t.rivals[id], l.worker)
 	}
-	t.rivals[id] = slices.DeleteFunc(t.rivals[id], func(a adopted) bool { return a.slot == slot })
 	if len(t.rivals[id]) == 0 {
 		delete(t.rivals, id)
+	}
+	if l.id = a.last; a.ahead {
+		t.ahead--
 	}
 }
 
@@ -210,21 +227,16 @@ func (t *leaseTable) last(slot int32) wire.LeaseID {
 	if a, ok := t.adopted[l.id]; ok && a.slot == slot {
 		return a.last
 	}
-	for _, a := range t.rivals[l.id] {
-		if a.slot == slot {
-			return a.last
-		}
-	}
-	return l.id
+	return t.rivals[l.id][l.worker].last
 }
 
-// next returns the id of the next lease in a slot. It passes over an id that a
-// worker claims to hold although it was never granted.
+// next returns the id of the next lease in a slot. It steps over ids that workers
+// claim to hold although they were never granted, claimsAhead at most.
 func (t *leaseTable) next(slot int32, l *lease, g wire.Grantor) wire.LeaseID {
 	id := wire.LeaseID{Epoch: g.Epoch, Instance: g.Instance, Counter: l.id.Counter}
 	for {
 		id.Counter = (id.Counter>>leaseSlotBits+1)<<leaseSlotBits | uint64(slot)
-		if len(t.adopted)+len(t.rivals) == 0 {
+		if t.ahead == 0 {
 			return id
 		}
 		if _, claimed := t.adopted[id]; !claimed && t.rivals[id] == nil {

@@ -193,6 +193,12 @@ func (s *State) undo(slot int32, stamp uint32) {
 	s.count.granted--
 }
 
+// isAhead reports whether a lease bears the name of this instance, and was not granted
+// yet.
+func (s *State) isAhead(id wire.LeaseID) bool {
+	return id.Instance == s.cfg.Instance && s.leases.isAhead(id)
+}
+
 // adopt believes a worker's report that the task of a lease runs. A lease that
 // the table does not know is rebuilt from the record.
 func (s *State) adopt(n int32, r *wire.Record) {
@@ -201,8 +207,12 @@ func (s *State) adopt(n int32, r *wire.Record) {
 		return
 	}
 	_, rival := s.leases.find(r.Lease)
+	ahead := s.isAhead(r.Lease)
+	if ahead && s.leases.ahead >= claimsAhead {
+		return // others came between the turns of its registration
+	}
 	slot := s.leases.take()
-	s.leases.enter(slot, r.Lease, rival)
+	s.leases.enter(slot, r.Lease, n, rival, ahead)
 	l := s.leases.slots.at(slot)
 	l.reason, l.flags = wire.ReasonNone, leaseAdopted|preemptFlags(r.OnPreempt, r.Priority)
 	if r.Exclusive {

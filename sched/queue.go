@@ -28,9 +28,10 @@ type queue struct {
 	waits   wheel            // when waits are over
 	owners  ownerTable
 
-	wants map[string]*want
-	all   []*want
-	log   wantLog
+	wants     map[string]*want
+	all       []*want
+	wantBytes int // of their keys
+	log       wantLog
 
 	remembered  int    // wants, by all kits
 	rememberers []*kit // those that remember some, the one that began first in front

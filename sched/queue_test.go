@@ -2,6 +2,8 @@ package sched
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -181,4 +183,76 @@ func TestManyNeedsWait(t *testing.T) {
 	require.Equal(t, 1, got)
 	require.Equal(t, maxWants-1, s.queue.n)
 	require.Greater(t, s.NextPulse(), Time(1), "nothing is left over")
+}
+
+// TestBytesOfNeedsAreBounded: distinct needs that wait have so many bytes at most;
+// those that wait already are shared, and those that leave are counted no more.
+func TestBytesOfNeedsAreBounded(t *testing.T) {
+	s := fleet(t, 1)
+	var out Outbox
+	s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("all"), Exclusive: true, TTLMS: wire.MaxTTL}, &out)
+	gang := func(n int) *wire.Batch {
+		m := &wire.Batch{AllOrNone: true}
+		for i := range wire.MaxBatch {
+			m.Tasks = append(m.Tasks, wire.Schedule{
+				Task: fmt.Append(nil, n, "-", i), WaitMS: wire.MaxWait, WaitForWorkers: true, TTLMS: wire.MaxTTL, Tags: wire.AppendTags(nil, []string{"linux"}),
+				NotWorkers: wire.AppendWorkers(nil, append(slices.Repeat([]string{strings.Repeat("x", wire.MaxID)}, wire.MaxNotWorkers-1), fmt.Sprint(n, "-", i))),
+			})
+		}
+		return m
+	}
+	ask := func(m wire.Message) wire.Message {
+		out.Reset()
+		s.Apply(1, 1, 1, m, &out)
+		if len(out.Items) == 0 {
+			return nil
+		}
+		return out.Items[0].Message()
+	}
+	n := 0
+	for ; s.queue.wantBytes < maxWantBytes/2; n++ {
+		require.Nil(t, ask(gang(n)))
+	}
+	last := ask(gang(n))
+	for n++; last == nil; n++ {
+		last = ask(gang(n))
+	}
+	require.Equal(t, wire.CodeQueueFull, last.(*wire.PlacedAll).Results[0].Code)
+	require.Contains(t, last.(*wire.PlacedAll).Results[0].Message, "bytes")
+	require.LessOrEqual(t, s.queue.wantBytes, maxWantBytes)
+	again := gang(0)
+	for i := range again.Tasks {
+		again.Tasks[i].Task = append([]byte("again-"), again.Tasks[i].Task...)
+	}
+	require.Nil(t, ask(again), "it needs what others need")
+	shared := s.queue.all[0].members[5].ask.NotWorkers
+	for slot := range int32(s.queue.waiters.n) {
+		if w := s.queue.at(slot); w.line.want == s.queue.all[0] {
+			require.Same(t, &shared[0], &w.gang.tasks[5].NotWorkers[0])
+		}
+	}
+	s.Close(1, 1, &out)
+	settled(t, s, &out)
+	require.Zero(t, s.queue.wantBytes)
+}
+
+// TestExclusiveBecomesFeasible: what no worker of a kit could take, because all of
+// them speak HTTP, a further one of that kit that speaks leases can.
+func TestExclusiveBecomesFeasible(t *testing.T) {
+	s := fleet(t, 0)
+	var out Outbox
+	s.Apply(1, 1, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: "c"}, &out)
+	s.Apply(1, 2, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)
+	refusal := func() wire.Code {
+		out.Reset()
+		s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("t"), Tags: wire.AppendTags(nil, []string{"cpu"}), Exclusive: true}, &out)
+		return out.Items[0].Message().(*wire.Error).Code
+	}
+	require.NoError(t, s.Report(1, &Report{Worker: "web", Address: "h:1", Tags: []string{"cpu"}, Slots: 1}, &out))
+	require.Equal(t, wire.CodeInfeasible, refusal())
+	s.Apply(1, 2, 1, &wire.Register{Worker: "w", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 1, Tags: []string{"cpu"}}, &out)
+	require.Equal(t, wire.CodeUnavailable, refusal(), "it has not promised yet")
+	require.Len(t, s.kits, 1)
+	s.RemoveWorker(1, "w", &out)
+	require.Equal(t, wire.CodeInfeasible, refusal())
 }

@@ -110,11 +110,31 @@ func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
 	case !s.leases.hasRoom(&s.cfg, len(m.Leases)):
 		return &wire.Error{Code: wire.CodeLeaseLimit, Field: "leases", Limit: uint64(s.cfg.MaxLeases),
 			Message: "too many leases are alive"}
+	case s.leases.ahead+s.claimsAhead(m) > claimsAhead:
+		return neverGranted
 	case hasName(m.Resources, resource.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, resource.GPU):
 		return &wire.Error{Code: wire.CodeBadRequest, Field: "resources",
 			Message: "gpu and gpu_mem are counted by device: a worker lists its devices instead"}
 	}
 	return nil
+}
+
+// neverGranted refuses claims of leases that cannot be.
+var neverGranted = &wire.Error{Code: wire.CodeBadRequest, Field: "leases", Limit: claimsAhead,
+	Message: "the worker claims leases that this scheduler has never granted, and too many such claims are there"}
+
+// claimsAhead counts the leases that a registration claims anew although they were not
+// granted yet.
+func (s *State) claimsAhead(m *wire.Register) (claims int) {
+	n, known := s.numberOf(m.Worker)
+	for i := range m.Leases {
+		if r := &m.Leases[i]; r.Outcome == wire.ReasonNone && s.isAhead(r.Lease) {
+			if _, claimed := s.leases.findOn(r.Lease, n); !claimed || !known {
+				claims++
+			}
+		}
+	}
+	return claims
 }
 
 func hasName(resources map[string]int64, name string) bool {
@@ -250,6 +270,12 @@ func (s *State) begun(c *caller, m *wire.Begun) {
 	if !s.leases.hasRoom(&s.cfg, 1) {
 		if _, live := s.leases.findOn(m.Record.Lease, n); !live {
 			c.reply(refusals[wire.CodeLeaseLimit])
+			return
+		}
+	}
+	if s.leases.ahead >= claimsAhead && s.isAhead(m.Record.Lease) {
+		if _, live := s.leases.findOn(m.Record.Lease, n); !live {
+			c.reply(neverGranted)
 			return
 		}
 	}

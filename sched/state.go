@@ -145,7 +145,7 @@ func New(cfg Config) (*State, error) {
 	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
 	s.events.size, s.history.size = eventMemory, endedMemory
 	s.mass.due = Never
-	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID][]adopted{}
+	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID]map[int32]adopted{}
 	return s, nil
 }
 

@@ -46,15 +46,14 @@ func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 		w.hash = s.waitHash(client, key)
 	}
 	w.write(first)
-	if b.gang {
-		w.gang = &gang{distinct: b.distinct}
-		for i := range tasks {
-			w.gang.tasks = append(w.gang.tasks, cloneTask(&tasks[i]))
-		}
-	}
 	g := s.wantOf(b)
-	if g == nil {
+	switch {
+	case g == nil && len(q.all) >= maxWants:
 		return queueFull("different needs wait", maxWants)
+	case g == nil:
+		return queueFull("bytes of different needs wait", maxWantBytes)
+	case b.gang:
+		w.gang = &gang{distinct: b.distinct, tasks: g.cloneTasks(tasks)}
 	}
 	slot := s.add(w, first.Priority, g)
 	if len(s.queue.claims) > 0 {
@@ -78,8 +77,10 @@ func (w *waiter) write(m *wire.Schedule) {
 }
 
 // cloneTask copies a request for a place.
-func cloneTask(m *wire.Schedule) wire.Schedule {
-	c := needsOf(m)
+func cloneTask(m *wire.Schedule) wire.Schedule { return withTexts(needsOf(m), m) }
+
+// withTexts returns needs with a copy of the rest of a request that has them.
+func withTexts(c wire.Schedule, m *wire.Schedule) wire.Schedule {
 	c.Task, c.Owner, c.Group, c.Key = append([]byte(nil), m.Task...), append([]byte(nil), m.Owner...), append([]byte(nil), m.Group...), append([]byte(nil), m.Key...)
 	c.Priority, c.TTLMS, c.WaitMS, c.Preempt, c.OnPreempt = m.Priority, m.TTLMS, m.WaitMS, m.Preempt, m.OnPreempt
 	return c

@@ -42,10 +42,13 @@ type member struct {
 }
 
 // maxWants bounds the distinct needs among those that wait: an event may have to
-// look at all of them.
-const maxWants = 16_384
+// look at all of them. maxWantBytes bounds their bytes: a gang may have a megabyte.
+const (
+	maxWants     = 16_384
+	maxWantBytes = 64 << 20
+)
 
-// wantOf returns the want of a request; nil if there are too many.
+// wantOf returns the want of a request; nil if there are too many, or too large.
 func (s *State) wantOf(b bundle) *want {
 	q, tasks := &s.queue, b.tasks
 	key := q.keyBuf[:0]
@@ -60,9 +63,10 @@ func (s *State) wantOf(b bundle) *want {
 	if g := q.wants[string(key)]; g != nil {
 		return g
 	}
-	if len(q.all) >= maxWants {
+	if len(q.all) >= maxWants || q.wantBytes+len(key) > maxWantBytes {
 		return nil
 	}
+	q.wantBytes += len(key)
 	g := &want{key: string(key), place: len(q.all), gang: b.gang, size: len(tasks)}
 	seen := map[string]bool{}
 	for i := range tasks {
@@ -87,6 +91,7 @@ func (s *State) dropWant(g *want) {
 		s.demands.drop(g.members[i].demand)
 	}
 	delete(q.wants, g.key)
+	q.wantBytes -= len(g.key)
 	last := q.all[len(q.all)-1]
 	q.all[g.place], last.place = last, g.place
 	q.all[len(q.all)-1] = nil
@@ -109,6 +114,20 @@ func appendFlag(b []byte, flag bool) []byte {
 		return append(b, 1)
 	}
 	return append(b, 0)
+}
+
+// cloneTasks copies the tasks of a gang. What they need of a worker they share with
+// the want, which bounds its bytes.
+func (g *want) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
+	asks, clones, key := map[string]*wire.Schedule{}, make([]wire.Schedule, len(tasks)), []byte{}
+	for i := range g.members {
+		asks[string(appendNeeds(nil, &g.members[i].ask))] = &g.members[i].ask
+	}
+	for i := range tasks {
+		key = appendNeeds(key[:0], &tasks[i])
+		clones[i] = withTexts(*asks[string(key)], &tasks[i])
+	}
+	return clones
 }
 
 // needsOf copies what a task needs of a worker.

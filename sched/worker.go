@@ -156,15 +156,23 @@ func (s *State) change(n int32, k *kit) {
 	s.tell(n)
 }
 
-// enable counts a worker with slots for its kit. When a kit gets its first
-// such worker or loses its last, what is infeasible may change.
+// enable counts a worker with slots for its kit. When a kit gets its first such worker
+// or loses its last, of all or of those that speak leases, what is infeasible may
+// change.
 func (s *State) enable(w *worker, by int) {
 	if w.kit == nil || w.slots == 0 {
 		return
 	}
 	s.countService(w, by)
 	s.fleet++
-	if w.kit.able += by; w.kit.able == 0 || w.kit.able == by {
+	k := w.kit
+	k.able += by
+	changes := k.able == 0 || k.able == by
+	if w.http == nil { // the others take no exclusive task
+		k.native += by
+		changes = changes || k.native == 0 || k.native == by
+	}
+	if changes {
 		clear(s.verdicts)
 	}
 }
