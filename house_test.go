@@ -26,25 +26,26 @@ var rooms = map[string]struct {
 	banned []string
 	pure   bool // no goroutines and no channels
 }{
-	"wire":         {banned: []string{"net", "os", "time", "sync", "log"}, pure: true},
-	"selector":     {banned: core, pure: true},
-	"resource":     {banned: core, pure: true},
-	"spell":        {banned: core, pure: true},
-	"webguard":     {},
-	"view":         {ours: []string{"wire", "resource"}, banned: []string{"net", "os", "sync", "log"}, pure: true},
-	"index":        {ours: []string{"selector"}, banned: core, pure: true},
-	"sched":        {ours: []string{"wire", "index", "selector", "resource"}, banned: core, pure: true},
-	"agent/ledger": {ours: []string{"wire", "resource"}, banned: core, pure: true},
-	"sim":          {ours: []string{"sched", "wire", "index", "agent/ledger", "sim", "selector", "resource"}, banned: []string{"net", "sync"}, pure: true},
-	"server":       {ours: []string{"wire", "view", "sched", "server", "selector", "resource", "spell", "webguard"}},
-	"client":       {ours: []string{"wire", "view", "selector", "resource"}},
-	"client/fake":  {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
-	"agent":        {ours: []string{"client", "wire", "agent", "agent/ledger", "resource", "webguard"}},
-	"loadtest":     {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
-	"internal":     {}, // for tests alone
-	"deploy":       {}, // tests alone, beside files for operators
-	"bench":        {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
-	"cmd":          {ours: []string{"wire", "view", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "spell", "cmd"}},
+	"wire":           {banned: []string{"net", "os", "time", "sync", "log"}, pure: true},
+	"selector":       {banned: core, pure: true},
+	"resource":       {banned: core, pure: true},
+	"spell":          {banned: core, pure: true},
+	"webguard":       {},
+	"view":           {ours: []string{"wire", "resource"}, banned: []string{"net", "os", "sync", "log"}, pure: true},
+	"index":          {ours: []string{"selector"}, banned: core, pure: true},
+	"sched":          {ours: []string{"wire", "index", "selector", "resource"}, banned: core, pure: true},
+	"agent/ledger":   {ours: []string{"wire", "resource"}, banned: core, pure: true},
+	"sim":            {ours: []string{"sched", "wire", "index", "agent/ledger", "sim", "selector", "resource"}, banned: []string{"net", "sync"}, pure: true},
+	"server":         {ours: []string{"wire", "view", "sched", "server", "server/gateway", "selector", "resource", "spell", "webguard"}},
+	"server/gateway": {ours: []string{"wire", "view", "sched", "resource", "spell", "webguard"}},
+	"client":         {ours: []string{"wire", "view", "selector", "resource"}},
+	"client/fake":    {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
+	"agent":          {ours: []string{"client", "wire", "agent", "agent/ledger", "resource", "webguard"}},
+	"loadtest":       {ours: []string{"client", "wire", "agent/ledger", "loadtest", "selector", "resource"}},
+	"internal":       {}, // for tests alone
+	"deploy":         {}, // tests alone, beside files for operators
+	"bench":          {ours: []string{"wire", "index", "sched", "server", "client", "agent", "loadtest", "bench", "selector", "resource"}},
+	"cmd":            {ours: []string{"wire", "view", "index", "sched", "server", "client", "agent", "loadtest", "sim", "selector", "resource", "spell", "cmd"}},
 }
 
 // core lists what the deterministic core must not see.

@@ -212,50 +212,48 @@ func (c *core) send(s *session, it *sched.Item) {
 	s.job, s.settled = 0, nil
 }
 
-// exchange is one use of the core by the HTTP gateway.
-type exchange struct {
-	out sched.Outbox
-	id  string // of the HTTP request, for the log
-	// size is the length of its body, which stands for what it holds while it
-	// waits.
-	size int
-}
+// outboxes are those of the HTTP gateway's requests.
+var outboxes = sync.Pool{New: func() any { return new(sched.Outbox) }}
 
-// do sends m as session 0 and returns the answer, which is valid until the
-// exchange is used again, or nil if the core gave none.
-func (c *core) do(x *exchange, m wire.Message) wire.Message {
+// do sends m as session 0 and returns the answer.
+func (c *core) do(id string, m wire.Message) wire.Message {
 	if aside(m) {
-		return c.long(0, m, x.id)
+		return c.long(0, m, id)
 	}
-	if job := c.ask(x, 0, m); job != nil {
-		c.carry(job, m, &x.out, x.id)
+	out := outboxes.Get().(*sched.Outbox)
+	defer outboxes.Put(out)
+	if job := c.ask(id, m, out); job != nil {
+		c.carry(job, m, out, id)
 	}
-	for i := range x.out.Items {
-		if x.out.Items[i].To == 0 && x.out.Items[i].Request == 0 {
-			return x.out.Items[i].Message()
+	for i := range out.Items {
+		if it := &out.Items[i]; it.To == 0 && it.Request == 0 {
+			return kept(it.Message())
 		}
 	}
-	return nil
+	return &wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"}
 }
 
 // ask sends m as a request of session 0.
-func (c *core) ask(x *exchange, request uint64, m wire.Message) (job *sched.Job) {
-	c.use(m.Kind().String(), x.id, &x.out, func(now sched.Time) { job = c.apply(now, 0, request, m, &x.out) })
+func (c *core) ask(id string, m wire.Message, out *sched.Outbox) (job *sched.Job) {
+	c.use(m.Kind().String(), id, out, func(now sched.Time) { job = c.apply(now, 0, 0, m, out) })
 	return job
 }
 
 // report passes on the heartbeat of an HTTP worker. Others have their turns while
-// one that had its id is being removed.
-func (c *core) report(x *exchange, r *sched.Report) (err error) {
+// one that had its id is being removed. id is that of the request.
+func (c *core) report(id string, r *sched.Report) (err error) {
+	out := outboxes.Get().(*sched.Outbox)
+	defer outboxes.Put(out)
 	for again := true; again; again = err == sched.ErrLeaving {
-		c.use(wire.KindHeartbeat.String(), x.id, &x.out, func(now sched.Time) { err = c.state.Report(now, r, &x.out) })
+		c.use(wire.KindHeartbeat.String(), id, out, func(now sched.Time) { err = c.state.Report(now, r, out) })
 	}
 	return err
 }
 
 // remove removes a worker and reports whether it was known.
-func (c *core) remove(x *exchange, id string) (known bool) {
-	c.use(wire.KindDeregister.String(), x.id, &x.out, func(now sched.Time) { known = c.state.RemoveWorker(now, id, &x.out) })
+func (c *core) remove(id, worker string) (known bool) {
+	var out sched.Outbox
+	c.use(wire.KindDeregister.String(), id, &out, func(now sched.Time) { known = c.state.RemoveWorker(now, worker, &out) })
 	return known
 }
 

@@ -7,20 +7,21 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/server/gateway"
+	"github.com/dtask/dtask-scheduler/view"
 )
 
 func TestTheDocumentNamesEveryPathAndMetric(t *testing.T) {
 	raw, err := os.ReadFile("../docs/api.md")
 	require.NoError(t, err)
 	text := string(raw)
-	for path, methods := range endpoints {
-		path = strings.Replace(path, workerPath+"/un", "/un", 1) // named beside its opposite
+	for _, e := range gateway.Endpoints {
+		path := strings.Replace(e.Path, gateway.WorkerPath+"/un", "/un", 1) // named beside its opposite
 		require.Contains(t, text, path+"`")
-		for method := range methods {
-			require.Contains(t, text, method)
-		}
+		require.Contains(t, text, e.Method)
 	}
-	var s statsAnswer
+	var s view.Stats
 	f := start(t)
 	f.connect().raw([]byte{0, 0, 0, 0})
 	eventually(t, func() bool {

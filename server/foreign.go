@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -67,7 +68,7 @@ func (s *Server) refuseNative(c net.Conn, in []byte) {
 		var d wire.Decoder
 		_, request, _ = d.Decode(frame) // 0 if it is not to be read
 	}
-	_ = c.SetWriteDeadline(time.Now().Add(refusalTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(gateway.RefusalTimeout))
 	_, _ = c.Write(wire.Append(nil, request, &wire.Error{Code: wire.CodeProtocol, Message: "this port speaks HTTP; the native protocol of dtask-scheduler is on port " + portOf(s.Addr())}))
 	if ok, dropped := s.limiter.allow("foreign native"); ok {
 		s.log.Warn("a peer speaks the native protocol on the HTTP port", "port", s.HTTPAddr(), "peer", wire.HostOf(c.RemoteAddr().String()), "dropped", dropped)

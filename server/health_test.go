@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/server/gateway"
+	"github.com/dtask/dtask-scheduler/view"
 )
 
 // health asks one of the paths that tell how the scheduler is, without a
@@ -17,8 +19,8 @@ import (
 func (f *fixture) health(path string) (status int, reason string) {
 	f.t.Helper()
 	w := httptest.NewRecorder()
-	(&gateway{srv: f.Server}).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-	var a healthAnswer
+	f.newGateway().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	var a view.Health
 	require.NoError(f.t, json.Unmarshal(w.Body.Bytes(), &a), w.Body.String())
 	if w.Code == 200 {
 		require.JSONEq(f.t, `{"status":"ok"}`, w.Body.String())
@@ -66,9 +68,9 @@ func TestWhatIsStuckIsTold(t *testing.T) {
 	f.core.mu.Lock()
 	age(func(v *vital) { v.core -= long })
 	status, reason := f.health("/livez")
-	require.Equal(t, []any{503, reasonStalled}, []any{status, reason})
+	require.Equal(t, []any{503, gateway.ReasonStalled}, []any{status, reason})
 	status, reason = f.health("/readyz")
-	require.Equal(t, []any{503, reasonStalled}, []any{status, reason})
+	require.Equal(t, []any{503, gateway.ReasonStalled}, []any{status, reason})
 	f.core.mu.Unlock()
 	recovers()
 
@@ -82,7 +84,7 @@ func TestWhatIsStuckIsTold(t *testing.T) {
 	}, "a probe waits")
 	age(func(v *vital) { v.waiting[l] -= long })
 	status, reason = f.health("/livez")
-	require.Equal(t, []any{503, reasonStalled}, []any{status, reason})
+	require.Equal(t, []any{503, gateway.ReasonStalled}, []any{status, reason})
 	close(release)
 	recovers()
 	require.NotZero(t, f.vital.lags().counts)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -244,7 +245,7 @@ func TestHTTPStats(t *testing.T) {
 	f.call("POST", "/api/v1/schedule", `{"task_id":"t"}`)
 	a := f.call("GET", "/stats", "")
 	require.Equal(t, 200, a.status)
-	var s statsAnswer
+	var s view.Stats
 	require.NoError(t, json.Unmarshal([]byte(a.body), &s))
 	require.EqualValues(t, 1, s.Workers["online"])
 	require.EqualValues(t, 1, s.Workers["total"])

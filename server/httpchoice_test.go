@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +58,7 @@ func TestHTTPChoice(t *testing.T) {
 	} {
 		status, p := f.place("t6", more)
 		require.Equal(t, 503, status)
-		require.Equal(t, nothingFits, p.Error)
+		require.Equal(t, "no available worker matching requirements", p.Error)
 		require.Equal(t, says, [2]string{p.Reason, p.Detail}, more)
 	}
 }
@@ -75,7 +74,7 @@ func TestHTTPExclusive(t *testing.T) {
 	require.Equal(t, 503, status)
 	require.Equal(t, "unavailable", other.Reason)
 
-	var leases leasesAnswer
+	var leases view.Leases
 	f.get("/api/v1/leases", &leases)
 	require.True(t, leases.Leases[0].Exclusive)
 	require.Equal(t, []int{0, 1}, leases.Leases[0].Devices)
@@ -99,7 +98,7 @@ func TestHTTPDevices(t *testing.T) {
 	_, p = f.place("huge", `"resources":{"gpu_mem":"100Gi"}`)
 	require.Equal(t, "infeasible", p.Reason)
 
-	var a workerAnswer
+	var a view.WorkerDetail
 	f.get("/api/v1/workers/w1", &a)
 	require.Equal(t, map[string]int64{"cpu": 8_000, "mem": 65_536}, a.Worker.Resources)
 	require.Equal(t, map[string]int64{"cpu": 1_500, "mem": 16_384, "gpu": 1, "gpu_mem": 30_720 + 81_920}, a.Worker.Used)
@@ -221,17 +220,6 @@ func TestHTTPBatchNamesTheTask(t *testing.T) {
 		require.Equal(t, "bad_request", p.Reason)
 	}
 	require.Zero(t, f.list("")[0].CurrentTasks)
-	require.Equal(t, "tasks[9].x", replaced("tasks[9].x", []int{4}), "what is not there stays")
-	require.Equal(t, "tags", replaced("tags", []int{4}))
-}
-
-// The search that is given up is refused with the time to come again.
-func TestHTTPSearchLimit(t *testing.T) {
-	w := httptest.NewRecorder()
-	refuse(w, &wire.Error{Code: wire.CodeSearchLimit, Message: "the search was given up", Limit: 7, RetryAfterMS: 1_001})
-	require.Equal(t, 503, w.Code)
-	require.Equal(t, "2", w.Header().Get("Retry-After"))
-	require.JSONEq(t, `{"error":"the search was given up","reason":"search_limit","retry_after_ms":1001}`, w.Body.String())
 }
 
 func TestDevicesOverTCP(t *testing.T) {

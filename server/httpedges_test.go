@@ -98,7 +98,7 @@ func TestHTTPAddressesThatNobodyCanReach(t *testing.T) {
 	far := httptest.NewRequest("POST", "/api/v1/heartbeat", strings.NewReader(`{"worker_id":"w2","address":"localhost:9000"}`))
 	far.RemoteAddr = "10.0.0.7:4000"
 	w := httptest.NewRecorder()
-	newGateway(f.Server).ServeHTTP(w, far)
+	f.newGateway().ServeHTTP(w, far)
 	require.Contains(t, w.Body.String(), `{"status":"ok","warnings":["address is reached from the worker's machine alone"]}`)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -36,13 +37,13 @@ func TestHTTPPreempts(t *testing.T) {
 	require.EqualValues(t, f.cfg.Sched.PreemptGrace, told.GraceMS)
 	require.Contains(t, told.Reason, "high")
 
-	var w workerAnswer
+	var w view.WorkerDetail
 	f.get("/api/v1/workers/w1", &w)
 	require.Contains(t, w.Worker.HeldBy, "/high")
 	for _, l := range w.Leases {
 		require.Equal(t, l.Priority == -1, l.Preempted, "%+v", l)
 	}
-	var q queueAnswer
+	var q view.Queue
 	f.get("/api/v1/queue", &q)
 	require.Equal(t, []string{"w1"}, q.Queue[0].Holds)
 	require.EqualValues(t, 1, f.metric("preempting"))
@@ -54,7 +55,7 @@ func TestHTTPPreempts(t *testing.T) {
 	var p placement
 	require.NoError(t, json.Unmarshal([]byte(got.body), &p))
 	require.Equal(t, "w1", p.Worker)
-	var h historyAnswer
+	var h view.History
 	f.get("/api/v1/history", &h)
 	require.Equal(t, "preempted worker", h.Leases[0].Reason+" "+h.Leases[0].By)
 	require.Contains(t, f.post("/api/v1/renew", fmt.Sprintf(`{"lease_id":%q}`, told.Lease)), `{"status":"ended","reason":"preempted"}`)

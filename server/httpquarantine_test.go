@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -34,12 +35,12 @@ func TestHTTPShowsAQuarantine(t *testing.T) {
 	c, good, bad := f.dial("c1"), f.agent("w1", 4, "good"), f.equipped(gpus("w2", "bad"))
 	good.ends(c, "good", wire.ReasonOK, "ann", "bob", "eve", "ann", "bob")
 	bad.ends(c, "bad", wire.ReasonFailed, "ann", "bob", "eve", "ann")
-	var before workerAnswer
+	var before view.WorkerDetail
 	f.get("/api/v1/workers/w2", &before)
 	require.Equal(t, []uint32{4, 4, 4, 0}, []uint32{before.Worker.Recent, before.Worker.RecentFailed, before.Worker.Devices[0].Failed, before.Worker.Devices[1].Failed})
 	require.Nil(t, before.Worker.Cordon)
 	bad.ends(c, "bad", wire.ReasonLost, "bob")
-	var after workerAnswer
+	var after view.WorkerDetail
 	f.get("/api/v1/workers/w2", &after)
 	require.Equal(t, []string{"cordoned", "quarantined"}, after.Worker.Flags)
 	require.Equal(t, "failed 5 of its last 5 tasks, of 3 owners or groups, 5 of them on device 0; the others fail 0 %", after.Worker.Cordon.Reason)
@@ -53,7 +54,7 @@ func TestHTTPShowsAQuarantine(t *testing.T) {
 	require.Contains(t, f.whats(), "quarantined")
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/w2/uncordon", ""))
 	require.Zero(t, f.metric("quarantined"))
-	var repaired workerAnswer
+	var repaired view.WorkerDetail
 	f.get("/api/v1/workers/w2", &repaired)
 	require.Empty(t, repaired.Worker.Flags)
 	require.Zero(t, repaired.Worker.Recent)

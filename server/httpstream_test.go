@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -47,7 +46,7 @@ func TestLongListsAreSentInPieces(t *testing.T) {
 	}
 	f.core.mu.Unlock()
 	w := &pieces{ResponseRecorder: *httptest.NewRecorder()}
-	newGateway(f.Server).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workers", nil))
+	f.newGateway().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workers", nil))
 	f.core.mu.Lock()
 	f.core.before = nil
 	f.core.mu.Unlock()
@@ -57,62 +56,18 @@ func TestLongListsAreSentInPieces(t *testing.T) {
 	for i := range rows {
 		require.Len(t, rows[i].ResourceTags, tags)
 	}
-	require.Less(t, w.most, streamChunk+1_000)
+	require.Less(t, w.most, gateway.StreamChunk+1_000)
 	require.Greater(t, pages, workers/4, "pages are cut by their bytes, too")
 }
 
 // lists are the paths that answer with a list.
 func lists() (paths []string) {
-	for path, methods := range endpoints {
-		if methods[http.MethodGet] != nil && strings.HasPrefix(path, apiPrefix) && path != workerPath {
-			paths = append(paths, path)
+	for _, e := range gateway.Endpoints {
+		if e.List {
+			paths = append(paths, e.Path)
 		}
 	}
 	return paths
-}
-
-// However many lists are asked for, a few are answered at once; the others wait
-// for their turn, and not for ever.
-func TestListsAreBounded(t *testing.T) {
-	f := start(t)
-	g := newGateway(f.Server)
-	for range listsHTTP {
-		g.lists <- struct{}{}
-	}
-	ask := func(ctx context.Context, path string) *httptest.ResponseRecorder {
-		w := httptest.NewRecorder()
-		g.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", path, nil))
-		return w
-	}
-	var wait sync.WaitGroup
-	require.Len(t, lists(), 6)
-	for _, path := range lists() {
-		wait.Go(func() {
-			w := ask(t.Context(), path)
-			require.Equal(t, 503, w.Code, path)
-			require.Contains(t, w.Body.String(), `"reason":"busy"`)
-			require.Equal(t, "1", w.Header().Get("Retry-After"))
-		})
-	}
-	wait.Wait()
-	gone, hangUp := context.WithCancel(t.Context())
-	hangUp()
-	require.Empty(t, ask(gone, "/api/v1/workers").Body.String())
-	wait.Go(func() { require.Equal(t, "[]\n", ask(t.Context(), "/api/v1/workers").Body.String()) })
-	<-g.lists
-	wait.Wait()
-	require.Len(t, g.lists, listsHTTP-1, "its place is free again")
-}
-
-// A list that ends early must not seem whole.
-func TestBrokenListsAreBrokenOff(t *testing.T) {
-	w := httptest.NewRecorder()
-	out := stream{w: w, buf: []byte("[")}
-	out.fail(&wire.Error{Code: wire.CodeInternal, Message: "x"})
-	require.Equal(t, 500, w.Code)
-	out = stream{w: httptest.NewRecorder(), buf: []byte("[")}
-	out.send()
-	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { out.fail(&wire.Error{}) })
 }
 
 // What HTTP workers say of themselves is bounded for all of them together, and

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -50,7 +51,7 @@ func TestHTTPCordon(t *testing.T) {
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("//api/v1/workers/rack%2F1/cordon", "{}"))
 	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"t"}`), "503 ")
 
-	var a workerAnswer
+	var a view.WorkerDetail
 	f.get("/api/v1/workers/w2", &a)
 	require.Contains(t, a.Worker.Flags, "cordoned")
 	require.Equal(t, `fan "3" is loud`, a.Worker.Cordon.Reason)
@@ -60,16 +61,16 @@ func TestHTTPCordon(t *testing.T) {
 
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/drain", ""))
 	f.beat("rack/1", 5, 1)
-	var b workerAnswer
+	var b view.WorkerDetail
 	f.get("/api/v1/workers/rack%2F1", &b)
 	require.Contains(t, b.Worker.Flags, "draining")
 	f.beat("rack/1", 5, 0)
-	b = workerAnswer{}
+	b = view.WorkerDetail{}
 	f.get("/api/v1/workers/rack%2F1", &b)
 	require.Contains(t, b.Worker.Flags, "drained")
 	require.Empty(t, b.Worker.Cordon.Deadline)
 	require.Equal(t, `200 {"status":"ok","changed":true}`, f.post("/api/v1/workers/rack%2F1/drain", `{"deadline_ms":3600000}`))
-	b = workerAnswer{}
+	b = view.WorkerDetail{}
 	f.get("/api/v1/workers/rack%2F1", &b)
 	at, err := time.Parse(time.RFC3339, string(b.Worker.Cordon.Deadline))
 	require.NoError(t, err)
@@ -113,22 +114,22 @@ func TestHTTPCordonOfWhatIsNotThere(t *testing.T) {
 
 func TestHTTPNamesHaveALimit(t *testing.T) {
 	f := start(t)
-	long := strings.Repeat("x", maxWorkerID+1)
+	long := strings.Repeat("x", gateway.MaxWorkerID+1)
 	require.Equal(t, "400 Invalid request body: worker_id is longer than 256 bytes",
 		f.post("/api/v1/heartbeat", `{"worker_id":"`+long+`"}`))
 	require.Equal(t, "400 Invalid request body: address is longer than 256 bytes",
 		f.post("/api/v1/heartbeat", `{"worker_id":"w","address":"`+long+`"}`))
 	require.Empty(t, f.list(""))
 	require.Contains(t, f.post("/api/v1/heartbeat", `{"worker_id":"`+long[1:]+`","address":"`+strings.Repeat("abc.", 62)+`de:65535"}`), "200 ")
-	require.Len(t, f.list("")[0].Address, maxAddress)
-	require.Len(t, f.list("")[0].WorkerID, maxWorkerID)
+	require.Len(t, f.list("")[0].Address, wire.MaxAddress)
+	require.Len(t, f.list("")[0].WorkerID, gateway.MaxWorkerID)
 }
 
 // Every id that a heartbeat may name can be shown, cordoned and removed.
 func TestHTTPEveryIDHasAPath(t *testing.T) {
 	f := start(t)
 	for _, id := range []string{"w1", "/", "//", "a/", "/a", "a//b", "a/cordon", ".", "..", "../..", "a b", "%2F", "%", "?x=1", "#", "é", "日本", "\x00", "\n", "\\", `"`, "+", ";", "*",
-		strings.Repeat("\x01", maxWorkerID-2), strings.Repeat("/", maxWorkerID-2)} {
+		strings.Repeat("\x01", gateway.MaxWorkerID-2), strings.Repeat("/", gateway.MaxWorkerID-2)} {
 		f.beat(id, 1, 0)
 		path := "/api/v1/workers/" + url.PathEscape(id)
 		got := f.call("GET", path, "")
@@ -172,7 +173,7 @@ func TestHTTPBatchAnswersInOrder(t *testing.T) {
 	require.NoError(t, got.Results[0].Verify())
 	require.Equal(t, got.Results[4].Lease, got.Results[5].Lease)
 	require.Equal(t, "task_id is required", got.Results[2].Error)
-	require.Equal(t, nothingFits, got.Results[7].Error)
+	require.Equal(t, "no available worker matching requirements", got.Results[7].Error)
 	require.NotEmpty(t, got.Results[7].Detail)
 }
 
@@ -207,7 +208,7 @@ func TestHTTPLeasesArePagedAndFiltered(t *testing.T) {
 	require.Contains(t, f.post("/api/v1/schedule", `{"task_id":"th"}`), `"worker_id":"w2"`)
 	seen := map[string]view.Lease{}
 	for query, pages := "?limit=10", 0; query != ""; pages++ {
-		var page leasesAnswer
+		var page view.Leases
 		f.get("/api/v1/leases"+query, &page)
 		query = ""
 		if page.Next > 0 {
@@ -226,7 +227,7 @@ func TestHTTPLeasesArePagedAndFiltered(t *testing.T) {
 	require.Equal(t, view.Lease{Lease: last.Lease, Task: "t24", Worker: "w1", Client: "c1", Owner: "ann", State: "begun"}, row)
 	for query, n := range map[string]int{"?worker=w1": 25, "?worker=w2": 1, "?owner=bob": 12, "?owner=bob&worker=w2": 0,
 		"?state=begun": 1, "?state=assumed": 1, "?state=granted&client=c1": 24, "?group=g": 0} {
-		var page leasesAnswer
+		var page view.Leases
 		f.get("/api/v1/leases"+query, &page)
 		require.Len(t, page.Leases, n, query)
 		require.NotNil(t, page.Leases)
@@ -242,7 +243,7 @@ func TestHTTPLeasesSkipEmptyPages(t *testing.T) {
 		require.Equal(t, 200, a.status)
 	}
 	require.Equal(t, 200, f.call("POST", "/api/v1/schedule", `{"task_id":"last","owner":"me"}`).status)
-	var page leasesAnswer
+	var page view.Leases
 	f.get("/api/v1/leases?owner=me", &page)
 	require.Len(t, page.Leases, 1)
 	require.Equal(t, "last", page.Leases[0].Task)
@@ -252,14 +253,14 @@ func TestHTTPTags(t *testing.T) {
 	f := start(t)
 	f.beat("w1", 1, 0, "gpu", "b c")
 	f.agent("w2", 1, "gpu")
-	var page tagsAnswer
+	var page view.Tags
 	f.get("/api/v1/tags", &page)
-	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "b c", Workers: 1}, {Tag: "gpu", Workers: 2}}}, page)
+	require.Equal(t, view.Tags{Tags: []view.Tag{{Tag: "b c", Workers: 1}, {Tag: "gpu", Workers: 2}}}, page)
 	f.get("/api/v1/tags?limit=1", &page)
-	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "b c", Workers: 1}}, Next: "b c"}, page)
-	page = tagsAnswer{}
+	require.Equal(t, view.Tags{Tags: []view.Tag{{Tag: "b c", Workers: 1}}, Next: "b c"}, page)
+	page = view.Tags{}
 	f.get("/api/v1/tags?limit=1&after=b+c", &page)
-	require.Equal(t, tagsAnswer{Tags: []view.Tag{{Tag: "gpu", Workers: 2}}}, page)
+	require.Equal(t, view.Tags{Tags: []view.Tag{{Tag: "gpu", Workers: 2}}}, page)
 }
 
 func TestHTTPEventsCanBeFollowed(t *testing.T) {
@@ -267,7 +268,7 @@ func TestHTTPEventsCanBeFollowed(t *testing.T) {
 	f.beat("w1", 1, 0)
 	f.post("/api/v1/workers/w1/cordon", `{"reason":"disk","by":"ops"}`)
 	f.post("/api/v1/workers/w1/uncordon", `{"by":"ops"}`)
-	var page eventsAnswer
+	var page view.Events
 	f.get("/api/v1/events?limit=2", &page)
 	require.Equal(t, []uint64{2, 3, 0}, []uint64{page.Next, page.Last, page.Missed})
 	require.Equal(t, "joined", page.Events[0].What)
@@ -298,7 +299,7 @@ func TestHTTPHistory(t *testing.T) {
 		a.send(2, &wire.Begun{Handle: a.handle, Seq: 2, Record: wire.Record{Lease: p.Lease, Task: []byte("t2"), Client: []byte("c1")}})
 		require.IsType(t, &wire.Ended{}, a.ask(3, &wire.End{Handle: a.handle, Seq: 3, Lease: p.Lease, Outcome: wire.ReasonFailed}))
 	}
-	var page historyAnswer
+	var page view.History
 	f.get("/api/v1/history?limit=2", &page)
 	require.Len(t, page.Leases, 2)
 	recent(t, page.Leases[0].EndedAt)
@@ -307,7 +308,7 @@ func TestHTTPHistory(t *testing.T) {
 	require.Equal(t, "t2 w1 c1 failed worker", strings.Join([]string{first.Task, first.Worker, first.Client, first.Reason, first.By}, " "))
 	require.Equal(t, "released client", page.Leases[1].Reason+" "+page.Leases[1].By)
 	before := page.Next
-	page = historyAnswer{}
+	page = view.History{}
 	f.get(fmt.Sprintf("/api/v1/history?before=%d", before), &page)
 	require.Len(t, page.Leases, 1)
 	require.Equal(t, "t0", page.Leases[0].Task)
@@ -340,12 +341,12 @@ func TestHTTPOneWorker(t *testing.T) {
 	f := start(t)
 	f.agent("w1", 3, "gpu")
 	p := placed(t, f.dial("c1").ask(1, task("t1")))
-	var a workerAnswer
+	var a view.WorkerDetail
 	f.get("/api/v1/workers/w1", &a)
 	recent(t, a.Worker.LastSeen)
 	recent(t, a.Leases[0].Since)
 	a.Worker.LastSeen, a.Leases[0].Since, a.Leases[0].Granted = "", "", ""
-	require.Equal(t, workerAnswer{
+	require.Equal(t, view.WorkerDetail{
 		Worker: view.Worker{ID: "w1", Address: "w1:1", Tags: []string{"gpu"}, State: "online", Flags: []string{}, Slots: 3,
 			Leased: 1, Resources: map[string]int64{}, Used: map[string]int64{}, Devices: []view.Device{}, Incarnation: 7},
 		Leases: []view.Lease{{Lease: p.Lease, Task: "t1", Worker: "w1", Client: "c1", State: "granted"}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -41,7 +42,7 @@ func Test40SameTaskOtherContent(t *testing.T) {
 // whats returns what happened, in order.
 func (f *fixture) whats() string {
 	f.t.Helper()
-	var page eventsAnswer
+	var page view.Events
 	f.get("/api/v1/events", &page)
 	var all []string
 	for _, e := range page.Events {

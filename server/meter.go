@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -203,16 +204,7 @@ func codeIn(it *sched.Item) wire.Code {
 		return wire.CodeSuperseded
 	case wire.KindPlacedAll:
 		if all, ok := it.Other.(*wire.PlacedAll); ok {
-			return codeOfAll(all.Results)
-		}
-	}
-	return wire.CodeOK
-}
-
-func codeOfAll(results []wire.BatchResult) wire.Code {
-	for i := range results {
-		if c := results[i].Code; c != wire.CodeOK && c != wire.CodeWaiting && c != wire.CodeAllOrNone {
-			return c
+			return gateway.CodeOfAll(all.Results)
 		}
 	}
 	return wire.CodeOK

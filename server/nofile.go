@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dtask/dtask-scheduler/server/gateway"
 )
 
 // How the descriptors of the process are divided where they are few: an eighth
@@ -19,7 +21,7 @@ const (
 	maxReserve = 256
 	// minReserve is what the scheduler needs of them at the least, with one event
 	// loop; each further loop needs loopFiles.
-	minReserve = 32 + spareConnections
+	minReserve = 32 + gateway.SpareConnections
 	loopFiles  = 2
 	// minBacklog is the shortest queue of connections that the kernel may hold
 	// ready for one port.

@@ -1,10 +1,14 @@
 package server
 
 import (
+	"cmp"
+	"encoding"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -75,12 +80,56 @@ func TestOpenAPIHasEveryEndpointAndNoOther(t *testing.T) {
 		described = append(described, path+" "+method)
 		require.NotEmpty(t, op["summary"], path)
 	})
-	for path, methods := range endpoints {
-		for method := range methods {
-			served = append(served, path+" "+method)
-		}
+	for _, e := range gateway.Endpoints {
+		served = append(served, e.Path+" "+e.Method)
 	}
 	require.ElementsMatch(t, served, described)
+}
+
+// The keys of every body and every answer are those of the document.
+func TestOpenAPIHasEveryKeyAndNoOther(t *testing.T) {
+	d := readDocument(t)
+	for _, e := range gateway.Endpoints {
+		op := d.at(d.root, "paths", e.Path, strings.ToLower(e.Method))
+		if e.Body != nil {
+			d.agrees(e.Path, d.at(op, "requestBody", "content", "application/json", "schema"), reflect.TypeOf(e.Body))
+		}
+		if e.Answer != nil {
+			d.agrees(e.Path, d.at(op, "responses", "200", "content", "application/json", "schema"), reflect.TypeOf(e.Answer))
+		}
+	}
+}
+
+// agrees compares a schema with what encoding/json makes of a type.
+func (d *document) agrees(where string, schema node, of reflect.Type) {
+	for of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	schema = d.at(schema)
+	if parts, ok := schema["allOf"].([]any); ok {
+		schema = d.joined(parts)
+	}
+	switch of.Kind() {
+	case reflect.Slice:
+		if schema["type"] == "array" {
+			d.agrees(where+"[]", d.at(schema, "items"), of.Elem())
+		}
+	case reflect.Struct:
+		properties, fixed := schema["properties"].(node)
+		if !fixed || reflect.PointerTo(of).Implements(reflect.TypeFor[json.Unmarshaler]()) || reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+			return
+		}
+		var keys []string
+		for _, f := range reflect.VisibleFields(of) {
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if key = cmp.Or(key, f.Name); !f.Anonymous && f.IsExported() && !slices.Contains(keys, key) {
+				keys = append(keys, key)
+				require.Contains(d.t, properties, key, where)
+				d.agrees(where+"."+key, d.at(properties, key), f.Type)
+			}
+		}
+		require.ElementsMatch(d.t, slices.Collect(maps.Keys(properties)), keys, where)
+	}
 }
 
 // storied is a server where every list has something to show.

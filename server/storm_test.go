@@ -16,6 +16,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/internal/ports"
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -114,7 +115,7 @@ func Test58TwoThousandAgentsReconnectAtOnceAfterARestart(t *testing.T) {
 	begun := time.Now()
 	allAtOnce(t, runners, addr, before)
 	t.Logf("%d agents came back in %v", n, time.Since(begun))
-	var s statsAnswer
+	var s view.Stats
 	f.get("/stats", &s)
 	require.EqualValues(t, n, s.Workers["online"])
 	require.EqualValues(t, n, s.Leases["begun"], "every lease is known again")

@@ -72,9 +72,8 @@ func beatOf(id string, seq uint32) *wire.Beat {
 // metric returns one of the counters of /stats.
 func (f *fixture) metric(name string) uint64 {
 	f.t.Helper()
-	x := new(exchange)
-	m := f.counters()
-	for k, n := range f.core.do(x, &wire.GetStats{}).(*wire.Stats).Counters {
+	m := web{f.core.clock, f.Server}.Counters()
+	for k, n := range f.core.do("", &wire.GetStats{}).(*wire.Stats).Counters {
 		m[k] = n
 	}
 	n, ok := m[name]

@@ -18,7 +18,7 @@ import (
 
 // waiting returns how many tasks wait.
 func (f *fixture) waiting() int {
-	m, ok := f.core.do(&exchange{}, &wire.GetStats{}).(*wire.Stats)
+	m, ok := f.core.do("", &wire.GetStats{}).(*wire.Stats)
 	require.True(f.t, ok)
 	return int(m.Counters["waiting"])
 }
@@ -228,7 +228,7 @@ func TestAnAbandonedRepeatKeepsTheLease(t *testing.T) {
 	abandon := func(m wire.Message) {
 		ch := make(chan wire.Message, 1)
 		ch <- m
-		f.core.abandon(new(exchange), 1, ch)
+		f.core.abandon("", 1, ch, new(sched.Outbox))
 	}
 	repeat := first
 	repeat.Flags |= wire.PlacedRepeat
@@ -268,7 +268,7 @@ func TestWhoHangsUpInTheMomentOfTheGrantKeepsNothing(t *testing.T) {
 			ctx = unseen{gone}
 		}
 		waiting, got := make(chan struct{}), make(chan wire.Message, 1)
-		go func() { got <- f.core.wait(ctx, new(exchange), ask, func() { close(waiting) }) }()
+		go func() { got <- f.core.wait(ctx, "", 0, ask, func() { close(waiting) }) }()
 		<-waiting
 		f.core.mu.Lock()
 		hangUp()
@@ -368,7 +368,7 @@ func TestTheLimitOfAnOwnerOverHTTP(t *testing.T) {
 	require.Equal(t, 400, f.call("GET", "/api/v1/leases?count=yes", "").status)
 	require.IsType(t, &wire.Released{}, c.ask(3, &wire.Release{Lease: first.Lease}))
 	require.Equal(t, 200, (<-held).status)
-	var s statsAnswer
+	var s view.Stats
 	f.get("/stats", &s)
 	require.EqualValues(t, []uint64{4, 2}, []uint64{s.Metrics["owner_limit"], s.Metrics["owners_at_limit"]})
 }
@@ -431,7 +431,7 @@ func TestTheQueueOverHTTPIsSortedAsItGoes(t *testing.T) {
 		task := fmt.Sprint("t", i)
 		held[task] = f.held(t.Context(), fmt.Sprintf(`{"task_id":%q,"owner":%q,"priority":%d,"max_wait_ms":60000}`, task, owner, i/5))
 	}
-	var q queueAnswer
+	var q view.Queue
 	f.get("/api/v1/queue", &q)
 	require.Zero(t, q.Next)
 	for _, w := range q.Queue {
@@ -441,7 +441,7 @@ func TestTheQueueOverHTTPIsSortedAsItGoes(t *testing.T) {
 
 	var rows []wire.WaiterInfo
 	for after := uint64(0); ; after = q.Next {
-		q = queueAnswer{}
+		q = view.Queue{}
 		f.get(fmt.Sprintf("/api/v1/queue?limit=4&after=%d", after), &q)
 		for _, w := range q.Queue {
 			rows = append(rows, wire.WaiterInfo(w))

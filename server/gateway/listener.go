@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -19,13 +18,13 @@ import (
 // stopping is what a connection is told that comes while the server stops.
 const stopping = `{"error":"the scheduler is stopping","reason":"draining"}` + "\n"
 
-// refusalTimeout bounds the telling.
-const refusalTimeout = 100 * time.Millisecond
+// RefusalTimeout bounds how long a peer is told why its connection closes.
+const RefusalTimeout = 100 * time.Millisecond
 
 // refuseConn answers a connection that nobody has asked anything on, and closes
 // it.
 func refuseConn(c net.Conn, body string) {
-	_ = c.SetWriteDeadline(time.Now().Add(refusalTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(RefusalTimeout))
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"+
 		"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	_ = c.Close()
@@ -34,41 +33,38 @@ func refuseConn(c net.Conn, body string) {
 // Connections that are taken though all places are, so that those who watch the
 // scheduler can ask how it is.
 const (
-	// spareConnections is how many there may be.
-	spareConnections = 8
+	// SpareConnections is how many there may be.
+	SpareConnections = 8
 	// spareTimeout is how long one may last.
 	spareTimeout = 5 * time.Second
 )
 
-// watching are the paths that a spare connection may ask for, once.
-var watching = map[string]bool{"/livez": true, "/readyz": true, "/healthz": true, "/metrics": true}
-
-// httpListener counts HTTP connections among all connections of the server, and
+// Listener counts HTTP connections among all connections of the server, and
 // knows those that have never sent a byte.
-type httpListener struct {
+type Listener struct {
 	net.Listener
-	srv *Server
+	host Host
 
 	mu     sync.Mutex // guards all below
-	silent map[*httpConn]struct{}
-	spares []*httpConn // the oldest in front
+	silent map[*conn]struct{}
+	spares []*conn // the oldest in front
 }
 
-func newHTTPListener(s *Server, ln net.Listener) *httpListener {
-	return &httpListener{Listener: ln, srv: s, silent: make(map[*httpConn]struct{})}
+// Listen returns a listener whose connections the host admits.
+func Listen(ln net.Listener, host Host) *Listener {
+	return &Listener{Listener: ln, host: host, silent: make(map[*conn]struct{})}
 }
 
 // Accept implements net.Listener.
-func (l *httpListener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		hc := &httpConn{Conn: c, ln: l, source: sourceOf(c.RemoteAddr())}
-		switch refused := l.srv.admit(hc.source); {
+		hc := &conn{Conn: c, ln: l}
+		switch refused := l.host.Admit(c.RemoteAddr()); {
 		case refused == nil:
-			l.srv.webConnections.Add(1)
 		case refused.Code == wire.CodeDraining:
 			refuseConn(c, stopping)
 			continue
@@ -93,11 +89,11 @@ func refusedBody(e *wire.Error) string {
 
 // spare makes a connection a spare one. Where all are taken it takes the place
 // of the oldest that has sent nothing yet; if there is none it reports false.
-func (l *httpListener) spare(c *httpConn) bool {
+func (l *Listener) spare(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.spares) >= spareConnections {
-		i := slices.IndexFunc(l.spares, func(s *httpConn) bool { _, silent := l.silent[s]; return silent })
+	if len(l.spares) >= SpareConnections {
+		i := slices.IndexFunc(l.spares, func(s *conn) bool { _, silent := l.silent[s]; return silent })
 		if i < 0 {
 			return false
 		}
@@ -109,9 +105,9 @@ func (l *httpListener) spare(c *httpConn) bool {
 	return true
 }
 
-// closeSilent closes the connections that have never sent a byte: there is no
+// CloseSilent closes the connections that have never sent a byte: there is no
 // request in flight on them.
-func (l *httpListener) closeSilent() {
+func (l *Listener) CloseSilent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.silent {
@@ -119,31 +115,29 @@ func (l *httpListener) closeSilent() {
 	}
 }
 
-func (l *httpListener) heard(c *httpConn) {
+func (l *Listener) heard(c *conn) {
 	l.mu.Lock()
 	delete(l.silent, c)
 	l.mu.Unlock()
 }
 
 // gone forgets a connection that closes.
-func (l *httpListener) gone(c *httpConn) {
+func (l *Listener) gone(c *conn) {
 	l.heard(c)
 	if c.refused == nil {
-		l.srv.webConnections.Add(-1)
-		l.srv.dismiss(c.source)
+		l.host.Dismiss(c.RemoteAddr())
 		return
 	}
 	c.limit.Stop()
 	l.mu.Lock()
-	l.spares = slices.DeleteFunc(l.spares, func(s *httpConn) bool { return s == c })
+	l.spares = slices.DeleteFunc(l.spares, func(s *conn) bool { return s == c })
 	l.mu.Unlock()
 }
 
-// httpConn is one HTTP connection.
-type httpConn struct {
+// conn is one HTTP connection.
+type conn struct {
 	net.Conn
-	ln      *httpListener
-	source  netip.Addr
+	ln      *Listener
 	refused *wire.Error // why it is a spare one, nil if it is not
 	limit   *time.Timer // of a spare one
 	spoke   bool        // of the reader alone, and so is native
@@ -154,7 +148,7 @@ type httpConn struct {
 
 // Read implements net.Conn. A peer that speaks the native protocol is told so, and
 // the HTTP server sees the end of the connection.
-func (c *httpConn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (int, error) {
 	if c.native {
 		return 0, io.EOF
 	}
@@ -162,9 +156,7 @@ func (c *httpConn) Read(b []byte) (int, error) {
 	if n > 0 && !c.spoke {
 		c.spoke = true
 		c.ln.heard(c)
-		if isNative(b[:n]) {
-			c.native = true
-			c.ln.srv.refuseNative(c.Conn, b[:n])
+		if c.native = c.ln.host.Native(c.Conn, b[:n]); c.native {
 			return 0, io.EOF
 		}
 	}
@@ -173,7 +165,7 @@ func (c *httpConn) Read(b []byte) (int, error) {
 }
 
 // Close implements net.Conn.
-func (c *httpConn) Close() error {
+func (c *conn) Close() error {
 	c.once.Do(func() { c.ln.gone(c) })
 	return c.Conn.Close()
 }
@@ -181,42 +173,40 @@ func (c *httpConn) Close() error {
 // connKey is the key of the context of a request for its connection.
 type connKey struct{}
 
-// connContext has requests know their connection.
-func connContext(ctx context.Context, c net.Conn) context.Context {
+// ConnContext has requests know their connection: it is for http.Server.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
 // connOf returns the connection of a request, nil for one that came by none.
-func connOf(r *http.Request) *httpConn {
-	c, _ := r.Context().Value(connKey{}).(*httpConn)
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
 }
 
 // ambiguous refuses a request that says in two ways where it ends. It is the
-// last one on its connection.
-func ambiguous(w http.ResponseWriter, r *http.Request) bool {
-	c := connOf(r)
-	if c == nil || !c.head.Ambiguous(r) {
+// last one on its connection, which may be nil.
+func (c *conn) ambiguous(q *call) bool {
+	if c == nil || !c.head.Ambiguous(q.r) {
 		return false
 	}
-	w.Header().Set("Connection", "close")
-	textError(w, r, webguard.TwoLengths.Status, webguard.TwoLengths.Text)
+	q.Header().Set("Connection", "close")
+	q.text(webguard.TwoLengths.Status, webguard.TwoLengths.Text)
 	return true
 }
 
 // turnAway answers a request on a spare connection, unless it is of those that
 // watch the scheduler. It is the last one there.
-func turnAway(w http.ResponseWriter, r *http.Request, endpoint string) bool {
-	c := connOf(r)
+func (c *conn) turnAway(q *call, e *Endpoint) bool {
 	if c == nil || c.refused == nil {
 		return false
 	}
-	w.Header().Set("Connection", "close")
-	if watching[endpoint] {
+	q.Header().Set("Connection", "close")
+	if e != nil && e.Class == Watch {
 		return false
 	}
-	w.Header().Set("Retry-After", "1")
-	note(w, wire.CodeBusy)
-	writeJSON(w, http.StatusServiceUnavailable, []byte(refusedBody(c.refused)))
+	q.Header().Set("Retry-After", "1")
+	q.code = wire.CodeBusy
+	q.value(http.StatusServiceUnavailable, &refused{Error: c.refused.Message})
 	return true
 }

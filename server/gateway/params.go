@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"fmt"
@@ -107,8 +107,8 @@ func visible(s string) string {
 
 // settled ends the reading of parameters: it warns of those that the list does
 // not have, and reports false after it has refused the request.
-func (p *params) settled(w http.ResponseWriter, r *http.Request) bool {
-	isStrict, e := strict(r)
+func (p *params) settled(c *call) bool {
+	isStrict, e := strict(c.r)
 	if e == nil {
 		e = p.fault
 	}
@@ -120,18 +120,18 @@ func (p *params) settled(w http.ResponseWriter, r *http.Request) bool {
 		if e == nil && isStrict {
 			e = &wire.Error{Code: wire.CodeBadRequest, Field: k.path, Message: k.String()}
 		}
-		warn(w, k.String())
-		w.Header().Add(warningHeader, visible(k.String()))
+		c.warn(k.String())
+		c.Header().Add(warningHeader, visible(k.String()))
 	}
 	p.told = true
 	switch {
 	case e == nil:
 		return true
-	case acceptsJSON(r) || isStrict:
-		refuse(w, e)
+	case c.acceptsJSON() || isStrict:
+		c.refuse(e)
 	default:
-		note(w, e.Code)
-		textError(w, r, http.StatusBadRequest, e.Message)
+		c.code = e.Code
+		c.text(http.StatusBadRequest, e.Message)
 	}
 	return false
 }

@@ -1,7 +1,6 @@
-package server
+package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -36,20 +35,20 @@ func strict(r *http.Request) (bool, *wire.Error) {
 
 // knownKeys warns of the keys of a body that v does not have. It reports false
 // after it has refused the request for them.
-func (g *gateway) knownKeys(w http.ResponseWriter, body []byte, v any, isStrict bool) bool {
+func (c *call) knownKeys(body []byte, v any, isStrict bool) bool {
 	unknown, more := unknownKeys(body, shapeOf(v))
 	if len(unknown) == 0 {
 		return true
 	}
 	if isStrict {
-		refuse(w, &wire.Error{Code: wire.CodeBadRequest, Field: unknown[0].path, Message: badBody + ": " + unknown[0].String()})
+		c.refuse(&wire.Error{Code: wire.CodeBadRequest, Field: unknown[0].path, Message: badBody + ": " + unknown[0].String()})
 		return false
 	}
 	for _, key := range unknown {
-		warn(w, key.String())
+		c.warn(key.String())
 	}
 	if more > 0 {
-		warn(w, fmt.Sprintf("%d more unknown keys", more))
+		c.warn(fmt.Sprintf("%d more unknown keys", more))
 	}
 	return true
 }
@@ -59,26 +58,4 @@ func (k unknownKey) String() string {
 		return "unknown key " + k.path
 	}
 	return "unknown key " + k.path + ", did you mean " + k.near + "?"
-}
-
-// warn adds a warning to the answer.
-func warn(w http.ResponseWriter, text string) {
-	if r, ok := w.(*reply); ok {
-		r.warnings = append(r.warnings, text)
-	}
-}
-
-// withWarnings adds the warnings of a request to the object that answers it.
-func withWarnings(w http.ResponseWriter, body []byte) []byte {
-	const end = "}\n"
-	r, ok := w.(*reply)
-	if !ok || len(r.warnings) == 0 || len(body) < len(`{"":0}`)+1 || string(body[len(body)-len(end):]) != end {
-		return body
-	}
-	list, err := json.Marshal(r.warnings)
-	if err != nil {
-		return body
-	}
-	all := append(make([]byte, 0, len(body)+len(list)+len(`,"warnings":`)), body[:len(body)-len(end)]...)
-	return append(append(append(all, `,"warnings":`...), list...), end...)
 }

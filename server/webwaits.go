@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
-	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -11,11 +9,9 @@ import (
 
 // Limits of HTTP requests that wait for room.
 const (
-	maxWaitHTTP     = 60_000   // milliseconds that one may wait
 	maxWaitingHTTP  = 4096     // requests that wait at once: each holds a connection
 	maxWaitingBytes = 64 << 20 // of their bodies
 	waitingRetryMS  = 1000
-	waitAnswerGrace = 5 * time.Second // beyond the wait, until the answer must be read
 )
 
 // webWaits are the HTTP requests that wait for room, by the request ids that
@@ -71,37 +67,34 @@ func (w *webWaits) deliver(it *sched.Item) {
 	if ch == nil {
 		return
 	}
-	switch m := it.Message().(type) {
-	case *wire.Placed:
-		p := kept(m)
-		ch <- &p
-	case *wire.PlacedAll:
-		for i := range m.Results {
-			m.Results[i].Placed = kept(&m.Results[i].Placed)
-		}
-		ch <- m
-	default:
-		ch <- m
-	}
+	ch <- kept(it.Message())
 }
 
-// kept copies a placement out of an outbox, which is used again.
-func kept(p *wire.Placed) wire.Placed {
-	k := *p
-	k.Target = append([]byte(nil), p.Target...)
-	return k
+// kept copies an answer that lies in an outbox, which is used again.
+func kept(m wire.Message) wire.Message {
+	switch m := m.(type) {
+	case *wire.Placed:
+		p := *m
+		return &p
+	case *wire.Released:
+		r := *m
+		return &r
+	}
+	return m
 }
 
 // wait is do for a request that may have to wait for room: waits is called when
-// it does. It returns nil if the context ends first: then nothing of it is left
-// behind.
-func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func()) wire.Message {
-	id, answer, ch, job := c.begin(x, m)
+// it does; size is that of its body, which stands for what it holds meanwhile. If
+// the context ends first nothing of it is left behind, and the answer is nil.
+func (c *core) wait(ctx context.Context, rid string, size int, m wire.Message, waits func()) wire.Message {
+	out := outboxes.Get().(*sched.Outbox)
+	defer outboxes.Put(out)
+	id, answer, ch, job := c.begin(rid, size, m, out)
 	if answer != nil {
 		return answer
 	}
 	if job != nil {
-		c.carry(job, m, &x.out, x.id)
+		c.carry(job, m, out, rid)
 	}
 	select {
 	case answer = <-ch:
@@ -117,21 +110,21 @@ func (c *core) wait(ctx context.Context, x *exchange, m wire.Message, waits func
 		ch <- answer // both came, and nobody is there to be told
 	case <-ctx.Done():
 	}
-	c.abandon(x, id, ch)
+	c.abandon(rid, id, ch, out)
 	return nil
 }
 
 // begin sends the request and returns its answer, or where that will come, and
 // what the lane has to do for it.
-func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Message, ch chan wire.Message, job *sched.Job) {
-	c.use(m.Kind().String(), x.id, &x.out, func(now sched.Time) {
+func (c *core) begin(rid string, size int, m wire.Message, out *sched.Outbox) (id uint64, answer wire.Message, ch chan wire.Message, job *sched.Job) {
+	c.use(m.Kind().String(), rid, out, func(now sched.Time) {
 		if c.draining {
 			answer = errStopping
-		} else if full := c.web.full(x.size); full != nil {
+		} else if full := c.web.full(size); full != nil {
 			answer = full
 		} else {
-			id, ch = c.web.add(x.size)
-			job = c.apply(now, 0, id, m, &x.out)
+			id, ch = c.web.add(size)
+			job = c.apply(now, 0, id, m, out)
 		}
 	})
 	return id, answer, ch, job
@@ -139,14 +132,14 @@ func (c *core) begin(x *exchange, m wire.Message) (id uint64, answer wire.Messag
 
 // abandon takes a request back whose asker has gone away. A lease that it got
 // in the last moment is given back.
-func (c *core) abandon(x *exchange, id uint64, ch chan wire.Message) {
-	c.use("withdraw", x.id, &x.out, func(now sched.Time) {
+func (c *core) abandon(rid string, id uint64, ch chan wire.Message, out *sched.Outbox) {
+	c.use("withdraw", rid, out, func(now sched.Time) {
 		c.web.take(id)
-		c.state.Withdraw(now, 0, id, &x.out)
+		c.state.Withdraw(now, 0, id, out)
 		select {
 		case answer := <-ch:
 			for _, p := range placements(answer) {
-				c.apply(now, 0, 0, &wire.Release{Lease: p.Lease}, &x.out)
+				c.apply(now, 0, 0, &wire.Release{Lease: p.Lease}, out)
 			}
 		default:
 		}
@@ -169,13 +162,4 @@ func placements(answer wire.Message) (granted []*wire.Placed) {
 		}
 	}
 	return granted
-}
-
-// holdOpen lets a request last as long as it may wait, whatever the server's
-// usual limits are.
-func holdOpen(w http.ResponseWriter, wait time.Duration) {
-	until := time.Now().Add(wait + waitAnswerGrace)
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(until) // else the connection seems to end in mid-wait
-	_ = rc.SetWriteDeadline(until)
 }

@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"net/http"
@@ -21,22 +21,22 @@ var pprofHandlers = map[string]http.HandlerFunc{
 
 // profile answers a request for a profile. It reports false if the request is
 // none, or if profiles are turned off.
-func (g *gateway) profile(w http.ResponseWriter, r *http.Request) bool {
-	name, ok := strings.CutPrefix(r.URL.Path+"/", pprofPath)
-	if !ok || !g.srv.cfg.Pprof {
+func (g *Gateway) profile(c *call) bool {
+	name, ok := strings.CutPrefix(c.r.URL.Path+"/", pprofPath)
+	if !ok || !g.Pprof {
 		return false
 	}
 	// A profile of half a minute takes longer than a request may: the handlers
 	// move the limit of the writing themselves, and not that of the reading.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(c).SetReadDeadline(time.Time{})
 	if handle := pprofHandlers[strings.TrimSuffix(name, "/")]; handle != nil {
-		handle(w, r)
+		handle(c, c.r)
 		return true
 	}
-	if r.URL.Path+"/" == pprofPath {
-		http.Redirect(w, r, pprofPath, http.StatusMovedPermanently)
+	if c.r.URL.Path+"/" == pprofPath {
+		http.Redirect(c, c.r, pprofPath, http.StatusMovedPermanently)
 		return true
 	}
-	pprof.Index(w, r)
+	pprof.Index(c, c.r)
 	return true
 }

@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // valid JSON.
 type walk struct {
 	body  []byte
-	i     int
+	dec   *json.Decoder // of body
 	path  []step
 	check bool        // look for values of a wrong type, else for unknown keys
 	fault *wire.Error // the first value of a wrong type
@@ -37,14 +37,14 @@ type unknownKey struct {
 
 // Bounds of what is told of unknown keys.
 const (
-	maxUnknown = 16 // that are named
-	maxKeyText = 64 // bytes of one
+	MaxUnknown = 16 // that are named
+	MaxKeyText = 64 // bytes of one
 )
 
 // unknownKeys returns the keys of a body that encoding/json has decoded and that
 // its shape does not have, and how many more there are.
 func unknownKeys(body []byte, s *shape) ([]unknownKey, int) {
-	w := walk{body: body}
+	w := walk{body: body, dec: json.NewDecoder(bytes.NewReader(body))}
 	w.value(s)
 	return w.unknown, w.more
 }
@@ -52,134 +52,58 @@ func unknownKeys(body []byte, s *shape) ([]unknownKey, int) {
 // typeFault names the first value of a body that is not of the type of its
 // shape, nil if there is none.
 func typeFault(body []byte, s *shape) *wire.Error {
-	w := walk{body: body, check: true}
+	w := walk{body: body, dec: json.NewDecoder(bytes.NewReader(body)), check: true}
 	w.value(s)
 	return w.fault
 }
 
 // value goes through one value; s is nil if it may be anything.
 func (w *walk) value(s *shape) {
-	w.blanks()
-	from := w.i
-	switch c := w.body[w.i]; {
-	case c == '{' && s != nil && s.keys != nil:
-		w.object(s)
-	case c == '[' && s != nil && s.items != nil:
-		w.array(s.items)
-	default:
-		w.skip()
-		if w.check && s != nil && w.fault == nil {
-			w.test(s, w.body[from:w.i])
-		}
-	}
-}
-
-func (w *walk) object(s *shape) {
-	for w.i++; ; {
-		w.blanks()
-		switch w.body[w.i] {
-		case '}':
-			w.i++
-			return
-		case ',':
-			w.i++
-			continue
-		}
-		from := w.i
-		w.text()
-		name := unquote(w.body[from:w.i])
-		w.blanks()
-		w.i++ // the colon
-		of := s.key(name)
-		w.path = append(w.path, step{string(name), -1})
-		if of == nil && !w.check {
-			w.report(s)
-		}
-		w.value(of)
-		w.path = w.path[:len(w.path)-1]
-	}
-}
-
-func (w *walk) array(items *shape) {
-	w.i++
-	w.path = append(w.path, step{})
-	for {
-		w.blanks()
-		switch w.body[w.i] {
-		case ']':
-			w.i++
+	next := bytes.TrimLeft(w.body[w.dec.InputOffset():], " \t\r\n:,")[0]
+	switch {
+	case next == '{' && s != nil && s.keys != nil:
+		w.each(func() {
+			name, _ := w.token().(string)
+			of := s.key(name)
+			w.path = append(w.path, step{name, -1})
+			if of == nil && !w.check {
+				w.report(s)
+			}
+			w.value(of)
 			w.path = w.path[:len(w.path)-1]
-			return
-		case ',':
-			w.i++
+		})
+	case next == '[' && s != nil && s.items != nil:
+		w.path = append(w.path, step{})
+		w.each(func() {
+			w.value(s.items)
 			w.path[len(w.path)-1].index++
-		default:
-			w.value(items)
-		}
-	}
-}
-
-// blanks goes to the next byte that is none.
-func (w *walk) blanks() {
-	for w.body[w.i] <= ' ' {
-		w.i++
-	}
-}
-
-// skip goes behind a value.
-func (w *walk) skip() {
-	switch w.body[w.i] {
-	case '"':
-		w.text()
-		return
-	case '{', '[':
+		})
+		w.path = w.path[:len(w.path)-1]
 	default:
-		if n := bytes.IndexAny(w.body[w.i:], ",]} \t\r\n"); n >= 0 {
-			w.i += n
-		} else {
-			w.i = len(w.body)
-		}
-		return
-	}
-	for depth := 0; ; {
-		switch w.body[w.i] {
-		case '"':
-			w.text()
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		if w.i++; depth == 0 {
-			return
+		var raw json.RawMessage
+		_ = w.dec.Decode(&raw)
+		if w.check && s != nil && w.fault == nil {
+			w.test(s, raw)
 		}
 	}
 }
 
-// text goes behind a text.
-func (w *walk) text() {
-	for w.i++; w.body[w.i] != '"'; w.i++ {
-		if w.body[w.i] == '\\' {
-			w.i++
-		}
+// each calls visit for each part of an object or array.
+func (w *walk) each(visit func()) {
+	for w.token(); w.dec.More(); {
+		visit()
 	}
-	w.i++
+	w.token()
 }
 
-// unquote returns the content of a text.
-func unquote(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1]
-	}
-	var s string
-	_ = json.Unmarshal(quoted, &s) // or it would not be valid JSON
-	return []byte(s)
+func (w *walk) token() json.Token {
+	t, _ := w.dec.Token() // the body is valid JSON
+	return t
 }
 
 // report notes that the key at the present place is not one of s.
 func (w *walk) report(s *shape) {
-	if len(w.unknown) == maxUnknown {
+	if len(w.unknown) == MaxUnknown {
 		w.more++
 		return
 	}
@@ -189,10 +113,10 @@ func (w *walk) report(s *shape) {
 
 // clipped bounds what is shown of a text that came in a request.
 func clipped(s string) string {
-	if len(s) <= maxKeyText {
+	if len(s) <= MaxKeyText {
 		return s
 	}
-	return s[:maxKeyText] + "..."
+	return s[:MaxKeyText] + "..."
 }
 
 // where names the present place, such as tasks[3].priority.
@@ -261,6 +185,9 @@ func shown(raw []byte) string {
 	return clipped(string(raw))
 }
 
+// MaxWaitMS is how long a request may wait for room, in milliseconds.
+const MaxWaitMS = 60_000
+
 // span is the range of a number.
 type span struct {
 	least, most int64
@@ -272,7 +199,7 @@ func (s span) String() string { return fmt.Sprintf("an integer in %d..%d", s.lea
 var spans = map[string]span{
 	"priority":      {-wire.MaxPriority, wire.MaxPriority},
 	"ttl_ms":        {0, wire.MaxTTL},
-	"max_wait_ms":   {0, maxWaitHTTP},
+	"max_wait_ms":   {0, MaxWaitMS},
 	"deadline_ms":   {1, wire.MaxDrain},
 	"max_tasks":     {0, wire.MaxSlots},
 	"current_tasks": {0, wire.MaxSlots},

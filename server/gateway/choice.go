@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"encoding/json"
@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/dtask/dtask-scheduler/resource"
@@ -39,7 +39,7 @@ func (a *amounts) UnmarshalJSON(b []byte) error {
 }
 
 // amountOf reads one amount. A fault says that it is none; numbers that are out
-// of their range are none for fault of scheduleRequest to find.
+// of their range are none for fault of taskRequest to find.
 func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error) {
 	if raw[0] != '"' {
 		if json.Unmarshal(raw, &amount) != nil {
@@ -102,11 +102,6 @@ func (q *choice) fault() *wire.Error {
 	return nil
 }
 
-// badField says what is wrong with a field, and the limit that it broke or 0.
-func badField(field, what string, limit int) *wire.Error {
-	return &wire.Error{Code: wire.CodeBadRequest, Field: field, Message: field + " " + what, Limit: uint64(limit)}
-}
-
 // fill sets the choice in what the core is asked.
 func (q *choice) fill(m *wire.Schedule) {
 	m.Selector, m.Prefer = []byte(q.Selector), []byte(q.Prefer)
@@ -114,18 +109,31 @@ func (q *choice) fill(m *wire.Schedule) {
 	m.Exclusive, m.Policy, m.SpreadBy = q.Exclusive, []byte(q.Policy), []byte(q.SpreadBy)
 }
 
-// appendDevices appends the devices of a mask as a key of an object, unless it
-// is empty.
-func appendDevices(b []byte, mask uint64) []byte {
-	if mask == 0 {
-		return b
+// yield holds the keys of a task that say of making room: for it, and by it. Both
+// may be missing.
+type yield struct {
+	Preempt   bool   `json:"preempt"`
+	OnPreempt string `json:"on_preempt"`
+}
+
+// fault returns what is wrong with them, or nil. A task that preempts has to
+// wait for the others at least as long as they may take.
+func (q *yield) fault(waitMS int64, grace time.Duration) *wire.Error {
+	switch on, known := wire.ParseOnPreempt(q.OnPreempt); {
+	case !known:
+		return badField("on_preempt", "is neither end nor never", 0)
+	case on == wire.OnPreemptRequeue:
+		return badField("on_preempt", "requeue is for clients of the native protocol: nobody could be told over HTTP", 0)
+	case q.Preempt && waitMS == 0:
+		return badField("max_wait_ms", "is missing: who preempts waits until others have made room", 0)
+	case q.Preempt && waitMS < grace.Milliseconds():
+		return badField("max_wait_ms", "is less than the grace of "+grace.String()+" of the tasks that make room", int(grace.Milliseconds()))
 	}
-	b = append(b, `,"devices":[`...)
-	for i, n := range resource.Bits(mask) {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(n), 10)
-	}
-	return append(b, ']')
+	return nil
+}
+
+// fill sets them in what the core is asked.
+func (q *yield) fill(m *wire.Schedule) {
+	m.Preempt = q.Preempt
+	m.OnPreempt, _ = wire.ParseOnPreempt(q.OnPreempt) // or it would have been refused
 }

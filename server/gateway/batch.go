@@ -1,15 +1,12 @@
-package server
+package gateway
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/sched"
-	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -40,16 +37,16 @@ func (q *batchRequest) waitFault() *wire.Error {
 // batchTask is one task of a batch. A header cannot name a key for each, so
 // the key stands with its task.
 type batchTask struct {
-	scheduleRequest
+	taskRequest
 	Key string `json:"idempotency_key"`
 }
 
 // batchFault is fieldFault for a task of a batch, which does not wait for itself.
-func (q *batchTask) batchFault(grace sched.Time) *wire.Error {
+func (q *batchTask) batchFault(grace time.Duration) *wire.Error {
 	switch {
 	case q.Preempt:
 		return badField("preempt", "is for requests of one task: those of a batch do not wait for others to make room", 0)
-	case q.MaxWaitMS > 0 && q.MaxWaitMS <= maxWaitHTTP:
+	case q.MaxWaitMS > 0 && q.MaxWaitMS <= MaxWaitMS:
 		return badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
 	case q.ForWorkers:
 		return badField("wait_for_workers", "stands beside tasks, for a gang as a whole", 0)
@@ -62,38 +59,31 @@ func (q *batchTask) fault() *wire.Error {
 	if q.TaskID == "" {
 		return badField("task_id", "is required", 0)
 	}
-	return q.scheduleRequest.fault()
+	return q.taskRequest.fault()
 }
 
-func (g *gateway) scheduleBatch(w http.ResponseWriter, r *http.Request) {
-	c := takeCall(w)
-	defer c.putBack()
-	var q batchRequest
-	if !g.read(c, w, r, &q) {
-		return
-	}
+func scheduleBatch(c *call, q *batchRequest) {
 	switch n := len(q.Tasks); {
 	case n == 0:
-		refuse(w, badField("tasks", "is required", 0))
+		c.refuse(badField("tasks", "is required", 0))
 		return
 	case n > wire.MaxBatch:
-		invalid(w, r, badField("tasks", fmt.Sprintf("may hold %d at most", wire.MaxBatch), wire.MaxBatch))
+		c.invalid(badField("tasks", fmt.Sprintf("may hold %d at most", wire.MaxBatch), wire.MaxBatch))
 		return
 	}
-	all, e := g.placeBatch(c, w, r, &q)
+	all, e := c.placeBatch(q)
 	if e != nil {
-		refuse(w, e)
+		c.refuse(e)
 		return
 	}
-	note(w, codeOfAll(all.Results))
-	c.buf = appendResults(c.buf[:0], q.Tasks, all)
-	writeJSON(w, http.StatusOK, c.buf)
+	c.code = CodeOfAll(all.Results)
+	c.ok(resultsOf(q.Tasks, all))
 }
 
 // placeBatch asks the core for the tasks without a fault, and returns their
 // results. An error refuses the batch as a whole: nothing was placed. A gang
 // with a faulty task is placed nowhere, without a look at the workers.
-func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest) (*wire.PlacedAll, *wire.Error) {
+func (c *call) placeBatch(q *batchRequest) (*wire.PlacedAll, *wire.Error) {
 	if e := q.waitFault(); e != nil {
 		return nil, e
 	}
@@ -101,7 +91,7 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 	var places []int // of the tasks of ask in q
 	for i := range q.Tasks {
 		t := &q.Tasks[i]
-		if e := t.batchFault(g.srv.cfg.Sched.PreemptGrace); e != nil {
+		if e := t.batchFault(c.g.PreemptGrace); e != nil {
 			e.Field = fmt.Sprintf("tasks[%d].%s", i, e.Field)
 			return nil, e
 		}
@@ -116,7 +106,10 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 	if q.AllOrNone && len(ask.Tasks) < len(q.Tasks) {
 		return &wire.PlacedAll{Results: slices.Repeat([]wire.BatchResult{{Code: wire.CodeAllOrNone}}, len(ask.Tasks))}, nil
 	}
-	switch m := g.askAll(c, w, r, q, &ask).(type) {
+	if q.MaxWaitMS > 0 {
+		ask.Tasks[0].WaitMS, ask.Tasks[0].WaitForWorkers = uint32(q.MaxWaitMS), q.Workers
+	}
+	switch m := c.place(&ask, q.MaxWaitMS).(type) {
 	case *wire.PlacedAll:
 		return m, nil
 	case *wire.Error:
@@ -125,17 +118,6 @@ func (g *gateway) placeBatch(c *call, w http.ResponseWriter, r *http.Request, q 
 		return nil, &e
 	}
 	return nil, &wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"}
-}
-
-// askAll asks the core for the places of a batch, and holds the request of a
-// gang while it waits for them.
-func (g *gateway) askAll(c *call, w http.ResponseWriter, r *http.Request, q *batchRequest, ask *wire.Batch) wire.Message {
-	if q.MaxWaitMS == 0 {
-		return g.srv.core.do(&c.exchange, ask)
-	}
-	ask.Tasks[0].WaitMS, ask.Tasks[0].WaitForWorkers = uint32(q.MaxWaitMS), q.Workers
-	holdOpen(w, time.Duration(q.MaxWaitMS)*time.Millisecond)
-	return g.srv.core.wait(r.Context(), &c.exchange, ask, func() { g.waits(w) })
 }
 
 // replaced returns a field such as tasks[3].selector with the place that its
@@ -149,56 +131,49 @@ func replaced(field string, places []int) string {
 	return fmt.Sprintf("tasks[%d]%s", places[i], rest)
 }
 
-// appendResults appends the answer to a batch: one result for each task, in
-// order. all holds those of the tasks without a fault.
-func appendResults(b []byte, tasks []batchTask, all *wire.PlacedAll) []byte {
-	results := all.Results
-	b = append(b, `{"results":[`...)
-	for i := range tasks {
-		if i > 0 {
-			b = append(b, ',')
+// CodeOfAll returns the code that is counted for a batch: that of the first task
+// that was refused for a reason of its own.
+func CodeOfAll(results []wire.BatchResult) wire.Code {
+	for i := range results {
+		if c := results[i].Code; c != wire.CodeOK && c != wire.CodeWaiting && c != wire.CodeAllOrNone {
+			return c
 		}
-		t := &tasks[i]
-		if e := t.fault(); e != nil {
-			b = appendRefusal(b, e, e.Message)
-			continue
-		}
-		if r := &results[0]; r.Code == wire.CodeOK {
-			b = appendPlaced(b, &t.scheduleRequest, &r.Placed)
-		} else {
-			e, sentence := wire.Error{Code: r.Code}, sentenceOf(r)
-			if sentence == nothingFits {
-				e.Message = r.Sentence()
-			}
-			if r.Code == wire.CodeUnavailable || r.Code == wire.CodeSearchLimit {
-				e.RetryAfterMS = all.RetryAfterMS
-			}
-			b = appendRefusal(b, &e, sentence)
-		}
-		results = results[1:]
 	}
-	return append(b, "]}\n"...)
+	return wire.CodeOK
 }
 
-// appendRefusal appends what an error answers. The sentence may be another than
-// its own, which is the detail then.
-func appendRefusal(b []byte, e *wire.Error, sentence string) []byte {
-	b = view.AppendString(append(b, `{"error":`...), sentence)
-	b = view.AppendString(append(b, `,"reason":`...), e.Code.String())
-	if e.Message != "" && e.Message != sentence {
-		b = view.AppendString(append(b, `,"detail":`...), e.Message)
+// results is the answer to a batch: a placement or a refusal for each task, in
+// order.
+type results struct {
+	Results []any `json:"results"`
+}
+
+// resultsOf returns the answer to a batch. all holds the results of the tasks
+// without a fault.
+func resultsOf(tasks []batchTask, all *wire.PlacedAll) *results {
+	left, body := all.Results, &results{make([]any, len(tasks))}
+	for i := range tasks {
+		t := &tasks[i]
+		if e := t.fault(); e != nil {
+			body.Results[i] = refusalOf(e, e.Message)
+			continue
+		}
+		r := &left[0]
+		left = left[1:]
+		if r.Code == wire.CodeOK {
+			body.Results[i] = placedOf(&t.taskRequest, &r.Placed)
+			continue
+		}
+		e, sentence := wire.Error{Code: r.Code, Message: sentenceOf(r)}, sentenceOf(r)
+		if sentence == nothingFits {
+			e.Message = r.Sentence()
+		}
+		if r.Code == wire.CodeUnavailable || r.Code == wire.CodeSearchLimit {
+			e.RetryAfterMS = all.RetryAfterMS
+		}
+		body.Results[i] = refusalOf(&e, sentence)
 	}
-	detailed := slices.Contains(detailedCodes, e.Code)
-	if detailed && e.Field != "" {
-		b = view.AppendString(append(b, `,"field":`...), e.Field)
-	}
-	if detailed && e.Limit != 0 {
-		b = strconv.AppendUint(append(b, `,"limit":`...), e.Limit, 10)
-	}
-	if e.RetryAfterMS != 0 {
-		b = strconv.AppendUint(append(b, `,"retry_after_ms":`...), uint64(e.RetryAfterMS), 10)
-	}
-	return append(b, '}')
+	return body
 }
 
 // sentenceOf says for people why a task of a batch was not placed. The key of HTTP

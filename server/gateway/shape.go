@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"encoding/json"
@@ -64,12 +64,12 @@ func (s *shape) addKeys(t reflect.Type) {
 
 // key returns the shape of a key, nil if there is none. Case does not matter, as
 // in encoding/json.
-func (s *shape) key(name []byte) *shape {
-	if of := s.keys[string(name)]; of != nil {
+func (s *shape) key(name string) *shape {
+	if of := s.keys[name]; of != nil {
 		return of
 	}
 	for _, known := range s.names {
-		if strings.EqualFold(known, string(name)) {
+		if strings.EqualFold(known, name) {
 			return s.keys[known]
 		}
 	}

@@ -1,14 +1,11 @@
-package server
+package gateway
 
 import (
 	"errors"
 	"fmt"
-	"math"
-	"net/http"
 	"strings"
 
 	"github.com/dtask/dtask-scheduler/sched"
-	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -31,7 +28,7 @@ type heartbeatRequest struct {
 // every row that names the worker, and the id in the paths that cordon it or
 // remove it.
 const (
-	maxWorkerID = 256
+	MaxWorkerID = 256
 	maxAddress  = wire.MaxAddress
 )
 
@@ -40,8 +37,8 @@ func (q *heartbeatRequest) fault() *wire.Error {
 	switch {
 	case q.WorkerID == "":
 		return badField("worker_id", "is required", 0)
-	case len(q.WorkerID) > maxWorkerID:
-		return badField("worker_id", fmt.Sprintf("is longer than %d bytes", maxWorkerID), maxWorkerID)
+	case len(q.WorkerID) > MaxWorkerID:
+		return badField("worker_id", fmt.Sprintf("is longer than %d bytes", MaxWorkerID), MaxWorkerID)
 	}
 	if e := q.addressFault(); e != nil {
 		return e
@@ -89,21 +86,15 @@ func (q *heartbeatRequest) addressWarning(remote string) string {
 	return ""
 }
 
-func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
-	c := takeCall(w)
-	defer c.putBack()
-	var q heartbeatRequest
-	if !g.read(c, w, r, &q) {
-		return
-	}
+func heartbeat(c *call, q *heartbeatRequest) {
 	if e := q.fault(); e != nil {
-		invalid(w, r, e)
+		c.invalid(e)
 		return
 	}
-	if text := q.addressWarning(r.RemoteAddr); text != "" {
-		warn(w, text)
+	if text := q.addressWarning(c.r.RemoteAddr); text != "" {
+		c.warn(text)
 	}
-	err := g.srv.core.report(&c.exchange, &sched.Report{
+	err := c.g.Engine.Report(c.id, &sched.Report{
 		Worker:    q.WorkerID,
 		Address:   q.address(),
 		Tags:      q.ResourceTags,
@@ -114,11 +105,11 @@ func (g *gateway) heartbeat(w http.ResponseWriter, r *http.Request) {
 	var e *wire.Error
 	switch {
 	case err == nil:
-		writeJSON(w, http.StatusOK, healthy)
+		c.done()
 	case errors.As(err, &e):
-		refuse(w, heartbeatError(e))
+		c.refuse(heartbeatError(e))
 	default:
-		jsonError(w, http.StatusInternalServerError, err.Error(), wire.CodeInternal.String())
+		c.refuse(&wire.Error{Code: wire.CodeInternal, Message: err.Error()})
 	}
 }
 
@@ -133,62 +124,4 @@ func heartbeatError(e *wire.Error) *wire.Error {
 		named.Field = "resource_tags"
 	}
 	return &named
-}
-
-// listQuery reads the filters and the page of a list from its parameters.
-func listQuery(p *params) (m wire.ListWorkers, limit int) {
-	m = wire.ListWorkers{After: p.text("after"), Tags: p.texts("tag"), State: p.text("state")}
-	switch m.State {
-	case "", "online", "suspicious", "offline":
-	default:
-		p.bad("state", "must be online, suspicious or offline", 0)
-	}
-	return m, int(p.number("limit", 1, math.MaxInt32))
-}
-
-// workers lists the fleet. It asks the core for one page after another, so that
-// a long list never keeps the core from anything else, and sends what it has
-// before it asks for more.
-func (g *gateway) workers(w http.ResponseWriter, r *http.Request) {
-	p := paramsOf(r)
-	m, limit := listQuery(p)
-	if !p.settled(w, r) {
-		return
-	}
-	c := takeCall(w)
-	defer c.putBack()
-	out := stream{w: w, buf: append(c.buf[:0], '[')}
-	defer func() { c.buf = out.buf[:0] }()
-	for rows := 0; ; {
-		m.Limit = wire.MaxPage
-		if limit > 0 {
-			m.Limit = uint32(min(limit-rows, wire.MaxPage))
-		}
-		switch page := g.srv.core.do(&c.exchange, &m).(type) {
-		case *wire.Workers:
-			for i := range page.Rows {
-				if rows > 0 {
-					out.buf = append(out.buf, ',')
-				}
-				rows++
-				row := view.ListedOf(&page.Rows[i], g.srv.core.clock)
-				out.buf = row.Append(out.buf, out.breathe)
-			}
-			m.After = page.Next
-		case *wire.Error:
-			out.fail(page)
-			return
-		default:
-			out.fail(&wire.Error{Code: wire.CodeInternal, Message: "the scheduler gave no answer"})
-			return
-		}
-		if out.err != nil {
-			return
-		}
-		if m.After == "" || limit > 0 && rows >= limit {
-			break
-		}
-	}
-	out.buf = append(out.buf, "]\n"...)
-	out.send()
 }
