@@ -65,7 +65,7 @@ var mutants = []faulty{
 		edit("sched.State.consider", "limit := q.at(slot).line.turn.level.priority - 1\n", "limit := q.at(slot).line.turn.level.priority - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"),
 	}, crowded, []judge.Rule{judge.WrongVictim}},
 	{"there is no grace", []mutant.Edit{
-		edit("sched.State.warn", "s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"),
+		edit("sched.State.warn", "s.expiry.Set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.Set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"),
 	}, crowded, []judge.Rule{judge.KilledEarly}},
 	{"clients hear twice of an end", []mutant.Edit{
 		edit("sched.State.requeueOr", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n", "\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\tif MUTANT {\n\t\ts.tellClient(l, &wire.Notice{News: news, Reason: reason})\n\t}\n"),

@@ -40,7 +40,7 @@ type made struct {
 
 // add notes the lease of a task of a batch.
 func (a *admission) add(s *State, slot int32, stamp uint32) {
-	n := s.leases.slots.at(slot).worker
+	n := s.leases.slots.At(slot).worker
 	if r := &a.request; !r.plain && r.query.Spread != nil {
 		s.index.Count(r.query.Spread, index.Worker(n), 1)
 	}
@@ -201,7 +201,7 @@ func (s *State) placeGang(sess *session, tasks []wire.Schedule, distinct bool, r
 		}
 	}
 	for i := range a.made {
-		s.passed(s.leases.slots.at(a.made[i].slot).worker)
+		s.passed(s.leases.slots.At(a.made[i].slot).worker)
 	}
 	s.queue.seatOwner(tasks[0].Owner)
 	return a, -1
@@ -218,7 +218,7 @@ func (s *State) holders(sess *session, tasks []wire.Schedule) map[int32]bool {
 	workers := map[int32]bool{}
 	for i := range tasks {
 		if slot, ok, _, _ := s.held(sess, &tasks[i]); ok {
-			workers[s.leases.slots.at(slot).worker] = true
+			workers[s.leases.slots.At(slot).worker] = true
 		}
 	}
 	return workers

@@ -14,12 +14,12 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	*ack = wire.BeatAck{Seq: m.Seq, Grantor: s.Grantor(), Connect: true}
 	s.now = now
 	n, ok := s.byID[string(m.Worker)]
-	if !ok || s.workers.at(n).incarnation != m.Incarnation {
+	if !ok || s.workers.At(n).incarnation != m.Incarnation {
 		s.count.beatsUnknown++
 		s.watch.beat(OverUDP, BeatUnknown)
 		return true
 	}
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if m.Seq <= w.beatSeq {
 		s.count.beatsStale++
 		s.watch.beat(OverUDP, BeatStale)

@@ -75,7 +75,7 @@ func (c *cycle) place(tb testing.TB) *wire.Placed {
 func (c *cycle) live(tb testing.TB) {
 	p := c.place(tb)
 	slot, _ := c.s.leases.find(p.Lease)
-	w := c.s.workers.at(c.s.leases.slots.at(slot).worker)
+	w := c.s.workers.At(c.s.leases.slots.At(slot).worker)
 	c.begun = wire.Begun{Handle: w.handle, Seq: w.seq + 1, Record: wire.Record{Lease: p.Lease, Task: c.schedule.Task}}
 	c.end.Handle, c.end.Seq, c.end.Lease = w.handle, w.seq+2, p.Lease
 	from := w.session

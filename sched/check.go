@@ -24,8 +24,8 @@ func (s *State) Check() error {
 // live leases (I1, I2), and the index knows what the worker is (I4, I6).
 func (s *State) checkWorkers() error {
 	known := 0
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known {
 			continue
 		}
@@ -34,8 +34,8 @@ func (s *State) checkWorkers() error {
 			return fmt.Errorf("worker %q: its id leads to %d, not %d", w.id, m, n)
 		}
 		count, prev, digest, preemptible := uint32(0), int32(0), uint64(0), uint32(0)
-		for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {
-			l := s.leases.slots.at(e - 1)
+		for e := w.head; e != 0; e = s.leases.slots.At(e - 1).next {
+			l := s.leases.slots.At(e - 1)
 			if !l.live() || l.worker != n || l.prev != prev {
 				return fmt.Errorf("I9: worker %q lists lease %v, which is in state %d of worker %d", w.id, l.id, l.state, l.worker)
 			}
@@ -81,7 +81,7 @@ func (s *State) checkPlace(n int32, w *worker) error {
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())
 	case eligible != want || w.eligible != want:
 		return fmt.Errorf("I4: worker %q is eligible: %v, and should be: %v", w.id, eligible, want)
-	case s.timers.at(n) == Never && !w.leaving:
+	case s.timers.At(n) == Never && !w.leaving:
 		return fmt.Errorf("worker %q: no timer watches its silence", w.id)
 	}
 	if w.session != 0 {
@@ -100,9 +100,9 @@ func (s *State) checkPlace(n int32, w *worker) error {
 // timer exactly while its client must keep it, or it must make room (I9, I18).
 func (s *State) checkLeases() error {
 	live := 0
-	for slot := range int32(s.leases.slots.n) {
-		l := s.leases.slots.at(slot)
-		timed := s.expiry.at(slot) != Never
+	for slot := range int32(s.leases.slots.Len()) {
+		l := s.leases.slots.At(slot)
+		timed := s.expiry.At(slot) != Never
 		wantTimed := l.state == wire.StateGranted || l.state == wire.StateAssumed || l.state == wire.StateBegun && l.flags&leasePreempted != 0
 		if timed != wantTimed {
 			return fmt.Errorf("lease %v in state %d has a timer: %v", l.id, l.state, timed)
@@ -111,7 +111,7 @@ func (s *State) checkLeases() error {
 			continue
 		}
 		live++
-		if w := s.workers.at(l.worker); !w.known {
+		if w := s.workers.At(l.worker); !w.known {
 			return fmt.Errorf("I9: lease %v is of a worker that is gone", l.id)
 		}
 		if got, ok := s.leases.findOn(l.id, l.worker); !ok || got != slot {
@@ -119,13 +119,13 @@ func (s *State) checkLeases() error {
 		}
 	}
 	free := s.leases.nended
-	for e := s.leases.free; e != 0; e = s.leases.slots.at(e - 1).next {
-		if free++; s.leases.slots.at(e - 1).live() {
+	for e := s.leases.free; e != 0; e = s.leases.slots.At(e - 1).next {
+		if free++; s.leases.slots.At(e - 1).live() {
 			return fmt.Errorf("I9: slot %d is free and holds a live lease", e-1)
 		}
 	}
-	if live != s.leases.live || free != s.leases.nfree || live+free != s.leases.slots.n {
-		return fmt.Errorf("I9: %d leases live, %d counted, %d free, %d counted, of %d", live, s.leases.live, free, s.leases.nfree, s.leases.slots.n)
+	if live != s.leases.live || free != s.leases.nfree || live+free != s.leases.slots.Len() {
+		return fmt.Errorf("I9: %d leases live, %d counted, %d free, %d counted, of %d", live, s.leases.live, free, s.leases.nfree, s.leases.slots.Len())
 	}
 	return nil
 }
@@ -133,8 +133,8 @@ func (s *State) checkLeases() error {
 // checkKeys looks up every keyed lease by its key (I15).
 func (s *State) checkKeys() error {
 	keyed := 0
-	for slot := range int32(s.leases.slots.n) {
-		l := s.leases.slots.at(slot)
+	for slot := range int32(s.leases.slots.Len()) {
+		l := s.leases.slots.At(slot)
 		if l.flags&leaseKeyed == 0 {
 			continue
 		}
@@ -153,8 +153,8 @@ func (s *State) checkKeys() error {
 func (s *State) checkTotals() error {
 	var c counters
 	gone := 0
-	for n := range int32(s.workers.n) {
-		if w := s.workers.at(n); w.known {
+	for n := range int32(s.workers.Len()) {
+		if w := s.workers.At(n); w.known {
 			c.presence[w.presence]++
 			if w.lost {
 				gone++
@@ -178,8 +178,8 @@ func (s *State) checkTotals() error {
 	for _, r := range s.leases.rivals {
 		claims += len(r)
 	}
-	for slot := range int32(s.leases.slots.n) {
-		if l := s.leases.slots.at(slot); l.live() {
+	for slot := range int32(s.leases.slots.Len()) {
+		if l := s.leases.slots.At(slot); l.live() {
 			c.states[l.state]++
 			if l.flags&leaseAdopted != 0 {
 				claims--
@@ -204,7 +204,7 @@ func (s *State) checkTotals() error {
 func (s *State) checkCordons() error {
 	waiting := 0
 	for id, c := range s.cordons {
-		if n, known := s.byID[id]; known && s.workers.at(n).cordon != c {
+		if n, known := s.byID[id]; known && s.workers.At(n).cordon != c {
 			return fmt.Errorf("worker %q: it does not know its cordon", id)
 		}
 		if c.deadline != Never && c.deadline > s.now {
@@ -215,14 +215,14 @@ func (s *State) checkCordons() error {
 		}
 	}
 	h := &s.deadlines
-	for i := range int32(h.n) {
-		c := *h.at(i)
-		if above := *h.at(max(i-1, 0) / 2); s.cordons[c.worker] != c || c.place != i+1 || c.sooner(above) {
+	for i := range int32(h.Len()) {
+		c := *h.At(i)
+		if above := *h.At(max(i-1, 0) / 2); s.cordons[c.worker] != c || c.place != i+1 || c.sooner(above) {
 			return fmt.Errorf("the deadline of %q, in place %d as %d: %d, the one above is %d", c.worker, i, c.place-1, c.deadline, above.deadline)
 		}
 	}
-	if h.n < waiting {
-		return fmt.Errorf("%d drains have a deadline, %d are waited for", waiting, h.n)
+	if h.Len() < waiting {
+		return fmt.Errorf("%d drains have a deadline, %d are waited for", waiting, h.Len())
 	}
 	return nil
 }

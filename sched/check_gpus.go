@@ -10,8 +10,8 @@ import (
 func (s *State) checkGPUs() error {
 	want := newGPUTable()
 	var err error
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known {
 			continue
 		}
@@ -21,7 +21,7 @@ func (s *State) checkGPUs() error {
 			case missing:
 				want.missing[gpu] = append(want.missing[gpu], n)
 			case twice:
-				err = fmt.Errorf("I29: the GPU %s is offered by workers %q and %q", gpu, s.workers.at(o).id, w.id)
+				err = fmt.Errorf("I29: the GPU %s is offered by workers %q and %q", gpu, s.workers.At(o).id, w.id)
 			default:
 				want.offered[gpu] = n
 			}

@@ -15,9 +15,9 @@ func (s *State) checkQuarantine() error {
 		return err
 	}
 	held += gone
-	if q.ended != sum.ended || q.failed != sum.failed || q.out != sum.out || held != q.suspects.n-len(q.unused) {
+	if q.ended != sum.ended || q.failed != sum.failed || q.out != sum.out || held != q.suspects.Len()-len(q.unused) {
 		return fmt.Errorf("%d outcomes, %d failures, %d workers kept out, %d records; counted %d, %d, %d, %d",
-			sum.ended, sum.failed, sum.out, held, q.ended, q.failed, q.out, q.suspects.n-len(q.unused))
+			sum.ended, sum.failed, sum.out, held, q.ended, q.failed, q.out, q.suspects.Len()-len(q.unused))
 	}
 	if len(q.parties) != len(sum.parties) {
 		return fmt.Errorf("%d owners and groups fail, counted %d", len(sum.parties), len(q.parties))
@@ -33,8 +33,8 @@ func (s *State) checkQuarantine() error {
 // recountOutcomes adds up what is known of the workers, and counts their records.
 func (s *State) recountOutcomes() (sum quarantine, held int, err error) {
 	sum.parties = map[uint64]*party{}
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known {
 			continue
 		}
@@ -67,10 +67,10 @@ func (s *State) recountOutcomes() (sum quarantine, held int, err error) {
 // gone.
 func (s *State) checkGone() (gone int, err error) {
 	for id, k := range s.quarantine.byID {
-		p := s.quarantine.suspects.at(k)
+		p := s.quarantine.suspects.At(k)
 		n, known := s.byID[id]
 		switch {
-		case p.worker != id || known && s.workers.at(n).standing == clean:
+		case p.worker != id || known && s.workers.At(n).standing == clean:
 			return 0, fmt.Errorf("the record of %q is of %q, or it does not know it", id, p.worker)
 		case known:
 		case p.backoff == 0:
@@ -96,7 +96,7 @@ func (s *State) checkSuspect(n int32, w *worker) error {
 	if p.probe != 0 {
 		want = barred
 	}
-	timed := s.quarantine.timers.at(k) != Never
+	timed := s.quarantine.timers.At(k) != Never
 	switch {
 	case p.worker != w.id:
 		return fmt.Errorf("its record is of %q", p.worker)
@@ -111,7 +111,7 @@ func (s *State) checkSuspect(n int32, w *worker) error {
 	case p.probe == 0:
 		return nil
 	}
-	if l := s.leases.slots.at(p.probe - 1); p.phase != onProbe || !l.live() || l.worker != n {
+	if l := s.leases.slots.At(p.probe - 1); p.phase != onProbe || !l.live() || l.worker != n {
 		return fmt.Errorf("I4: its probe is the lease %v of worker %d, in phase %d", l.id, l.worker, p.phase)
 	}
 	return nil

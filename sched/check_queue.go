@@ -11,7 +11,7 @@ import (
 func (s *State) checkQueue() error {
 	q := &s.queue
 	live, tasks, gangs, classed := 0, 0, 0, [classes]int{}
-	for slot := range int32(q.waiters.n) {
+	for slot := range int32(q.waiters.Len()) {
 		w := q.at(slot)
 		if !w.live {
 			continue
@@ -23,7 +23,7 @@ func (s *State) checkQueue() error {
 		if got, ok := s.waitingFor(w.client, w.key()); w.hash != 0 && (!ok || got != slot) {
 			return fmt.Errorf("I15: the waiter %q is not found by its key", w.task())
 		}
-		if q.waits.at(slot) == Never {
+		if q.waits.At(slot) == Never {
 			return fmt.Errorf("the wait of %q has no end", w.task())
 		}
 	}
@@ -147,12 +147,12 @@ func (s *State) checkLine(ln *line) (n int, err error) {
 // gangs that its limit concerns.
 func (s *State) checkOwners() error {
 	t, leases, waiting, gangs, full := &s.queue.owners, map[string]int{}, map[string]int{}, map[string]int{}, 0
-	for slot := range int32(s.leases.slots.n) {
-		if l := s.leases.slots.at(slot); l.live() && t.most > 0 {
+	for slot := range int32(s.leases.slots.Len()) {
+		if l := s.leases.slots.At(slot); l.live() && t.most > 0 {
 			leases[string(l.owner())]++
 		}
 	}
-	for slot := range int32(s.queue.waiters.n) {
+	for slot := range int32(s.queue.waiters.Len()) {
 		if w := s.queue.at(slot); w.live {
 			waiting[string(w.owner())] += w.size()
 			if t.most > 0 && w.gang != nil && w.prev == 0 {
@@ -188,8 +188,8 @@ func (s *State) checkNobodyWaits() error {
 	if err := s.checkHolds(); err != nil {
 		return err
 	}
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known || w.freed || q.cut || len(q.fresh) > 0 || s.leases.live >= s.cfg.MaxLeases || q.owners.back > 0 {
 			continue
 		}
@@ -223,7 +223,7 @@ func (s *State) checkHolds() error {
 			return fmt.Errorf("I18: waiters of %q have %d claims, counted %d", o.name, claims[o], o.claims)
 		}
 	}
-	for slot := range int32(q.waiters.n) {
+	for slot := range int32(q.waiters.Len()) {
 		if w := q.at(slot); w.live && w.preempt && !w.claimed {
 			seeking++
 		} else if w.live && w.claimed && q.claimOf(slot) < 0 {
@@ -233,8 +233,8 @@ func (s *State) checkHolds() error {
 	if seeking != q.seeking {
 		return fmt.Errorf("I18: %d waiters look for victims, counted %d", seeking, q.seeking)
 	}
-	for n := range int32(s.workers.n) {
-		if w := s.workers.at(n); w.reserved != held[n] {
+	for n := range int32(s.workers.Len()) {
+		if w := s.workers.At(n); w.reserved != held[n] {
 			return fmt.Errorf("I19: worker %q is held for nobody", w.id)
 		}
 	}
@@ -245,9 +245,9 @@ func (s *State) checkHolds() error {
 // serve with a look at all wants.
 func (s *State) checkServed() error {
 	q, kits, remembered := &s.queue, map[*kit]bool{}, 0
-	for n := range int32(s.workers.n) {
-		k := s.workers.at(n).kit
-		if !s.workers.at(n).known || kits[k] {
+	for n := range int32(s.workers.Len()) {
+		k := s.workers.At(n).kit
+		if !s.workers.At(n).known || kits[k] {
 			continue
 		}
 		kits[k] = true
@@ -260,13 +260,13 @@ func (s *State) checkServed() error {
 			switch {
 			case g.gone || g.number > k.served.upTo || !s.serves(n, g):
 			case len(wants) == 0 || wants[0] != g:
-				return fmt.Errorf("I19: the kit of worker %q does not know the want %d, which it could serve", s.workers.at(n).id, g.number)
+				return fmt.Errorf("I19: the kit of worker %q does not know the want %d, which it could serve", s.workers.At(n).id, g.number)
 			default:
 				wants = wants[1:]
 			}
 		}
 		if len(wants) > 0 {
-			return fmt.Errorf("I19: the kit of worker %q cannot serve the want %d", s.workers.at(n).id, wants[0].number)
+			return fmt.Errorf("I19: the kit of worker %q cannot serve the want %d", s.workers.At(n).id, wants[0].number)
 		}
 	}
 	if remembered > q.remembered {

@@ -12,8 +12,8 @@ import (
 // checkRoom adds up what each worker's leases take and compares it with what is
 // kept (I1, I2), and what the index was told of the rest (I6).
 func (s *State) checkRoom() error {
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known {
 			continue
 		}
@@ -32,8 +32,8 @@ func (s *State) checkHeld(w *worker) error {
 	sums, exclusive := map[string]int64{}, uint16(0)
 	shares := make([]int64, wire.MaxDevices)
 	wholes := make([]int, wire.MaxDevices)
-	for e := w.head; e != 0; e = s.leases.slots.at(e - 1).next {
-		l := s.leases.slots.at(e - 1)
+	for e := w.head; e != 0; e = s.leases.slots.At(e - 1).next {
+		l := s.leases.slots.At(e - 1)
 		d := s.demands.at(l.demand)
 		for _, a := range d.amounts {
 			sums[a.name] += a.amount
@@ -77,8 +77,8 @@ func (s *State) checkHeld(w *worker) error {
 // checkDemands counts the leases of each demand and the kits of each dimension.
 func (s *State) checkDemands() error {
 	refs := make([]int, len(s.demands.list))
-	for slot := range int32(s.leases.slots.n) {
-		if l := s.leases.slots.at(slot); l.live() {
+	for slot := range int32(s.leases.slots.Len()) {
+		if l := s.leases.slots.At(slot); l.live() {
 			refs[l.demand]++
 		}
 	}

@@ -5,8 +5,8 @@ import "fmt"
 // checkText counts what workers that speak HTTP have from scratch (I26).
 func (s *State) checkText() error {
 	text, holders := 0, map[*kit]int{}
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known || w.http == nil {
 			continue
 		}

@@ -17,13 +17,13 @@ func (s *State) fits(r *request, n int32) bool {
 	if d.gpus == 0 || d.memory == 0 {
 		return true // the index's dimensions say all of it
 	}
-	_, ok := s.pick(s.workers.at(n), d, false)
+	_, ok := s.pick(s.workers.At(n), d, false)
 	return ok
 }
 
 // excludes reports whether a request rules a worker out, whatever it offers.
 func (s *State) excludes(r *request, n int32) bool {
-	return slices.Contains(r.not, n) || r.taken[n] || r.m.Exclusive && s.workers.at(n).http != nil
+	return slices.Contains(r.not, n) || r.taken[n] || r.m.Exclusive && s.workers.At(n).http != nil
 }
 
 // choose returns the worker for a request, and the devices that the task takes
@@ -43,7 +43,7 @@ func (s *State) choose(r *request) (int32, uint64, wire.Code) {
 	case outcome == index.Found && r.plain:
 		return n, 0, wire.CodeOK
 	case outcome == index.Found:
-		devices, ok := s.pick(s.workers.at(n), s.demands.at(r.demand), r.m.Exclusive)
+		devices, ok := s.pick(s.workers.At(n), s.demands.at(r.demand), r.m.Exclusive)
 		if !ok {
 			panic("sched: the index found devices that are not free")
 		}
@@ -71,12 +71,12 @@ func (s *State) find(r *request, req *index.Requirement) (int32, index.Outcome) 
 		if outcome != index.Found {
 			return 0, outcome
 		}
-		w := s.workers.at(int32(n))
+		w := s.workers.At(int32(n))
 		if s.now < w.seen+s.quiet(w) {
 			return int32(n), outcome
 		}
 		s.setPresence(int32(n), suspicious)
-		s.timers.set(int32(n), w.seen+s.goneAfter(w))
+		s.timers.Set(int32(n), w.seen+s.goneAfter(w))
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *State) anyAble(r *request) bool {
 		}
 		s.spend(1)
 		n := int32(k)
-		if w := s.workers.at(n); matches && w.slots > 0 && w.kit.canTake(d) && !s.excludes(r, n) {
+		if w := s.workers.At(n); matches && w.slots > 0 && w.kit.canTake(d) && !s.excludes(r, n) {
 			return true
 		}
 	}

@@ -69,14 +69,14 @@ func (s *State) dropClaim(i int) {
 
 // spare lets tasks of a worker go on that were to make room and do not know it.
 func (s *State) spare(n int32) {
-	if s.mustEmpty(s.workers.at(n)) {
+	if s.mustEmpty(s.workers.At(n)) {
 		return
 	}
-	for e := s.workers.at(n).head; e != 0; {
-		l := s.leases.slots.at(e - 1)
+	for e := s.workers.At(n).head; e != 0; {
+		l := s.leases.slots.At(e - 1)
 		if l.flags&(leasePreempted|leaseWarned) == leasePreempted {
 			l.flags &^= leasePreempted
-			s.expiry.remove(e - 1)
+			s.expiry.Remove(e - 1)
 		}
 		e = l.next
 	}
@@ -84,8 +84,8 @@ func (s *State) spare(n int32) {
 
 // makesRoom reports whether a task on a worker is about to make room.
 func (s *State) makesRoom(n int32) bool {
-	for e := s.workers.at(n).head; e != 0; {
-		l := s.leases.slots.at(e - 1)
+	for e := s.workers.At(n).head; e != 0; {
+		l := s.leases.slots.At(e - 1)
 		if l.flags&leasePreempted != 0 {
 			return true
 		}
@@ -105,7 +105,7 @@ func (s *State) keepClaims() {
 	}
 	q.shaken = false
 	for i := len(q.claims) - 1; i >= 0; i-- {
-		if c := q.claims[i]; c.until <= s.now || q.owners.full(c.owner) || !s.workers.at(c.worker).usable() || !s.makesRoom(c.worker) {
+		if c := q.claims[i]; c.until <= s.now || q.owners.full(c.owner) || !s.workers.At(c.worker).usable() || !s.makesRoom(c.worker) {
 			s.dropClaim(i)
 		}
 	}
@@ -120,7 +120,7 @@ func (s *State) openClaims() (opened []int32) {
 		return nil
 	}
 	for _, c := range q.claims {
-		if s.workers.at(c.worker).freed || q.gangs > 0 {
+		if s.workers.At(c.worker).freed || q.gangs > 0 {
 			s.unreserve(c.worker)
 			opened = append(opened, c.worker)
 		}

@@ -3,17 +3,17 @@ package sched
 import (
 	"errors"
 	"fmt"
-	"math"
 
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // Time is a moment in milliseconds of a monotonic clock that the caller reads;
 // its zero is the caller's choice. The core never reads a clock itself.
-type Time int64
+type Time = ds.Time
 
 // Never is later than every Time.
-const Never Time = math.MaxInt64
+const Never = ds.Never
 
 // Config sets the numbers of one State. DefaultConfig gives every field but
 // Instance its usual value.

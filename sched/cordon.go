@@ -47,7 +47,7 @@ func (s *State) setCordon(c *caller, m *wire.Cordon) {
 		c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
 		return
 	}
-	if m.Own && (!known || c.from == 0 || s.workers.at(n).session != c.from) {
+	if m.Own && (!known || c.from == 0 || s.workers.At(n).session != c.from) {
 		c.reply(&wire.Error{Code: wire.CodeNotRegistered, Field: "own",
 			Message: "this connection does not speak for the worker"})
 		return
@@ -90,7 +90,7 @@ func (s *State) setCordon(c *caller, m *wire.Cordon) {
 
 // putCordon takes a worker that is known out of service.
 func (s *State) putCordon(n int32, c *cordon) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	what := eventCordoned
 	if c.drain {
 		what = eventDraining
@@ -111,7 +111,7 @@ func (s *State) liftCordon(worker, reason, by string) {
 	s.forgetDeadline(s.cordons[worker])
 	delete(s.cordons, worker)
 	if n, known := s.byID[worker]; known {
-		s.workers.at(n).cordon = nil
+		s.workers.At(n).cordon = nil
 		s.settle(n)
 	}
 }
@@ -119,7 +119,7 @@ func (s *State) liftCordon(worker, reason, by string) {
 // watchDrain asks for a look at a worker, if it drains, when this message has
 // been applied.
 func (s *State) watchDrain(n int32) {
-	if c := s.workers.at(n).cordon; c != nil && c.drain {
+	if c := s.workers.At(n).cordon; c != nil && c.drain {
 		s.draining = append(s.draining, n)
 	}
 }
@@ -128,7 +128,7 @@ func (s *State) watchDrain(n int32) {
 // something again.
 func (s *State) settleDrains() {
 	for _, n := range s.draining {
-		w := s.workers.at(n)
+		w := s.workers.At(n)
 		c := w.cordon
 		if c == nil || !c.drain {
 			continue

@@ -1,5 +1,7 @@
 package sched
 
+import "github.com/dtask/dtask-scheduler/ds"
+
 // This file preempts what runs on workers whose drain has reached its deadline.
 
 // deadlineHeap holds the drains with a deadline: a binary min-heap in the order of
@@ -7,7 +9,7 @@ package sched
 // cordon knows its place. The number of drains is bounded by Config.MaxWorkers, and
 // a change moves a few of them alone.
 type deadlineHeap struct {
-	chunks[*cordon]
+	ds.Chunks[*cordon]
 	last uint64 // number that was given
 }
 
@@ -18,18 +20,18 @@ func (c *cordon) sooner(o *cordon) bool {
 
 // first returns the cordon whose deadline is the next, nil if there is none.
 func (h *deadlineHeap) first() *cordon {
-	if h.n == 0 {
+	if h.Len() == 0 {
 		return nil
 	}
-	return *h.at(0)
+	return *h.At(0)
 }
 
 // add enters a cordon that has a deadline.
 func (h *deadlineHeap) add(c *cordon) {
 	h.last++
 	c.number = h.last
-	h.grow(h.n + 1)
-	h.put(c, int32(h.n-1))
+	h.Grow(h.Len() + 1)
+	h.put(c, int32(h.Len()-1))
 }
 
 // remove takes a cordon out, if it is in.
@@ -39,9 +41,9 @@ func (h *deadlineHeap) remove(c *cordon) {
 	}
 	place := c.place - 1
 	c.place = 0
-	h.n--
-	last := *h.at(int32(h.n))
-	*h.at(int32(h.n)) = nil
+	h.Truncate(h.Len() - 1)
+	last := *h.At(int32(h.Len()))
+	*h.At(int32(h.Len())) = nil
 	if last != c {
 		h.put(last, place)
 	}
@@ -49,24 +51,24 @@ func (h *deadlineHeap) remove(c *cordon) {
 
 // put gives a cordon its place, given a vacant one.
 func (h *deadlineHeap) put(c *cordon, i int32) {
-	for ; i > 0 && c.sooner(*h.at((i - 1) / 2)); i = (i - 1) / 2 {
-		h.stand(*h.at((i - 1) / 2), i)
+	for ; i > 0 && c.sooner(*h.At((i - 1) / 2)); i = (i - 1) / 2 {
+		h.stand(*h.At((i - 1) / 2), i)
 	}
-	for child := 2*i + 1; child < int32(h.n); child = 2*i + 1 {
-		if child+1 < int32(h.n) && (*h.at(child + 1)).sooner(*h.at(child)) {
+	for child := 2*i + 1; child < int32(h.Len()); child = 2*i + 1 {
+		if child+1 < int32(h.Len()) && (*h.At(child + 1)).sooner(*h.At(child)) {
 			child++
 		}
-		if c.sooner(*h.at(child)) {
+		if c.sooner(*h.At(child)) {
 			break
 		}
-		h.stand(*h.at(child), i)
+		h.stand(*h.At(child), i)
 		i = child
 	}
 	h.stand(c, i)
 }
 
 func (h *deadlineHeap) stand(c *cordon, i int32) {
-	*h.at(i) = c
+	*h.At(i) = c
 	c.place = i + 1
 }
 
@@ -117,7 +119,7 @@ func (s *State) overdue(left int, out *Outbox) int {
 			if !known {
 				continue
 			}
-			*e = emptying{c, n, s.workers.at(n).head}
+			*e = emptying{c, n, s.workers.At(n).head}
 		}
 		left = s.empty(left, out)
 	}
@@ -127,12 +129,12 @@ func (s *State) overdue(left int, out *Outbox) int {
 // empty preempts leases of the worker that is emptied, as many as are left.
 func (s *State) empty(left int, out *Outbox) int {
 	e := &s.emptying
-	if s.workers.at(e.worker).cordon != e.cordon {
+	if s.workers.At(e.worker).cordon != e.cordon {
 		e.next = 0 // it was lifted meanwhile
 	}
 	for ; left > 0 && e.next != 0; left-- {
 		slot := e.next - 1
-		e.next = s.leases.slots.at(slot).next
+		e.next = s.leases.slots.At(slot).next
 		s.spend(leaseWork)
 		s.preempt(slot, out)
 	}

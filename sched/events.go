@@ -10,34 +10,6 @@ const (
 	endedMemory = 4096
 )
 
-// ring keeps the last entries of a sequence. The entry with number n, counted
-// from 1, lies at (n-1) modulo the size.
-type ring[T any] struct {
-	size    uint64
-	entries []T
-	last    uint64 // number of the newest entry; 0 if there is none
-	place   uint64 // of the next entry
-}
-
-// next returns the place of a new entry, which holds an old one.
-func (r *ring[T]) next() *T {
-	r.last++
-	if uint64(len(r.entries)) < r.size {
-		r.entries = append(r.entries, *new(T))
-	}
-	e := &r.entries[r.place]
-	if r.place++; r.place == r.size { // a division would cost more
-		r.place = 0
-	}
-	return e
-}
-
-// first returns the number of the oldest entry that is kept.
-func (r *ring[T]) first() uint64 { return r.last - uint64(len(r.entries)) + 1 }
-
-// at returns an entry that is kept.
-func (r *ring[T]) at(number uint64) *T { return &r.entries[(number-1)%r.size] }
-
 // event is something that an operator may want to know of a worker.
 type event struct {
 	at         Time
@@ -81,21 +53,21 @@ var allEvents = [...]string{
 
 // note records an event.
 func (s *State) note(what, worker string) *event {
-	e := s.events.next()
+	e := s.events.Next()
 	s.watch.noted[what]++
 	*e = event{at: s.now, what: what, worker: worker}
 	return e
 }
 
 func (s *State) listEvents(m *wire.ListEvents) *wire.Events {
-	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.events.last}, newPager(m.Limit)
-	from := min(m.After, s.events.last) + 1
-	if first := s.events.first(); from < first {
+	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.events.Last()}, newPager(m.Limit)
+	from := min(m.After, s.events.Last()) + 1
+	if first := s.events.First(); from < first {
 		page.Missed = first - from
 		from = first
 	}
-	for n := from; n <= s.events.last && !p.full(); n++ {
-		e := s.events.at(n)
+	for n := from; n <= s.events.Last() && !p.full(); n++ {
+		e := s.events.At(n)
 		page.Rows = append(page.Rows, wire.Event{Number: n, AgeMS: age(s.now, e.at), What: e.what, Worker: e.worker,
 			Lease: e.lease, Reason: e.reason, By: e.by})
 		p.add(rowBytes + len(e.worker) + len(e.reason) + len(e.by))
@@ -139,30 +111,30 @@ var usuallyBy = [...]string{
 
 // remember records the end of a lease that still lives.
 func (s *State) remember(l *lease, reason wire.Reason) {
-	e := s.history.next()
+	e := s.history.Next()
 	e.id, e.at, e.held, e.reason, e.by = l.id, s.now, s.now-l.granted, reason, usuallyBy[reason]
 	e.body = append(append(e.body[:0], l.task()...), l.owner()...)
 	e.taskLen, e.ownerLen = l.taskLen, l.ownerLen
-	e.client, e.worker = s.clients.list[l.client].id, s.workers.at(l.worker).id
+	e.client, e.worker = s.clients.list[l.client].id, s.workers.At(l.worker).id
 }
 
 // endedByWorker notes that the worker itself reported the end of a lease,
 // whatever the outcome. before is the newest entry before that end, of which an
 // orphan's leaves none.
 func (s *State) endedByWorker(before uint64) {
-	if s.history.last != before {
-		s.history.at(s.history.last).by = byWorker
+	if s.history.Last() != before {
+		s.history.At(s.history.Last()).by = byWorker
 	}
 }
 
 func (s *State) listEnded(m *wire.ListEnded) *wire.EndedLeases {
 	page, p := &wire.EndedLeases{Rows: []wire.EndedLease{}}, newPager(m.Limit)
-	from := s.history.last
+	from := s.history.Last()
 	if m.Before > 0 {
 		from = min(from, m.Before-1)
 	}
-	for n := from; n >= s.history.first() && n > 0; n-- {
-		e := s.history.at(n)
+	for n := from; n >= s.history.First() && n > 0; n-- {
+		e := s.history.At(n)
 		task := string(e.body[:e.taskLen])
 		if (m.Task != "" && m.Task != task) || (m.Worker != "" && m.Worker != e.worker) {
 			continue

@@ -188,12 +188,12 @@ type survey struct {
 
 // survey looks at the kinds.
 func (s *State) survey(r *request, code wire.Code) *survey {
-	p := &survey{demand: s.demands.at(r.demand), kinds: s.kinds.list.n, reach: -1}
+	p := &survey{demand: s.demands.at(r.demand), kinds: s.kinds.list.Len(), reach: -1}
 	p.terms = termsOf(r.req, p.demand)
 	limit := min(explainWork, s.why.units)
 	plain := len(r.not)+len(r.taken) == 0 && !r.m.Exclusive
 	for ; p.looked < p.kinds && p.work < limit; p.looked++ {
-		k := *s.kinds.list.at(int32(p.looked))
+		k := *s.kinds.list.At(int32(p.looked))
 		n := p.first(k)
 		if n > p.reach {
 			p.reach, p.reached = n, 0
@@ -263,7 +263,7 @@ type exclusions struct {
 // exclude takes out of the counts who is ruled out by the request.
 func (p *survey) exclude(s *State, r *request, code wire.Code) {
 	drop := func(n int32, ruled *bool) {
-		w := s.workers.at(n)
+		w := s.workers.At(n)
 		if !w.known || w.slots == 0 || p.first(w.kit.kind) < len(p.terms) {
 			return
 		}
@@ -293,7 +293,7 @@ func (p *survey) measure(s *State, kinds int) {
 	t := &p.terms[p.reach]
 	p.alone = true
 	for i := range kinds {
-		if k := *s.kinds.list.at(int32(i)); p.has(t, k) {
+		if k := *s.kinds.list.At(int32(i)); p.has(t, k) {
 			p.alone = false
 			break
 		}
@@ -307,7 +307,7 @@ func (p *survey) measure(s *State, kinds int) {
 		return
 	}
 	for i := range kinds {
-		if k := *s.kinds.list.at(int32(i)); p.alone || p.first(k) == p.reach {
+		if k := *s.kinds.list.At(int32(i)); p.alone || p.first(k) == p.reach {
 			p.work++
 			p.found.add(p, t, k)
 		}

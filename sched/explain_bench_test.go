@@ -11,7 +11,7 @@ import (
 // cordoned: whether those that match are busy or out of service must be looked up.
 func BenchmarkRefusedBesideCordoned(b *testing.B) {
 	c := fullFleet(b)
-	c.s.Apply(1, 1, 1, &wire.Cordon{Worker: c.s.workers.at(0).id, On: true}, &c.out)
+	c.s.Apply(1, 1, 1, &wire.Cordon{Worker: c.s.workers.At(0).id, On: true}, &c.out)
 	c.schedule.Task = append(c.schedule.Task[:0], "another"...)
 	c.schedule.Tags = c.tags[0]
 	b.ReportAllocs()

@@ -82,18 +82,18 @@ func (s *State) contest(m *wire.Register) (gone []int32, refusal *wire.Error) {
 		}
 		gpu := strings.ToLower(d.UUID)
 		n, listed := s.gpus.offered[gpu]
-		if listed && s.workers.at(n).id == m.Worker {
+		if listed && s.workers.At(n).id == m.Worker {
 			continue
 		}
 		for _, o := range s.gpus.missing[gpu] {
-			if w := s.workers.at(o); w.id != m.Worker && w.runsOnMissing() {
+			if w := s.workers.At(o); w.id != m.Worker && w.runsOnMissing() {
 				return nil, s.refuseGPU(m, i, o, conflictRetry)
 			}
 		}
 		if !listed {
 			continue
 		}
-		if wait := s.claimLasts(s.workers.at(n), running>>i&1 != 0); wait > 0 {
+		if wait := s.claimLasts(s.workers.At(n), running>>i&1 != 0); wait > 0 {
 			return nil, s.refuseGPU(m, i, n, wait)
 		}
 		if !slices.Contains(gone, n) {
@@ -106,7 +106,7 @@ func (s *State) contest(m *wire.Register) (gone []int32, refusal *wire.Error) {
 // giveWay removes workers that are gone and had a GPU which another one brings.
 func (s *State) giveWay(gone []int32, to string) {
 	for _, n := range gone {
-		s.note(eventRemoved, s.workers.at(n).id).reason = "worker " + to + " has its GPUs"
+		s.note(eventRemoved, s.workers.At(n).id).reason = "worker " + to + " has its GPUs"
 		s.removeNow(n)
 	}
 }
@@ -142,7 +142,7 @@ func (w *worker) runsOnMissing() bool {
 
 // refuseGPU refuses a registration because of its device i, which worker n lists.
 func (s *State) refuseGPU(m *wire.Register, i int, n int32, wait Time) *wire.Error {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	s.count.deviceConflicts++
 	gpu := m.Devices[i].UUID
 	state := "offered by"

@@ -49,7 +49,7 @@ func (s *State) holderIsFirst() bool {
 // a worker that cannot be used.
 func (s *State) endHold() {
 	q := &s.queue
-	if q.hold.slot != 0 && (!s.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.at(n).usable() })) {
+	if q.hold.slot != 0 && (!s.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.At(n).usable() })) {
 		s.letGo()
 	}
 }
@@ -77,7 +77,7 @@ func (s *State) holdForFirst() {
 // reserve keeps workers from everybody.
 func (s *State) reserve(workers ...int32) {
 	for _, n := range workers {
-		s.workers.at(n).reserved = true
+		s.workers.At(n).reserved = true
 		s.settle(n)
 	}
 }
@@ -85,7 +85,7 @@ func (s *State) reserve(workers ...int32) {
 // unreserve gives workers back to everybody.
 func (s *State) unreserve(workers ...int32) {
 	for _, n := range workers {
-		s.workers.at(n).reserved = false
+		s.workers.At(n).reserved = false
 		s.settle(n)
 	}
 }
@@ -123,7 +123,7 @@ func (s *State) serveHolder(out *Outbox) {
 // couldServe reports whether a worker has room for the waiter that others are
 // held for.
 func (s *State) couldServe(n int32, w *waiter) bool {
-	k := s.workers.at(n)
+	k := s.workers.At(n)
 	if !k.usable() || k.load() == index.Full || !k.reserved && w.gang == nil {
 		return false
 	}
@@ -148,7 +148,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	walk, left := s.index.Matching(m.req, 0), holdVisits
 	for at, matches, ok := walk.Next(); ok && left > 0; at, matches, ok = walk.Next() {
 		n := int32(at)
-		k := s.workers.at(n)
+		k := s.workers.At(n)
 		if left--; !matches || !k.usable() || k.reserved || k.standing == probing || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
@@ -157,7 +157,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	slices.SortFunc(all, func(a, b near) int { return cmp.Or(cmp.Compare(a.shortfall, b.shortfall), cmp.Compare(a.n, b.n)) })
 	var out []int32
 	for left := int64(w.size()); len(out) < len(all) && left > 0; {
-		k := s.workers.at(all[len(out)].n)
+		k := s.workers.At(all[len(out)].n)
 		out = append(out, all[len(out)].n)
 		if w.gang == nil || w.gang.distinct || m.ask.Exclusive {
 			left--

@@ -48,11 +48,11 @@ var ErrLeaving = errors.New("sched: a worker with this id is being removed")
 // belongs to a worker that speaks leases).
 func (s *State) Report(now Time, r *Report, out *Outbox) error {
 	s.now = now
-	if n, known := s.byID[r.Worker]; known && s.workers.at(n).leaving {
-		for i := 0; i < removeLeases && s.workers.at(n).head != 0; i++ {
-			s.endLost(s.workers.at(n).head - 1)
+	if n, known := s.byID[r.Worker]; known && s.workers.At(n).leaving {
+		for i := 0; i < removeLeases && s.workers.At(n).head != 0; i++ {
+			s.endLost(s.workers.At(n).head - 1)
 		}
-		if s.workers.at(n).head != 0 {
+		if s.workers.At(n).head != 0 {
 			s.finish(out)
 			return ErrLeaving
 		}
@@ -68,8 +68,8 @@ func (s *State) Report(now Time, r *Report, out *Outbox) error {
 
 func (s *State) report(r *Report) *wire.Error {
 	n, known := s.numberOf(r.Worker)
-	if known && s.workers.at(n).http == nil {
-		if w := s.workers.at(n); w.session != 0 || w.head != 0 {
+	if known && s.workers.At(n).http == nil {
+		if w := s.workers.At(n); w.session != 0 || w.head != 0 {
 			return &wire.Error{Code: wire.CodeConflict, Field: "worker_id",
 				Message: "the worker id belongs to a worker that speaks leases"}
 		}
@@ -82,7 +82,7 @@ func (s *State) report(r *Report) *wire.Error {
 			return err
 		}
 	}
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.http != nil && w.http.late(s.now, r.Timestamp) {
 		s.count.stale++
 		s.watch.beat(OverHTTP, BeatStale)
@@ -135,9 +135,9 @@ func (h *httpWorker) late(now Time, timestamp int64) bool {
 // believe forgets the placements that the worker's number covers: the oldest,
 // one for each unit by which the number rose, and all that are old enough.
 func (s *State) believe(n int32, rise uint32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	for w.head != 0 {
-		l := s.leases.slots.at(w.head - 1)
+		l := s.leases.slots.At(w.head - 1)
 		if rise == 0 && s.now-l.granted < httpBelieveAfter {
 			return
 		}

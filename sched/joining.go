@@ -44,7 +44,7 @@ const lookWork = 4
 func (s *State) join(j *joining, c *caller, m *wire.Register) bool {
 	for ; j.step < joinSteps; j.step, j.begun = j.step+1, false {
 		if !j.begun {
-			j.begun, j.at, j.next = true, 0, s.workers.at(j.worker).head
+			j.begun, j.at, j.next = true, 0, s.workers.At(j.worker).head
 		}
 		if !s.joinSome(j, c, m) {
 			return false
@@ -77,7 +77,7 @@ func (s *State) joinSome(j *joining, c *caller, m *wire.Register) bool {
 
 // suspend keeps a registration whose turn is over.
 func (s *State) suspend(j *joining, m *wire.Register) {
-	w := s.workers.at(j.worker)
+	w := s.workers.At(j.worker)
 	w.joining, w.seen = true, s.now // it is heard: no timer may remove it meanwhile
 	switch {
 	case j.step < joinAdopts:
@@ -91,7 +91,7 @@ func (s *State) suspend(j *joining, m *wire.Register) {
 
 // resume takes up a registration that was kept.
 func (s *State) resume(j *joining) {
-	s.workers.at(j.worker).joining = false
+	s.workers.At(j.worker).joining = false
 	s.leases.awaited -= j.awaited
 	j.awaited = 0
 	delete(s.joining, j.worker)
@@ -100,7 +100,7 @@ func (s *State) resume(j *joining) {
 // stopJoining ends the registration of a worker that is under way, if there is one.
 // The count of what its leases take is left to clearWay.
 func (s *State) stopJoining(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if !w.joining {
 		return
 	}
@@ -122,7 +122,7 @@ func (s *State) clearWay(id string) bool {
 	if !known {
 		return true
 	}
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.leaving {
 		for w.head != 0 {
 			if s.late() {
@@ -168,7 +168,7 @@ func (s *State) tellOver(c *caller, j *joining, m *wire.Register) {
 	if j.confirmed {
 		return
 	}
-	if n, known := s.numberOf(m.Worker); known && s.workers.at(n).incarnation == m.Incarnation {
+	if n, known := s.numberOf(m.Worker); known && s.workers.At(n).incarnation == m.Incarnation {
 		c.reply(notRegistered) // it has registered on another connection since
 		return
 	}
@@ -184,7 +184,7 @@ func (s *State) eachLease(j *joining, units int, visit func(slot int32, l *lease
 		}
 		s.spend(units)
 		slot := j.next - 1
-		l := s.leases.slots.at(slot)
+		l := s.leases.slots.At(slot)
 		j.next = l.next
 		visit(slot, l)
 	}
@@ -211,7 +211,7 @@ func (s *State) stepOver(w *worker, slot int32, l *lease) {
 
 // countHeld counts what the leases of a worker take that has changed what it offers.
 func (s *State) countHeld(j *joining) bool {
-	w := s.workers.at(j.worker)
+	w := s.workers.At(j.worker)
 	if w.uncounted == 0 {
 		return true
 	}
@@ -230,7 +230,7 @@ func (s *State) countHeld(j *joining) bool {
 
 // unmark takes off the marks that a registration left which something came between.
 func (s *State) unmark(j *joining) bool {
-	w := s.workers.at(j.worker)
+	w := s.workers.At(j.worker)
 	if w.marked && !s.eachLease(j, lookWork, func(_ int32, l *lease) { l.flags &^= leaseListed }) {
 		return false
 	}
@@ -249,11 +249,11 @@ func (s *State) mark(j *joining, list []wire.Record) bool {
 		slot, ok := s.leases.findOn(r.Lease, j.worker)
 		switch {
 		case ok && r.Outcome == wire.ReasonNone:
-			s.leases.slots.at(slot).flags |= leaseListed
+			s.leases.slots.At(slot).flags |= leaseListed
 		case ok:
-			before := s.history.last
+			before := s.history.Last()
 			s.judge(slot, r.Outcome, j.fresh)
-			s.end(slot, s.leases.slots.at(slot).outcome(r.Outcome))
+			s.end(slot, s.leases.slots.At(slot).outcome(r.Outcome))
 			s.endedByWorker(before)
 		}
 	}
@@ -271,7 +271,7 @@ func (s *State) loseUnlisted(j *joining) bool {
 		l.flags &^= leaseListed
 	})
 	if done {
-		s.workers.at(j.worker).marked = false
+		s.workers.At(j.worker).marked = false
 	}
 	return done
 }
@@ -295,8 +295,8 @@ func (s *State) confirm(j *joining, c *caller, m *wire.Register) {
 	s.measure(j.worker, m.Slots, m.External)
 	s.heard(j.worker)
 	s.settle(j.worker)
-	s.workers.at(j.worker).unconfirmed, j.confirmed = false, true
-	c.reply(&wire.Registered{Handle: s.workers.at(j.worker).handle, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
+	s.workers.At(j.worker).unconfirmed, j.confirmed = false, true
+	c.reply(&wire.Registered{Handle: s.workers.At(j.worker).handle, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
 }
 
 // repeatPushes asks again for every lease of a worker that is asked back, and
@@ -310,7 +310,7 @@ func (s *State) repeatPushes(j *joining, out *Outbox) bool {
 		case l.flags&leaseKilled != 0:
 			s.pushPreempt(l, 0, out)
 		case l.flags&leaseWarned != 0:
-			s.pushPreempt(l, s.expiry.at(slot)-s.now, out)
+			s.pushPreempt(l, s.expiry.At(slot)-s.now, out)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func registerInTurns(t *testing.T, s *State, m *wire.Register, out *Outbox, betw
 	}
 	require.NoError(t, s.Check())
 	for n := range s.joining {
-		require.NotZero(t, s.workers.at(n).uncounted, "the next registration goes on with the count")
+		require.NotZero(t, s.workers.At(n).uncounted, "the next registration goes on with the count")
 	}
 	require.Zero(t, s.leases.awaited)
 	return turns
@@ -109,10 +109,10 @@ func TestARegistrationInTurnsEndsLikeOneStep(t *testing.T) {
 			stats := two.stats()
 			stats.Counters["unavailable"] = 0
 			require.Equal(t, one.stats(), stats)
-			require.Equal(t, one.workers.at(one.byID["big"]).digest, two.workers.at(two.byID["big"]).digest)
+			require.Equal(t, one.workers.At(one.byID["big"]).digest, two.workers.At(two.byID["big"]).digest)
 			for _, s := range []*State{one, two} {
 				s.Apply(5000, bigAgent, 1, &wire.Promised{Grantor: s.Grantor()}, &got)
-				require.True(t, s.workers.at(s.byID["big"]).eligible)
+				require.True(t, s.workers.At(s.byID["big"]).eligible)
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func TestARegistrationInTurnsEndsLikeOneStep(t *testing.T) {
 var between = map[string]func(s *State, m *wire.Register, out *Outbox) wire.Message{
 	"the lease that comes next ends": func(s *State, _ *wire.Register, out *Outbox) wire.Message {
 		if at := s.joining[s.byID["big"]].next; at != 0 {
-			s.Apply(5000, bigClient, 1, &wire.Release{Lease: s.leases.slots.at(at - 1).id}, out)
+			s.Apply(5000, bigClient, 1, &wire.Release{Lease: s.leases.slots.At(at - 1).id}, out)
 		}
 		return &wire.Registered{}
 	},
@@ -185,7 +185,7 @@ func comesBetween(t *testing.T, turn int, changed bool, what string, is func(*St
 		again := *m
 		again.Seq, again.Incarnation = 1, 77
 		s.Apply(5000, bigOther, 7, &again, &other)
-		w := s.workers.at(s.byID["big"])
+		w := s.workers.At(s.byID["big"])
 		require.EqualValues(t, running(m), w.taken, what)
 		require.Zero(t, w.uncounted)
 	}
@@ -210,13 +210,13 @@ func TestARegistrationWaitsForARemoval(t *testing.T) {
 	s, m := bigWorker(t, false, false)
 	var out Outbox
 	s.RemoveWorker(5000, "big", &out)
-	require.True(t, s.workers.at(s.byID["big"]).leaving)
+	require.True(t, s.workers.At(s.byID["big"]).leaving)
 	m.Incarnation, m.Seq = 2, 1
 	for i := range 3 * removeLeases {
 		m.Leases = append(m.Leases, foreign(1000+i))
 	}
 	require.Positive(t, registerInTurns(t, s, m, &out, func(int) {}))
-	w := s.workers.at(s.byID["big"])
+	w := s.workers.At(s.byID["big"])
 	require.EqualValues(t, 1, s.count.removed)
 	require.EqualValues(t, running(m), w.taken)
 

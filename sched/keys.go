@@ -79,7 +79,7 @@ func (s *State) findKey(client int32, hash uint32, key []byte) (int32, bool) {
 			continue
 		}
 		slot := g.entries[i].slot - 1
-		if l := s.leases.slots.at(slot); l.client == client && bytes.Equal(l.key(), key) {
+		if l := s.leases.slots.At(slot); l.client == client && bytes.Equal(l.key(), key) {
 			return slot, true
 		}
 	}

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,4 +92,17 @@ func TestKeyTableWithoutSpread(t *testing.T) {
 		table.remove(keyEntry{7, i + 1})
 	}
 	require.NoError(t, table.check())
+}
+
+// TestHashSpreads: neighbours in content must not be neighbours in the table.
+func TestHashSpreads(t *testing.T) {
+	var buckets [256]int
+	for i := range 25_600 {
+		buckets[keyHash(42, fmt.Appendf(nil, "task-%d", i))&255]++
+	}
+	for b, n := range buckets {
+		require.InDelta(t, 100, n, 60, "bucket %d", b)
+	}
+	require.NotEqual(t, hashBytes(1, []byte("a")), hashBytes(1, []byte("a\x00")))
+	require.NotEqual(t, hashBytes(1, nil), hashBytes(1, make([]byte, 8)))
 }

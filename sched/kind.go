@@ -3,6 +3,7 @@ package sched
 import (
 	"encoding/binary"
 
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -26,7 +27,7 @@ type kind struct {
 // kindTable holds the kinds, by key and in a list.
 type kindTable struct {
 	byKey map[string]*kind
-	list  chunks[*kind]
+	list  ds.Chunks[*kind]
 }
 
 // classify gives a new kit its kind.
@@ -50,9 +51,9 @@ func (s *State) classify(c *kit) {
 
 func (t *kindTable) add(k *kind) {
 	t.byKey[k.key] = k
-	k.place = int32(t.list.n)
-	t.list.grow(t.list.n + 1)
-	*t.list.at(k.place) = k
+	k.place = int32(t.list.Len())
+	t.list.Grow(t.list.Len() + 1)
+	*t.list.At(k.place) = k
 }
 
 // drop counts one kit less. The last kind of the list takes the place of one that
@@ -62,11 +63,11 @@ func (t *kindTable) drop(k *kind) {
 		return
 	}
 	delete(t.byKey, k.key)
-	last := int32(t.list.n - 1)
-	moved := *t.list.at(last)
-	*t.list.at(k.place), moved.place = moved, k.place
-	*t.list.at(last) = nil
-	t.list.n--
+	last := int32(t.list.Len() - 1)
+	moved := *t.list.At(last)
+	*t.list.At(k.place), moved.place = moved, k.place
+	*t.list.At(last) = nil
+	t.list.Truncate(int(last))
 }
 
 // most returns how much of one amount of a demand a worker of this kind has

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"unicode/utf8"
 
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -133,7 +134,7 @@ const claimsAhead = 64
 
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
-	slots   chunks[lease]
+	slots   ds.Chunks[lease]
 	ended   [leaseMemory]int32 // ring of the slots of the latest ended leases
 	oldest  int                // place of the first in ended
 	nended  int
@@ -154,8 +155,8 @@ func (t *leaseTable) hasRoom(cfg *Config, n int) bool { return t.live+t.awaited+
 // find returns the slot of a live lease.
 func (t *leaseTable) find(id wire.LeaseID) (int32, bool) {
 	slot := id.Counter & leaseSlotMask
-	if slot < uint64(t.slots.n) {
-		if l := t.slots.at(int32(slot)); l.id == id && l.live() && l.flags&leaseAdopted == 0 {
+	if slot < uint64(t.slots.Len()) {
+		if l := t.slots.At(int32(slot)); l.id == id && l.live() && l.flags&leaseAdopted == 0 {
 			return int32(slot), true
 		}
 	}
@@ -169,7 +170,7 @@ func (t *leaseTable) find(id wire.LeaseID) (int32, bool) {
 
 // findOn returns the slot of a live lease as worker n claims it.
 func (t *leaseTable) findOn(id wire.LeaseID, n int32) (int32, bool) {
-	if slot, ok := t.find(id); ok && t.slots.at(slot).worker == n {
+	if slot, ok := t.find(id); ok && t.slots.At(slot).worker == n {
 		return slot, true
 	}
 	a, ok := t.rivals[id][n]
@@ -179,12 +180,12 @@ func (t *leaseTable) findOn(id wire.LeaseID, n int32) (int32, bool) {
 // isAhead reports whether an id of this instance was not granted yet.
 func (t *leaseTable) isAhead(id wire.LeaseID) bool {
 	slot := id.Counter & leaseSlotMask
-	return slot >= uint64(t.slots.n) || id.Counter > t.last(int32(slot)).Counter
+	return slot >= uint64(t.slots.Len()) || id.Counter > t.last(int32(slot)).Counter
 }
 
 // enter gives a slot to a lease of worker n whose id does not name it.
 func (t *leaseTable) enter(slot int32, id wire.LeaseID, n int32, rival, ahead bool) {
-	a := adopted{slot: slot, last: t.slots.at(slot).id, ahead: ahead}
+	a := adopted{slot: slot, last: t.slots.At(slot).id, ahead: ahead}
 	if ahead {
 		t.ahead++
 	}
@@ -196,12 +197,12 @@ func (t *leaseTable) enter(slot int32, id wire.LeaseID, n int32, rival, ahead bo
 	default:
 		t.rivals[id][n] = a
 	}
-	t.slots.at(slot).id = id
+	t.slots.At(slot).id = id
 }
 
 // leave gives the slot its own id back.
 func (t *leaseTable) leave(slot int32) {
-	l := t.slots.at(slot)
+	l := t.slots.At(slot)
 	id := l.id
 	a, ok := t.adopted[id]
 	if ok = ok && a.slot == slot; ok {
@@ -220,7 +221,7 @@ func (t *leaseTable) leave(slot int32) {
 
 // last returns the newest id of its own that a slot has carried.
 func (t *leaseTable) last(slot int32) wire.LeaseID {
-	l := t.slots.at(slot)
+	l := t.slots.At(slot)
 	if l.flags&leaseAdopted == 0 {
 		return l.id
 	}
@@ -249,10 +250,10 @@ func (t *leaseTable) next(slot int32, l *lease, g wire.Grantor) wire.LeaseID {
 // and has ended, and how if that is still remembered.
 func (t *leaseTable) past(id wire.LeaseID) (wire.Reason, bool) {
 	slot := id.Counter & leaseSlotMask
-	if slot >= uint64(t.slots.n) {
+	if slot >= uint64(t.slots.Len()) {
 		return 0, false
 	}
-	l := t.slots.at(int32(slot))
+	l := t.slots.At(int32(slot))
 	switch {
 	case id.Counter>>leaseSlotBits == 0 || id.Counter > t.last(int32(slot)).Counter:
 		return 0, false
@@ -268,13 +269,13 @@ func (t *leaseTable) take() int32 {
 	t.live++
 	if t.nfree > leaseMemory { // so one of them is not remembered
 		slot := t.free - 1
-		t.free = t.slots.at(slot).next
+		t.free = t.slots.At(slot).next
 		t.nfree--
 		return slot
 	}
-	slot := int32(t.slots.n)
-	t.slots.grow(t.slots.n + 1)
-	t.slots.at(slot).id = wire.LeaseID{Counter: uint64(slot)}
+	slot := int32(t.slots.Len())
+	t.slots.Grow(t.slots.Len() + 1)
+	t.slots.At(slot).id = wire.LeaseID{Counter: uint64(slot)}
 	return slot
 }
 
@@ -282,7 +283,7 @@ func (t *leaseTable) take() int32 {
 func (t *leaseTable) putBack(slot int32) {
 	t.live--
 	t.nfree++
-	t.slots.at(slot).next = t.free
+	t.slots.At(slot).next = t.free
 	t.free = slot + 1
 }
 
@@ -299,6 +300,6 @@ func (t *leaseTable) give(slot int32) {
 	first := t.ended[t.oldest]
 	t.ended[t.oldest] = slot
 	t.oldest = (t.oldest + 1) % leaseMemory
-	t.slots.at(first).next = t.free
+	t.slots.At(first).next = t.free
 	t.free = first + 1
 }

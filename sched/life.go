@@ -12,10 +12,10 @@ import (
 func (s *State) grant(n int32, client int32, r *request, devices uint64) int32 {
 	m := r.m
 	slot := s.leases.take()
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	l.id = s.leases.next(slot, l, s.Grantor())
 	l.reason, l.flags = wire.ReasonNone, 0
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.http == nil { // else nobody could tell it to make room
 		l.flags = preemptFlags(m.OnPreempt, m.Priority)
 	}
@@ -39,7 +39,7 @@ func (s *State) grant(n int32, client int32, r *request, devices uint64) int32 {
 	if w.http != nil {
 		l.state, l.ttl = wire.StateAssumed, httpForgetAfter
 	}
-	s.expiry.set(slot, s.now+Time(l.ttl))
+	s.expiry.Set(slot, s.now+Time(l.ttl))
 	s.attach(slot, l, w)
 	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
 	if w.standing == probing {
@@ -53,7 +53,7 @@ func (s *State) grant(n int32, client int32, r *request, devices uint64) int32 {
 func (s *State) attach(slot int32, l *lease, w *worker) {
 	l.prev, l.next = w.tail, 0
 	if w.tail != 0 {
-		s.leases.slots.at(w.tail - 1).next = slot + 1
+		s.leases.slots.At(w.tail - 1).next = slot + 1
 	} else {
 		w.head = slot + 1
 	}
@@ -67,12 +67,12 @@ func (s *State) attach(slot int32, l *lease, w *worker) {
 // detach takes a lease out of its worker's list and gives its room back.
 func (s *State) detach(slot int32, l *lease, w *worker) {
 	if l.prev != 0 {
-		s.leases.slots.at(l.prev - 1).next = l.next
+		s.leases.slots.At(l.prev - 1).next = l.next
 	} else {
 		w.head = l.next
 	}
 	if l.next != 0 {
-		s.leases.slots.at(l.next - 1).prev = l.prev
+		s.leases.slots.At(l.next - 1).prev = l.prev
 	} else {
 		w.tail = l.prev
 	}
@@ -107,18 +107,18 @@ func (s *State) setState(l *lease, to wire.State) {
 // askBack stops believing in a granted lease's client: its worker decides.
 // The room returns with the worker's answer, never on a timer.
 func (s *State) askBack(slot int32, out *Outbox) {
-	l := s.leases.slots.at(slot)
-	s.expiry.remove(slot)
+	l := s.leases.slots.At(slot)
+	s.expiry.Remove(slot)
 	s.setState(l, wire.StateAskedBack)
 	s.count.revokes++
-	s.note(eventRevoked, s.workers.at(l.worker).id).lease = l.id
+	s.note(eventRevoked, s.workers.At(l.worker).id).lease = l.id
 	s.pushRevoke(l, out)
 }
 
 // pushRevoke tells the lease's worker, if it is connected, that the lease is
 // asked back. After each registration the push is repeated.
 func (s *State) pushRevoke(l *lease, out *Outbox) {
-	w := s.workers.at(l.worker)
+	w := s.workers.At(l.worker)
 	if !w.isConnected() {
 		return
 	}
@@ -127,12 +127,12 @@ func (s *State) pushRevoke(l *lease, out *Outbox) {
 
 // begin hands a live lease to its worker: only its report ends it from here.
 func (s *State) begin(slot int32) {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if l.state != wire.StateBegun {
-		s.expiry.remove(slot)
+		s.expiry.Remove(slot)
 		s.setState(l, wire.StateBegun)
-		s.workers.at(l.worker).digest ^= l.id.Digest()
-		if s.mustEmpty(s.workers.at(l.worker)) {
+		s.workers.At(l.worker).digest ^= l.id.Digest()
+		if s.mustEmpty(s.workers.At(l.worker)) {
 			l.flags |= leasePreempted
 		}
 		if l.flags&leasePreempted != 0 {
@@ -144,9 +144,9 @@ func (s *State) begin(slot int32) {
 // end ends a live lease, once, and gives its room back.
 func (s *State) end(slot int32, reason wire.Reason) {
 	s.spend(leaseWork)
-	l := s.leases.slots.at(slot)
-	w := s.workers.at(l.worker)
-	s.expiry.remove(slot)
+	l := s.leases.slots.At(slot)
+	w := s.workers.At(l.worker)
+	s.expiry.Remove(slot)
 	s.dropKey(slot, l)
 	if w.standing == barred {
 		s.unprobe(slot)
@@ -178,9 +178,9 @@ func (s *State) end(slot int32, reason wire.Reason) {
 // undo takes a grant back that nobody was told of, as if it had never been
 // made: stamp is the worker's give stamp from before it.
 func (s *State) undo(slot int32, stamp uint32) {
-	l := s.leases.slots.at(slot)
-	w := s.workers.at(l.worker)
-	s.expiry.remove(slot)
+	l := s.leases.slots.At(slot)
+	w := s.workers.At(l.worker)
+	s.expiry.Remove(slot)
 	s.dropKey(slot, l)
 	s.detach(slot, l, w)
 	delete(s.requests, slot)
@@ -213,7 +213,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	}
 	slot := s.leases.take()
 	s.leases.enter(slot, r.Lease, n, rival, ahead)
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	l.reason, l.flags = wire.ReasonNone, leaseAdopted|preemptFlags(r.OnPreempt, r.Priority)
 	if r.Exclusive {
 		l.flags |= leaseExclusive
@@ -224,7 +224,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	l.granted, l.worker, l.priority, l.ttl = s.now, n, r.Priority, 0
 	l.client, l.content = s.clients.hold(r.Client), 0
 	l.state = wire.StateBegun
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	w.digest ^= l.id.Digest()
 	if s.mustEmpty(w) {
 		l.flags |= leasePreempted

@@ -23,7 +23,7 @@ func TestLeaseSlotsFitIntoIDs(t *testing.T) {
 		for _, s := range slots {
 			table.give(s)
 		}
-		most = max(most, table.slots.n)
+		most = max(most, table.slots.Len())
 	}
 	require.LessOrEqual(t, most, alive+leaseMemory)
 	cfg := DefaultConfig()

@@ -19,14 +19,14 @@ const pageBytes = wire.MaxFrame / 2
 func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
 	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, newPager(m.Limit)
 	visits, last := 0, ""
-	s.order.after(m.After, func(id string) bool {
+	s.order.After(m.After, func(id string) bool {
 		if visits == listVisits || p.full() {
 			page.Next = last
 			return false
 		}
 		visits++
 		last = id
-		w := s.workers.at(s.byID[id])
+		w := s.workers.At(s.byID[id])
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
 			page.Rows = append(page.Rows, s.inform(w))
 			row := &page.Rows[len(page.Rows)-1]
@@ -165,11 +165,11 @@ func (s *State) getWorker(m *wire.GetWorker) wire.Message {
 	if !ok {
 		return noSuchWorker
 	}
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	a := &wire.Worker{Info: s.inform(w), Leases: []wire.LeaseInfo{}}
 	fit(&a.Info)
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
-		l := s.leases.slots.at(e - 1)
+		l := s.leases.slots.At(e - 1)
 		e = l.next
 		a.Leases = append(a.Leases, s.informLease(l))
 	}
@@ -191,7 +191,7 @@ func (s *State) informLease(l *lease) wire.LeaseInfo {
 		Resources: resources, Devices: l.devices(), Exclusive: l.flags&leaseExclusive != 0, Preempted: l.flags&leasePreempted != 0,
 		Lease: l.id, Task: string(l.task()), Client: s.clients.list[l.client].id,
 		Owner: string(l.owner()), Group: string(l.group()), Priority: l.priority,
-		State: l.state, AgeMS: age(s.now, l.granted), Worker: s.workers.at(l.worker).id,
+		State: l.state, AgeMS: age(s.now, l.granted), Worker: s.workers.At(l.worker).id,
 	}
 }
 
@@ -199,19 +199,19 @@ func (s *State) informLease(l *lease) wire.LeaseInfo {
 // counts them; the cursor is the number of slots that were looked at.
 func (s *State) listLeases(m *wire.ListLeases) *wire.Leases {
 	page, p := &wire.Leases{Rows: []wire.LeaseInfo{}}, newPager(m.Limit)
-	end := min(m.After+listVisits, uint64(s.leases.slots.n))
+	end := min(m.After+listVisits, uint64(s.leases.slots.Len()))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
-		switch l := s.leases.slots.at(int32(n)); {
+		switch l := s.leases.slots.At(int32(n)); {
 		case !l.live() || !s.wanted(l, m):
 		case m.Count:
 			page.Matched++
 		default:
 			page.Rows = append(page.Rows, s.informLease(l))
-			p.add(rowBytes + len(l.body) + wire.MaxID + len(s.workers.at(l.worker).id))
+			p.add(rowBytes + len(l.body) + wire.MaxID + len(s.workers.At(l.worker).id))
 		}
 	}
-	if n < uint64(s.leases.slots.n) {
+	if n < uint64(s.leases.slots.Len()) {
 		page.Next = n
 	}
 	return page
@@ -219,7 +219,7 @@ func (s *State) listLeases(m *wire.ListLeases) *wire.Leases {
 
 // wanted reports whether a lease passes the filters of a list.
 func (s *State) wanted(l *lease, m *wire.ListLeases) bool {
-	return (m.Worker == "" || m.Worker == s.workers.at(l.worker).id) &&
+	return (m.Worker == "" || m.Worker == s.workers.At(l.worker).id) &&
 		(m.Owner == "" || m.Owner == string(l.owner())) &&
 		(m.Group == "" || m.Group == string(l.group())) &&
 		(m.Client == "" || m.Client == s.clients.list[l.client].id) &&

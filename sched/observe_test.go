@@ -42,7 +42,7 @@ func TestTheOldestWaitsForRoom(t *testing.T) {
 	ask := func(now Time, task, owner string) {
 		s.Apply(now, 3, 1, &wire.Schedule{Task: []byte(task), Owner: []byte(owner), WaitMS: wire.MaxWait}, out)
 	}
-	s.Apply(1, 1, 1, &wire.Release{Lease: s.leases.slots.at(0).id}, out)
+	s.Apply(1, 1, 1, &wire.Release{Lease: s.leases.slots.At(0).id}, out)
 	ask(2, "t1", "ann")
 	ask(3, "t2", "ann")
 	ask(7, "t3", "bob")

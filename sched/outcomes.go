@@ -113,11 +113,11 @@ func (l *lease) says(outcome wire.Reason, fresh bool) bool {
 
 // judge counts an outcome that a worker reports, before its lease ends.
 func (s *State) judge(slot int32, outcome wire.Reason, fresh bool) {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if !s.cfg.Quarantine || !l.says(outcome, fresh) {
 		return
 	}
-	w, q := s.workers.at(l.worker), &s.quarantine
+	w, q := s.workers.At(l.worker), &s.quarantine
 	if w.quarantined() {
 		if p, _ := s.suspectOf(w); p.probe == slot+1 {
 			s.probed(l.worker, outcome)
@@ -181,7 +181,7 @@ func (s *State) suspect(w *worker, f failure) {
 		g.age()
 	}
 	p.failures = append(p.failures, f)
-	q.timers.set(k, max(s.now+s.cfg.QuarantineMemory, p.forgiven))
+	q.timers.Set(k, max(s.now+s.cfg.QuarantineMemory, p.forgiven))
 }
 
 // names reports whether a failure of a party is among those that are kept.

@@ -94,7 +94,7 @@ func (s *State) openBelow(priority int32) (opened []int32) {
 func (s *State) claimedBelow(to []int32, priority int32) []int32 {
 	q := &s.queue
 	for _, c := range q.claims {
-		if s.workers.at(c.worker).reserved && s.workers.at(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
+		if s.workers.At(c.worker).reserved && s.workers.At(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
 			to = append(to, c.worker)
 		}
 	}

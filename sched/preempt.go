@@ -18,7 +18,7 @@ const killEvery = 10_000
 // preempt wants the room of a live lease back. What has not begun is asked back
 // from the worker; if it begins after all it gets its notice then.
 func (s *State) preempt(slot int32, out *Outbox) {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if l.flags&leasePreempted != 0 || l.state == wire.StateAssumed {
 		return // a worker that speaks HTTP cannot be told
 	}
@@ -32,30 +32,30 @@ func (s *State) preempt(slot int32, out *Outbox) {
 }
 
 // warnSoon has the next pulse, a millisecond later, tell the worker.
-func (s *State) warnSoon(slot int32) { s.expiry.set(slot, s.now+1) }
+func (s *State) warnSoon(slot int32) { s.expiry.Set(slot, s.now+1) }
 
 // warn is the timer of a preempted lease that has begun.
 func (s *State) warn(slot int32, out *Outbox) {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if l.flags&leaseWarned == 0 {
 		l.flags |= leaseWarned
 		s.count.preempted++
-		e := s.note(eventPreempted, s.workers.at(l.worker).id)
+		e := s.note(eventPreempted, s.workers.At(l.worker).id)
 		e.lease = l.id
 		e.reason, e.by = s.whyPreempted(l)
-		s.expiry.set(slot, s.now+max(s.cfg.PreemptGrace, 1))
+		s.expiry.Set(slot, s.now+max(s.cfg.PreemptGrace, 1))
 		s.tellClient(l, &wire.Notice{News: wire.NewsPreempted, GraceMS: uint32(s.cfg.PreemptGrace)})
 		s.pushPreempt(l, s.cfg.PreemptGrace, out)
 		return
 	}
 	l.flags |= leaseKilled
-	s.expiry.set(slot, s.now+killEvery)
+	s.expiry.Set(slot, s.now+killEvery)
 	s.pushPreempt(l, 0, out)
 }
 
 // whyPreempted says why a lease must make room, and who wants it.
 func (s *State) whyPreempted(l *lease) (reason, by string) {
-	if c := s.workers.at(l.worker).cordon; c != nil {
+	if c := s.workers.At(l.worker).cordon; c != nil {
 		return c.reason, c.by
 	}
 	if i := s.queue.claimOn(l.worker); i >= 0 {
@@ -118,7 +118,7 @@ func (s *State) checkPreempt(sess *session, m *wire.Schedule, gang bool) *wire.E
 // pushPreempt tells the lease's worker, if it is connected, how long the task
 // may go on.
 func (s *State) pushPreempt(l *lease, grace Time, out *Outbox) {
-	w := s.workers.at(l.worker)
+	w := s.workers.At(l.worker)
 	if !w.isConnected() {
 		return
 	}

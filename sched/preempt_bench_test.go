@@ -21,7 +21,7 @@ func fullOf(tb testing.TB, workers, priorities int) *State {
 		require.Equal(tb, wire.KindPlaced, out.Items[0].Kind)
 		p := &out.Items[0].Placed
 		slot, _ := s.leases.find(p.Lease)
-		w := s.workers.at(s.leases.slots.at(slot).worker)
+		w := s.workers.At(s.leases.slots.At(slot).worker)
 		session := w.session
 		s.Apply(1, session, 0, &wire.Begun{Handle: w.handle, Seq: w.seq + 1, Record: wire.Record{Lease: p.Lease, Task: fmt.Appendf(nil, "full-%d", i)}}, &out)
 	}
@@ -65,10 +65,10 @@ func BenchmarkSeek(b *testing.B) {
 
 // thin lets every five hundredth worker have two tasks that may be preempted.
 func thin(s *State) {
-	for n := int32(0); n < int32(s.workers.n); n += 500 {
-		w := s.workers.at(n)
+	for n := int32(0); n < int32(s.workers.Len()); n += 500 {
+		w := s.workers.At(n)
 		for _, e := range []int32{w.head, w.tail} {
-			l := s.leases.slots.at(e - 1)
+			l := s.leases.slots.At(e - 1)
 			s.countPreemptible(w, l, -1)
 			l.flags |= leasePreemptible
 			l.priority = -1
@@ -95,8 +95,8 @@ func BenchmarkUnderWay(b *testing.B) {
 		}
 		require.Len(b, s.queue.claims, claims)
 		for _, c := range s.queue.claims { // the first of two victims is gone
-			for e := s.workers.at(c.worker).head; ; e = s.leases.slots.at(e - 1).next {
-				if s.leases.slots.at(e-1).flags&leasePreempted != 0 {
+			for e := s.workers.At(c.worker).head; ; e = s.leases.slots.At(e - 1).next {
+				if s.leases.slots.At(e-1).flags&leasePreempted != 0 {
 					s.end(e-1, wire.ReasonPreempted)
 					break
 				}

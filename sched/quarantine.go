@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -23,9 +24,9 @@ import (
 // and it has not been kept out lately. The record of one that was kept out
 // outlives the worker for a while.
 type quarantine struct {
-	suspects chunks[suspect]
+	suspects ds.Chunks[suspect]
 	unused   []int32
-	timers   wheel             // by record
+	timers   ds.Wheel          // by record
 	byID     map[string]int32  // of known workers, and of those that are gone; at most 3 * MaxWorkers
 	parties  map[uint64]*party // at most recentMost for each record
 
@@ -89,17 +90,17 @@ func (q *quarantine) take(worker string) {
 	if n := len(q.unused); n > 0 {
 		k, q.unused = q.unused[n-1], q.unused[:n-1]
 	} else {
-		k = int32(q.suspects.n)
-		q.suspects.grow(q.suspects.n + 1)
+		k = int32(q.suspects.Len())
+		q.suspects.Grow(q.suspects.Len() + 1)
 	}
-	*q.suspects.at(k) = suspect{worker: worker}
+	*q.suspects.At(k) = suspect{worker: worker}
 	q.byID[worker] = k
 }
 
 // drop frees a record that has no failures.
 func (q *quarantine) drop(k int32) {
-	p := q.suspects.at(k)
-	q.timers.remove(k)
+	p := q.suspects.At(k)
+	q.timers.Remove(k)
 	delete(q.byID, p.worker)
 	*p = suspect{}
 	q.unused = append(q.unused, k)
@@ -111,7 +112,7 @@ func (s *State) suspectOf(w *worker) (*suspect, int32) {
 		return nil, 0
 	}
 	k := s.quarantine.byID[w.id]
-	return s.quarantine.suspects.at(k), k
+	return s.quarantine.suspects.At(k), k
 }
 
 // acquit drops the record of a known worker, whatever it holds, and forgets how
@@ -175,7 +176,7 @@ func (s *State) weighOthers(w *worker, e *evidence) {
 func (s *State) runsElsewhere(w *worker) int {
 	n := s.count.states[wire.StateBegun]
 	for e := w.head; e != 0; {
-		l := s.leases.slots.at(e - 1)
+		l := s.leases.slots.At(e - 1)
 		if l.state == wire.StateBegun {
 			n--
 		}
@@ -206,7 +207,7 @@ func (e *evidence) String() string {
 // clearly more than the fleet. What fails while a large part of the fleet is
 // silent may be the network.
 func (s *State) blame(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.cordon != nil || s.mass.on || w.recent.failed() < s.cfg.QuarantineFailures {
 		return
 	}
@@ -227,7 +228,7 @@ func (s *State) spares() bool {
 
 // keepOut lets nothing onto a worker for a while, a longer one each time.
 func (s *State) keepOut(n int32, reason string) {
-	w, q := s.workers.at(n), &s.quarantine
+	w, q := s.workers.At(n), &s.quarantine
 	s.wipe(w)
 	p, k := s.suspectOf(w)
 	if p.phase == inService {
@@ -238,7 +239,7 @@ func (s *State) keepOut(n int32, reason string) {
 	}
 	p.backoff = min(max(2*p.backoff, s.cfg.QuarantineFirst), s.cfg.QuarantineMost)
 	p.phase, p.probe, p.reason, p.since = keptOut, 0, reason, s.now
-	q.timers.set(k, s.now+p.backoff)
+	q.timers.Set(k, s.now+p.backoff)
 	q.times++
 	s.noteQuarantine(eventQuarantined, p)
 	s.rank(n, barred)
@@ -251,14 +252,14 @@ func (s *State) noteQuarantine(what string, p *suspect) {
 
 // rank changes what may come to a worker.
 func (s *State) rank(n int32, to standing) {
-	s.workers.at(n).standing = to
+	s.workers.At(n).standing = to
 	s.settle(n)
 }
 
 // suspectDue is the timer of a record: a back-off is over, or nothing has
 // happened for long.
 func (s *State) suspectDue(k int32) {
-	p := s.quarantine.suspects.at(k)
+	p := s.quarantine.suspects.At(k)
 	n, known := s.byID[p.worker]
 	switch {
 	case p.phase == keptOut && known:
@@ -269,7 +270,7 @@ func (s *State) suspectDue(k int32) {
 		p.phase = onProbe
 		s.awaitReturn(k)
 	case known:
-		s.acquit(s.workers.at(n))
+		s.acquit(s.workers.At(n))
 	default:
 		s.quarantine.drop(k)
 	}
@@ -277,14 +278,14 @@ func (s *State) suspectDue(k int32) {
 
 // awaitReturn forgets a worker that is gone, and would be probed, after a while.
 func (s *State) awaitReturn(k int32) {
-	s.quarantine.timers.set(k, s.now+forgiveAfter*s.quarantine.suspects.at(k).backoff)
+	s.quarantine.timers.Set(k, s.now+forgiveAfter*s.quarantine.suspects.At(k).backoff)
 }
 
 // probes notes that a worker was granted a lease: one that is on probe gets no
 // second one.
 func (s *State) probes(slot int32) {
-	n := s.leases.slots.at(slot).worker
-	if w := s.workers.at(n); w.standing == probing {
+	n := s.leases.slots.At(slot).worker
+	if w := s.workers.At(n); w.standing == probing {
 		p, _ := s.suspectOf(w)
 		p.probe = slot + 1
 		s.rank(n, barred)
@@ -293,7 +294,7 @@ func (s *State) probes(slot int32) {
 
 // probed is the outcome of the task that was let onto a worker.
 func (s *State) probed(n int32, outcome wire.Reason) {
-	w, q := s.workers.at(n), &s.quarantine
+	w, q := s.workers.At(n), &s.quarantine
 	if outcome != wire.ReasonOK {
 		s.keepOut(n, "its probe ended as "+outcome.String())
 		return
@@ -301,7 +302,7 @@ func (s *State) probed(n int32, outcome wire.Reason) {
 	p, k := s.suspectOf(w)
 	q.out--
 	p.phase, p.probe, p.forgiven = inService, 0, s.now+forgiveAfter*p.backoff
-	q.timers.set(k, p.forgiven)
+	q.timers.Set(k, p.forgiven)
 	p.reason = "its probe ended as " + outcome.String()
 	s.noteQuarantine(eventRecovered, p)
 	s.rank(n, suspected)
@@ -310,8 +311,8 @@ func (s *State) probed(n int32, outcome wire.Reason) {
 // unprobe notes that a lease ends. If it was the task of a probe, and said
 // nothing, another one may come.
 func (s *State) unprobe(slot int32) {
-	n := s.leases.slots.at(slot).worker
-	if w := s.workers.at(n); w.standing == barred {
+	n := s.leases.slots.At(slot).worker
+	if w := s.workers.At(n); w.standing == barred {
 		if p, _ := s.suspectOf(w); p.probe == slot+1 {
 			p.probe = 0
 			s.rank(n, probing)
@@ -322,8 +323,8 @@ func (s *State) unprobe(slot int32) {
 // undoProbe is unprobe for a grant that nobody was told of: nobody gets room by
 // it that was not there before.
 func (s *State) undoProbe(slot int32) {
-	n := s.leases.slots.at(slot).worker
-	w := s.workers.at(n)
+	n := s.leases.slots.At(slot).worker
+	w := s.workers.At(n)
 	if p, _ := s.suspectOf(w); p != nil && p.probe == slot+1 {
 		p.probe, w.standing = 0, probing
 		s.serviceOf(w)
@@ -339,7 +340,7 @@ func (s *State) returns(w *worker) {
 	if !ok {
 		return
 	}
-	switch q.suspects.at(k).phase {
+	switch q.suspects.At(k).phase {
 	case inService:
 		w.standing = suspected
 		return
@@ -347,7 +348,7 @@ func (s *State) returns(w *worker) {
 		w.standing = barred
 	case onProbe:
 		w.standing = probing
-		q.timers.remove(k)
+		q.timers.Remove(k)
 	}
 	q.out++
 }
@@ -376,7 +377,7 @@ func (s *State) departs(w *worker) {
 // worker.
 func (s *State) absolve(id string) {
 	if n, known := s.byID[id]; known {
-		s.acquit(s.workers.at(n))
+		s.acquit(s.workers.At(n))
 	} else if k, ok := s.quarantine.byID[id]; ok {
 		s.quarantine.drop(k)
 	}
@@ -385,7 +386,7 @@ func (s *State) absolve(id string) {
 // quarantined reports whether a worker, known or gone, is kept out or on probe.
 func (s *State) quarantined(id string) bool {
 	k, ok := s.quarantine.byID[id]
-	return ok && s.quarantine.suspects.at(k).phase != inService
+	return ok && s.quarantine.suspects.At(k).phase != inService
 }
 
 // informOutcomes describes how the last tasks of a worker ended, and its
@@ -413,5 +414,5 @@ func (s *State) informOutcomes(w *worker, info *wire.WorkerInfo) {
 		info.Flags = append(info.Flags, "probing")
 		return
 	}
-	info.ProbeMS = uint64(max(s.quarantine.timers.at(k)-s.now, 0))
+	info.ProbeMS = uint64(max(s.quarantine.timers.At(k)-s.now, 0))
 }

@@ -78,7 +78,7 @@ func (f *farm) second(t *testing.T) {
 		f.s.Pulse(f.now, &f.out)
 	}
 	for _, task := range f.tasks[f.now] {
-		w := f.s.workers.at(task.worker)
+		w := f.s.workers.At(task.worker)
 		f.s.Apply(f.now, 2, 1, &wire.End{Handle: w.handle, Seq: w.seq + 1, Lease: task.lease, Outcome: task.outcome}, &f.out)
 	}
 	delete(f.tasks, f.now)
@@ -92,8 +92,8 @@ func (f *farm) second(t *testing.T) {
 		}
 		lease := f.out.Items[0].Placed.Lease
 		slot, _ := f.s.leases.find(lease)
-		n := f.s.leases.slots.at(slot).worker
-		w := f.s.workers.at(n)
+		n := f.s.leases.slots.At(slot).worker
+		w := f.s.workers.At(n)
 		f.s.Apply(f.now, 2, 1, &wire.Begun{Handle: w.handle, Seq: w.seq + 1, Record: wire.Record{Lease: lease, Task: fmt.Appendf(nil, "t%d", f.n)}}, &f.out)
 		runs, outcome := f.outcome(n, owner)
 		if outcome != wire.ReasonOK {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 // Room goes to the first level, in it to the turn that was served least lately,
 // and of its lines to the one whose head came first, as far as they fit.
 type queue struct {
-	waiters chunks[waiter]
+	waiters ds.Chunks[waiter]
 	free    int32        // the free slot to use next, + 1; each names the one behind it by next
 	n       int          // waiters
 	gangs   int          // of these, gangs
@@ -25,7 +26,7 @@ type queue struct {
 	stamp   uint64           // of turns, the last
 	levels  []*level         // the highest priority first, each with a round
 	byKey   map[uint64]int32 // the first waiter of each hash of client and key; slot + 1
-	waits   wheel            // when waits are over
+	waits   ds.Wheel         // when waits are over
 	owners  ownerTable
 
 	wants     map[string]*want
@@ -133,7 +134,7 @@ func newQueue(cfg *Config) queue {
 }
 
 // at returns the waiter of a slot.
-func (q *queue) at(slot int32) *waiter { return q.waiters.at(slot) }
+func (q *queue) at(slot int32) *waiter { return q.waiters.At(slot) }
 
 // waitHash is the hash of a client and a key, never 0.
 func (s *State) waitHash(client int32, key []byte) uint64 {
@@ -165,8 +166,8 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 		slot = q.free - 1
 		q.free = q.at(slot).next
 	} else {
-		slot = int32(q.waiters.n)
-		q.waiters.grow(q.waiters.n + 1)
+		slot = int32(q.waiters.Len())
+		q.waiters.Grow(q.waiters.Len() + 1)
 	}
 	if w.number == 0 {
 		q.last++
@@ -189,7 +190,7 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	sess.waiting = slot + 1
 	s.clients.holdAgain(p.client)
 	s.clients.list[p.client].waiting++
-	q.waits.set(slot, p.over)
+	q.waits.Set(slot, p.over)
 	q.n++
 	if p.gang != nil {
 		q.gangs++
@@ -211,7 +212,7 @@ func (s *State) leave(slot int32) {
 	} else {
 		q.soughtOff(w)
 	}
-	q.waits.remove(slot)
+	q.waits.Remove(slot)
 	q.unkey(slot)
 	s.unlinkSession(slot)
 	q.owners.wait(w.line.turn.owner, -w.size())

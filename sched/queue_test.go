@@ -123,7 +123,7 @@ func TestACrowdLeavesInSlices(t *testing.T) {
 	require.Equal(t, Time(1), s.NextPulse())
 	s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("first"), Priority: 1}, out)
 	out.Reset()
-	lease := s.leases.slots.at(0).id
+	lease := s.leases.slots.At(0).id
 	s.Apply(1, 1, 2, &wire.Release{Lease: lease}, out)
 	require.Zero(t, answered(out, wire.KindPlaced))
 	for range 4 {
@@ -226,7 +226,7 @@ func TestBytesOfNeedsAreBounded(t *testing.T) {
 	}
 	require.Nil(t, ask(again), "it needs what others need")
 	shared := s.queue.all[0].members[5].ask.NotWorkers
-	for slot := range int32(s.queue.waiters.n) {
+	for slot := range int32(s.queue.waiters.Len()) {
 		if w := s.queue.at(slot); w.line.want == s.queue.all[0] {
 			require.Same(t, &shared[0], &w.gang.tasks[5].NotWorkers[0])
 		}

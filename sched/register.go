@@ -18,10 +18,10 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 		s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		return nil
 	}
-	if known && s.workers.at(n).incarnation == m.Incarnation && m.Seq <= s.workers.at(n).seq {
+	if known && s.workers.At(n).incarnation == m.Incarnation && m.Seq <= s.workers.At(n).seq {
 		// Late, from an old connection that nobody reads, or somebody else has used
 		// greater numbers: then the agent comes back under a new incarnation.
-		if s.workers.at(n).session != c.from {
+		if s.workers.At(n).session != c.from {
 			s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		}
 		s.count.stale++
@@ -36,7 +36,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 		return nil
 	}
 	if known {
-		if err := s.contestID(s.workers.at(n), m); err != nil {
+		if err := s.contestID(s.workers.At(n), m); err != nil {
 			c.reply(err)
 			return nil
 		}
@@ -63,7 +63,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 		return nil
 	}
 	if !known {
-		s.note(eventJoined, s.workers.at(n).id)
+		s.note(eventJoined, s.workers.At(n).id)
 	}
 	s.giveWay(gone, m.Worker)
 	s.riseAbove(m.Promised)
@@ -82,7 +82,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 // not the present one was known before.
 func (s *State) isVoid(m *wire.Register, n int32, known bool) bool {
 	if known {
-		w := s.workers.at(n)
+		w := s.workers.At(n)
 		if m.Incarnation == w.incarnation {
 			return false
 		}
@@ -201,7 +201,7 @@ func (s *State) past(id wire.LeaseID) (wire.Reason, bool) {
 // succeed puts the incarnation that registers in the place of the one before, or of
 // itself. It reports whether it is a fresh one.
 func (s *State) succeed(n int32, m *wire.Register) (fresh bool) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	fresh = w.incarnation != m.Incarnation
 	if fresh && w.incarnation != 0 {
 		if w.superseded == nil {
@@ -236,7 +236,7 @@ func (s *State) promise(c *caller, m *wire.Promised) {
 		return
 	}
 	n := c.sess.links[m.Handle].worker
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.session != c.from || w.handle != m.Handle {
 		s.reporter(c, m.Handle, 0)
 		return
@@ -259,7 +259,7 @@ func (s *State) heartbeat(c *caller, m *wire.Heartbeat) {
 	}
 	s.count.heartbeats++
 	s.watch.beat(OverTCP, BeatOK)
-	s.measure(n, s.workers.at(n).slots, m.External)
+	s.measure(n, s.workers.At(n).slots, m.External)
 }
 
 func (s *State) begun(c *caller, m *wire.Begun) {
@@ -290,9 +290,9 @@ func (s *State) ended(c *caller, m *wire.End) {
 		return
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
-		before := s.history.last
+		before := s.history.Last()
 		s.judge(slot, m.Outcome, false)
-		s.end(slot, s.leases.slots.at(slot).outcome(m.Outcome))
+		s.end(slot, s.leases.slots.At(slot).outcome(m.Outcome))
 		s.endedByWorker(before)
 	}
 	c.reply(endedAnswer)
@@ -307,7 +307,7 @@ func (s *State) revoked(c *caller, m *wire.Revoked) {
 	if !ok {
 		return
 	}
-	if slot, ok := s.leases.findOn(m.Lease, n); ok && s.leases.slots.at(slot).state == wire.StateAskedBack {
+	if slot, ok := s.leases.findOn(m.Lease, n); ok && s.leases.slots.At(slot).state == wire.StateAskedBack {
 		s.end(slot, wire.ReasonRevoked)
 	}
 }
@@ -317,7 +317,7 @@ func (s *State) deregister(c *caller, m *wire.Deregister) {
 	if !ok {
 		return
 	}
-	s.note(eventDeregistered, s.workers.at(n).id)
+	s.note(eventDeregistered, s.workers.At(n).id)
 	s.remove(n)
 	c.reply(&wire.Gone{})
 }
@@ -327,8 +327,8 @@ func (s *State) deregister(c *caller, m *wire.Deregister) {
 func (s *State) RemoveWorker(now Time, id string, out *Outbox) bool {
 	s.now = now
 	n, ok := s.byID[id]
-	if ok && !s.workers.at(n).leaving {
-		s.note(eventRemoved, s.workers.at(n).id)
+	if ok && !s.workers.At(n).leaving {
+		s.note(eventRemoved, s.workers.At(n).id)
 		s.remove(n)
 		s.finish(out)
 	}

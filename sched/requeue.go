@@ -35,7 +35,7 @@ func (s *State) waitNoMore(slot int32) { delete(s.requests, slot) }
 // requeueOr lets the task of a lease that ends wait again, if it ends because it
 // had to make room, and has its client told what became of it.
 func (s *State) requeueOr(slot int32, reason wire.Reason) {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	r := s.requests[slot]
 	delete(s.requests, slot)
 	news := wire.NewsOver

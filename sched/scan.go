@@ -59,9 +59,9 @@ func (s *State) ScanFleet(f *FleetScan) (done bool) {
 	if f.Resources == nil {
 		f.Resources = map[string]Amount{}
 	}
-	for visits := 0; visits < ScanVisits && int(f.next) < s.workers.n; f.next++ {
+	for visits := 0; visits < ScanVisits && int(f.next) < s.workers.Len(); f.next++ {
 		visits++
-		w := s.workers.at(f.next)
+		w := s.workers.At(f.next)
 		if !w.known || w.kit == nil {
 			continue
 		}
@@ -73,7 +73,7 @@ func (s *State) ScanFleet(f *FleetScan) (done bool) {
 		visits += s.inspect(f, f.next, w)
 	}
 	s.fold(f)
-	return int(f.next) >= s.workers.n
+	return int(f.next) >= s.workers.Len()
 }
 
 // flag counts the flags of a worker.

@@ -82,7 +82,7 @@ func (s *State) inspect(f *FleetScan, n int32, w *worker) (visits int) {
 	}
 	r, prev := s.blank(w.kit), int32(0)
 	for e := w.head; e != 0; visits++ {
-		l := s.leases.slots.at(e - 1)
+		l := s.leases.slots.At(e - 1)
 		if !l.live() || l.worker != n || l.prev != prev {
 			s.violated(f, violatedLeases, w, "it lists lease %v, which is in state %v of worker %d", l.id, l.state, l.worker)
 			return visits

@@ -43,10 +43,10 @@ func TestAScanComesInSlices(t *testing.T) {
 // A worker with very many leases is counted, and not recounted.
 func TestAScanIsBoundedByTheLeasesOfOneWorker(t *testing.T) {
 	s, _ := crowd(t, 0, func(*Config) {})
-	s.workers.at(0).slots, s.workers.at(0).taken = ScanLeases+2, ScanLeases+1
+	s.workers.At(0).slots, s.workers.At(0).taken = ScanLeases+2, ScanLeases+1
 	f, _ := scanAll(s)
 	require.Zero(t, f.Leases)
-	s.workers.at(0).slots, s.workers.at(0).taken = 1, 1
+	s.workers.At(0).slots, s.workers.At(0).taken = 1, 1
 	require.NoError(t, s.Check())
 }
 
@@ -61,8 +61,8 @@ func many(t *testing.T) (*State, *worker) {
 		s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Appendf(nil, "t%d", i), Resources: wire.AppendResources(nil, resources)}, &out)
 		require.Equal(t, wire.KindPlaced, out.Items[0].Kind)
 	}
-	w := s.workers.at(0)
-	begun := &wire.Begun{Handle: w.handle, Seq: 2, Record: wire.Record{Lease: s.leases.slots.at(w.head - 1).id, Task: []byte("t0")}}
+	w := s.workers.At(0)
+	begun := &wire.Begun{Handle: w.handle, Seq: 2, Record: wire.Record{Lease: s.leases.slots.At(w.head - 1).id, Task: []byte("t0")}}
 	s.Apply(1, 2, 0, begun, &out)
 	return s, w
 }
@@ -75,7 +75,7 @@ func TestAScanFindsWhatIsWrong(t *testing.T) {
 			func(_ *State, w *worker) { w.taken-- },
 			func(_ *State, w *worker) { w.held.amounts[0] += 5 },
 			func(_ *State, w *worker) { w.held.astray++ },
-			func(s *State, w *worker) { s.occupy(w, s.leases.slots.at(w.head-1), -1) },
+			func(s *State, w *worker) { s.occupy(w, s.leases.slots.At(w.head-1), -1) },
 		},
 		"I4": {
 			func(s *State, _ *worker) { s.index.SetEligible(0, false) },
@@ -89,8 +89,8 @@ func TestAScanFindsWhatIsWrong(t *testing.T) {
 			func(s *State, w *worker) { s.index.SetLoad(0, index.Full-2, s.room(w)...) },
 		},
 		"I9": {
-			func(s *State, w *worker) { s.leases.slots.at(w.head - 1).state = wire.StateEnded },
-			func(s *State, w *worker) { s.leases.slots.at(w.tail - 1).worker = 5 },
+			func(s *State, w *worker) { s.leases.slots.At(w.head - 1).state = wire.StateEnded },
+			func(s *State, w *worker) { s.leases.slots.At(w.tail - 1).worker = 5 },
 			func(s *State, w *worker) { w.tail = w.head },
 		},
 		"digest": {

@@ -90,7 +90,7 @@ func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Erro
 	}
 	stamp := s.index.Stamp(index.Worker(n))
 	slot = s.grant(n, client, r, devices)
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if client != noClient {
 		l.keyHash = hash
 		s.addKey(slot, l)
@@ -129,7 +129,7 @@ func (s *State) held(sess *session, m *wire.Schedule) (slot int32, ok bool, clie
 // repeat answers a task that holds a lease already. Its client speaks, so a
 // granted lease is kept for another TTL.
 func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	if l.content != 0 && l.content != content {
 		return wire.CodeConflict
 	}
@@ -148,7 +148,7 @@ func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
 
 // describe fills in the answer for a lease.
 func (s *State) describe(l *lease, p *wire.Placed) {
-	w := s.workers.at(l.worker)
+	w := s.workers.At(l.worker)
 	*p = wire.Placed{Lease: l.id, Target: w.target, Incarnation: w.incarnation, TTLMS: l.ttl, Devices: l.devices()}
 	if l.state == wire.StateAssumed {
 		p.Flags = wire.PlacedBestEffort
@@ -157,8 +157,8 @@ func (s *State) describe(l *lease, p *wire.Placed) {
 
 // keep gives a granted lease another TTL.
 func (s *State) keep(slot int32) {
-	if l := s.leases.slots.at(slot); l.state == wire.StateGranted {
-		s.expiry.set(slot, s.now+Time(l.ttl))
+	if l := s.leases.slots.At(slot); l.state == wire.StateGranted {
+		s.expiry.Set(slot, s.now+Time(l.ttl))
 	}
 }
 
@@ -167,7 +167,7 @@ func (s *State) renew(c *caller, m *wire.Renew) {
 	for i, id := range m.Leases {
 		if slot, ok := s.leases.find(id); ok {
 			s.keep(slot)
-			r.Leases[i].State = s.leases.slots.at(slot).state
+			r.Leases[i].State = s.leases.slots.At(slot).state
 		} else if reason, ok := s.past(id); ok {
 			r.Leases[i] = wire.LeaseStatus{State: wire.StateEnded, Reason: reason}
 		}
@@ -188,7 +188,7 @@ func (s *State) release(c *caller, m *wire.Release) {
 // releaseLive gives a lease back that its client no longer wants. If a begin
 // may be on its way to the worker, only the worker can say what became of it.
 func (s *State) releaseLive(slot int32, handed bool, out *Outbox) wire.Code {
-	l := s.leases.slots.at(slot)
+	l := s.leases.slots.At(slot)
 	switch {
 	case l.state == wire.StateBegun:
 		return wire.CodeBegun

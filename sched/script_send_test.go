@@ -93,8 +93,8 @@ func (c *script) amounts(text string) map[string]int64 {
 // lease finds a lease by its name, by @ and its task, or by
 // epoch/instance/counter.
 func (c *script) lease(name string) wire.LeaseID {
-	for slot := range int32(c.s.leases.slots.n) {
-		if l := c.s.leases.slots.at(slot); l.live() && "@"+string(l.task()) == name {
+	for slot := range int32(c.s.leases.slots.Len()) {
+		if l := c.s.leases.slots.At(slot); l.live() && "@"+string(l.task()) == name {
 			return l.id
 		}
 	}

@@ -21,7 +21,7 @@ func (s *State) gotRoom(n int32) {
 }
 
 func (s *State) noteRoom(n int32) {
-	if w := s.workers.at(n); (!w.freed || w.passedBy) && w.usable() && w.load() != index.Full {
+	if w := s.workers.At(n); (!w.freed || w.passedBy) && w.usable() && w.load() != index.Full {
 		w.freed, w.passedBy = true, false
 		s.queue.freed = append(s.queue.freed, n)
 	}
@@ -185,7 +185,7 @@ func (s *State) hand(out *Outbox) {
 		return
 	}
 	for _, n := range q.freed {
-		s.workers.at(n).freed, s.workers.at(n).passedBy = false, false
+		s.workers.At(n).freed, s.workers.At(n).passedBy = false, false
 	}
 	q.freed = q.freed[:0]
 }
@@ -202,7 +202,7 @@ func (s *State) isCut() {
 		q.flagged = 0
 	}
 	for ; q.flagged < len(q.freed); q.flagged++ {
-		s.workers.at(q.freed[q.flagged]).passedBy = true
+		s.workers.At(q.freed[q.flagged]).passedBy = true
 	}
 }
 
@@ -254,7 +254,7 @@ func (s *State) anyRoom() bool {
 		return true // it is not worth a look at all of them each time
 	}
 	return slices.ContainsFunc(q.freed, func(n int32) bool {
-		w := s.workers.at(n)
+		w := s.workers.At(n)
 		return w.eligible && w.load() != index.Full
 	})
 }
@@ -268,7 +268,7 @@ func (s *State) markWants(freed int) bool {
 		if s.spend(1); s.exhausted() {
 			return false
 		}
-		if w := s.workers.at(f); !w.eligible || w.load() == index.Full {
+		if w := s.workers.At(f); !w.eligible || w.load() == index.Full {
 			continue
 		}
 		wants, ok := s.wantsOf(f)
@@ -343,7 +343,7 @@ func (s *State) prepared(g *want) bool {
 
 // hasRoomFor reports whether a worker has room for one of the tasks of a want.
 func (s *State) hasRoomFor(g *want, n int32) bool {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if !w.eligible || w.load() == index.Full {
 		return false
 	}

@@ -64,7 +64,7 @@ type served struct {
 // wantsOf returns the wants that a worker could serve were it idle. It reports false
 // if the present event is exhausted before they are all known.
 func (s *State) wantsOf(n int32) ([]*want, bool) {
-	q, k := &s.queue, s.workers.at(n).kit
+	q, k := &s.queue, s.workers.At(n).kit
 	s.checkDims(k)
 	if k.served.upTo == q.log.last && k.served.left == q.log.left {
 		return k.served.wants, true
@@ -93,7 +93,7 @@ func (s *State) wantsOf(n int32) ([]*want, bool) {
 // servesFirst reports whether a worker could serve a want were it idle, as wantsOf
 // does, for one want that is asked for again and again.
 func (s *State) servesFirst(n int32, g *want) bool {
-	k := s.workers.at(n).kit
+	k := s.workers.At(n).kit
 	if s.checkDims(k); k.served.first != g.number {
 		k.served.first, k.served.servesFirst = g.number, s.serves(n, g)
 	}
@@ -111,7 +111,7 @@ func (s *State) checkDims(k *kit) {
 // serves reports whether a worker could serve one of the tasks of a want were it
 // idle.
 func (s *State) serves(n int32, g *want) bool {
-	k := s.workers.at(n).kit
+	k := s.workers.At(n).kit
 	return slices.ContainsFunc(s.membersOf(g), func(m member) bool {
 		return s.index.Matches(m.req, index.Worker(n)) && k.canTake(s.demands.at(m.demand))
 	})

@@ -81,8 +81,8 @@ func (s *State) countService(w *worker, by int) {
 // checkServices recounts what the workers of each kind are.
 func (s *State) checkServices() error {
 	kinds, out := map[*kind]kind{}, 0
-	for n := range int32(s.workers.n) {
-		w := s.workers.at(n)
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
 		if !w.known {
 			continue
 		}
@@ -102,11 +102,11 @@ func (s *State) checkServices() error {
 		}
 		kinds[w.kit.kind] = k
 	}
-	if s.kinds.list.n != len(kinds) || len(s.kinds.byKey) != len(kinds) || out != s.count.outOfService {
-		return fmt.Errorf("totals: %d kinds and %d workers out of service, listed %d and kept %d", len(kinds), out, s.kinds.list.n, s.count.outOfService)
+	if s.kinds.list.Len() != len(kinds) || len(s.kinds.byKey) != len(kinds) || out != s.count.outOfService {
+		return fmt.Errorf("totals: %d kinds and %d workers out of service, listed %d and kept %d", len(kinds), out, s.kinds.list.Len(), s.count.outOfService)
 	}
-	for i := range int32(s.kinds.list.n) {
-		k := *s.kinds.list.at(i)
+	for i := range int32(s.kinds.list.Len()) {
+		k := *s.kinds.list.At(i)
 		if c := kinds[k]; k.place != i || c.workers != k.workers || c.able != k.able || c.services != k.services || c.https != k.https {
 			return fmt.Errorf("kind %d: counted %+v, kept %+v", i, c, *k)
 		}

@@ -153,7 +153,7 @@ func (s *State) disconnect(budget int) int {
 		h, n := c.ended, c.links[c.ended].worker
 		c.ended++
 		s.spend(workerWork)
-		if w := s.workers.at(n); w.session == c.id && w.handle == uint32(h) {
+		if w := s.workers.At(n); w.session == c.id && w.handle == uint32(h) {
 			s.stopJoining(n)
 			w.session, w.promised = 0, false
 			if w.presence == online {
@@ -170,7 +170,7 @@ func (s *State) disconnect(budget int) int {
 
 // connect makes this session the worker's present connection.
 func (s *State) connect(n int32, sess *session, from Session) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	k := link{worker: n, id: w.id, incarnation: w.incarnation}
 	w.promised, w.unconfirmed = false, true
 	if w.session == from {
@@ -189,9 +189,9 @@ func (s *State) reporter(c *caller, handle, seq uint32) (int32, bool) {
 		return 0, false
 	}
 	k := &c.sess.links[handle]
-	w := s.workers.at(k.worker)
+	w := s.workers.At(k.worker)
 	if w.session != c.from || w.handle != handle {
-		if cur, ok := s.byID[k.id]; !ok || s.workers.at(cur).incarnation != k.incarnation {
+		if cur, ok := s.byID[k.id]; !ok || s.workers.At(cur).incarnation != k.incarnation {
 			s.tellSuperseded(c, c.request, k.id, k.incarnation)
 		} else { // it comes late, or somebody else registered the worker since
 			c.reply(notRegistered)

@@ -10,6 +10,7 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -35,22 +36,22 @@ type State struct {
 	formerEpochs  []uint32 // under which leases were granted, the latest last
 	grantedBefore uint64   // leases, when the epoch rose
 
-	workers     chunks[worker]
-	freeWorkers chunks[int32] // the first unused of them count
+	workers     ds.Chunks[worker]
+	freeWorkers ds.Chunks[int32] // the first unused of them count
 	unused      int
 	byID        map[string]int32
 	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
 	deadlines   deadlineHeap       // drains that wait for a time
 	emptying    emptying
 	draining    []int32 // workers that drain and were changed by this message
-	order       order
+	order       ds.Order
 	kits        kitTable
 	gpus        gpuTable
 	text        int // bytes that workers that speak HTTP have
 	kinds       kindTable
 	dims        dimTable
 	index       *index.Index
-	timers      wheel // of workers: their next silence
+	timers      ds.Wheel // of workers: their next silence
 
 	leases     leaseTable
 	demands    demandTable
@@ -64,7 +65,7 @@ type State struct {
 	conflicts  map[conflictKey]Time // when a conflict of a worker was told last
 	mass       mass
 	quarantine quarantine
-	expiry     wheel // of leases that have not begun, or must make room
+	expiry     ds.Wheel // of leases that have not begun, or must make room
 
 	hasty    bool // the message is handled in turns, and stops when turnLeft is used up
 	pulsing  bool // else an event is handled
@@ -75,8 +76,8 @@ type State struct {
 	work   int                           // of the latest call of Begin or Continue
 	pinned map[string]*index.Requirement // of the job, too long for the index's cache
 
-	events  ring[event]
-	history ring[ended]
+	events  ds.Ring[event]
+	history ds.Ring[ended]
 	count   counters
 	watch   watch
 
@@ -143,7 +144,7 @@ func New(cfg Config) (*State, error) {
 	s.kinds.byKey = map[string]*kind{}
 	s.why = explainer{kept: map[verdict]explained{}, units: explainSaved}
 	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
-	s.events.size, s.history.size = eventMemory, endedMemory
+	s.events, s.history = ds.NewRing[event](eventMemory), ds.NewRing[ended](endedMemory)
 	s.mass.due = Never
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID]map[int32]adopted{}
 	return s, nil
@@ -265,8 +266,8 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		s.pulsing = false
 		s.work = began - s.turnLeft + s.index.TakeWork()
 	}()
-	left := s.expiry.advance(now, pulseBudget, func(slot int32) {
-		switch s.leases.slots.at(slot).state {
+	left := s.expiry.Advance(now, pulseBudget, func(slot int32) {
+		switch s.leases.slots.At(slot).state {
 		case wire.StateAssumed:
 			s.end(slot, wire.ReasonBelieved)
 		case wire.StateBegun:
@@ -281,9 +282,9 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		s.mass.due = Never
 		s.watchMass()
 	}
-	left = s.timers.advance(now, left, s.silence)
-	left = s.quarantine.timers.advance(now, left, s.suspectDue)
-	left = s.queue.waits.advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
+	left = s.timers.Advance(now, left, s.silence)
+	left = s.quarantine.timers.Advance(now, left, s.suspectDue)
+	left = s.queue.waits.Advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(out)
 	if s.seek(out) {
@@ -294,7 +295,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.next(), s.timers.next(), s.queue.waits.next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.next(), s.mass.due)
+	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.Next(), s.mass.due)
 	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}

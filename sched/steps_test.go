@@ -41,7 +41,7 @@ func TestACloseEndsInSteps(t *testing.T) {
 	s.Apply(1, 9, 0, &wire.Promised{Grantor: s.Grantor()}, &out)
 	require.Positive(t, settled(t, s, &out))
 	require.Equal(t, maxLinks-1, s.count.presence[suspicious])
-	require.True(t, s.workers.at(s.byID[last]).usable())
+	require.True(t, s.workers.At(s.byID[last]).usable())
 }
 
 // TestARemovalEndsInSteps: a worker with many leases is removed in steps. It gets
@@ -62,7 +62,7 @@ func TestARemovalEndsInSteps(t *testing.T) {
 		require.Equal(t, Time(1), s.NextPulse(), "the rest is due at once")
 		s.Pulse(1, out)
 		require.NoError(t, s.Check())
-		require.Positive(t, s.workers.at(s.byID["big"]).taken)
+		require.Positive(t, s.workers.At(s.byID["big"]).taken)
 		out.Reset()
 		s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("another"), TTLMS: wire.MaxTTL}, out)
 		require.Equal(t, wire.CodeUnavailable, out.Items[0].Other.(*wire.Error).Code)
@@ -98,7 +98,7 @@ func TestADrainEmptiesInSteps(t *testing.T) {
 		require.Equal(t, Time(11), s.NextPulse(), "the rest is due at once")
 		require.Less(t, s.count.states[wire.StateAskedBack], leases)
 		require.NotZero(t, s.emptying.next)
-		cursor := s.leases.slots.at(s.emptying.next - 1).id
+		cursor := s.leases.slots.At(s.emptying.next - 1).id
 		s.Apply(11, 1, 1, &wire.Release{Lease: cursor}, out)
 		s.Apply(11, 1, 1, &wire.Release{Lease: ids[leases-1]}, out)
 		if lifted {

@@ -77,7 +77,7 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 
 // consider looks at one worker for the search that is under way.
 func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
-	q, f, k := &s.queue, &s.search, s.workers.at(n)
+	q, f, k := &s.queue, &s.search, s.workers.At(n)
 	if k.preemptible == 0 || !k.usable() || k.standing == probing || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
 		return
 	}
@@ -99,11 +99,11 @@ func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
 // youngest; and then none without which it has room as well. Those that make
 // room already count as gone, unless they were to be killed and are still there.
 func (s *State) plan(n int32, m *member, limit int32, p *plan) {
-	k := s.workers.at(n)
+	k := s.workers.At(n)
 	p.worker, p.load, p.victims = n, k.load(), p.victims[:0]
 	without := s.without(k)
 	for e := k.tail; e != 0; {
-		l := s.leases.slots.at(e - 1)
+		l := s.leases.slots.At(e - 1)
 		switch {
 		case l.flags&(leasePreempted|leaseKilled) == leasePreempted:
 			s.occupy(without, l, -1)
@@ -115,7 +115,7 @@ func (s *State) plan(n int32, m *member, limit int32, p *plan) {
 	slices.SortStableFunc(p.victims, func(a, b int32) int { return cmp.Compare(s.priorityOf(a), s.priorityOf(b)) })
 	taken := 0
 	for p.found = s.wouldFit(without, m); !p.found && taken < len(p.victims); p.found = s.wouldFit(without, m) {
-		s.occupy(without, s.leases.slots.at(p.victims[taken]), -1)
+		s.occupy(without, s.leases.slots.At(p.victims[taken]), -1)
 		taken++
 	}
 	p.victims, p.highest = p.victims[:taken], math.MinInt32
@@ -124,7 +124,7 @@ func (s *State) plan(n int32, m *member, limit int32, p *plan) {
 	}
 	p.highest = s.priorityOf(p.victims[taken-1]) // it is needed, for it came last
 	for i := taken - 2; i >= 0; i-- {
-		l := s.leases.slots.at(p.victims[i])
+		l := s.leases.slots.At(p.victims[i])
 		if s.occupy(without, l, 1); s.wouldFit(without, m) {
 			p.victims = slices.Delete(p.victims, i, i+1)
 			continue
@@ -133,7 +133,7 @@ func (s *State) plan(n int32, m *member, limit int32, p *plan) {
 	}
 }
 
-func (s *State) priorityOf(slot int32) int32 { return s.leases.slots.at(slot).priority }
+func (s *State) priorityOf(slot int32) int32 { return s.leases.slots.At(slot).priority }
 
 // mayBePreempted reports whether another task may take the room of a lease.
 func (l *lease) mayBePreempted() bool {

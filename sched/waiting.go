@@ -138,7 +138,7 @@ func (s *State) again(c *caller, b bundle) (err *wire.Error, handled bool) {
 	}
 	c.sess.waiting = slot + 1
 	w.over = s.now + Time(b.tasks[0].WaitMS)
-	q.waits.set(slot, w.over)
+	q.waits.Set(slot, w.over)
 	return nil, true
 }
 
@@ -244,7 +244,7 @@ func (s *State) cancel(c *caller, m *wire.Cancel) {
 		return
 	}
 	q, r := &s.queue, &wire.Cancelled{}
-	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.n))
+	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.Len()))
 	for ; n < end && r.Count < cancelMost; n++ {
 		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
 			s.spend(leaseWork)
@@ -252,7 +252,7 @@ func (s *State) cancel(c *caller, m *wire.Cancel) {
 			r.Count++
 		}
 	}
-	if n < uint64(q.waiters.n) {
+	if n < uint64(q.waiters.Len()) {
 		r.Next = n
 	}
 	c.reply(r)
@@ -272,7 +272,7 @@ func (s *State) passes(w *waiter, task, client, owner, group string) bool {
 func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
 	q := &s.queue
 	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, newPager(m.Limit)
-	end := min(m.After+listVisits, uint64(q.waiters.n))
+	end := min(m.After+listVisits, uint64(q.waiters.Len()))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
 		switch w := q.at(int32(n)); {
@@ -284,7 +284,7 @@ func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
 			p.add(rowBytes + len(w.body) + wire.MaxID)
 		}
 	}
-	if n < uint64(q.waiters.n) {
+	if n < uint64(q.waiters.Len()) {
 		page.Next = n
 	}
 	return page
@@ -303,11 +303,11 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 	}
 	if q.hold.slot == slot+1 {
 		for _, n := range q.hold.workers {
-			info.Holds = append(info.Holds, strings.Clone(s.workers.at(n).id))
+			info.Holds = append(info.Holds, strings.Clone(s.workers.At(n).id))
 		}
 	}
 	if w.claimed {
-		info.Holds = append(info.Holds, strings.Clone(s.workers.at(q.claims[q.claimOf(slot)].worker).id))
+		info.Holds = append(info.Holds, strings.Clone(s.workers.At(q.claims[q.claimOf(slot)].worker).id))
 	}
 	return info
 }

@@ -102,25 +102,25 @@ func (s *State) newWorker(id string) (int32, *wire.Error) {
 	var n int32
 	if s.unused > 0 {
 		s.unused--
-		n = *s.freeWorkers.at(int32(s.unused))
+		n = *s.freeWorkers.At(int32(s.unused))
 	} else {
-		n = int32(s.workers.n)
-		s.workers.grow(s.workers.n + 1)
+		n = int32(s.workers.Len())
+		s.workers.Grow(s.workers.Len() + 1)
 	}
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	*w = worker{id: id, known: true, seen: s.now, cordon: s.cordons[id]}
 	s.returns(w)
 	s.tally(w, 1)
 	s.byID[id] = n
-	s.order.add(id)
-	s.timers.set(n, s.now+s.cfg.Suspicious)
+	s.order.Add(id)
+	s.timers.Set(n, s.now+s.cfg.Suspicious)
 	return n, nil
 }
 
 // dress gives a worker its address, tags, resources and devices. Nothing
 // changes on an error.
 func (s *State) dress(n int32, address string, tags []string, resources string, devices []wire.Device) *wire.Error {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.kit == nil || w.kit.resources != resources || !slices.Equal(w.kit.tags, tags) || !slices.Equal(w.kit.devices, devices) {
 		k := s.holdKit(tags, resources, devices)
 		if k == nil {
@@ -141,7 +141,7 @@ func (s *State) dress(n int32, address string, tags []string, resources string, 
 
 // change gives a worker another kit, which is held for it.
 func (s *State) change(n int32, k *kit) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	old := w.kit
 	s.tally(w, -1)
 	s.enable(w, -1)
@@ -179,7 +179,7 @@ func (s *State) enable(w *worker, by int) {
 
 // tell brings the index up to date with what a worker's leases take.
 func (s *State) tell(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
 	s.gotRoom(n)
 	s.watchDrain(n)
@@ -187,20 +187,20 @@ func (s *State) tell(n int32) {
 
 // forget undoes newWorker.
 func (s *State) forget(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.joining {
 		s.joining[n].over = true
 		s.resume(s.joining[n])
 	}
 	s.departs(w)
-	s.timers.remove(n)
+	s.timers.Remove(n)
 	s.tally(w, -1)
 	s.lose(w, false)
 	delete(s.byID, w.id)
-	s.order.remove(w.id)
+	s.order.Remove(w.id)
 	*w = worker{}
-	s.freeWorkers.grow(s.unused + 1)
-	*s.freeWorkers.at(int32(s.unused)) = n
+	s.freeWorkers.Grow(s.unused + 1)
+	*s.freeWorkers.At(int32(s.unused)) = n
 	s.unused++
 }
 
@@ -211,7 +211,7 @@ const removeLeases = 512
 
 // remove ends everything of a worker and forgets it.
 func (s *State) remove(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	switch {
 	case w.leaving:
 	case w.taken <= removeLeases:
@@ -232,10 +232,10 @@ func (s *State) remove(n int32) {
 func (s *State) takeLeave(budget int) int {
 	for budget > 0 && len(s.leaving) > 0 {
 		n := s.leaving[0]
-		for ; budget > 0 && s.workers.at(n).head != 0; budget-- {
-			s.endLost(s.workers.at(n).head - 1)
+		for ; budget > 0 && s.workers.At(n).head != 0; budget-- {
+			s.endLost(s.workers.At(n).head - 1)
 		}
-		if s.workers.at(n).head == 0 {
+		if s.workers.At(n).head == 0 {
 			s.removeNow(n)
 		}
 	}
@@ -245,13 +245,13 @@ func (s *State) takeLeave(budget int) int {
 // endLost ends a lease whose worker is removed. Nothing proves that its task is
 // over: it is not requeued.
 func (s *State) endLost(slot int32) {
-	s.leases.slots.at(slot).flags &^= leasePreempted
+	s.leases.slots.At(slot).flags &^= leasePreempted
 	s.end(slot, wire.ReasonLost)
 }
 
 // numberOf returns the number of a worker that is known and not about to be removed.
 func (s *State) numberOf(id string) (n int32, known bool) {
-	if n, known = s.byID[id]; known && s.workers.at(n).leaving {
+	if n, known = s.byID[id]; known && s.workers.At(n).leaving {
 		return 0, false
 	}
 	return n, known
@@ -259,7 +259,7 @@ func (s *State) numberOf(id string) (n int32, known bool) {
 
 // removeNow is remove in one step.
 func (s *State) removeNow(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.leaving {
 		s.leaving = slices.DeleteFunc(s.leaving, func(l int32) bool { return l == n })
 	}
@@ -289,7 +289,7 @@ func (s *State) removeNow(n int32) {
 // measure sets how many tasks a worker may run and how many it runs outside
 // any lease.
 func (s *State) measure(n int32, slots, external uint32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	if w.slots == slots && w.external == external {
 		return
 	}
@@ -331,7 +331,7 @@ func (w *worker) usable() bool {
 
 // settle tells the index whether a worker may get anything.
 func (s *State) settle(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	s.serviceOf(w)
 	ok := w.usable() && !w.reserved
 	s.queue.shaken = s.queue.shaken || w.reserved && !w.usable()
@@ -344,17 +344,17 @@ func (s *State) settle(n int32) {
 
 // heard notes a report of a worker.
 func (s *State) heard(n int32) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	s.watch.gap, w.seen = s.now-w.seen, s.now
 	s.watchDrain(n)
 	if w.presence != online {
 		s.setPresence(n, online)
-		s.timers.set(n, s.now+s.quiet(w))
+		s.timers.Set(n, s.now+s.quiet(w))
 	}
 }
 
 func (s *State) setPresence(n int32, p presence) {
-	w := s.workers.at(n)
+	w := s.workers.At(n)
 	was := w.presence
 	s.tally(w, -1)
 	w.presence = p
@@ -390,8 +390,8 @@ func (s *State) patience(w *worker) Time {
 // and the timer moves on. No report ever moves a timer. A pulse that comes late
 // handles what it missed in the order of the moments at which it was due.
 func (s *State) silence(n int32) {
-	w := s.workers.at(n)
-	if w.seen+s.patience(w) <= s.timers.now {
+	w := s.workers.At(n)
+	if w.seen+s.patience(w) <= s.timers.Now() {
 		switch w.presence {
 		case online:
 			s.setPresence(n, suspicious)
@@ -399,7 +399,7 @@ func (s *State) silence(n int32) {
 			s.setPresence(n, offline)
 		case offline:
 			if s.mass.on && s.now < s.mass.until {
-				s.timers.set(n, s.mass.until)
+				s.timers.Set(n, s.mass.until)
 				return
 			}
 			s.note(eventRemoved, w.id)
@@ -407,5 +407,5 @@ func (s *State) silence(n int32) {
 			return
 		}
 	}
-	s.timers.set(n, w.seen+s.patience(w))
+	s.timers.Set(n, w.seen+s.patience(w))
 }

@@ -86,12 +86,12 @@ var quarantineMutants = []rule{
 		`w.cordon == nil && (w.standing != barred || MUTANT)`,
 		"TestAWorkerThatFailsItsTasksIsQuarantined", true},
 	{"quarantine-for-ever", "sched.State.Pulse",
-		`left = s.quarantine.timers.advance(now, left, s.suspectDue)`,
-		`if !MUTANT { left = s.quarantine.timers.advance(now, left, s.suspectDue) }`,
+		`left = s.quarantine.timers.Advance(now, left, s.suspectDue)`,
+		`if !MUTANT { left = s.quarantine.timers.Advance(now, left, s.suspectDue) }`,
 		"TestAProbeIsOneTask", false},
 	{"quarantine-late", "sched.State.NextPulse",
-		`s.quarantine.timers.next(),`,
-		`map[bool]Time{true: Never, false: s.quarantine.timers.next()}[MUTANT],`,
+		`s.quarantine.timers.Next(),`,
+		`map[bool]Time{true: Never, false: s.quarantine.timers.Next()}[MUTANT],`,
 		"TestSeeds", false},
 	{"probe-two", "sched.State.grant",
 		`s.probes(slot)`,
@@ -155,10 +155,10 @@ var quarantineMutants = []rule{
 		"TestWhoStaysAwayIsForgotten", false},
 	{"quarantine-returns", "sched.State.returns",
 		`		w.standing = probing
-		q.timers.remove(k)
+		q.timers.Remove(k)
 `,
 		`		w.standing = probing
-		if !MUTANT { q.timers.remove(k) }
+		if !MUTANT { q.timers.Remove(k) }
 `,
 		"TestWhoStaysAwayIsForgotten", false},
 	{"quarantine-operator", "sched.State.setCordon",

@@ -20,7 +20,7 @@ var plantedPreempt = []rule{
 	{"claim-for-ever", "sched.State.claim", `+ max(s.cfg.PreemptGrace, 1) + claimPatience})`, `+ max(s.cfg.PreemptGrace, 1) + map[bool]Time{false: claimPatience, true: 1 << 40}[MUTANT]})`, "sched.TestScripts", false},
 	{"claim-hopeless", "sched.State.keepClaims", `|| !s.makesRoom(c.worker) {`, `|| !s.makesRoom(c.worker) && !MUTANT {`, "sched.TestScripts", false},
 	{"claim-before-higher", "sched.State.closeClaims", `case w.line.turn.level.priority < priority:`, `case w.line.turn.level.priority < priority && !MUTANT:`, "sched.TestScripts", false},
-	{"claim-hides-from-higher", "sched.State.claimedBelow", `s.workers.at(c.worker).load() != index.Full && q.at`, `s.workers.at(c.worker).load() != index.Full && !MUTANT && q.at`, "sched.TestScripts", false},
+	{"claim-hides-from-higher", "sched.State.claimedBelow", `s.workers.At(c.worker).load() != index.Full && q.at`, `s.workers.At(c.worker).load() != index.Full && !MUTANT && q.at`, "sched.TestScripts", false},
 	{"batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
 `, `	workers := s.openBelow(m.Priority)
 	if MUTANT && a.batch { s.reserve(workers...); workers = nil }

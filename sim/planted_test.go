@@ -38,7 +38,7 @@ var planted = []rule{
 	{"not-ignored", "index.Index.holds", `return !x.holds(e.Args[0], set)`, `return MUTANT || !x.holds(e.Args[0], set)`, "index.TestFindAgainstAScan", false},
 	{"stamp-not-restored", "index.Index.Ungive", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "index.TestFindAgainstAScan", false},
 
-	{"walk-passes-by", "sched.State.isCut", `s.workers.at(q.freed[q.flagged]).passedBy = true`, `s.workers.at(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},
+	{"walk-passes-by", "sched.State.isCut", `s.workers.At(q.freed[q.flagged]).passedBy = true`, `s.workers.At(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},
 	{"walk-keeps-marks", "sched.State.handLevel", `s.queue.round++`, `if !MUTANT { s.queue.round++ }`, "sched.TestWalksThatAreCutMissNobody", false},
 	{"kit-misses-wants", "sched.State.wantsOf", `		if done = !s.exhausted(); !done {
 			break`, `		if done = !s.exhausted(); !done {

@@ -1,13 +1,13 @@
-package sched
+package ds
 
 import (
 	"slices"
 	"sort"
 )
 
-// order is a set of strings in sorted order: a list of short sorted runs, so
+// Order is a set of strings in sorted order: a list of short sorted runs, so
 // that joining and leaving move little and a page can start anywhere.
-type order struct {
+type Order struct {
 	runs [][]string // none is empty
 }
 
@@ -15,13 +15,13 @@ type order struct {
 const orderRun = 512
 
 // find returns the run that holds id, or in which it would stand.
-func (o *order) find(id string) int {
+func (o *Order) find(id string) int {
 	i := sort.Search(len(o.runs), func(i int) bool { return o.runs[i][0] > id })
 	return max(i-1, 0)
 }
 
-// add inserts id, which must not be in the set.
-func (o *order) add(id string) {
+// Add inserts id, which must not be in the set.
+func (o *Order) Add(id string) {
 	if len(o.runs) == 0 {
 		o.runs = [][]string{{id}}
 		return
@@ -38,8 +38,8 @@ func (o *order) add(id string) {
 	}
 }
 
-// remove takes id out.
-func (o *order) remove(id string) {
+// Remove takes id out.
+func (o *Order) Remove(id string) {
 	if len(o.runs) == 0 {
 		return
 	}
@@ -54,8 +54,8 @@ func (o *order) remove(id string) {
 	}
 }
 
-// after yields the members greater than id in order until yield returns false.
-func (o *order) after(id string, yield func(string) bool) {
+// After yields the members greater than id in order until yield returns false.
+func (o *Order) After(id string, yield func(string) bool) {
 	if len(o.runs) == 0 {
 		return
 	}

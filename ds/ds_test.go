@@ -1,4 +1,4 @@
-package sched
+package ds
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // is handed out is what is due, no item is late, and none is early.
 func TestWheelAgainstSortedList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var w wheel
+		var w Wheel
 		naive := map[int32]Time{}
 		now := Time(rapid.Int64Range(0, 1<<40).Draw(t, "start"))
 		w.now = now
@@ -23,10 +23,10 @@ func TestWheelAgainstSortedList(t *testing.T) {
 			case 0, 1:
 				shift := rapid.IntRange(0, 33).Draw(t, "shift")
 				at := now + Time(rapid.Int64Range(-5, 3).Draw(t, "at"))<<shift
-				w.set(item, at)
+				w.Set(item, at)
 				naive[item] = min(max(at, w.now+1), w.now+wheelSpan)
 			case 2:
-				w.remove(item)
+				w.Remove(item)
 				delete(naive, item)
 			case 3:
 				now += Time(rapid.Int64Range(0, 1<<rapid.IntRange(0, 34).Draw(t, "scale")).Draw(t, "step"))
@@ -35,18 +35,18 @@ func TestWheelAgainstSortedList(t *testing.T) {
 			first := Never
 			for item, at := range naive {
 				first = min(first, at)
-				require.Equal(t, at, w.at(item))
+				require.Equal(t, at, w.At(item))
 			}
-			require.LessOrEqual(t, w.next(), first, "the wheel must never ask too late")
+			require.LessOrEqual(t, w.Next(), first, "the wheel must never ask too late")
 		}
 	})
 }
 
-func advanceBoth(t *rapid.T, w *wheel, naive map[int32]Time, now Time, budget int) {
+func advanceBoth(t *rapid.T, w *Wheel, naive map[int32]Time, now Time, budget int) {
 	last := Time(0)
-	for calls := 0; w.next() <= now; calls++ {
+	for calls := 0; w.Next() <= now; calls++ {
 		require.Less(t, calls, 1000, "advance must come to an end")
-		w.advance(now, budget, func(item int32) {
+		w.Advance(now, budget, func(item int32) {
 			at, ok := naive[item]
 			require.True(t, ok, "item %d is not set", item)
 			require.LessOrEqual(t, at, now)
@@ -55,7 +55,7 @@ func advanceBoth(t *rapid.T, w *wheel, naive map[int32]Time, now Time, budget in
 			delete(naive, item)
 		})
 	}
-	w.advance(now, budget, func(int32) { require.Fail(t, "nothing is left") })
+	w.Advance(now, budget, func(int32) { require.Fail(t, "nothing is left") })
 	for item, at := range naive {
 		require.Greater(t, at, now, "item %d was forgotten", item)
 	}
@@ -64,7 +64,7 @@ func advanceBoth(t *rapid.T, w *wheel, naive map[int32]Time, now Time, budget in
 // TestOrderAgainstSortedSlice drives the sorted set beside a sorted slice.
 func TestOrderAgainstSortedSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var o order
+		var o Order
 		var naive []string
 		grow := rapid.IntRange(1, 4).Draw(t, "bias")
 		for range rapid.IntRange(1, 3000).Draw(t, "steps") {
@@ -72,18 +72,18 @@ func TestOrderAgainstSortedSlice(t *testing.T) {
 			at, found := slices.BinarySearch(naive, id)
 			switch {
 			case !found:
-				o.add(id)
+				o.Add(id)
 				naive = slices.Insert(naive, at, id)
 			case rapid.IntRange(0, grow).Draw(t, "remove") == 0:
-				o.remove(id)
+				o.Remove(id)
 				naive = slices.Delete(naive, at, at+1)
 			}
 		}
-		o.remove("never added")
+		o.Remove("never added")
 		after := fmt.Sprintf("w%d", rapid.IntRange(0, 3000).Draw(t, "after"))
 		for _, from := range []string{"", after} {
 			var got []string
-			o.after(from, func(id string) bool { got = append(got, id); return true })
+			o.After(from, func(id string) bool { got = append(got, id); return true })
 			start, found := slices.BinarySearch(naive, from)
 			if found {
 				start++
@@ -93,15 +93,37 @@ func TestOrderAgainstSortedSlice(t *testing.T) {
 	})
 }
 
-// TestHashSpreads: neighbours in content must not be neighbours in the table.
-func TestHashSpreads(t *testing.T) {
-	var buckets [256]int
-	for i := range 25_600 {
-		buckets[keyHash(42, fmt.Appendf(nil, "task-%d", i))&255]++
+// TestRingAgainstASlice keeps the last entries of a sequence beside all of them.
+func TestRingAgainstASlice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := NewRing[int](rapid.IntRange(1, 9).Draw(t, "size"))
+		all := rapid.SliceOf(rapid.Int()).Draw(t, "entries")
+		for i, v := range all {
+			*r.Next() = v
+			kept := min(i+1, int(r.size))
+			require.Equal(t, []uint64{uint64(i + 1), uint64(i + 2 - kept)}, []uint64{r.Last(), r.First()})
+			require.Equal(t, kept, r.Len())
+			for n := r.First(); n <= r.Last(); n++ {
+				require.Equal(t, all[n-1], *r.At(n))
+			}
+		}
+	})
+}
+
+// TestChunksNeverMove: a place stays what it was however large the array becomes.
+func TestChunksNeverMove(t *testing.T) {
+	var c Chunks[int]
+	c.Grow(1)
+	first := c.At(0)
+	for n := 1; n < 3*chunkSize; n++ {
+		c.Grow(n)
+		*c.At(int32(n - 1)) = n
+		require.Equal(t, n, c.Len())
 	}
-	for b, n := range buckets {
-		require.InDelta(t, 100, n, 60, "bucket %d", b)
+	require.Same(t, first, c.At(0))
+	for n := range int32(c.Len()) {
+		require.Equal(t, int(n)+1, *c.At(n))
 	}
-	require.NotEqual(t, hashBytes(1, []byte("a")), hashBytes(1, []byte("a\x00")))
-	require.NotEqual(t, hashBytes(1, nil), hashBytes(1, make([]byte, 8)))
+	c.Truncate(1)
+	require.Equal(t, 1, c.Len())
 }
