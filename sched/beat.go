@@ -15,20 +15,17 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	s.now = now
 	n, ok := s.byID[string(m.Worker)]
 	if !ok || s.workers.At(n).incarnation != m.Incarnation {
-		s.count.beatsUnknown++
-		s.watch.beat(OverUDP, BeatUnknown)
+		s.log.beat(OverUDP, BeatUnknown)
 		return true
 	}
 	w := s.workers.At(n)
 	if m.Seq <= w.beatSeq {
-		s.count.beatsStale++
-		s.watch.beat(OverUDP, BeatStale)
+		s.log.beat(OverUDP, BeatStale)
 		return false
 	}
 	w.beatSeq = m.Seq
-	s.count.beats++
 	s.heard(n)
-	s.watch.beat(OverUDP, BeatOK)
+	s.log.beat(OverUDP, BeatOK)
 	s.measure(n, w.slots, m.External)
 	s.settleDrains()
 	w.differs = min(w.differs+1, beatDiffers)

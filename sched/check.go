@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -12,7 +13,7 @@ import (
 // first violation. It visits everything. The numbers are those of the list of
 // invariants in docs/architecture.md.
 func (s *State) Check() error {
-	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.checkText, s.checkQuarantine, s.checkGPUs, s.index.Check} {
+	for _, test := range []func() error{s.checkWorkers, s.checkRoom, s.checkDemands, s.checkLeases, s.checkKeys, s.checkTotals, s.checkQueue, s.checkCordons, s.checkText, s.checkHealth, s.checkGPUs, s.index.Check} {
 		if err := test(); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (s *State) checkWorkers() error {
 // checkPlace compares a worker with what the index and the timers hold of it.
 func (s *State) checkPlace(n int32, w *worker) error {
 	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
-	want := !w.leaving && w.presence == online && w.cordon == nil && w.standing != barred && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
+	want := !w.leaving && w.presence == online && w.cordon == nil && w.admits != health.Closed && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
 	switch {
 	case !s.index.Known(index.Worker(n)) || load != w.load():
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())
@@ -151,8 +152,8 @@ func (s *State) checkKeys() error {
 
 // checkTotals recounts what Stats reports (I14 for leases).
 func (s *State) checkTotals() error {
-	var c counters
-	gone := 0
+	c, states, gone := fleetCount{}, s.leases.states, 0
+	clear(states[:])
 	for n := range int32(s.workers.Len()) {
 		if w := s.workers.At(n); w.known {
 			c.presence[w.presence]++
@@ -180,15 +181,15 @@ func (s *State) checkTotals() error {
 	}
 	for slot := range int32(s.leases.slots.Len()) {
 		if l := s.leases.slots.At(slot); l.live() {
-			c.states[l.state]++
+			states[l.state]++
 			if l.flags&leaseAdopted != 0 {
 				claims--
 			}
 		}
 	}
-	if c.presence != s.count.presence || c.slotless != s.count.slotless || c.slots != s.count.slots || c.used != s.count.used || c.states != s.count.states {
-		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, c.states,
-			s.count.presence, s.count.slots, s.count.used, s.count.states)
+	if c.presence != s.count.presence || c.slotless != s.count.slotless || c.slots != s.count.slots || c.used != s.count.used || states != s.leases.states {
+		return fmt.Errorf("totals: counted %v %d %d %v, kept %v %d %d %v", c.presence, c.slots, c.used, states,
+			s.count.presence, s.count.slots, s.count.used, s.leases.states)
 	}
 	if gone != s.mass.gone {
 		return fmt.Errorf("totals: %d workers became offline in a mass loss, kept %d", gone, s.mass.gone)

@@ -19,7 +19,7 @@ func (s *State) checkQueue() error {
 		if live, tasks = live+1, tasks+w.size(); w.gang != nil {
 			gangs++
 		}
-		classed[classOf(w.line.turn.level.priority)] += w.size()
+		classed[classOf(w.priority())] += w.size()
 		if got, ok := s.waitingFor(w.client, w.key()); w.hash != 0 && (!ok || got != slot) {
 			return fmt.Errorf("I15: the waiter %q is not found by its key", w.task())
 		}
@@ -28,11 +28,11 @@ func (s *State) checkQueue() error {
 		}
 	}
 	ended := uint64(0)
-	for _, n := range s.count.waits {
+	for _, n := range s.log.waitEnds {
 		ended += n
 	}
-	if live != q.n || tasks != q.tasks || gangs != q.gangs || s.count.waited != uint64(tasks)+ended {
-		return fmt.Errorf("I14: %d waiters, %d tasks; counted %d, %d, and %d that came, %d that went", live, tasks, q.n, q.tasks, s.count.waited, ended)
+	if live != q.n || tasks != q.tasks || gangs != q.gangs || s.log.waited != uint64(tasks)+ended {
+		return fmt.Errorf("I14: %d waiters, %d tasks; counted %d, %d, and %d that came, %d that went", live, tasks, q.n, q.tasks, s.log.waited, ended)
 	}
 	if classed != q.classed {
 		return fmt.Errorf("I14: %v tasks of each class wait, %v are counted", classed, q.classed)

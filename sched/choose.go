@@ -49,7 +49,7 @@ func (s *State) choose(r *request) (int32, uint64, wire.Code) {
 		}
 		return n, devices, wire.CodeOK
 	case outcome == index.Limited:
-		s.count.limited++
+		s.log.limited++
 		return 0, 0, wire.CodeSearchLimit
 	}
 	return 0, 0, s.noRoom(r)

@@ -143,7 +143,7 @@ func (s *State) closeClaims(priority int32, opened []int32, out *Outbox) (open [
 		slot := q.claims[i].slot
 		w := q.at(slot)
 		switch {
-		case w.line.turn.level.priority < priority:
+		case w.priority() < priority:
 			open = append(open, n)
 		case !s.hasRoomFor(w.line.want, n) || !s.serveClaimant(slot, out):
 			s.shutClaim(n)

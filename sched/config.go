@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dtask/dtask-scheduler/ds"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -177,8 +178,8 @@ func (c *Config) verifyQuarantine() error {
 	switch {
 	case c.QuarantineFirst < 1 || c.QuarantineMost < c.QuarantineFirst || c.QuarantineMost > maxBackoff:
 		return fmt.Errorf("sched: Config.QuarantineFirst %d ms and QuarantineMost %d ms must be 1..%d and in this order", c.QuarantineFirst, c.QuarantineMost, int64(maxBackoff))
-	case c.QuarantineFailures < 1 || c.QuarantineFailures > recentMost:
-		return fmt.Errorf("sched: Config.QuarantineFailures %d is outside 1..%d", c.QuarantineFailures, recentMost)
+	case c.QuarantineFailures < 1 || c.QuarantineFailures > health.Window:
+		return fmt.Errorf("sched: Config.QuarantineFailures %d is outside 1..%d", c.QuarantineFailures, health.Window)
 	case c.QuarantineOwners < 1 || c.QuarantineOwners > c.QuarantineFailures:
 		return fmt.Errorf("sched: Config.QuarantineOwners %d is outside 1..QuarantineFailures %d", c.QuarantineOwners, c.QuarantineFailures)
 	case c.QuarantineShare < 0 || c.QuarantineShare > 100:

@@ -54,7 +54,7 @@ func (s *State) contestID(w *worker, m *wire.Register) *wire.Error {
 	if w.machine == 0 || m.Machine == 0 || w.machine == m.Machine || w.incarnation == m.Incarnation || w.http != nil || left <= 0 || w.head == 0 && runsAny(m) {
 		return nil
 	}
-	s.count.identityConflicts++
+	s.log.identityConflicts++
 	s.noteConflict(eventWorkerInUse, w.id, "an agent at "+m.Address+" was refused the id of the one at "+w.address())
 	return &wire.Error{Code: wire.CodeWorkerInUse, Field: "worker", RetryAfterMS: uint32(left),
 		Message: "the worker id " + w.id + " belongs to the agent at " + w.address() + " of another machine or process, which registered " + span(s.now-w.since) +

@@ -42,7 +42,7 @@ func (c *cordon) holds(m *wire.Cordon) bool {
 
 func (s *State) setCordon(c *caller, m *wire.Cordon) {
 	n, known := s.byID[m.Worker]
-	old, quarantined := s.cordons[m.Worker], s.quarantined(m.Worker)
+	old, quarantined := s.cordons[m.Worker], s.health.IsEjected(m.Worker)
 	if m.DeadlineMS > 0 && !(m.On && m.Drain) {
 		c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "deadline_ms", Message: "only a drain has a deadline"})
 		return
@@ -73,7 +73,7 @@ func (s *State) setCordon(c *caller, m *wire.Cordon) {
 		changed = old == nil || !old.holds(m)
 	}
 	if changed && !m.Own {
-		s.absolve(m.Worker)
+		s.pardon(m.Worker)
 	}
 	switch {
 	case changed && m.On:

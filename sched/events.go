@@ -52,22 +52,17 @@ var allEvents = [...]string{
 }
 
 // note records an event.
-func (s *State) note(what, worker string) *event {
-	e := s.events.Next()
-	s.watch.noted[what]++
-	*e = event{at: s.now, what: what, worker: worker}
-	return e
-}
+func (s *State) note(what, worker string) *event { return s.log.note(s.now, what, worker) }
 
 func (s *State) listEvents(m *wire.ListEvents) *wire.Events {
-	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.events.Last()}, newPager(m.Limit)
-	from := min(m.After, s.events.Last()) + 1
-	if first := s.events.First(); from < first {
+	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.log.events.Last()}, newPager(m.Limit)
+	from := min(m.After, s.log.events.Last()) + 1
+	if first := s.log.events.First(); from < first {
 		page.Missed = first - from
 		from = first
 	}
-	for n := from; n <= s.events.Last() && !p.full(); n++ {
-		e := s.events.At(n)
+	for n := from; n <= s.log.events.Last() && !p.full(); n++ {
+		e := s.log.events.At(n)
 		page.Rows = append(page.Rows, wire.Event{Number: n, AgeMS: age(s.now, e.at), What: e.what, Worker: e.worker,
 			Lease: e.lease, Reason: e.reason, By: e.by})
 		p.add(rowBytes + len(e.worker) + len(e.reason) + len(e.by))
@@ -111,7 +106,7 @@ var usuallyBy = [...]string{
 
 // remember records the end of a lease that still lives.
 func (s *State) remember(l *lease, reason wire.Reason) {
-	e := s.history.Next()
+	e := s.log.history.Next()
 	e.id, e.at, e.held, e.reason, e.by = l.id, s.now, s.now-l.granted, reason, usuallyBy[reason]
 	e.body = append(append(e.body[:0], l.task()...), l.owner()...)
 	e.taskLen, e.ownerLen = l.taskLen, l.ownerLen
@@ -122,19 +117,19 @@ func (s *State) remember(l *lease, reason wire.Reason) {
 // whatever the outcome. before is the newest entry before that end, of which an
 // orphan's leaves none.
 func (s *State) endedByWorker(before uint64) {
-	if s.history.Last() != before {
-		s.history.At(s.history.Last()).by = byWorker
+	if s.log.history.Last() != before {
+		s.log.history.At(s.log.history.Last()).by = byWorker
 	}
 }
 
 func (s *State) listEnded(m *wire.ListEnded) *wire.EndedLeases {
 	page, p := &wire.EndedLeases{Rows: []wire.EndedLease{}}, newPager(m.Limit)
-	from := s.history.Last()
+	from := s.log.history.Last()
 	if m.Before > 0 {
 		from = min(from, m.Before-1)
 	}
-	for n := from; n >= s.history.First() && n > 0; n-- {
-		e := s.history.At(n)
+	for n := from; n >= s.log.history.First() && n > 0; n-- {
+		e := s.log.history.At(n)
 		task := string(e.body[:e.taskLen])
 		if (m.Task != "" && m.Task != task) || (m.Worker != "" && m.Worker != e.worker) {
 			continue

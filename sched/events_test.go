@@ -23,14 +23,14 @@ func TestRingsAreBounded(t *testing.T) {
 	require.EqualValues(t, page.Next-eventMemory, page.Missed)
 	require.EqualValues(t, page.Missed+1, page.Rows[0].Number)
 	require.Len(t, page.Rows, 10)
-	require.Equal(t, eventMemory, s.events.Len())
+	require.Equal(t, eventMemory, s.log.events.Len())
 
 	c := newCycle(s)
 	c.tags = [][]byte{nil}
 	for range endedMemory + 100 {
 		c.live(t)
 	}
-	require.Equal(t, endedMemory, s.history.Len())
+	require.Equal(t, endedMemory, s.log.history.Len())
 	seen := map[uint64]bool{}
 	for before := uint64(0); ; {
 		page := s.listEnded(&wire.ListEnded{Before: before})

@@ -143,7 +143,7 @@ func (w *worker) runsOnMissing() bool {
 // refuseGPU refuses a registration because of its device i, which worker n lists.
 func (s *State) refuseGPU(m *wire.Register, i int, n int32, wait Time) *wire.Error {
 	w := s.workers.At(n)
-	s.count.deviceConflicts++
+	s.log.deviceConflicts++
 	gpu := m.Devices[i].UUID
 	state := "offered by"
 	if at, ok := s.gpus.offered[strings.ToLower(gpu)]; !ok || at != n {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/sched/health"
 )
 
 // holdVisits bounds the workers that are looked at to find the one that is held.
@@ -70,7 +71,7 @@ func (s *State) holdForFirst() {
 		return
 	}
 	q.hold = hold{slot + 1, workers}
-	s.count.holds++
+	s.log.holds++
 	s.reserve(workers...)
 }
 
@@ -149,7 +150,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	for at, matches, ok := walk.Next(); ok && left > 0; at, matches, ok = walk.Next() {
 		n := int32(at)
 		k := s.workers.At(n)
-		if left--; !matches || !k.usable() || k.reserved || k.standing == probing || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if left--; !matches || !k.usable() || k.reserved || k.admits == health.Probe || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})

@@ -84,8 +84,8 @@ func (s *State) report(r *Report) *wire.Error {
 	}
 	w := s.workers.At(n)
 	if w.http != nil && w.http.late(s.now, r.Timestamp) {
-		s.count.stale++
-		s.watch.beat(OverHTTP, BeatStale)
+		s.log.stale++
+		s.log.beat(OverHTTP, BeatStale)
 		s.heard(n)
 		return nil
 	}
@@ -102,7 +102,7 @@ func (s *State) report(r *Report) *wire.Error {
 	rise := uint32(0)
 	if w.http == nil {
 		s.speaksHTTP(w, &httpWorker{})
-		s.absolve(w.id) // it reports no outcomes: no probe would ever tell anything
+		s.pardon(w.id) // it reports no outcomes: no probe would ever tell anything
 	} else if r.Current > w.external {
 		rise = r.Current - w.external
 	}
@@ -113,10 +113,9 @@ func (s *State) report(r *Report) *wire.Error {
 	w.http.newest, w.http.at = r.Timestamp, s.now
 	s.believe(n, rise)
 	s.measure(n, r.Slots, r.Current)
-	s.count.heartbeats++
 	s.heard(n)
-	if s.watch.beats[OverHTTP][BeatOK]++; known {
-		s.watch.silences.add(s.watch.gap, 1)
+	if s.log.beats[OverHTTP][BeatOK]++; known {
+		s.log.silences.add(s.log.gap, 1)
 	}
 	s.settle(n)
 	return nil

@@ -251,8 +251,8 @@ func (s *State) mark(j *joining, list []wire.Record) bool {
 		case ok && r.Outcome == wire.ReasonNone:
 			s.leases.slots.At(slot).flags |= leaseListed
 		case ok:
-			before := s.history.Last()
-			s.judge(slot, r.Outcome, j.fresh)
+			before := s.log.history.Last()
+			s.countOutcome(slot, r.Outcome, j.fresh)
 			s.end(slot, s.leases.slots.At(slot).outcome(r.Outcome))
 			s.endedByWorker(before)
 		}

@@ -217,7 +217,7 @@ func TestARegistrationWaitsForARemoval(t *testing.T) {
 	}
 	require.Positive(t, registerInTurns(t, s, m, &out, func(int) {}))
 	w := s.workers.At(s.byID["big"])
-	require.EqualValues(t, 1, s.count.removed)
+	require.EqualValues(t, 1, s.log.removed)
 	require.EqualValues(t, running(m), w.taken)
 
 	s.RemoveWorker(5000, "big", &out)
@@ -230,5 +230,5 @@ func TestARegistrationWaitsForARemoval(t *testing.T) {
 		}
 		require.ErrorIs(t, err, ErrLeaving)
 	}
-	require.EqualValues(t, 2, s.count.removed)
+	require.EqualValues(t, 2, s.log.removed)
 }

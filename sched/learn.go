@@ -21,10 +21,10 @@ func (s *State) Learned() { s.learning = false }
 // noRoom is the code for a request for which there is no room, and counts it.
 func (s *State) noRoom(r *request) wire.Code {
 	if s.learning || !s.unknown(r) && s.feasible(r) {
-		s.count.unavailable++
+		s.log.unavailable++
 		return wire.CodeUnavailable
 	}
-	s.count.infeasible++
+	s.log.infeasible++
 	return wire.CodeInfeasible
 }
 

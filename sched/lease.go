@@ -134,13 +134,17 @@ const claimsAhead = 64
 
 // leaseTable holds every live lease and remembers the last ended ones.
 type leaseTable struct {
-	slots   ds.Chunks[lease]
-	ended   [leaseMemory]int32 // ring of the slots of the latest ended leases
-	oldest  int                // place of the first in ended
-	nended  int
-	free    int32 // the free slot to use next, + 1; each names the one behind it by next
-	nfree   int   // free slots, those of ended included
-	live    int
+	slots  ds.Chunks[lease]
+	ended  [leaseMemory]int32 // ring of the slots of the latest ended leases
+	oldest int                // place of the first in ended
+	nended int
+	free   int32 // the free slot to use next, + 1; each names the one behind it by next
+	nfree  int   // free slots, those of ended included
+	live   int
+
+	states      [wire.StateEnded + 1]int // live leases
+	preemptible int                      // whose room a task of a higher priority may take
+
 	awaited int // that registrations which are under way may add
 	ahead   int // claims of leases that were not granted yet, at most claimsAhead
 	adopted map[wire.LeaseID]adopted

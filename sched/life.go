@@ -2,6 +2,7 @@ package sched
 
 import (
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -42,10 +43,10 @@ func (s *State) grant(n int32, client int32, r *request, devices uint64) int32 {
 	s.expiry.Set(slot, s.now+Time(l.ttl))
 	s.attach(slot, l, w)
 	s.index.Give(index.Worker(n), w.load(), s.room(w)...)
-	if w.standing == probing {
-		s.probes(slot)
+	if w.admits == health.Probe {
+		s.startProbe(slot)
 	}
-	s.count.granted++
+	s.log.granted++
 	return slot
 }
 
@@ -94,14 +95,14 @@ func (s *State) book(w *worker, l *lease, by int) {
 	if s.queue.owners.most > 0 {
 		s.queue.owners.count(l.owner(), by)
 	}
-	s.count.states[l.state] += by
+	s.leases.states[l.state] += by
 }
 
 // setState moves a live lease on.
 func (s *State) setState(l *lease, to wire.State) {
-	s.count.states[l.state]--
+	s.leases.states[l.state]--
 	l.state = to
-	s.count.states[to]++
+	s.leases.states[to]++
 }
 
 // askBack stops believing in a granted lease's client: its worker decides.
@@ -110,7 +111,7 @@ func (s *State) askBack(slot int32, out *Outbox) {
 	l := s.leases.slots.At(slot)
 	s.expiry.Remove(slot)
 	s.setState(l, wire.StateAskedBack)
-	s.count.revokes++
+	s.log.revokes++
 	s.note(eventRevoked, s.workers.At(l.worker).id).lease = l.id
 	s.pushRevoke(l, out)
 }
@@ -148,8 +149,8 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	w := s.workers.At(l.worker)
 	s.expiry.Remove(slot)
 	s.dropKey(slot, l)
-	if w.standing == barred {
-		s.unprobe(slot)
+	if w.admits == health.Closed {
+		s.endProbe(slot)
 	}
 	s.detach(slot, l, w)
 	s.queue.seatOwner(l.owner())
@@ -159,7 +160,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	}
 	s.queue.shaken = s.queue.shaken || l.flags&leasePreempted != 0
 	if l.flags&leaseOrphan == 0 {
-		s.count.ends[reason]++
+		s.log.ends[reason]++
 		s.remember(l, reason)
 	}
 	if l.flags&leaseRequeue != 0 {
@@ -190,7 +191,7 @@ func (s *State) undo(slot int32, stamp uint32) {
 	s.demands.drop(l.demand)
 	l.state, l.reason, l.flags, l.demand = wire.StateEnded, wire.ReasonReleased, 0, noDemand
 	s.leases.putBack(slot)
-	s.count.granted--
+	s.log.granted--
 }
 
 // isAhead reports whether a lease bears the name of this instance, and was not granted
@@ -233,7 +234,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	s.attach(slot, l, w)
 	s.queue.seatOwner(l.owner())
 	s.tell(n)
-	s.count.adopted++
+	s.log.adopted++
 	if rival || r.Lease.Instance == s.cfg.Instance {
 		// It ended here already, or lives elsewhere. It takes room until its
 		// worker ends it, but no second end is counted, and a repeat of its task

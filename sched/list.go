@@ -26,9 +26,10 @@ func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
 		}
 		visits++
 		last = id
-		w := s.workers.At(s.byID[id])
+		n := s.byID[id]
+		w := s.workers.At(n)
 		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
-			page.Rows = append(page.Rows, s.inform(w))
+			page.Rows = append(page.Rows, s.inform(n))
 			row := &page.Rows[len(page.Rows)-1]
 			if framed {
 				fit(row)
@@ -54,7 +55,8 @@ func hasAll(have, want []string) bool {
 }
 
 // inform describes a worker.
-func (s *State) inform(w *worker) wire.WorkerInfo {
+func (s *State) inform(n int32) wire.WorkerInfo {
+	w := s.workers.At(n)
 	info := wire.WorkerInfo{
 		ID: w.id, Address: w.address(), Tags: w.kit.tags, State: w.presence.String(),
 		Slots: w.slots, Taken: w.takenSlots(), External: w.external, Incarnation: w.incarnation,
@@ -77,12 +79,12 @@ func (s *State) inform(w *worker) wire.WorkerInfo {
 		}
 		info.CordonReason, info.CordonBy, info.CordonMS = w.cordon.reason, w.cordon.by, age(s.now, w.cordon.since)
 	}
-	s.informOutcomes(w, &info)
+	s.informOutcomes(n, &info)
 	if w.overcommitted() {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
 	if w.reserved {
-		info.HeldBy = s.nameOf(s.heldFor(s.byID[w.id]))
+		info.HeldBy = s.nameOf(s.heldFor(n))
 	}
 	return info
 }
@@ -166,7 +168,7 @@ func (s *State) getWorker(m *wire.GetWorker) wire.Message {
 		return noSuchWorker
 	}
 	w := s.workers.At(n)
-	a := &wire.Worker{Info: s.inform(w), Leases: []wire.LeaseInfo{}}
+	a := &wire.Worker{Info: s.inform(n), Leases: []wire.LeaseInfo{}}
 	fit(&a.Info)
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
 		l := s.leases.slots.At(e - 1)
@@ -248,28 +250,28 @@ func (s *State) listTags(m *wire.ListTags) *wire.Tags {
 
 // stats answers with the totals of the moment.
 func (s *State) stats() *wire.Stats {
-	c := &s.count
+	c, l := &s.count, &s.log
 	st := &wire.Stats{
 		Grantor: s.Grantor(),
 		Online:  uint32(c.presence[online]), Suspicious: uint32(c.presence[suspicious]), Offline: uint32(c.presence[offline]),
 		Slots: uint64(c.slots), Used: uint64(c.used),
-		Granted: uint32(c.states[wire.StateGranted]), AskedBack: uint32(c.states[wire.StateAskedBack]),
-		Begun: uint32(c.states[wire.StateBegun]), Assumed: uint32(c.states[wire.StateAssumed]),
+		Granted: uint32(s.leases.states[wire.StateGranted]), AskedBack: uint32(s.leases.states[wire.StateAskedBack]),
+		Begun: uint32(s.leases.states[wire.StateBegun]), Assumed: uint32(s.leases.states[wire.StateAssumed]),
 		Counters: map[string]uint64{
-			"granted": c.granted, "repeated": c.repeated, "adopted": c.adopted, "revokes": c.revokes,
-			"unavailable": c.unavailable, "infeasible": c.infeasible, "search_limit": c.limited, "owner_limit": c.ownerLimited, "owners_at_limit": uint64(s.queue.owners.fulls),
-			"heartbeats": c.heartbeats, "stale_reports": c.stale, "superseded": c.superseded, "epochs_refused": c.epochsRefused, "removed": c.removed, "device_conflicts": c.deviceConflicts, "identity_conflicts": c.identityConflicts,
-			"preempted": c.preempted, "requeued": c.requeued, "preempting": uint64(len(s.queue.claims)),
-			"waited": c.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": c.holds, "mass_losses": c.massLosses,
-			"quarantines": s.quarantine.times, "quarantined": uint64(s.quarantine.out),
-			"wait_placed": c.waits[waitPlaced], "wait_over": c.waits[waitOver], "wait_cancelled": c.waits[waitCancelled], "wait_closed": c.waits[waitClosed],
-			"beats": c.beats, "stale_beats": c.beatsStale, "unknown_beats": c.beatsUnknown,
+			"granted": l.granted, "repeated": l.repeated, "adopted": l.adopted, "revokes": l.revokes,
+			"unavailable": l.unavailable, "infeasible": l.infeasible, "search_limit": l.limited, "owner_limit": l.ownerLimited, "owners_at_limit": uint64(s.queue.owners.fulls),
+			"heartbeats": l.beats[OverTCP][BeatOK] + l.beats[OverHTTP][BeatOK], "stale_reports": l.stale, "superseded": l.superseded, "epochs_refused": l.epochsRefused, "removed": l.removed, "device_conflicts": l.deviceConflicts, "identity_conflicts": l.identityConflicts,
+			"preempted": l.preempted, "requeued": l.requeued, "preempting": uint64(len(s.queue.claims)),
+			"waited": l.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": l.holds, "mass_losses": l.massLosses,
+			"quarantines": s.health.Ejections(), "quarantined": uint64(s.health.Ejected()),
+			"wait_placed": l.waitEnds[waitPlaced], "wait_over": l.waitEnds[waitOver], "wait_cancelled": l.waitEnds[waitCancelled], "wait_closed": l.waitEnds[waitClosed],
+			"beats": l.beats[OverUDP][BeatOK], "stale_beats": l.beats[OverUDP][BeatStale], "unknown_beats": l.beats[OverUDP][BeatUnknown],
 		},
 	}
 	for k, n := range s.queue.classed {
 		st.Counters["waiting_"+class(k).String()] = uint64(n)
 	}
-	for r, n := range c.ends {
+	for r, n := range l.ends {
 		if r != int(wire.ReasonNone) {
 			st.Counters["ended_"+wire.Reason(r).String()] = n
 		}

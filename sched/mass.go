@@ -25,7 +25,7 @@ func (s *State) watchMass() {
 		m.on, m.told = true, false
 		m.until = s.now + s.cfg.MassLossHold
 		m.due = m.until
-		s.count.massLosses++
+		s.log.massLosses++
 		s.note(eventMassLoss, "").reason = fmt.Sprintf("%d of %d workers are silent", suspects, all)
 	case m.on && (s.few(suspects+m.gone, all+m.gone) || s.now >= m.until && s.few(suspects, all)):
 		m.on, m.due = false, Never

@@ -77,43 +77,6 @@ func (h *Durations) add(d Time, n uint64) {
 	h.Sum += d * Time(n)
 }
 
-// watch is what a State counts for monitoring alone.
-type watch struct {
-	beats     [transports][beatResults]uint64
-	silences  Durations // between what was last heard of a worker and its next heartbeat
-	gap       Time      // the silence that the latest report ended
-	waits     [classes]Durations
-	noted     map[string]uint64 // events, by what they say
-	violation [invariants]uint64
-	recount   recounted // scratch
-}
-
-func newWatch() watch {
-	w := watch{silences: Durations{Bounds: &silenceBounds}, noted: map[string]uint64{}}
-	for _, what := range allEvents {
-		w.noted[what] = 0
-	}
-	for c := range w.waits {
-		w.waits[c].Bounds = &waitBounds
-	}
-	return w
-}
-
-// beat counts a heartbeat, and if it counted the silence that it ended.
-func (w *watch) beat(t Transport, r BeatResult) {
-	w.beats[t][r]++
-	if r == BeatOK {
-		w.silences.add(w.gap, 1)
-	}
-}
-
-// placedWaiter counts a waiter that got its room, and how long it waited.
-func (s *State) placedWaiter(w *waiter) {
-	n := uint64(w.size())
-	s.count.waits[waitPlaced] += n
-	s.watch.waits[classOf(w.line.turn.level.priority)].add(s.now-w.arrived, n)
-}
-
 // Observation is what a State has counted since it was made, and its numbers
 // of the moment. It shares nothing with the State.
 type Observation struct {
@@ -146,23 +109,23 @@ type Observation struct {
 // most oldestVisits owners of each class.
 func (s *State) Observe(now Time, o *Observation) {
 	s.now = now
-	c, w := &s.count, &s.watch
+	l := &s.log
 	*o = Observation{
-		LeaseEnds: c.ends, WaitEnds: c.waits, Waits: w.waits, Beats: w.beats, Silences: w.silences, Violated: w.violation,
-		Granted: c.granted, Revokes: c.revokes, Preempted: c.preempted, Holds: c.holds, Holding: s.queue.hold.slot != 0,
-		MassLoss: s.mass.on, Losses: c.massLosses, Events: make(map[string]uint64, len(w.noted)),
-		Quarantines: s.quarantine.times, DeviceConflicts: c.deviceConflicts, IdentityConflicts: c.identityConflicts,
+		LeaseEnds: l.ends, WaitEnds: l.waitEnds, Waits: l.waits, Beats: l.beats, Silences: l.silences, Violated: l.violation,
+		Granted: l.granted, Revokes: l.revokes, Preempted: l.preempted, Holds: l.holds, Holding: s.queue.hold.slot != 0,
+		MassLoss: s.mass.on, Losses: l.massLosses, Events: make(map[string]uint64, len(l.noted)),
+		Quarantines: s.health.Ejections(), DeviceConflicts: l.deviceConflicts, IdentityConflicts: l.identityConflicts,
 	}
-	for p, n := range c.presence {
+	for p, n := range s.count.presence {
 		o.Workers[p] = uint64(n)
 	}
 	for st := range o.Leases {
-		o.Leases[st] = uint64(c.states[st])
+		o.Leases[st] = uint64(s.leases.states[st])
 	}
 	for k, n := range s.queue.classed {
 		o.Waiting[k] = uint64(n)
 	}
-	for what, n := range w.noted {
+	for what, n := range l.noted {
 		o.Events[what] = n
 	}
 	s.oldest(&o.Oldest)

@@ -1,83 +1,37 @@
 package sched
 
 import (
-	"math/bits"
+	"fmt"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// This file counts how the tasks of workers end: for each worker its last ones,
-// for each failure among them whose task it was and which devices it had. What
-// follows from it is in quarantine.go.
+// This file reports how tasks end to the outlier detection, and applies its
+// verdicts to workers. What they follow from is in package health.
 
-// recent is how the last tasks of a worker ended: the newest lowest, 1 for one
-// that failed, and above the oldest a 1 that marks where they begin. 0 is none.
-type recent uint16
-
-// recentMost is how many outcomes of a worker are kept.
-const recentMost = 15
-
-// ended is how many outcomes there are.
-func (r recent) ended() int { return max(bits.Len16(uint16(r))-1, 0) }
-
-// failed is how many of them are failures.
-func (r recent) failed() int { return max(bits.OnesCount16(uint16(r))-1, 0) }
-
-// add returns r with one outcome more. It reports whether a failure was pushed
-// out by it.
-func (r recent) add(failed bool) (next recent, out bool) {
-	const oldest recent = 1 << (recentMost - 1)
-	if r == 0 {
-		r = 1
-	}
-	if r.ended() == recentMost {
-		out = r&oldest != 0
-		r = r&(oldest-1) | oldest
-	}
-	r <<= 1
-	if failed {
-		r |= 1
-	}
-	return r, out
+// newHealth returns the outlier detection of an empty fleet.
+func newHealth(c *Config) *health.Detector {
+	return health.New(health.Config{
+		First: c.QuarantineFirst, Most: c.QuarantineMost, Failures: c.QuarantineFailures, Owners: c.QuarantineOwners,
+		Share: c.QuarantineShare, Memory: c.QuarantineMemory, MaxWorkers: c.MaxWorkers,
+	})
 }
 
-// failure is a task that failed on a worker.
-type failure struct {
-	party   uint64
-	devices uint64 // as in wire.Placed
+// quarantined reports whether a worker is ejected or on probation.
+func (w *worker) quarantined() bool { return w.admits != health.Open }
+
+// takesMore reports whether more than one task may be placed on a worker, as far as
+// its resources allow.
+func (w *worker) takesMore() bool {
+	return w.eligible && w.exclusive == 0 && w.admits != health.Probe
 }
 
-// party is an owner or group that has a failure among the recent outcomes of
-// some worker.
-type party struct {
-	workers     int // that have one
-	failed, oks int // lately: workers on which it failed anew, and tasks that went well anywhere
-}
-
-// partyMemory is up to how many outcomes of a party are counted before both
-// counts are halved.
-const partyMemory = 64
-
-// age forgets some of what was long ago.
-func (p *party) age() {
-	if p.failed+p.oks > partyMemory {
-		p.failed, p.oks = p.failed/2, p.oks/2
-	}
-}
-
-// partyElsewhere is on how many other workers a party must have failed before
-// it may be the cause itself.
-const partyElsewhere = 2
-
-// failsAnywhere reports whether a party that has failed on a worker does so on
-// others as well, and on more than it has had successes lately: then its
-// failures say nothing of that worker.
-func (p *party) failsAnywhere() bool { return p.workers > partyElsewhere && p.failed > p.oks }
-
-// partyOf returns whose task a lease is: that of an owner and group or, if it
-// names neither, of its client.
-func (s *State) partyOf(l *lease) uint64 {
+// tenantOf returns whose task a lease is: that of an owner and group or, if it names
+// neither, of its client.
+func (s *State) tenantOf(l *lease) uint64 {
 	none := s.clients.list[noClient].hash
 	switch {
 	case l.ownerLen > 0 || l.groupLen > 0:
@@ -88,15 +42,15 @@ func (s *State) partyOf(l *lease) uint64 {
 	return none
 }
 
-// leaseCarried marks a lease that the present incarnation of its worker took
-// over from another: what was lost then was lost by a restart.
+// leaseCarried marks a lease that the present incarnation of its worker took over
+// from another: what was lost then was lost by a restart.
 const leaseCarried = 1 << 15
 
-// says reports whether an outcome that a worker reports says something of the
-// worker. fresh is a report of the registration of a new incarnation. What had
-// to make room says nothing, nor what was refused before it began, which is for
-// want of room, nor what a restart of the agent lost.
-func (l *lease) says(outcome wire.Reason, fresh bool) bool {
+// tellsOfWorker reports whether an outcome that a worker reports says something about
+// the worker. fresh is a report of the registration of a new incarnation. Preemption
+// says nothing, nor does a refusal before the begin, which is for lack of resources,
+// nor what a restart of the agent lost.
+func (l *lease) tellsOfWorker(outcome wire.Reason, fresh bool) bool {
 	if l.flags&(leasePreempted|leaseOrphan) != 0 {
 		return false
 	}
@@ -111,127 +65,143 @@ func (l *lease) says(outcome wire.Reason, fresh bool) bool {
 	return false
 }
 
-// judge counts an outcome that a worker reports, before its lease ends.
-func (s *State) judge(slot int32, outcome wire.Reason, fresh bool) {
+// countOutcome counts an outcome that a worker reports, before its lease ends. What
+// fails while a large part of the fleet is silent may be the network.
+func (s *State) countOutcome(slot int32, outcome wire.Reason, fresh bool) {
 	l := s.leases.slots.At(slot)
-	if !s.cfg.Quarantine || !l.says(outcome, fresh) {
+	if !s.cfg.Quarantine || !l.tellsOfWorker(outcome, fresh) {
 		return
 	}
-	w, q := s.workers.At(l.worker), &s.quarantine
-	if w.quarantined() {
-		if p, _ := s.suspectOf(w); p.probe == slot+1 {
-			s.probed(l.worker, outcome)
+	w := s.workers.At(l.worker)
+	o := health.Outcome{Worker: l.worker, ID: w.id, Task: slot, Failed: outcome != wire.ReasonOK, How: outcome.String(), Devices: l.devices()}
+	if o.Failed || s.health.Failing() {
+		o.Tenant = s.tenantOf(l)
+	}
+	s.applyVerdict(s.health.Report(s.now, &o))
+	if o.Failed && w.cordon == nil && !s.mass.on {
+		s.applyVerdict(s.health.Judge(s.now, l.worker, s.count.presence[online], func() int { return s.runsElsewhere(w) }))
+	}
+}
+
+// runsElsewhere counts the tasks that run on other workers.
+func (s *State) runsElsewhere(w *worker) int {
+	n := s.leases.states[wire.StateBegun]
+	for e := w.head; e != 0; {
+		l := s.leases.slots.At(e - 1)
+		if l.state == wire.StateBegun {
+			n--
 		}
-		return // what was there before the quarantine says nothing new
+		e = l.next
 	}
-	was, failed := w.recent, outcome != wire.ReasonOK
-	var out bool
-	w.recent, out = was.add(failed)
-	q.ended += w.recent.ended() - was.ended()
-	q.failed += w.recent.failed() - was.failed()
-	if out {
-		p, _ := s.suspectOf(w)
-		s.forgive(p, 1)
-	}
-	if failed {
-		s.suspect(w, failure{s.partyOf(l), l.devices()})
-		s.blame(l.worker)
+	return n
+}
+
+// verdictEvents are the events of verdicts.
+var verdictEvents = [...]string{health.Ejected: eventQuarantined, health.Probing: eventProbing, health.Reinstated: eventRecovered}
+
+// applyVerdict changes what may be placed on a worker.
+func (s *State) applyVerdict(v health.Verdict) {
+	if v.Event == health.None {
 		return
 	}
-	if len(q.parties) > 0 {
-		s.praise(l)
-	}
-	if out {
-		s.trust(w)
+	e := s.note(verdictEvents[v.Event], s.workers.At(v.Worker).id)
+	e.reason, e.by = v.Reason, byScheduler
+	s.setAdmission(v.Worker, v.Admission)
+}
+
+func (s *State) setAdmission(n int32, to health.Admission) {
+	s.workers.At(n).admits = to
+	s.settle(n)
+}
+
+// startProbe notes that a lease was granted on a worker on probation, which gets no
+// second one.
+func (s *State) startProbe(slot int32) {
+	n := s.leases.slots.At(slot).worker
+	s.setAdmission(n, s.health.Placed(n, slot))
+}
+
+// endProbe notes that a lease ends on a worker that gets no other. If it was a probe
+// whose outcome said nothing, another one may come.
+func (s *State) endProbe(slot int32) {
+	n := s.leases.slots.At(slot).worker
+	if s.health.Ended(n, slot) {
+		s.setAdmission(n, health.Probe)
 	}
 }
 
-// praise counts a success of an owner or group that fails somewhere.
-func (s *State) praise(l *lease) {
-	if p := s.quarantine.parties[s.partyOf(l)]; p != nil {
-		p.oks++
-		p.age()
+// undoProbe is endProbe for a grant that was not answered: it gives no waiter
+// capacity that was not there before.
+func (s *State) undoProbe(slot int32) {
+	n := s.leases.slots.At(slot).worker
+	w := s.workers.At(n)
+	if w.admits == health.Closed && s.health.Ended(n, slot) {
+		w.admits = health.Probe
+		s.serviceOf(w)
+		w.eligible = w.usable() && !w.reserved
+		s.index.SetEligible(index.Worker(n), w.eligible, s.room(w)...)
 	}
 }
 
-// trust drops the record of a worker if it says nothing any more.
-func (s *State) trust(w *worker) {
-	if p, k := s.suspectOf(w); len(p.failures) == 0 && p.backoff == 0 {
-		s.quarantine.drop(k)
-		w.standing = clean
+// pardon ends the quarantine of an id, because an operator decides about it or its
+// worker reports no outcomes any more. The caller updates the index.
+func (s *State) pardon(id string) {
+	if n, known := s.byID[id]; known {
+		s.health.Pardon(n)
+		s.workers.At(n).admits = health.Open
+	} else {
+		s.health.PardonGone(id)
 	}
 }
 
-// suspect notes a failure of a worker that is in service.
-func (s *State) suspect(w *worker, f failure) {
-	q := &s.quarantine
-	if w.standing == clean {
-		q.take(w.id)
-		w.standing = suspected
-	}
-	p, k := s.suspectOf(w)
-	if !p.names(f.party) {
-		g := q.parties[f.party]
-		if g == nil {
-			g = &party{}
-			q.parties[f.party] = g
+// informOutcomes describes how the last tasks of a worker ended, and its quarantine.
+func (s *State) informOutcomes(n int32, info *wire.WorkerInfo) {
+	w, st := s.workers.At(n), s.health.Status(n)
+	info.Recent, info.RecentFailed = uint32(st.Outcomes), uint32(st.Failures)
+	if st.Failures > 0 {
+		counts := s.health.DeviceFailures(n)
+		for i := range info.Devices {
+			info.Devices[i].Failed = counts[i]
 		}
-		g.workers++
-		g.failed++
-		g.age()
 	}
-	p.failures = append(p.failures, f)
-	q.timers.Set(k, max(s.now+s.cfg.QuarantineMemory, p.forgiven))
+	if st.Admission == health.Open {
+		return
+	}
+	if w.cordon == nil {
+		info.Flags = append(info.Flags, "cordoned")
+		info.CordonReason, info.CordonBy, info.CordonMS = st.Reason, byScheduler, age(s.now, st.Since)
+	}
+	info.Flags = append(info.Flags, "quarantined")
+	if st.OnProbation {
+		info.Flags = append(info.Flags, "probing")
+		return
+	}
+	info.ProbeMS = uint64(max(st.ProbeAt-s.now, 0))
 }
 
-// names reports whether a failure of a party is among those that are kept.
-func (p *suspect) names(party uint64) bool {
-	return slices.ContainsFunc(p.failures, func(f failure) bool { return f.party == party })
+// devicesChanged tells the outlier detection that a worker has other devices.
+func (s *State) devicesChanged(n int32, old *kit) {
+	if old != nil && !slices.Equal(old.devices, s.workers.At(n).kit.devices) {
+		s.health.DevicesChanged(n)
+	}
 }
 
-// forgive drops the oldest failures of a worker.
-func (s *State) forgive(p *suspect, n int) {
-	for ; n > 0; n-- {
-		f := p.failures[0]
-		p.failures = slices.Delete(p.failures, 0, 1)
-		if p.names(f.party) {
+// checkHealth compares workers with the outlier detection: what may be placed on
+// each, and that a probe is a lease of its worker (I4).
+func (s *State) checkHealth() error {
+	for n := range int32(s.workers.Len()) {
+		w := s.workers.At(n)
+		if !w.known {
 			continue
 		}
-		g := s.quarantine.parties[f.party]
-		if g.workers--; g.workers == 0 {
-			delete(s.quarantine.parties, f.party)
+		if is := s.health.Status(n).Admission; is != w.admits {
+			return fmt.Errorf("I4: worker %q has the admission %d, and %d by its outcomes", w.id, w.admits, is)
+		}
+		if slot, ok := s.health.Probe(n); ok {
+			if l := s.leases.slots.At(slot); !l.live() || l.worker != n {
+				return fmt.Errorf("I4: the probe of worker %q is the lease %v of worker %d", w.id, l.id, l.worker)
+			}
 		}
 	}
-}
-
-// wipe forgets how the last tasks of a worker ended.
-func (s *State) wipe(w *worker) {
-	q := &s.quarantine
-	q.ended -= w.recent.ended()
-	q.failed -= w.recent.failed()
-	w.recent = 0
-	if p, _ := s.suspectOf(w); p != nil {
-		s.forgive(p, len(p.failures))
-	}
-}
-
-// onDevices counts the failures in which each device of a worker took part.
-func (p *suspect) onDevices(counts *[wire.MaxDevices]uint32) {
-	for _, f := range p.failures {
-		for mask := f.devices; mask != 0; mask &= mask - 1 {
-			counts[bits.TrailingZeros64(mask)]++
-		}
-	}
-}
-
-// redevice forgets which devices took part in failures when a worker has others
-// now: their numbers mean something else.
-func (s *State) redevice(w *worker, old *kit) {
-	p, _ := s.suspectOf(w)
-	if p == nil || old == nil || slices.Equal(old.devices, w.kit.devices) {
-		return
-	}
-	for i := range p.failures {
-		p.failures[i].devices = 0
-	}
+	return s.health.Check()
 }

@@ -81,7 +81,7 @@ func (s *State) placeGangOver(sess *session, m *wire.Batch, results []wire.Batch
 // returns them.
 func (s *State) openBelow(priority int32) (opened []int32) {
 	q := &s.queue
-	if q.hold.slot != 0 && q.at(q.hold.slot-1).line.turn.level.priority < priority {
+	if q.hold.slot != 0 && q.at(q.hold.slot-1).priority() < priority {
 		opened = append(opened, q.hold.workers...)
 	}
 	opened = s.claimedBelow(opened, priority)
@@ -94,7 +94,7 @@ func (s *State) openBelow(priority int32) (opened []int32) {
 func (s *State) claimedBelow(to []int32, priority int32) []int32 {
 	q := &s.queue
 	for _, c := range q.claims {
-		if s.workers.At(c.worker).reserved && s.workers.At(c.worker).load() != index.Full && q.at(c.slot).line.turn.level.priority < priority {
+		if s.workers.At(c.worker).reserved && s.workers.At(c.worker).load() != index.Full && q.at(c.slot).priority() < priority {
 			to = append(to, c.worker)
 		}
 	}

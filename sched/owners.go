@@ -243,10 +243,10 @@ func (q *queue) isBack(t *turn) {
 // never run is refused as such.
 func (s *State) overLimit(r *request) *wire.Error {
 	if !s.learning && (s.unknown(r) || !s.feasible(r)) {
-		s.count.infeasible++
+		s.log.infeasible++
 		return refusals[wire.CodeInfeasible]
 	}
-	s.count.ownerLimited++
+	s.log.ownerLimited++
 	return &s.queue.owners.refusal
 }
 

@@ -39,7 +39,7 @@ func (s *State) warn(slot int32, out *Outbox) {
 	l := s.leases.slots.At(slot)
 	if l.flags&leaseWarned == 0 {
 		l.flags |= leaseWarned
-		s.count.preempted++
+		s.log.preempted++
 		e := s.note(eventPreempted, s.workers.At(l.worker).id)
 		e.lease = l.id
 		e.reason, e.by = s.whyPreempted(l)
@@ -82,7 +82,7 @@ func preemptFlags(o wire.OnPreempt, priority int32) (flags uint16) {
 func (s *State) countPreemptible(w *worker, l *lease, by int) {
 	if l.flags&leasePreemptible != 0 {
 		w.preemptible += uint32(by)
-		s.count.preemptible += by
+		s.leases.preemptible += by
 	}
 }
 

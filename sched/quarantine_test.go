@@ -5,33 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
-
-// TestRecentAgainstASlice holds the bits of the last outcomes against a slice.
-func TestRecentAgainstASlice(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var r recent
-		var naive []bool
-		for _, failed := range rapid.SliceOf(rapid.Bool()).Draw(t, "outcomes") {
-			var out, want bool
-			r, out = r.add(failed)
-			if naive = append(naive, failed); len(naive) > recentMost {
-				want, naive = naive[0], naive[1:]
-			}
-			failures := 0
-			for _, f := range naive {
-				if f {
-					failures++
-				}
-			}
-			require.Equal(t, want, out)
-			require.Equal(t, []int{len(naive), failures}, []int{r.ended(), r.failed()})
-		}
-	})
-}
 
 // farm is a fleet under a clock of its own: tasks of some owners, as many as
 // there is room for, each with its time and its end.
@@ -128,7 +105,7 @@ func TestADeadGPUDoesNotEatTheBatch(t *testing.T) {
 		}
 		lost[on] = f.failed
 		require.NoError(t, f.s.Check())
-		require.Zero(t, f.s.count.ends[wire.ReasonLost])
+		require.Zero(t, f.s.log.ends[wire.ReasonLost])
 	}
 	t.Logf("%d tasks are lost without quarantine, %d with it", lost[false], lost[true])
 	require.Greater(t, lost[false], 10_000)
@@ -150,7 +127,7 @@ func TestSeveralDeadGPUsAreFound(t *testing.T) {
 	}
 	t.Logf("%d tasks are lost", f.failed)
 	require.Less(t, f.failed, 500)
-	require.Equal(t, 10, f.s.quarantine.out)
+	require.Equal(t, 10, f.s.health.Ejected())
 }
 
 // TestAPoisonousBatchQuarantinesNobody: three of four owners send tasks that fail
@@ -175,7 +152,7 @@ func TestAPoisonousBatchQuarantinesNobody(t *testing.T) {
 			f.second(t)
 		}
 		require.Greater(t, f.failed, 10_000)
-		require.Zero(t, f.s.quarantine.times, "the tasks run on %s", tag)
+		require.Zero(t, f.s.health.Ejections(), "the tasks run on %s", tag)
 		require.NoError(t, f.s.Check())
 	}
 }
@@ -196,7 +173,7 @@ func TestTasksThatFailNowAndThenQuarantineNobody(t *testing.T) {
 		f.second(t)
 	}
 	require.Greater(t, f.failed, 1000)
-	require.Zero(t, f.s.quarantine.times)
+	require.Zero(t, f.s.health.Ejections())
 }
 
 // TestOutcomesAllocateNothing: while some fail, a task that goes well costs no
@@ -209,7 +186,7 @@ func TestOutcomesAllocateNothing(t *testing.T) {
 		c.live(t)
 	}
 	c.end.Outcome = wire.ReasonOK
-	require.NotEmpty(t, c.s.quarantine.parties)
+	require.True(t, c.s.health.Failing())
 	for range 3 * leaseMemory {
 		c.live(t)
 	}
@@ -227,7 +204,7 @@ func TestQuarantineNumbersAreVerified(t *testing.T) {
 		"QuarantineMost 59999":        func(c *Config) { c.QuarantineMost = 59_999 },
 		"QuarantineMost 604800001":    func(c *Config) { c.QuarantineMost = maxBackoff + 1 },
 		"QuarantineFailures 0":        func(c *Config) { c.QuarantineFailures = 0 },
-		"QuarantineFailures 16":       func(c *Config) { c.QuarantineFailures = recentMost + 1 },
+		"QuarantineFailures 16":       func(c *Config) { c.QuarantineFailures = health.Window + 1 },
 		"QuarantineOwners 0":          func(c *Config) { c.QuarantineOwners = 0 },
 		"QuarantineOwners 6":          func(c *Config) { c.QuarantineOwners = 6 },
 		"QuarantineShare -1":          func(c *Config) { c.QuarantineShare = -1 },

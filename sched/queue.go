@@ -129,6 +129,11 @@ func (w *waiter) size() int {
 	return 1
 }
 
+// priority is that of the task, or of its gang.
+func (w *waiter) priority() int32 { return w.line.turn.level.priority }
+
+func (w *waiter) class() class { return classOf(w.priority()) }
+
 func newQueue(cfg *Config) queue {
 	return queue{work: serveWork, byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: newOwnerTable(cfg.MaxOwnerLeases)}
 }
@@ -216,7 +221,7 @@ func (s *State) leave(slot int32) {
 	q.unkey(slot)
 	s.unlinkSession(slot)
 	q.owners.wait(w.line.turn.owner, -w.size())
-	g, class := w.line.want, classOf(w.line.turn.level.priority)
+	g, class := w.line.want, w.class()
 	w.line.remove(q, slot)
 	q.n--
 	if w.gang != nil {

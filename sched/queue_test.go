@@ -132,7 +132,7 @@ func TestACrowdLeavesInSlices(t *testing.T) {
 	}
 	require.Zero(t, s.queue.n)
 	require.Empty(t, out.Items)
-	require.EqualValues(t, n, s.count.waits[waitClosed])
+	require.EqualValues(t, n, s.log.waitEnds[waitClosed])
 	require.NoError(t, s.Check())
 }
 

@@ -24,7 +24,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 		if s.workers.At(n).session != c.from {
 			s.tellSuperseded(c, c.request, m.Worker, m.Incarnation)
 		}
-		s.count.stale++
+		s.log.stale++
 		return nil
 	}
 	if s.outOfReach(m.Promised) {
@@ -160,7 +160,7 @@ func (s *State) outOfReach(p wire.Grantor) bool {
 // schedulers. Its agent is told that the incarnation is void before it is told
 // why: with a new one, which promises nothing, it comes back by itself.
 func (s *State) refuseEpoch(c *caller, m *wire.Register) {
-	s.count.epochsRefused++
+	s.log.epochsRefused++
 	s.tellSuperseded(c, 0, m.Worker, m.Incarnation)
 	c.reply(&wire.Error{Code: wire.CodeBadRequest, Field: "epoch", Limit: wire.MaxEpoch,
 		Message: "the promised epoch " + strconv.FormatUint(uint64(m.Promised.Epoch), 10) +
@@ -177,8 +177,8 @@ func (s *State) riseAbove(p wire.Grantor) {
 	if p.Epoch <= s.epoch {
 		return
 	}
-	if s.grantedBefore != s.count.granted { // else no lease bears the present epoch
-		s.grantedBefore = s.count.granted
+	if s.grantedBefore != s.log.granted { // else no lease bears the present epoch
+		s.grantedBefore = s.log.granted
 		s.formerEpochs = append(s.formerEpochs, s.epoch)
 		s.formerEpochs = s.formerEpochs[max(0, len(s.formerEpochs)-maxFormerEpochs):]
 	}
@@ -254,11 +254,10 @@ func (s *State) promise(c *caller, m *wire.Promised) {
 func (s *State) heartbeat(c *caller, m *wire.Heartbeat) {
 	n, ok := s.reporter(c, m.Handle, m.Seq)
 	if !ok {
-		s.watch.beat(OverTCP, lostBeat(c.sess, m.Handle))
+		s.log.beat(OverTCP, lostBeat(c.sess, m.Handle))
 		return
 	}
-	s.count.heartbeats++
-	s.watch.beat(OverTCP, BeatOK)
+	s.log.beat(OverTCP, BeatOK)
 	s.measure(n, s.workers.At(n).slots, m.External)
 }
 
@@ -290,8 +289,8 @@ func (s *State) ended(c *caller, m *wire.End) {
 		return
 	}
 	if slot, ok := s.leases.findOn(m.Lease, n); ok {
-		before := s.history.Last()
-		s.judge(slot, m.Outcome, false)
+		before := s.log.history.Last()
+		s.countOutcome(slot, m.Outcome, false)
 		s.end(slot, s.leases.slots.At(slot).outcome(m.Outcome))
 		s.endedByWorker(before)
 	}

@@ -41,7 +41,7 @@ func (s *State) requeueOr(slot int32, reason wire.Reason) {
 	news := wire.NewsOver
 	if r != nil && l.flags&leasePreempted != 0 && worthRequeue(reason) && s.requeue(l, r) {
 		news = wire.NewsRequeued
-		s.count.requeued++
+		s.log.requeued++
 	}
 	s.tellClient(l, &wire.Notice{News: news, Reason: reason})
 }
@@ -75,7 +75,7 @@ func (s *State) requeue(l *lease, r *kept) bool {
 		number: r.number, arrived: r.arrived, mute: true,
 	}
 	w.write(m)
-	s.count.waited++
+	s.log.waited++
 	s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))
 	return true
 }

@@ -30,7 +30,7 @@ var InvariantNames = [...]string{violatedRoom: "I1", violatedEligible: "I4", vio
 
 // violated counts a violation, and keeps the first of a scan.
 func (s *State) violated(f *FleetScan, invariant int, w *worker, format string, args ...any) {
-	s.watch.violation[invariant]++
+	s.log.violation[invariant]++
 	if f.Fault == "" {
 		f.Fault = fmt.Sprintf("%s: worker %q: ", InvariantNames[invariant], w.id) + fmt.Sprintf(format, args...)
 	}
@@ -46,7 +46,7 @@ type recounted struct {
 
 // blank returns the scratch recount, empty, for a worker with a kit.
 func (s *State) blank(k *kit) *recounted {
-	r := &s.watch.recount
+	r := &s.recounted
 	r.amounts = append(r.amounts[:0], make([]int64, len(k.plain))...)
 	r.devices = append(r.devices[:0], make([]gpu, len(k.devices))...)
 	r.astray, r.taken, r.exclusive, r.digest = 0, 0, 0, 0

@@ -133,7 +133,7 @@ func (s *State) repeat(slot int32, content uint64, p *wire.Placed) wire.Code {
 	if l.content != 0 && l.content != content {
 		return wire.CodeConflict
 	}
-	s.count.repeated++
+	s.log.repeated++
 	s.keep(slot)
 	s.describe(l, p)
 	p.Flags |= wire.PlacedRepeat

@@ -88,7 +88,7 @@ func (s *State) seekAll(out *Outbox) bool {
 				if ln.seeking == 0 || ln.want.failed == q.look {
 					continue
 				}
-				if lines--; lines < 0 || s.count.preemptible == 0 || len(q.claims) >= maxClaims {
+				if lines--; lines < 0 || s.leases.preemptible == 0 || len(q.claims) >= maxClaims {
 					return true
 				}
 				if s.seekLine(ln, &left, out); left <= 0 {

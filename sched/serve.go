@@ -135,7 +135,7 @@ func (s *State) answerFound(out *Outbox) {
 			continue
 		}
 		if results, ok := s.tryWaiter(s.sessions[w.session], w); ok {
-			s.placedWaiter(w)
+			s.log.placedWaiter(w.class(), s.now-w.arrived, w.size())
 			s.answerWaiter(slot, results, out)
 		}
 	}
@@ -152,7 +152,7 @@ func (s *State) hand(out *Outbox) {
 	open := s.openClaims()
 	if s.holderIsFirst() {
 		if len(open) > 0 {
-			open = s.closeClaims(q.at(q.hold.slot-1).line.turn.level.priority, open, out)
+			open = s.closeClaims(q.at(q.hold.slot-1).priority(), open, out)
 		}
 		s.serveHolder(out)
 	}
@@ -393,7 +393,7 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 	g := w.line.want
 	sess := s.sessions[w.session]
 	if sess == nil {
-		s.count.waits[waitClosed] += uint64(w.size())
+		s.log.waitEnded(waitClosed, w.size())
 		s.leave(slot)
 		return false
 	}
@@ -405,7 +405,7 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 		return false
 	}
 	g.rate.add(s.now, w.size())
-	s.placedWaiter(w)
+	s.log.placedWaiter(w.class(), s.now-w.arrived, w.size())
 	s.answerWaiter(slot, results, out)
 	return true
 }
@@ -437,6 +437,6 @@ func mayWait(c wire.Code) bool {
 func (w *waiter) message() wire.Schedule {
 	m := w.line.want.members[0].ask
 	m.Task, m.Owner, m.Group, m.Key = w.task(), w.owner(), w.group(), w.idempotency()
-	m.Priority, m.TTLMS, m.Preempt, m.OnPreempt = w.line.turn.level.priority, w.ttl, w.preempt, w.onPreempt
+	m.Priority, m.TTLMS, m.Preempt, m.OnPreempt = w.priority(), w.ttl, w.preempt, w.onPreempt
 	return m
 }

@@ -1,6 +1,10 @@
 package sched
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dtask/dtask-scheduler/sched/health"
+)
 
 // service says whether a worker is in service, or what keeps it from getting
 // anything. Of several reasons it is the one that would remain the longest.
@@ -37,7 +41,7 @@ func (w *worker) inquire() service {
 		return isDraining
 	case w.cordon != nil:
 		return isCordoned
-	case w.standing == barred:
+	case w.admits == health.Closed:
 		return isQuarantined
 	}
 	return isConnecting

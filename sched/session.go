@@ -196,11 +196,11 @@ func (s *State) reporter(c *caller, handle, seq uint32) (int32, bool) {
 		} else { // it comes late, or somebody else registered the worker since
 			c.reply(notRegistered)
 		}
-		s.count.stale++
+		s.log.stale++
 		return 0, false
 	}
 	if seq <= w.seq {
-		s.count.stale++
+		s.log.stale++
 		return 0, false
 	}
 	w.seq = seq
@@ -212,6 +212,6 @@ var notRegistered = &wire.Error{Code: wire.CodeNotRegistered, Field: "handle",
 	Message: "no worker is registered on this connection under this handle"}
 
 func (s *State) tellSuperseded(c *caller, request uint64, worker string, incarnation uint64) {
-	s.count.superseded++
+	s.log.superseded++
 	c.out.put(c.from, request, &wire.Superseded{Worker: worker, Incarnation: incarnation})
 }

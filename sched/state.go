@@ -13,6 +13,7 @@ import (
 	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -53,19 +54,19 @@ type State struct {
 	index       *index.Index
 	timers      ds.Wheel // of workers: their next silence
 
-	leases     leaseTable
-	demands    demandTable
-	verdicts   map[verdict]bool
-	fleet      uint64 // changes with what idle workers could take
-	why        explainer
-	keys       keyTable
-	queue      queue
-	requests   map[int32]*kept      // of leases whose tasks may be requeued, by slot
-	notices    []notice             // for clients, to be sent when this message has been applied
-	conflicts  map[conflictKey]Time // when a conflict of a worker was told last
-	mass       mass
-	quarantine quarantine
-	expiry     ds.Wheel // of leases that have not begun, or must make room
+	leases    leaseTable
+	demands   demandTable
+	verdicts  map[verdict]bool
+	fleet     uint64 // changes with what idle workers could take
+	why       explainer
+	keys      keyTable
+	queue     queue
+	requests  map[int32]*kept      // of leases whose tasks may be requeued, by slot
+	notices   []notice             // for clients, to be sent when this message has been applied
+	conflicts map[conflictKey]Time // when a conflict of a worker was told last
+	mass      mass
+	health    *health.Detector
+	expiry    ds.Wheel // of leases that have not begun, or must make room
 
 	hasty    bool // the message is handled in turns, and stops when turnLeft is used up
 	pulsing  bool // else an event is handled
@@ -76,10 +77,8 @@ type State struct {
 	work   int                           // of the latest call of Begin or Continue
 	pinned map[string]*index.Requirement // of the job, too long for the index's cache
 
-	events  ds.Ring[event]
-	history ds.Ring[ended]
-	count   counters
-	watch   watch
+	log   log
+	count fleetCount
 
 	single    admission // scratch, as all below
 	roomBuf   []int64
@@ -87,33 +86,19 @@ type State struct {
 	deviceBuf []resource.Device
 	keyBuf    []byte
 
+	recounted   recounted
 	scratch     worker // as all below
 	scratchHeld holding
 	planBuf     plan
 	search      search
 }
 
-// counters are totals that Stats reports.
-type counters struct {
+// fleetCount counts the known workers.
+type fleetCount struct {
 	presence     [3]int
-	slotless     int   // workers that run no tasks at all
-	outOfService int   // workers with slots that are
-	slots, used  int64 // of online workers
-	states       [wire.StateEnded + 1]int
-	ends         [wire.ReasonPreempted + 1]uint64
-	preemptible  int // leases whose room a task of a higher priority may take
-
-	granted, repeated, adopted, revokes  uint64
-	unavailable, infeasible, limited     uint64
-	ownerLimited                         uint64
-	heartbeats, stale, superseded        uint64
-	epochsRefused                        uint64
-	removed                              uint64
-	waited, holds, massLosses, preempted uint64
-	requeued                             uint64
-	deviceConflicts, identityConflicts   uint64
-	waits                                [waitEnds]uint64 // tasks, by how their wait ended
-	beats, beatsStale, beatsUnknown      uint64
+	slotless     int   // that run no tasks at all
+	outOfService int   // of those with slots
+	slots, used  int64 // of workers online
 }
 
 // New returns an empty scheduler.
@@ -136,15 +121,14 @@ func New(cfg Config) (*State, error) {
 		joining:   map[int32]*joining{},
 		firstWork: FirstWork, turnWork: TurnWork,
 		requests: map[int32]*kept{}, conflicts: map[conflictKey]Time{},
-		watch: newWatch(),
+		log:   newLog(),
 		index: index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
 	}
 	s.limits = limitsOf(&cfg)
 	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
 	s.kinds.byKey = map[string]*kind{}
 	s.why = explainer{kept: map[verdict]explained{}, units: explainSaved}
-	s.quarantine.byID, s.quarantine.parties = map[string]int32{}, map[uint64]*party{}
-	s.events, s.history = ds.NewRing[event](eventMemory), ds.NewRing[ended](endedMemory)
+	s.health = newHealth(&cfg)
 	s.mass.due = Never
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID]map[int32]adopted{}
 	return s, nil
@@ -283,7 +267,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		s.watchMass()
 	}
 	left = s.timers.Advance(now, left, s.silence)
-	left = s.quarantine.timers.Advance(now, left, s.suspectDue)
+	left = s.health.Advance(now, left, s.applyVerdict)
 	left = s.queue.waits.Advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(out)
@@ -295,7 +279,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.queue.nextSeek(), s.quarantine.timers.Next(), s.mass.due)
+	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.queue.nextSeek(), s.health.Next(), s.mass.due)
 	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}

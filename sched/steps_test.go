@@ -70,8 +70,8 @@ func TestARemovalEndsInSteps(t *testing.T) {
 			s.Apply(1, 2, 1, &wire.Register{Worker: "big", Address: "h:2", Incarnation: 2, Seq: 1, Slots: 1}, out)
 		}
 		settled(t, s, out)
-		require.EqualValues(t, 1, s.count.removed)
-		require.EqualValues(t, leases, s.count.ends[wire.ReasonLost])
+		require.EqualValues(t, 1, s.log.removed)
+		require.EqualValues(t, leases, s.log.ends[wire.ReasonLost])
 		_, known := s.byID["big"]
 		require.Equal(t, back, known)
 	}
@@ -96,7 +96,7 @@ func TestADrainEmptiesInSteps(t *testing.T) {
 		s.Pulse(11, out)
 		require.LessOrEqual(t, s.Work(), stepLimit)
 		require.Equal(t, Time(11), s.NextPulse(), "the rest is due at once")
-		require.Less(t, s.count.states[wire.StateAskedBack], leases)
+		require.Less(t, s.leases.states[wire.StateAskedBack], leases)
 		require.NotZero(t, s.emptying.next)
 		cursor := s.leases.slots.At(s.emptying.next - 1).id
 		s.Apply(11, 1, 1, &wire.Release{Lease: cursor}, out)
@@ -104,12 +104,12 @@ func TestADrainEmptiesInSteps(t *testing.T) {
 		if lifted {
 			s.Apply(11, 1, 1, &wire.Cordon{Worker: "big"}, out)
 		}
-		asked := s.count.states[wire.StateAskedBack]
+		asked := s.leases.states[wire.StateAskedBack]
 		settled(t, s, out)
 		if lifted {
-			require.Equal(t, asked, s.count.states[wire.StateAskedBack])
+			require.Equal(t, asked, s.leases.states[wire.StateAskedBack])
 		} else {
-			require.Equal(t, leases-2, s.count.states[wire.StateAskedBack])
+			require.Equal(t, leases-2, s.leases.states[wire.StateAskedBack])
 		}
 		require.Equal(t, emptying{}, s.emptying)
 	}

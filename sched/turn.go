@@ -96,7 +96,7 @@ func (s *State) Continue(now Time, j *Job, m wire.Message, out *Outbox) bool {
 
 // giveUp answers a job that took too long.
 func (s *State) giveUp(c *caller, j *Job, m wire.Message) {
-	s.count.limited++
+	s.log.limited++
 	b, ok := m.(*wire.Batch)
 	switch {
 	case ok && b.AllOrNone:

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -78,14 +79,14 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 // consider looks at one worker for the search that is under way.
 func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
 	q, f, k := &s.queue, &s.search, s.workers.At(n)
-	if k.preemptible == 0 || !k.usable() || k.standing == probing || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
+	if k.preemptible == 0 || !k.usable() || k.admits == health.Probe || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
 		return
 	}
 	if k.reserved && !(q.hold.slot == slot+1 && slices.Contains(q.hold.workers, n)) {
 		return
 	}
 	*left -= int(k.taken)
-	limit := q.at(slot).line.turn.level.priority - 1
+	limit := q.at(slot).priority() - 1
 	if f.best.found {
 		limit = min(limit, f.best.highest)
 	}

@@ -59,7 +59,7 @@ func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 	if len(s.queue.claims) > 0 {
 		s.queue.fresh = append(s.queue.fresh, slot) // what is held for lower priorities may be for it
 	}
-	s.count.waited += uint64(len(tasks))
+	s.log.waited += uint64(len(tasks))
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (s *State) again(c *caller, b bundle) (err *wire.Error, handled bool) {
 	s.tellWaiter(w, takenOver, c.out)
 	if b.tasks[0].WaitMS == 0 {
 		why := s.refusal(s.whyOver(w))
-		s.count.waits[waitOver] += uint64(w.size())
+		s.log.waitEnded(waitOver, w.size())
 		s.leave(slot)
 		return why, true
 	}
@@ -213,7 +213,7 @@ func (s *State) waitOverdue(w *waiter) *wire.Error {
 func (s *State) endWait(slot int32, why *wire.Error, end int, out *Outbox) {
 	w := s.queue.at(slot)
 	s.tellWaiter(w, why, out)
-	s.count.waits[end] += uint64(w.size())
+	s.log.waitEnded(end, w.size())
 	s.leave(slot)
 }
 
@@ -296,7 +296,7 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 	w := q.at(slot)
 	info := wire.WaiterInfo{
 		Task: string(w.task()), Client: s.clients.list[w.client].id, Owner: string(w.owner()), Group: string(w.group()),
-		Priority: w.line.turn.level.priority, Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
+		Priority: w.priority(), Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
 		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
 		AtLimit: s.atLimit(w), NoWorker: !s.takeable(w.line.want),
 		Turn: w.line.turn.stamp, Number: w.number,

@@ -16,7 +16,7 @@ func (s *State) Withdraw(now Time, from Session, request uint64, out *Outbox) bo
 			e = w.later
 			continue
 		}
-		s.count.waits[waitClosed] += uint64(w.size())
+		s.log.waitEnded(waitClosed, w.size())
 		s.leave(e - 1)
 		s.finish(out)
 		return true

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -44,26 +45,25 @@ type worker struct {
 	external    uint32 // tasks outside any lease; for HTTP the reported number
 	taken       uint32 // leases
 	head, tail  int32  // its leases, oldest first; slot + 1
-	recent      recent // how its last tasks ended
 	exclusive   uint16 // leases that take the whole worker
 	presence    presence
 	known       bool
-	promised    bool     // on the present connection
-	eligible    bool     // what the index was told
-	differs     uint8    // datagrams in a row whose digest differed
-	reserved    bool     // held for a waiter
-	freed       bool     // stands in queue.freed
-	leaving     bool     // its removal goes on in pulses
-	passedBy    bool     // there, the walk through the queue may be past it
-	lost        bool     // became offline in a mass loss
-	joining     bool     // a registration is under way, in State.joining
-	unconfirmed bool     // and has not been answered yet: nothing is pushed
-	marked      bool     // some of its leases may be leaseListed
-	parity      bool     // of its leases that are counted, as leaseParity
-	uncounted   uint32   // leases of which held has nothing yet
-	standing    standing // with quarantine
-	service     service  // or what keeps it from getting anything, as its kit counts it
-	preemptible uint32   // leases whose room a task of a higher priority may take
+	promised    bool             // on the present connection
+	eligible    bool             // what the index was told
+	differs     uint8            // datagrams in a row whose digest differed
+	reserved    bool             // held for a waiter
+	freed       bool             // stands in queue.freed
+	leaving     bool             // its removal goes on in pulses
+	passedBy    bool             // there, the walk through the queue may be past it
+	lost        bool             // became offline in a mass loss
+	joining     bool             // a registration is under way, in State.joining
+	unconfirmed bool             // and has not been answered yet: nothing is pushed
+	marked      bool             // some of its leases may be leaseListed
+	parity      bool             // of its leases that are counted, as leaseParity
+	uncounted   uint32           // leases of which held has nothing yet
+	admits      health.Admission // what may be placed on it after its last outcomes
+	service     service          // or what keeps it from getting anything, as its kit counts it
+	preemptible uint32           // leases whose room a task of a higher priority may take
 }
 
 // address returns the worker's address.
@@ -109,7 +109,7 @@ func (s *State) newWorker(id string) (int32, *wire.Error) {
 	}
 	w := s.workers.At(n)
 	*w = worker{id: id, known: true, seen: s.now, cordon: s.cordons[id]}
-	s.returns(w)
+	w.admits = s.health.Join(n, id)
 	s.tally(w, 1)
 	s.byID[id] = n
 	s.order.Add(id)
@@ -146,7 +146,7 @@ func (s *State) change(n int32, k *kit) {
 	s.tally(w, -1)
 	s.enable(w, -1)
 	w.kit = k
-	s.redevice(w, old)
+	s.devicesChanged(n, old)
 	s.enable(w, 1)
 	s.recount(w, old)
 	s.tally(w, 1)
@@ -192,7 +192,7 @@ func (s *State) forget(n int32) {
 		s.joining[n].over = true
 		s.resume(s.joining[n])
 	}
-	s.departs(w)
+	s.health.Leave(s.now, n)
 	s.timers.Remove(n)
 	s.tally(w, -1)
 	s.lose(w, false)
@@ -283,7 +283,7 @@ func (s *State) removeNow(n int32) {
 	s.dropText(w)
 	s.dropKit(w.kit)
 	s.forget(n)
-	s.count.removed++
+	s.log.removed++
 }
 
 // measure sets how many tasks a worker may run and how many it runs outside
@@ -326,7 +326,7 @@ func (w *worker) takenSlots() uint32 {
 
 // usable reports whether a worker may get anything, were it not held.
 func (w *worker) usable() bool {
-	return w.known && !w.leaving && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.standing != barred
+	return w.known && !w.leaving && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.admits != health.Closed
 }
 
 // settle tells the index whether a worker may get anything.
@@ -345,7 +345,7 @@ func (s *State) settle(n int32) {
 // heard notes a report of a worker.
 func (s *State) heard(n int32) {
 	w := s.workers.At(n)
-	s.watch.gap, w.seen = s.now-w.seen, s.now
+	s.log.gap, w.seen = s.now-w.seen, s.now
 	s.watchDrain(n)
 	if w.presence != online {
 		s.setPresence(n, online)

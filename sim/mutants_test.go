@@ -246,8 +246,8 @@ var roomMutants = []rule{
 		`if !MUTANT { w.beatSeq = 0 }`,
 		"TestABeatOfAnOldIncarnationChangesNothing", false},
 	{"beat-creates", "sched.State.Beat",
-		`s.count.beatsUnknown++`,
-		`s.count.beatsUnknown++
+		`s.log.beat(OverUDP, BeatUnknown)`,
+		`s.log.beat(OverUDP, BeatUnknown)
 		if MUTANT && !ok {
 			n, _ = s.newWorker(string(m.Worker))
 			_ = s.dress(n, "", nil, "", nil)

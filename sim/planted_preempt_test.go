@@ -3,7 +3,7 @@ package sim
 // plantedPreempt are faults in the choice of tasks that make room for another,
 // in what is held for that one, and in the requeue.
 var plantedPreempt = []rule{
-	{"victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).line.turn.level.priority - 1`, `limit := q.at(slot).line.turn.level.priority - 1; if MUTANT { limit++ }`, "sched.TestScripts", false},
+	{"victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).priority() - 1`, `limit := q.at(slot).priority() - 1; if MUTANT { limit++ }`, "sched.TestScripts", false},
 	{"victims-who-said-never", "sched.lease.mayBePreempted", `l.flags&(leasePreemptible|leasePreempted) == leasePreemptible &&`, `(l.flags&(leasePreemptible|leasePreempted) == leasePreemptible || MUTANT) &&`, "sched.TestScripts", false},
 	{"victims-needless", "sched.State.plan", `if s.occupy(without, l, 1); s.wouldFit(without, m) {`, `if s.occupy(without, l, 1); s.wouldFit(without, m) && !MUTANT {`, "sched.TestScripts", false},
 	{"victims-worth-more", "sched.plan.better", `	case p.highest != o.highest:`, `	case p.highest != o.highest && !MUTANT:`, "sched.TestScripts", false},
@@ -19,7 +19,7 @@ var plantedPreempt = []rule{
 	for _, v`, "sched.TestScripts", false},
 	{"claim-for-ever", "sched.State.claim", `+ max(s.cfg.PreemptGrace, 1) + claimPatience})`, `+ max(s.cfg.PreemptGrace, 1) + map[bool]Time{false: claimPatience, true: 1 << 40}[MUTANT]})`, "sched.TestScripts", false},
 	{"claim-hopeless", "sched.State.keepClaims", `|| !s.makesRoom(c.worker) {`, `|| !s.makesRoom(c.worker) && !MUTANT {`, "sched.TestScripts", false},
-	{"claim-before-higher", "sched.State.closeClaims", `case w.line.turn.level.priority < priority:`, `case w.line.turn.level.priority < priority && !MUTANT:`, "sched.TestScripts", false},
+	{"claim-before-higher", "sched.State.closeClaims", `case w.priority() < priority:`, `case w.priority() < priority && !MUTANT:`, "sched.TestScripts", false},
 	{"claim-hides-from-higher", "sched.State.claimedBelow", `s.workers.At(c.worker).load() != index.Full && q.at`, `s.workers.At(c.worker).load() != index.Full && !MUTANT && q.at`, "sched.TestScripts", false},
 	{"batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
 `, `	workers := s.openBelow(m.Priority)
@@ -46,7 +46,7 @@ var plantedPreempt = []rule{
 
 // preemptMutants are those that random seeds must find.
 var preemptMutants = []rule{
-	{"seeds-victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).line.turn.level.priority - 1`, `limit := q.at(slot).line.turn.level.priority - 1; if MUTANT { limit++ }`, "TestSeeds", false},
+	{"seeds-victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).priority() - 1`, `limit := q.at(slot).priority() - 1; if MUTANT { limit++ }`, "TestSeeds", false},
 	{"seeds-no-hold-for-the-claimant", "sched.State.claim", `	s.reserve(n)
 	for _, v`, `	if !MUTANT { s.reserve(n) }
 	for _, v`, "TestSeeds", false},
