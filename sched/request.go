@@ -24,9 +24,7 @@ type request struct {
 }
 
 // onlyTags reports whether a task asks for nothing but tags.
-func onlyTags(m *wire.Schedule) bool {
-	return len(m.Resources)|len(m.Selector)|len(m.Prefer)|len(m.NotWorkers)|len(m.Policy)|len(m.SpreadBy) == 0 && !m.Exclusive
-}
+func onlyTags(m *wire.Schedule) bool { return m.OnlyTags() }
 
 // read checks what a task asks for and fills in the request of an admission. If
 // the present turn does not suffice for that it returns notReady.

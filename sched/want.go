@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/dtask/dtask-scheduler/index"
@@ -101,13 +100,7 @@ func (s *State) dropWant(g *want) {
 
 // appendNeeds appends what a task needs of a worker, so that no two needs look
 // alike.
-func appendNeeds(b []byte, m *wire.Schedule) []byte {
-	for _, part := range [...][]byte{m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Policy, m.SpreadBy} {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return appendFlag(b, m.Exclusive)
-}
+func appendNeeds(b []byte, m *wire.Schedule) []byte { return m.AppendNeeds(b) }
 
 func appendFlag(b []byte, flag bool) []byte {
 	if flag {
@@ -131,12 +124,7 @@ func (g *want) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
 }
 
 // needsOf copies what a task needs of a worker.
-func needsOf(m *wire.Schedule) wire.Schedule {
-	return wire.Schedule{
-		Tags: bytes.Clone(m.Tags), Resources: bytes.Clone(m.Resources), Selector: bytes.Clone(m.Selector), Prefer: bytes.Clone(m.Prefer),
-		NotWorkers: bytes.Clone(m.NotWorkers), Exclusive: m.Exclusive, Policy: bytes.Clone(m.Policy), SpreadBy: bytes.Clone(m.SpreadBy),
-	}
-}
+func needsOf(m *wire.Schedule) wire.Schedule { return m.Needs() }
 
 // membersOf returns the members of a want with requirements for the present
 // dimensions.

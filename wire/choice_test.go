@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -170,4 +172,28 @@ func TestHandoverWithDevices(t *testing.T) {
 	h.Devices = []int{0, MaxDevices - 1}
 	require.NoError(t, h.Verify())
 	require.Equal(t, uint64(1<<63|1), h.Record().Devices)
+}
+
+// A field of a task either decides which workers can run it, or not: Needs,
+// AppendNeeds and OnlyTags agree on that.
+func TestNeeds(t *testing.T) {
+	bare := Schedule{Task: []byte("t")}
+	for _, f := range scheduleFields.list {
+		s := bare
+		switch v := reflect.ValueOf(&s).Elem().FieldByIndex(f.index); v.Kind() {
+		case reflect.Slice:
+			v.SetBytes([]byte{1})
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Int32:
+			v.SetInt(1)
+		default:
+			v.SetUint(1)
+		}
+		needs := s.Needs()
+		kept := !reflect.ValueOf(needs).FieldByIndex(f.index).IsZero()
+		require.Equal(t, kept, !bytes.Equal(s.AppendNeeds(nil), bare.AppendNeeds(nil)), f.name)
+		require.Equal(t, !kept || f.name == "tags", s.OnlyTags(), f.name)
+	}
+	require.Equal(t, bare.AppendNeeds(nil), (&Schedule{}).AppendNeeds(nil))
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // Schedule asks for a lease. Its byte slices belong to the decoder's input.
 type Schedule struct {
 	Task      []byte `wire:"task id"`            // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
@@ -28,6 +30,30 @@ type Schedule struct {
 }
 
 func (*Schedule) Kind() Kind { return KindSchedule }
+
+// OnlyTags reports whether the task needs nothing of its worker but tags.
+func (m *Schedule) OnlyTags() bool {
+	return len(m.Resources)|len(m.Selector)|len(m.Prefer)|len(m.NotWorkers)|len(m.Policy)|len(m.SpreadBy) == 0 && !m.Exclusive
+}
+
+// Needs returns the fields that decide which workers can run the task. It shares
+// no memory with m.
+func (m *Schedule) Needs() Schedule {
+	return Schedule{
+		Tags: bytes.Clone(m.Tags), Resources: bytes.Clone(m.Resources), Selector: bytes.Clone(m.Selector), Prefer: bytes.Clone(m.Prefer),
+		NotWorkers: bytes.Clone(m.NotWorkers), Exclusive: m.Exclusive, Policy: bytes.Clone(m.Policy), SpreadBy: bytes.Clone(m.SpreadBy),
+	}
+}
+
+// AppendNeeds appends Needs as an array of fields, so that no two lists of needs
+// have the same bytes.
+func (m *Schedule) AppendNeeds(dst []byte) []byte {
+	needs := *m
+	needs.Task, needs.Priority, needs.Owner, needs.Group, needs.TTLMS = nil, 0, nil, nil, 0
+	needs.WaitMS, needs.Preempt, needs.OnPreempt, needs.WaitForWorkers = 0, false, OnPreemptDefault, false
+	n := needs.used()
+	return needs.appendFields(appendArray(dst, n), n)
+}
 
 // How many fields of a task must be there; and how many there were before those
 // that say more of the choice.
