@@ -259,7 +259,7 @@ func TestReport(t *testing.T) {
 	first, _, _ := bytes.Cut(text.Bytes(), []byte("\n"))
 	require.Regexp(t, `^[0-9,]+ schedules/s, p99 [0-9.]+ ms$`, string(first))
 	require.Regexp(t, `(?m)^placed +[0-9,]+ `, text.String())
-	require.Contains(t, text.String(), "its share cannot be told apart")
+	require.Contains(t, text.String(), "its share is included")
 	require.Contains(t, text.String(), "violations: 0\n")
 	require.NoError(t, json.NewEncoder(&raw).Encode(r))
 	var again Report
