@@ -136,7 +136,7 @@ func BenchmarkOverTCP(b *testing.B) {
 			require.NoError(b, err)
 			require.NoError(b, srv.Start())
 			defer srv.Kill()
-			require.NoError(b, srv.core.report("", &sched.Report{Worker: "w", Address: "h:1", Slots: 1 << 20,
+			require.NoError(b, srv.core.Report("", &sched.Report{Worker: "w", Address: "h:1", Slots: 1 << 20,
 				Tags: strings.Fields("gpu rack-7")}))
 			conn, err := net.Dial("tcp", srv.Addr())
 			require.NoError(b, err)

@@ -44,8 +44,8 @@ func newClock() *clock {
 	return &clock{read: func() time.Duration { return time.Since(start) }}
 }
 
-// since returns the time since the start, without pauses. It never goes back.
-func (c *clock) since() time.Duration {
+// Since returns the time since the start, without pauses. It never goes back.
+func (c *clock) Since() time.Duration {
 	mark := c.mark.Load()
 	left := c.left.Load()
 	if now := c.read(); now-time.Duration(mark) <= maxClockStep {
@@ -92,7 +92,7 @@ func (c *clock) run(stop <-chan struct{}) {
 }
 
 // now returns the milliseconds since the start, without pauses.
-func (c *clock) now() sched.Time { return coreTime(c.since()) }
+func (c *clock) now() sched.Time { return coreTime(c.Since()) }
 
 // coreTime converts a time since the start to the core's unit, rounded down.
 func coreTime(d time.Duration) sched.Time { return sched.Time(d / time.Millisecond) }
@@ -100,7 +100,7 @@ func coreTime(d time.Duration) sched.Time { return sched.Time(d / time.Milliseco
 // ago returns how long ago a moment is that lies ago back by the clock, with the
 // pauses since.
 func (c *clock) ago(ago time.Duration) time.Duration {
-	now := c.since()
+	now := c.Since()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	moment := now - ago

@@ -19,7 +19,7 @@ func TestTheClockLeavesPausesOut(t *testing.T) {
 		*raw = clockTick
 		require.Equal(t, clockTick, c.tick())
 		*raw += maxClockStep
-		require.Equal(t, clockTick+maxClockStep, c.since(), "a late tick is no pause")
+		require.Equal(t, clockTick+maxClockStep, c.Since(), "a late tick is no pause")
 		require.Equal(t, clockTick+maxClockStep, c.tick())
 
 		*raw += time.Hour
@@ -27,11 +27,11 @@ func TestTheClockLeavesPausesOut(t *testing.T) {
 		if first == "the tick" {
 			require.Equal(t, woken, c.tick())
 		}
-		require.Equal(t, woken, c.since())
-		require.Equal(t, woken, c.since())
+		require.Equal(t, woken, c.Since())
+		require.Equal(t, woken, c.Since())
 		require.Equal(t, woken, c.tick())
 		*raw += clockTick
-		require.Equal(t, woken+clockTick, c.since(), "it goes on")
+		require.Equal(t, woken+clockTick, c.Since(), "it goes on")
 	}
 }
 
@@ -43,7 +43,7 @@ func TestTheClockNeverGoesBack(t *testing.T) {
 		if i%3 == 0 {
 			c.tick()
 		}
-		now := c.since()
+		now := c.Since()
 		require.GreaterOrEqual(t, now, last)
 		require.LessOrEqual(t, now-last, 2*maxClockStep)
 		last = now
@@ -64,7 +64,7 @@ func TestAReaderIsStoppedInMidReading(t *testing.T) {
 		}
 		return *raw
 	}
-	require.Equal(t, maxClockStep, c.since())
+	require.Equal(t, maxClockStep, c.Since())
 }
 
 func TestDisplayedTimesCountPauses(t *testing.T) {
@@ -73,7 +73,7 @@ func TestDisplayedTimesCountPauses(t *testing.T) {
 		*raw += time.Minute
 		c.tick()
 	}
-	require.Equal(t, 2*maxClockStep, c.since())
+	require.Equal(t, 2*maxClockStep, c.Since())
 	require.Equal(t, 2*time.Minute, c.ago(2*maxClockStep), "the start")
 	require.Equal(t, time.Minute, c.ago(maxClockStep), "the end of the first pause")
 	require.Zero(t, c.ago(0))
@@ -81,5 +81,5 @@ func TestDisplayedTimesCountPauses(t *testing.T) {
 		*raw += time.Minute
 		c.tick()
 	}
-	require.Equal(t, *raw, c.ago(c.since()), "merged pauses count")
+	require.Equal(t, *raw, c.ago(c.Since()), "merged pauses count")
 }

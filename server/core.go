@@ -15,7 +15,7 @@ import (
 // core is the scheduler's state with its one lock and its one clock. Nothing is
 // written to a socket, and nothing is logged, while the lock is held.
 type core struct {
-	clock *clock
+	*clock
 	log   *slog.Logger
 	lines LogWriter // behind log, nil if log writes at once
 
@@ -107,11 +107,11 @@ type work struct {
 // Where it is free, as it nearly always is, the clock is read once.
 func (c *core) acquire() (now, waited time.Duration) {
 	if c.mu.TryLock() {
-		return c.clock.since(), 0
+		return c.clock.Since(), 0
 	}
-	from := c.clock.since()
+	from := c.clock.Since()
 	c.mu.Lock()
-	now = c.clock.since()
+	now = c.clock.Since()
 	return now, now - from
 }
 
@@ -122,7 +122,7 @@ func (c *core) acquire() (now, waited time.Duration) {
 func (c *core) look(op, id string, f func(now sched.Time)) {
 	c.mu.Lock()
 	defer c.unlock()
-	c.work = work{op: op, id: id, began: c.clock.since()}
+	c.work = work{op: op, id: id, began: c.clock.Since()}
 	c.applying = true
 	f(coreTime(c.work.began))
 	c.applying = false
@@ -142,7 +142,7 @@ func (c *core) use(op, id string, out *sched.Outbox, f func(now sched.Time)) {
 
 // leave gives the lock back after a use of the core that is measured.
 func (c *core) leave() {
-	w, took := c.work, c.clock.since()-c.work.began
+	w, took := c.work, c.clock.Since()-c.work.began
 	c.work = work{}
 	c.busy += took
 	c.mu.Unlock()
@@ -215,8 +215,8 @@ func (c *core) send(s *session, it *sched.Item) {
 // outboxes are those of the HTTP gateway's requests.
 var outboxes = sync.Pool{New: func() any { return new(sched.Outbox) }}
 
-// do sends m as session 0 and returns the answer.
-func (c *core) do(id string, m wire.Message) wire.Message {
+// Ask sends m as session 0 and returns the answer.
+func (c *core) Ask(id string, m wire.Message) wire.Message {
 	if aside(m) {
 		return c.long(0, m, id)
 	}
@@ -239,9 +239,9 @@ func (c *core) ask(id string, m wire.Message, out *sched.Outbox) (job *sched.Job
 	return job
 }
 
-// report passes on the heartbeat of an HTTP worker. Others have their turns while
+// Report passes on the heartbeat of an HTTP worker. Others have their turns while
 // one that had its id is being removed. id is that of the request.
-func (c *core) report(id string, r *sched.Report) (err error) {
+func (c *core) Report(id string, r *sched.Report) (err error) {
 	out := outboxes.Get().(*sched.Outbox)
 	defer outboxes.Put(out)
 	for again := true; again; again = err == sched.ErrLeaving {
@@ -250,8 +250,8 @@ func (c *core) report(id string, r *sched.Report) (err error) {
 	return err
 }
 
-// remove removes a worker and reports whether it was known.
-func (c *core) remove(id, worker string) (known bool) {
+// Remove removes a worker and reports whether it was known.
+func (c *core) Remove(id, worker string) (known bool) {
 	var out sched.Outbox
 	c.use(wire.KindDeregister.String(), id, &out, func(now sched.Time) { known = c.state.RemoveWorker(now, worker, &out) })
 	return known
@@ -263,7 +263,7 @@ func (c *core) datagram(m *wire.Beat, ack *wire.BeatAck) (answered bool) {
 	c.look("", "", func(now sched.Time) {
 		answered = c.state.Beat(now, m, ack)
 		if c.beats++; c.beats%timedBeats == 0 {
-			c.busy += timedBeats * (c.clock.since() - c.work.began)
+			c.busy += timedBeats * (c.clock.Since() - c.work.began)
 		}
 	})
 	return answered

@@ -30,7 +30,7 @@ func (s *Server) scan() sched.FleetScan {
 	f := &s.scans
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	began := s.core.clock.since()
+	began := s.core.clock.Since()
 	if f.done && began-f.began < scanShare*f.took {
 		return f.latest
 	}
@@ -39,7 +39,7 @@ func (s *Server) scan() sched.FleetScan {
 		time.Sleep(scanPause)
 	}
 	f.latest, f.began, f.done = now, began, true
-	f.took = s.core.clock.since() - began
+	f.took = s.core.clock.Since() - began
 	if now.Fault != "" {
 		if ok, dropped := s.limiter.allow("invariant"); ok {
 			s.log.Error("an invariant is broken", "found", now.Fault, "dropped", dropped)

@@ -15,7 +15,7 @@ import (
 func (f *fixture) reports(n int) {
 	f.t.Helper()
 	for i := range n {
-		require.NoError(f.t, f.core.report("", &sched.Report{Worker: fmt.Sprintf("w%06d", i), Address: "h:1", Slots: 2, Current: 1}))
+		require.NoError(f.t, f.core.Report("", &sched.Report{Worker: fmt.Sprintf("w%06d", i), Address: "h:1", Slots: 2, Current: 1}))
 	}
 }
 

@@ -20,7 +20,7 @@ func (s *Server) unready() (reason, detail string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.fleet.over {
-		return reasonLearning, v.fleet.reason(s.core.clock.since())
+		return reasonLearning, v.fleet.reason(s.core.clock.Since())
 	}
 	return "", ""
 }

@@ -100,7 +100,7 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, b
 		}
 		frames = wire.Append(nil, request, answer)
 	}
-	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.since()-began
+	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.Since()-began
 	c.resume(s, frames)
 }
 

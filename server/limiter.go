@@ -33,11 +33,11 @@ func newLimiter(now func() sched.Time) *limiter {
 
 // allow reports whether a line may be written now, and how many of its reason
 // were swallowed before it.
-func (l *limiter) allow(reason string) (ok bool, dropped int) { return l.allowSome(reason, 1) }
+func (l *limiter) allow(reason string) (ok bool, dropped int) { return l.Allow(reason, 1) }
 
-// allowSome is allow for a reason of which so many lines may be written in a
+// Allow is allow for a reason of which so many lines may be written in a
 // second.
-func (l *limiter) allowSome(reason string, most int) (ok bool, dropped int) {
+func (l *limiter) Allow(reason string, most int) (ok bool, dropped int) {
 	now := l.nowFunc()
 	l.mu.Lock()
 	defer l.mu.Unlock()

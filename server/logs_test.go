@@ -120,7 +120,7 @@ func TestNoLinesForSlowDecisions(t *testing.T) {
 // A fault in the handler of an HTTP request is counted and logged.
 func TestAFaultInAnHTTPHandler(t *testing.T) {
 	f := start(t)
-	host := web{f.core.clock, f.Server}
+	host := web{f.limiter, f.Server}
 	host.Faulted("run-7", "early")
 	host.Count(0, wire.CodeInternal, time.Millisecond)
 	require.Contains(t, f.log.String(), "request_id=run-7 cause=early stack=")
@@ -135,7 +135,7 @@ func TestTheLastOfAFloodIsTold(t *testing.T) {
 	l := newLimiter(func() sched.Time { return now })
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	for i := range 10 {
-		ok, dropped := l.allowSome("x", 3)
+		ok, dropped := l.Allow("x", 3)
 		require.Equal(t, i < 3, ok)
 		require.Zero(t, dropped)
 	}

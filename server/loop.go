@@ -343,7 +343,7 @@ func (l *loop) measure() {
 	if !l.metered || l.meter.n == 0 || l.meter.skips(l.began, max(l.spent, len(l.out.Items))) {
 		return
 	}
-	ended := l.srv.core.clock.since()
+	ended := l.srv.core.clock.Since()
 	worked := ended - l.began
 	if limit := l.srv.cfg.SlowDecision; limit > 0 && worked > limit {
 		l.srv.slowDecision(opName(l.meter.kind()), l.spent, worked, "")

@@ -59,7 +59,7 @@ func BenchmarkScrape(b *testing.B) {
 			x := newBench(b, 0)
 			for i := range workers {
 				r := &sched.Report{Worker: fmt.Sprintf("w%07d", i), Address: "h:1", Slots: 2, Tags: []string{"gpu", fmt.Sprintf("rack-%d", i%40)}}
-				require.NoError(b, x.srv.core.report("", r))
+				require.NoError(b, x.srv.core.Report("", r))
 			}
 			longest := time.Duration(0)
 			for b.Loop() {

@@ -19,12 +19,12 @@ const (
 func (s *Server) supervise() {
 	wait := firstReopen
 	for {
-		began := s.core.clock.since()
+		began := s.core.clock.Since()
 		<-s.engineEnd()
 		if s.stopping.Load() {
 			return
 		}
-		if s.core.clock.since()-began > lastReopen {
+		if s.core.clock.Since()-began > lastReopen {
 			wait = firstReopen
 		}
 		if ok, dropped := s.limiter.allow("event loops"); ok {

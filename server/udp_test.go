@@ -72,8 +72,8 @@ func beatOf(id string, seq uint32) *wire.Beat {
 // metric returns one of the counters of /stats.
 func (f *fixture) metric(name string) uint64 {
 	f.t.Helper()
-	m := web{f.core.clock, f.Server}.Counters()
-	for k, n := range f.core.do("", &wire.GetStats{}).(*wire.Stats).Counters {
+	m := web{f.limiter, f.Server}.Counters()
+	for k, n := range f.core.Ask("", &wire.GetStats{}).(*wire.Stats).Counters {
 		m[k] = n
 	}
 	n, ok := m[name]

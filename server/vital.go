@@ -77,13 +77,13 @@ func (s *Server) probeLoops() {
 	for _, l := range s.allLoops() {
 		v.mu.Lock()
 		_, pending := v.waiting[l]
-		posted := s.core.clock.since()
+		posted := s.core.clock.Since()
 		if !pending {
 			v.waiting[l] = posted
 		}
 		v.mu.Unlock()
 		if !pending {
-			l.post(func() { v.ran(l, s.core.clock.since()-posted) })
+			l.post(func() { v.ran(l, s.core.clock.Since()-posted) })
 		}
 	}
 }
@@ -115,7 +115,7 @@ func (s *Server) probeCore() {
 	var late sched.Time
 	c.look("", "", func(now sched.Time) { late = max(0, now-c.state.NextPulse()) })
 	c.observe(&o)
-	if v.probed(c.clock.since(), time.Duration(late)*time.Millisecond, &o) {
+	if v.probed(c.clock.Since(), time.Duration(late)*time.Millisecond, &o) {
 		c.look("", "", func(sched.Time) { c.state.Learned() })
 	}
 }
@@ -133,7 +133,7 @@ func (v *vital) probed(now, late time.Duration, o *sched.Observation) (learned b
 
 // stalled says what does not move, "" if everything does.
 func (s *Server) stalled() string {
-	v, now := &s.vital, s.core.clock.since()
+	v, now := &s.vital, s.core.clock.Since()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if silent := now - v.core; silent > probeEvery+stallAfter {

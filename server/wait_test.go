@@ -18,7 +18,7 @@ import (
 
 // waiting returns how many tasks wait.
 func (f *fixture) waiting() int {
-	m, ok := f.core.do("", &wire.GetStats{}).(*wire.Stats)
+	m, ok := f.core.Ask("", &wire.GetStats{}).(*wire.Stats)
 	require.True(f.t, ok)
 	return int(m.Counters["waiting"])
 }
@@ -268,7 +268,7 @@ func TestWhoHangsUpInTheMomentOfTheGrantKeepsNothing(t *testing.T) {
 			ctx = unseen{gone}
 		}
 		waiting, got := make(chan struct{}), make(chan wire.Message, 1)
-		go func() { got <- f.core.wait(ctx, "", 0, ask, func() { close(waiting) }) }()
+		go func() { got <- f.core.Wait(ctx, "", 0, ask, func() { close(waiting) }) }()
 		<-waiting
 		f.core.mu.Lock()
 		hangUp()

@@ -11,23 +11,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/server/gateway"
 	"github.com/dtask/dtask-scheduler/webguard"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// web is the server as its HTTP gateway sees it: gateway.Engine and gateway.Host.
+// web is the server as its HTTP gateway sees it, a gateway.Host. The core is its
+// gateway.Engine.
 type web struct {
-	*clock
+	*limiter
 	*Server
 }
 
 // newGateway returns the gateway of the HTTP port.
 func (s *Server) newGateway() *gateway.Gateway {
-	host := web{s.core.clock, s}
 	return gateway.New(gateway.Config{
-		Engine: host, Host: host, Log: s.log, Scrape: s.scrape,
+		Engine: s.core, Host: web{s.limiter, s}, Log: s.log, Scrape: s.scrape,
 		Guard:        webguard.Guard{Hosts: s.cfg.HTTPHosts, AnyType: s.cfg.AnyContentType},
 		MaxBody:      s.cfg.MaxBody,
 		PreemptGrace: time.Duration(s.cfg.Sched.PreemptGrace) * time.Millisecond,
@@ -46,7 +45,7 @@ func (s *Server) listenHTTP() error {
 	if err != nil {
 		return portError("HTTP", s.cfg.HTTPAddr, err)
 	}
-	s.httpLn, s.httpAddr = gateway.Listen(ln, web{s.core.clock, s}), ln.Addr().String()
+	s.httpLn, s.httpAddr = gateway.Listen(ln, web{s.limiter, s}), ln.Addr().String()
 	s.http = &http.Server{
 		Handler:           s.newGateway(),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
@@ -98,23 +97,6 @@ func (h httpLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Since implements gateway.Engine, as the next four do.
-func (w web) Since() time.Duration { return w.core.clock.since() }
-
-// Ask implements gateway.Engine.
-func (w web) Ask(id string, m wire.Message) wire.Message { return w.core.do(id, m) }
-
-// Wait implements gateway.Engine.
-func (w web) Wait(ctx context.Context, id string, size int, m wire.Message, waits func()) wire.Message {
-	return w.core.wait(ctx, id, size, m, waits)
-}
-
-// Report implements gateway.Engine.
-func (w web) Report(id string, r *sched.Report) error { return w.core.report(id, r) }
-
-// Remove implements gateway.Engine.
-func (w web) Remove(id, worker string) bool { return w.core.remove(id, worker) }
-
 // Admit implements gateway.Host, as all below do.
 func (w web) Admit(remote net.Addr) *wire.Error {
 	refusal := w.admit(sourceOf(remote))
@@ -155,11 +137,6 @@ func (w web) Count(k wire.Kind, code wire.Code, took time.Duration) {
 // Faulted implements gateway.Host.
 func (w web) Faulted(id string, cause any) {
 	w.faulted("a fault in the handler of an HTTP request", cause, debug.Stack(), "request_id", id)
-}
-
-// Allow implements gateway.Host.
-func (w web) Allow(reason string, most int) (ok bool, dropped int) {
-	return w.limiter.allowSome(reason, most)
 }
 
 // Counters implements gateway.Host.

@@ -83,10 +83,10 @@ func kept(m wire.Message) wire.Message {
 	return m
 }
 
-// wait is do for a request that may have to wait for room: waits is called when
+// Wait is Ask for a request that may have to wait for room: waits is called when
 // it does; size is that of its body, which stands for what it holds meanwhile. If
 // the context ends first nothing of it is left behind, and the answer is nil.
-func (c *core) wait(ctx context.Context, rid string, size int, m wire.Message, waits func()) wire.Message {
+func (c *core) Wait(ctx context.Context, rid string, size int, m wire.Message, waits func()) wire.Message {
 	out := outboxes.Get().(*sched.Outbox)
 	defer outboxes.Put(out)
 	id, answer, ch, job := c.begin(rid, size, m, out)

@@ -28,7 +28,7 @@ func (c *call) read(v any) bool {
 	if _, optional := v.(interface{ optional() }); err == nil && c.body.Len() == 0 && optional {
 		return true
 	}
-	odd := false
+	var odd *walk
 	if err == nil {
 		odd, err = decodeObject(c.body.Bytes(), v)
 	}
@@ -36,7 +36,7 @@ func (c *call) read(v any) bool {
 		c.unreadable(err)
 		return false
 	}
-	return !odd || c.knownKeys(c.body.Bytes(), v, isStrict)
+	return odd == nil || c.knownKeys(odd, isStrict)
 }
 
 // unreadable answers that a body could not be read.
@@ -55,25 +55,28 @@ func (c *call) unreadable(err error) {
 	}
 }
 
-// decodeObject reads an object, and reports whether v may lack some of its keys.
-// An error for a value of a wrong type is a *wire.Error that names it.
-func decodeObject(body []byte, v any) (odd bool, err error) {
+// decodeObject reads an object, and returns what else there is to say of its body,
+// nil for nothing. An error for a value of a wrong type is a *wire.Error that
+// names it.
+func decodeObject(body []byte, v any) (*walk, error) {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return false, errNotObject
+		return nil, errNotObject
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if d.Decode(v) == nil && len(bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")) == 0 {
-		return false, nil // as nearly all are: nothing else is looked at
+		return nil, nil // as nearly all are: nothing else is looked at
 	}
-	err = json.Unmarshal(body, v)
+	err := json.Unmarshal(body, v)
 	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
-		if fault := typeFault(body, shapeOf(v)); fault != nil {
-			return true, fault
-		}
+	if err != nil && !errors.As(err, &wrongType) {
+		return nil, err
 	}
-	return true, err
+	w := walkOver(body, v)
+	if err != nil && w.fault != nil {
+		err = w.fault
+	}
+	return w, err
 }
 
 // badBody is what the older clients look for.

@@ -13,20 +13,27 @@ type Place struct {
 	Field string   // such as tasks[0].priority
 	Body  string   // with %s for the value
 	Keys  []string // of the object that stands there, nil if it is none with keys of its own
-	shape *shape
+	of    reflect.Type
 }
 
 // Places returns every place of a body that is decoded into v.
-func Places(v any) []Place { return places("", "%s", shapeOf(v)) }
+func Places(v any) []Place { return places("", "%s", reflect.TypeOf(v)) }
 
-func places(field, body string, s *shape) (all []Place) {
-	all = append(all, Place{field, body, s.names, s})
-	for _, name := range s.names {
-		inner := strings.Replace(body, "%s", fmt.Sprintf(`{%q:%%s}`, name), 1)
-		all = append(all, places(strings.TrimPrefix(field+"."+name, "."), inner, s.keys[name])...)
+func places(field, body string, t reflect.Type) (all []Place) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
-	if s.items != nil {
-		all = append(all, places(field+"[0]", strings.Replace(body, "%s", "[%s]", 1), s.items)...)
+	k := (&walk{seen: map[reflect.Type]*keys{}}).keysOf(t)
+	if k == nil {
+		k = new(keys)
+	}
+	all = append(all, Place{field, body, k.names, t})
+	for i, name := range k.names {
+		inner := strings.Replace(body, "%s", fmt.Sprintf(`{%q:%%s}`, name), 1)
+		all = append(all, places(strings.TrimPrefix(field+"."+name, "."), inner, k.types[i])...)
+	}
+	if t.Kind() == reflect.Slice {
+		all = append(all, places(field+"[0]", strings.Replace(body, "%s", "[%s]", 1), t.Elem())...)
 	}
 	return all
 }
@@ -36,7 +43,7 @@ func (p *Place) Name() string { return p.Field[strings.LastIndexByte(p.Field, '.
 
 // Fits reports whether a value may stand there, as far as its type and range go.
 func (p *Place) Fits(value string) bool {
-	switch p.shape.kind.Kind() {
+	switch p.of.Kind() {
 	case reflect.Int64:
 		var n int64
 		of, ok := spans[p.Name()]
@@ -47,7 +54,7 @@ func (p *Place) Fits(value string) bool {
 	case reflect.Struct:
 		return value[0] == '{'
 	}
-	return json.Unmarshal([]byte(value), reflect.New(p.shape.kind).Interface()) == nil
+	return json.Unmarshal([]byte(value), reflect.New(p.of).Interface()) == nil
 }
 
 // LimitOf returns the greatest number that a key may have.

@@ -5,23 +5,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dtask/dtask-scheduler/spell"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// walk goes through the body of a request beside its shape. The body must be
-// valid JSON.
+// walk goes through the body of a request beside the type that it is decoded
+// into, and finds what encoding/json does not tell.
 type walk struct {
-	body  []byte
-	dec   *json.Decoder // of body
-	path  []step
-	check bool        // look for values of a wrong type, else for unknown keys
-	fault *wire.Error // the first value of a wrong type
+	body []byte
+	dec  *json.Decoder // of body
+	path []step
+	seen map[reflect.Type]*keys
 
+	fault   *wire.Error  // the first value of a wrong type
 	unknown []unknownKey // the first of them
 	more    int          // how many more there are
+}
+
+// keys are those of an object that has them fixed, in order.
+type keys struct {
+	names []string
+	types []reflect.Type
 }
 
 // step is one part of the way to a value: a key, or a place in an array.
@@ -41,49 +49,73 @@ const (
 	MaxKeyText = 64 // bytes of one
 )
 
-// unknownKeys returns the keys of a body that encoding/json has decoded and that
-// its shape does not have, and how many more there are.
-func unknownKeys(body []byte, s *shape) ([]unknownKey, int) {
-	w := walk{body: body, dec: json.NewDecoder(bytes.NewReader(body))}
-	w.value(s)
-	return w.unknown, w.more
+// walkOver goes through a body, which must be valid JSON.
+func walkOver(body []byte, v any) *walk {
+	w := &walk{body: body, dec: json.NewDecoder(bytes.NewReader(body)), seen: map[reflect.Type]*keys{}}
+	w.value(reflect.TypeOf(v))
+	return w
 }
 
-// typeFault names the first value of a body that is not of the type of its
-// shape, nil if there is none.
-func typeFault(body []byte, s *shape) *wire.Error {
-	w := walk{body: body, dec: json.NewDecoder(bytes.NewReader(body)), check: true}
-	w.value(s)
-	return w.fault
+// keysOf returns the keys of a type, nil if it has none that are fixed.
+func (w *walk) keysOf(t reflect.Type) *keys {
+	k, known := w.seen[t]
+	if known || t == nil || t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return k
+	}
+	k = new(keys)
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			k.names, k.types = append(k.names, name), append(k.types, f.Type)
+		}
+	}
+	w.seen[t] = k
+	return k
 }
 
-// value goes through one value; s is nil if it may be anything.
-func (w *walk) value(s *shape) {
+// find returns the type of a key, nil if there is none. Case does not matter, as
+// in encoding/json.
+func (k *keys) find(name string) reflect.Type {
+	i := slices.Index(k.names, name)
+	if i < 0 {
+		i = slices.IndexFunc(k.names, func(known string) bool { return strings.EqualFold(known, name) })
+	}
+	if i < 0 {
+		return nil
+	}
+	return k.types[i]
+}
+
+// value goes through one value of a type; nil is any.
+func (w *walk) value(t reflect.Type) {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	next := bytes.TrimLeft(w.body[w.dec.InputOffset():], " \t\r\n:,")[0]
-	switch {
-	case next == '{' && s != nil && s.keys != nil:
+	switch k := w.keysOf(t); {
+	case next == '{' && k != nil:
 		w.each(func() {
 			name, _ := w.token().(string)
-			of := s.key(name)
+			of := k.find(name)
 			w.path = append(w.path, step{name, -1})
-			if of == nil && !w.check {
-				w.report(s)
+			if of == nil {
+				w.report(name, k.names)
 			}
 			w.value(of)
 			w.path = w.path[:len(w.path)-1]
 		})
-	case next == '[' && s != nil && s.items != nil:
+	case next == '[' && t != nil && t.Kind() == reflect.Slice:
 		w.path = append(w.path, step{})
 		w.each(func() {
-			w.value(s.items)
+			w.value(t.Elem())
 			w.path[len(w.path)-1].index++
 		})
 		w.path = w.path[:len(w.path)-1]
 	default:
 		var raw json.RawMessage
 		_ = w.dec.Decode(&raw)
-		if w.check && s != nil && w.fault == nil {
-			w.test(s, raw)
+		if t != nil && w.fault == nil {
+			w.test(t, raw)
 		}
 	}
 }
@@ -101,14 +133,13 @@ func (w *walk) token() json.Token {
 	return t
 }
 
-// report notes that the key at the present place is not one of s.
-func (w *walk) report(s *shape) {
+// report notes that the key at the present place is none of those that are known.
+func (w *walk) report(key string, known []string) {
 	if len(w.unknown) == MaxUnknown {
 		w.more++
 		return
 	}
-	key := w.path[len(w.path)-1].key
-	w.unknown = append(w.unknown, unknownKey{clipped(w.where()), spell.Nearest(key, s.names)})
+	w.unknown = append(w.unknown, unknownKey{clipped(w.where()), spell.Nearest(key, known)})
 }
 
 // clipped bounds what is shown of a text that came in a request.
@@ -137,8 +168,8 @@ func (w *walk) where() string {
 }
 
 // test notes a value of a wrong type.
-func (w *walk) test(s *shape, raw []byte) {
-	if json.Unmarshal(raw, reflect.New(s.kind).Interface()) == nil {
+func (w *walk) test(t reflect.Type, raw []byte) {
+	if json.Unmarshal(raw, reflect.New(t).Interface()) == nil {
 		return
 	}
 	name := ""
@@ -147,14 +178,14 @@ func (w *walk) test(s *shape, raw []byte) {
 			name = p.key
 		}
 	}
-	what, limit := s.wanted(name)
+	what, limit := wanted(t.Kind(), name)
 	field := clipped(w.where())
 	w.fault = &wire.Error{Code: wire.CodeBadRequest, Field: field, Limit: limit, Message: fmt.Sprintf("%s must be %s, not %s", field, what, shown(raw))}
 }
 
 // wanted says what a value of the key must be, and its limit if it has one.
-func (s *shape) wanted(name string) (what string, limit uint64) {
-	switch s.kind.Kind() {
+func wanted(kind reflect.Kind, name string) (what string, limit uint64) {
+	switch kind {
 	case reflect.String:
 		return "a text", 0
 	case reflect.Bool:

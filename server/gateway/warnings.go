@@ -33,22 +33,21 @@ func strict(r *http.Request) (bool, *wire.Error) {
 	return yes, nil
 }
 
-// knownKeys warns of the keys of a body that v does not have. It reports false
-// after it has refused the request for them.
-func (c *call) knownKeys(body []byte, v any, isStrict bool) bool {
-	unknown, more := unknownKeys(body, shapeOf(v))
-	if len(unknown) == 0 {
+// knownKeys warns of the keys of a body that its type does not have. It reports
+// false after it has refused the request for them.
+func (c *call) knownKeys(odd *walk, isStrict bool) bool {
+	if len(odd.unknown) == 0 {
 		return true
 	}
 	if isStrict {
-		c.refuse(&wire.Error{Code: wire.CodeBadRequest, Field: unknown[0].path, Message: badBody + ": " + unknown[0].String()})
+		c.refuse(&wire.Error{Code: wire.CodeBadRequest, Field: odd.unknown[0].path, Message: badBody + ": " + odd.unknown[0].String()})
 		return false
 	}
-	for _, key := range unknown {
+	for _, key := range odd.unknown {
 		c.warn(key.String())
 	}
-	if more > 0 {
-		c.warn(fmt.Sprintf("%d more unknown keys", more))
+	if odd.more > 0 {
+		c.warn(fmt.Sprintf("%d more unknown keys", odd.more))
 	}
 	return true
 }
