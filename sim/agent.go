@@ -8,6 +8,8 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -24,7 +26,7 @@ type agent struct {
 
 	machine uint64 // 0: an older agent, which does not name it
 
-	kit
+	twin.Kit
 	gpuRack
 	external uint32
 	shared   bool // other programs run on the machine: its external load moves
@@ -52,7 +54,7 @@ type agent struct {
 	most      int               // how many tasks may run: the slots, or what ran before a cut
 	cut       bool              // slots were cut, and the scheduler did not know or they were taken
 	announced bool              // the scheduler has read the present slots
-	said      kit               // of the last registration that was answered
+	said      twin.Kit          // of the last registration that was answered
 	heard     sched.Time        // when the scheduler read something of it
 	beats     map[uint64]uint32 // the largest beat that the scheduler read, by incarnation; never walked
 	promised  *link             // on which the scheduler has read its last promise
@@ -60,7 +62,7 @@ type agent struct {
 
 // newAgent makes an agent that is not connected yet.
 func (w *World) newAgent(worker string, slots uint32, tags ...string) *agent {
-	a := &agent{w: w, worker: worker, kit: kit{tags: tags, slots: slots}, memory: ledger.DefaultMemory}
+	a := &agent{w: w, worker: worker, Kit: twin.Kit{Tags: tags, Slots: slots}, memory: ledger.DefaultMemory}
 	a.address = fmt.Sprintf("%s:%d", worker, 9000+len(w.agents))
 	w.agents = append(w.agents, a)
 	a.forgetBeats()
@@ -72,8 +74,8 @@ func (w *World) newAgent(worker string, slots uint32, tags ...string) *agent {
 func (a *agent) newBook() {
 	a.ends = map[uint64]wire.LeaseID{}
 	a.book = ledger.New(ledger.Config{
-		Worker: a.worker, Address: a.address, Tags: a.tags, Slots: a.slots,
-		Incarnation: a.w.random64(), Machine: a.machine, Memory: a.memory, Resources: a.resources, Devices: a.devices,
+		Worker: a.worker, Address: a.address, Tags: a.Tags, Slots: a.Slots,
+		Incarnation: a.w.random64(), Machine: a.machine, Memory: a.memory, Resources: a.Resources, Devices: a.Devices,
 	})
 	a.book.SetExternal(a.external)
 }
@@ -82,7 +84,7 @@ func (a *agent) newBook() {
 // one before go on.
 func (a *agent) offer(resources map[string]int64, devices []wire.Device) {
 	a.cut = a.cut || len(a.open) > 0
-	a.resources, a.devices = resources, devices
+	a.Resources, a.Devices = resources, devices
 	a.install(devices)
 	for _, l := range a.open {
 		l.gpus = nil // they are not in the machine any more
@@ -236,7 +238,7 @@ func (a *agent) renew() {
 // roomy draws a new incarnation when nothing more can be remembered.
 func (a *agent) roomy() {
 	if a.book.MemoryFull() {
-		a.w.counts[FaultMemoryFull]++
+		a.w.counts[fault.MemoryFull]++
 		a.renew()
 	}
 }
@@ -300,9 +302,9 @@ func (a *agent) begin(bytes []byte, by string) error {
 // full refuses a begin for lack of a slot, which an honest worker never has to.
 func (a *agent) full(l *lease) {
 	l.sworn = a.book.Incarnation()
-	a.w.counts[FaultRefusedFull]++
+	a.w.counts[fault.RefusedFull]++
 	if !a.loose() {
-		a.w.fail("A: %s with %d slots, %v and %v has no room for %v, which takes %+v", a.name(), a.slots, a.resources, a.devices, l.id, l.takes)
+		a.w.fail("A: %s with %d slots, %v and %v has no room for %v, which takes %+v", a.name(), a.Slots, a.Resources, a.Devices, l.id, l.takes)
 	}
 	if m := a.book.Refused(); m != nil {
 		a.send(m)
@@ -341,12 +343,12 @@ func (a *agent) end(l *lease, outcome wire.Reason) {
 }
 
 // announce changes what the worker says of itself, by a new registration.
-func (a *agent) announce(k kit) {
-	a.cut = a.cut || k.slots < a.slots || !maps.Equal(k.resources, a.resources)
-	a.announced = a.announced && k.slots == a.slots && maps.Equal(k.resources, a.resources)
-	a.most = max(a.most, int(k.slots))
-	a.kit = k
-	a.book.Announce(k.tags, k.slots, k.resources)
+func (a *agent) announce(k twin.Kit) {
+	a.cut = a.cut || k.Slots < a.Slots || !maps.Equal(k.Resources, a.Resources)
+	a.announced = a.announced && k.Slots == a.Slots && maps.Equal(k.Resources, a.Resources)
+	a.most = max(a.most, int(k.Slots))
+	a.Kit = k
+	a.book.Announce(k.Tags, k.Slots, k.Resources)
 	a.w.quit(a.link)
 }
 
@@ -389,11 +391,11 @@ func (a *agent) start() {
 }
 
 // taken counts what the running tasks take.
-func (a *agent) taken() *tally {
-	t := a.kit.tally()
+func (a *agent) taken() *twin.Tally {
+	t := a.Kit.Tally()
 	for _, l := range a.open {
 		if l.running {
-			t.add(&l.takes)
+			t.Add(&l.takes)
 		}
 	}
 	return t
@@ -401,8 +403,8 @@ func (a *agent) taken() *tally {
 
 // hasRoom reports whether one more task would have room.
 func (a *agent) hasRoom(t *task) bool {
-	q := asked{tags: t.tags, resources: t.needs.resources}
+	q := twin.Asked{Tags: t.tags, Resources: t.needs.resources}
 	taken := a.taken()
-	_, ok := taken.place(q.resources, false)
-	return ok && q.wants(a.worker, &a.kit) && taken.load(a.external) < loadUnit
+	_, ok := taken.Place(q.Resources, false)
+	return ok && q.Wants(a.worker, &a.Kit) && taken.Load(a.external) < twin.LoadUnit
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -41,7 +42,7 @@ func (a *agent) beat() {
 // heals.
 func (a *agent) drift() {
 	if a.shared && !a.w.healing && a.w.chance(1, 4) {
-		a.external = uint32(a.w.rng.IntN(int(a.slots) + 1))
+		a.external = uint32(a.w.rng.IntN(int(a.Slots) + 1))
 	}
 }
 
@@ -54,7 +55,7 @@ func (a *agent) report() {
 		m := a.book.Heartbeat(a.external)
 		a.send(m)
 		if w.drawn(w.manners.twice) {
-			w.counts[FaultDuplicateBeat]++
+			w.counts[fault.DuplicateBeat]++
 			a.send(m)
 		}
 	}

@@ -37,7 +37,7 @@ func (a *agent) takeAway() {
 	w := a.w
 	switch {
 	case w.now >= a.broken || a.down: // another fault came before, or none is left
-	case !w.twin.quarantined(a.worker) || !a.leave():
+	case !w.twin.Quarantined(a.worker) || !a.leave():
 		w.after(200, a.takeAway)
 	default:
 		a.restartIn(w.between(2000, 30_000), w.chance(1, 2))

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -99,7 +101,7 @@ func (c *client) connect() {
 			continue
 		}
 		if t.phase == phaseAsking && (t.group == nil || t == t.group.tasks[0]) {
-			c.w.counts[FaultRetry]++
+			c.w.counts[fault.Retry]++
 			c.askFor(t)
 		}
 	}
@@ -226,7 +228,7 @@ func (t *task) take(w *World, l *lease, flags uint8) {
 	l.target = wire.Handover{
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: t.id, Client: t.caller(), Owner: t.owner, Priority: t.priority,
-		Resources: l.takes.resources, Devices: bitsOf(l.takes.devices), Exclusive: l.takes.exclusive, OnPreempt: t.on,
+		Resources: l.takes.Resources, Devices: twin.BitsOf(l.takes.Devices), Exclusive: l.takes.Exclusive, OnPreempt: t.on,
 	}
 	if t.on == wire.OnPreemptRequeue && t.client != nil {
 		t.client.requeue[l.id] = t

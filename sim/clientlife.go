@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -141,10 +142,10 @@ func (c *client) again(t *task) {
 	w := c.w
 	switch w.rng.IntN(30) {
 	case 0:
-		w.counts[FaultRetry]++
+		w.counts[fault.Retry]++
 		c.schedule(t)
 	case 1:
-		w.counts[FaultConflict]++
+		w.counts[fault.Conflict]++
 		c.schedule(&task{client: c, id: t.id, tags: t.tags, needs: t.needs, priority: t.priority + 1, wait: t.wait, preempt: t.preempt, on: t.on, phase: phaseDone})
 	}
 }
@@ -199,7 +200,7 @@ func (c *client) forgetDone() {
 // giveUpAsking ends a task that has no answer.
 func (t *task) giveUpAsking(w *World) {
 	if t.phase == phaseAsking {
-		w.counts[FaultGivenUp]++
+		w.counts[fault.GivenUp]++
 		if c := t.client; t.wait > 0 && c.link != nil && w.chance(1, 2) {
 			w.sendUp(c.link, c.next(), &wire.Cancel{Task: t.id})
 		}
@@ -225,12 +226,12 @@ func (t *task) decide(w *World, flags uint8) {
 		w.after(quick+w.around(20), func() { t.giveBack(w) })
 	case n < 95:
 		t.silent = true
-		w.counts[FaultGivenUp]++
+		w.counts[fault.GivenUp]++
 		w.after(w.between(1, maxLate), func() { t.handOver(w) })
 	case n < 98:
 		w.after(w.between(1, maxLate), func() { t.handOver(w) })
 	default:
-		w.counts[FaultGivenUp]++
+		w.counts[fault.GivenUp]++
 		t.drop(w)
 	}
 }
@@ -249,12 +250,12 @@ func (t *task) handOver(w *World) {
 		return
 	}
 	if w.chance(1, w.manners.twice) {
-		w.counts[FaultDuplicateBegin]++
+		w.counts[fault.DuplicateBegin]++
 		l.begins++
 		w.underWay(l, bytes, by)
 	}
 	if w.chance(1, 4*w.manners.twice) {
-		w.counts[FaultForeignBegin]++
+		w.counts[fault.ForeignBegin]++
 		l.begins++
 		w.underWay(l, bytes, "somebody else")
 	}
@@ -264,7 +265,7 @@ func (t *task) handOver(w *World) {
 func (w *World) underWay(l *lease, bytes []byte, by string) {
 	at := w.now + w.delay()
 	if !w.healing && w.manners.lateBegin > 0 && w.chance(1, w.manners.lateBegin) {
-		w.counts[FaultLateBegin]++
+		w.counts[fault.LateBegin]++
 		at = w.now + sched.Time(w.between(1000, maxLate))
 	}
 	w.at(at, func() { w.arrive(l, bytes, by) })
@@ -277,7 +278,7 @@ func (t *task) giveBack(w *World) {
 	}
 	t.release(w)
 	if w.chance(1, 5) {
-		w.counts[FaultSecondRelease]++
+		w.counts[fault.SecondRelease]++
 		t.release(w)
 	}
 }

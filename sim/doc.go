@@ -6,9 +6,10 @@
 // cut what they carry, agents, clients, workers that speak HTTP. All traffic is
 // wire messages, encoded when they are sent and decoded when they arrive.
 //
-// Three judges watch. The truth is a ledger of what agents really run and what
+// Four judges watch. The truth is a ledger of what agents really run and what
 // clients may still hand over; it trusts no counter of the scheduler. The twin
 // is a second scheduler of plain slices and scans, fed with the same messages,
-// which predicts every answer. Check of the core and of the ledgers looks for
+// which predicts placements and the order of the queue. The laws hold lists and
+// counts against each other. Check of the core and of the ledgers looks for
 // broken structure. Numbers such as I7 are those of docs/architecture.md.
 package sim

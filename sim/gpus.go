@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -40,7 +42,7 @@ func (r *gpuRack) found() []ledger.Known {
 
 // used returns the GPUs that a task uses which is told the devices of a mask.
 func (r *gpuRack) used(mask uint64) (gpus []int) {
-	for _, i := range bitsOf(mask) {
+	for _, i := range twin.BitsOf(mask) {
 		if i >= len(r.known) {
 			continue
 		}
@@ -64,11 +66,11 @@ func (a *agent) arrange(keep bool) {
 		}
 	}
 	a.known = ledger.Arrange(a.known, a.found(), held)
-	a.devices = nil
+	a.Devices = nil
 	for i, k := range a.known {
-		a.devices = append(a.devices, k.Device)
+		a.Devices = append(a.Devices, k.Device)
 		if k.Missing && held>>i&1 != 0 {
-			a.w.counts[FaultGPUMissing]++
+			a.w.counts[fault.GPUMissing]++
 		}
 	}
 }
@@ -95,15 +97,15 @@ func (a *agent) loseGPUs() bool {
 // judgeGPUs is told that a lease has begun. No GPU of the machine is given to
 // two tasks, but for shares of its memory.
 func (a *agent) judgeGPUs(l *lease) {
-	l.gpus = a.used(l.takes.devices)
+	l.gpus = a.used(l.takes.Devices)
 	for _, g := range l.gpus {
 		whole, shares := 0, int64(0)
 		users := slices.DeleteFunc(slices.Clone(a.open), func(o *lease) bool { return o != l && !o.running || !slices.Contains(o.gpus, g) })
 		for _, o := range users {
-			if o.takes.exclusive || o.takes.resources[gpu] > 0 {
+			if o.takes.Exclusive || o.takes.Resources[twin.GPU] > 0 {
 				whole++
 			} else {
-				shares += o.takes.resources[gpuMem]
+				shares += o.takes.Resources[twin.GPUMem]
 			}
 		}
 		if whole > 0 && len(users) > 1 || shares > a.gpus[g].Memory {

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -31,7 +33,7 @@ func (w *World) startScheduler(cfg sched.Config) {
 		a.forgetBeats()
 	}
 	if w.twin != nil {
-		w.twin = newTwin(w)
+		w.twin = twin.New(seen{w}, w.host.cfg)
 	}
 	if cfg.Learning {
 		w.learn()
@@ -48,7 +50,7 @@ func (w *World) learn() {
 		}
 		w.say("scheduler: has learned its fleet")
 		h.state.Learned()
-		w.twin.learning = false
+		w.twin.Learned()
 	})
 }
 
@@ -77,22 +79,23 @@ func (w *World) restartScheduler(notice int) {
 // bytes, if any, are what m points into.
 func (w *World) apply(l *link, request uint64, m wire.Message, bytes []byte) {
 	h := w.host
-	if w.twin != nil {
-		w.twin.apply(l.session, request, m)
-	}
 	asked := w.truth.asked(w, l, m)
 	h.state.Apply(w.now, l.session, request, m, &h.out)
+	if w.twin != nil {
+		w.twin.Apply(l.session, request, m, h.out.Items)
+	}
 	if bytes != nil {
 		w.scribble(bytes)
 	}
 	w.settle(asked)
+	w.judgeList(m)
 }
 
 // closeSession tells the core that a connection is gone.
 func (w *World) closeSession(l *link) {
 	h := w.host
 	if w.twin != nil {
-		w.twin.close(l.session)
+		w.twin.Close(l.session)
 	}
 	h.state.Close(w.now, l.session, &h.out)
 	w.settle(question{})
@@ -102,7 +105,7 @@ func (w *World) closeSession(l *link) {
 func (w *World) settle(asked question) {
 	h := w.host
 	if w.twin != nil {
-		w.twin.compare(h.out.Items)
+		w.twin.Compare(h.out.Items)
 	}
 	for i := range h.out.Items {
 		it := &h.out.Items[i]
@@ -158,7 +161,7 @@ func (w *World) armPulse() {
 	h.pulseAt = next
 	at := next
 	if !w.healing && w.manners.latePulse > 0 && w.chance(1, w.manners.latePulse) {
-		w.counts[FaultLatePulse]++
+		w.counts[fault.LatePulse]++
 		at += sched.Time(w.between(1, 2000))
 	}
 	w.at(at, func() { w.runPulse(h, next) })
@@ -185,7 +188,7 @@ func (w *World) pulse() {
 	h := w.host
 	for range maxPulses {
 		if w.twin != nil {
-			w.twin.pulse()
+			w.twin.Pulse()
 		}
 		h.state.Pulse(w.now, &h.out)
 		w.settle(question{})

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,22 +24,22 @@ func (w *World) trouble() {
 }
 
 // inject lets a fault happen to somebody. It reports whether it could.
-func (w *World) inject(f Fault) bool {
+func (w *World) inject(f fault.Kind) bool {
 	switch f {
-	case FaultAgentLink, FaultRestartList, FaultRestartNoList, FaultTags, FaultGrow, FaultShrink,
-		FaultLies, FaultSilence, FaultTwoAgents, FaultDeregister, FaultRemoved, FaultDeadLink, FaultNoDatagrams, FaultRepair, FaultDrain,
-		FaultResources, FaultBroken, FaultDevices, FaultSharedGPUs, FaultGPUs,
-		FaultForgery:
+	case fault.AgentLink, fault.RestartList, fault.RestartNoList, fault.Tags, fault.Grow, fault.Shrink,
+		fault.Lies, fault.Silence, fault.TwoAgents, fault.Deregister, fault.Removed, fault.DeadLink, fault.NoDatagrams, fault.Repair, fault.Drain,
+		fault.Resources, fault.Broken, fault.Devices, fault.SharedGPUs, fault.GPUs,
+		fault.Forgery:
 		a := w.agents[w.rng.IntN(len(w.agents))]
 		return !a.down && w.injectAgent(f, a)
-	case FaultCordon:
+	case fault.Cordon:
 		ids := w.workerIDs()
 		w.operator.cordonFor(ids[w.rng.IntN(len(ids))], w.around(6000))
-	case FaultPoison:
+	case fault.Poison:
 		w.poison()
-	case FaultScheduler:
+	case fault.Scheduler:
 		w.restartScheduler(3000)
-	case FaultSchedulerPause:
+	case fault.SchedulerPause:
 		w.host.pausedUntil = w.now + sched.Time(w.around(3000))
 		w.say("scheduler: stands still until %d", w.host.pausedUntil)
 	default:
@@ -46,47 +48,47 @@ func (w *World) inject(f Fault) bool {
 	return true
 }
 
-func (w *World) injectClient(f Fault, c *client) bool {
+func (w *World) injectClient(f fault.Kind, c *client) bool {
 	switch f {
-	case FaultClientLink:
+	case fault.ClientLink:
 		if c.link == nil {
 			return false
 		}
 		w.hangUpAny(c.link)
-	case FaultClientCrash:
+	case fault.ClientCrash:
 		c.crash()
-	case FaultClientPause:
+	case fault.ClientPause:
 		c.paused = w.now + sched.Time(w.around(5000))
 		w.say("%s: stands still until %d", c.id, c.paused)
 	}
 	return true
 }
 
-func (w *World) injectAgent(f Fault, a *agent) bool {
+func (w *World) injectAgent(f fault.Kind, a *agent) bool {
 	switch f {
-	case FaultAgentLink:
+	case fault.AgentLink:
 		if a.link == nil {
 			return false
 		}
 		w.hangUpAny(a.link)
-	case FaultRestartList, FaultRestartNoList:
-		if f == FaultRestartNoList && a.machine != 0 && w.chance(1, 3) { // the machine was started anew
+	case fault.RestartList, fault.RestartNoList:
+		if f == fault.RestartNoList && a.machine != 0 && w.chance(1, 3) { // the machine was started anew
 			a.machine = w.random64()
 		}
-		a.restart(f == FaultRestartList)
-	case FaultTags:
-		a.announce(kit{w.someTags(), a.slots, a.resources, a.devices})
-	case FaultGrow:
-		a.announce(kit{a.tags, a.slots + uint32(w.between(1, 2)), a.resources, a.devices})
-	case FaultShrink:
-		a.announce(kit{a.tags, uint32(w.rng.IntN(int(a.slots) + 1)), a.resources, a.devices})
-	case FaultLies:
+		a.restart(f == fault.RestartList)
+	case fault.Tags:
+		a.announce(twin.Kit{Tags: w.someTags(), Slots: a.Slots, Resources: a.Resources, Devices: a.Devices})
+	case fault.Grow:
+		a.announce(twin.Kit{Tags: a.Tags, Slots: a.Slots + uint32(w.between(1, 2)), Resources: a.Resources, Devices: a.Devices})
+	case fault.Shrink:
+		a.announce(twin.Kit{Tags: a.Tags, Slots: uint32(w.rng.IntN(int(a.Slots) + 1)), Resources: a.Resources, Devices: a.Devices})
+	case fault.Lies:
 		a.tellLies()
-	case FaultSilence:
+	case fault.Silence:
 		a.pause(w.between(1, 3) * w.between(1000, 25_000))
-	case FaultTwoAgents:
+	case fault.TwoAgents:
 		w.rival(a, a.worker, w.between(1000, maxLate))
-	case FaultGPUs:
+	case fault.GPUs:
 		for _, o := range w.agents { // where tasks use some, if anywhere
 			if !o.down && slices.ContainsFunc(o.open, func(l *lease) bool { return l.running && len(l.gpus) > 0 }) {
 				a = o
@@ -96,36 +98,36 @@ func (w *World) injectAgent(f Fault, a *agent) bool {
 			return false
 		}
 		a.restart(w.chance(3, 4))
-	case FaultSharedGPUs:
+	case fault.SharedGPUs:
 		if !a.shareGPUs(w.between(1000, 2*maxLate)) {
 			return false
 		}
 		if w.chance(1, 2) { // a new scheduler must learn which of them has tasks there
 			w.after(w.between(500, 3000), func() { w.restartScheduler(3000) })
 		}
-	case FaultDeregister:
+	case fault.Deregister:
 		return a.leave()
-	case FaultRemoved:
+	case fault.Removed:
 		w.remove(a.worker)
-	case FaultDeadLink:
+	case fault.DeadLink:
 		return w.deaden(a.link)
-	case FaultNoDatagrams:
+	case fault.NoDatagrams:
 		a.mute = w.now + sched.Time(w.around(10_000))
 		w.say("%s: its datagrams are lost until %d", a.name(), a.mute)
 		return a.datagrams
-	case FaultRepair:
+	case fault.Repair:
 		a.repair()
-	case FaultDrain:
+	case fault.Drain:
 		return a.drain()
-	case FaultResources:
-		a.announce(kit{a.tags, a.slots, w.otherAmounts(a.resources), a.devices})
-	case FaultBroken:
+	case fault.Resources:
+		a.announce(twin.Kit{Tags: a.Tags, Slots: a.Slots, Resources: w.otherAmounts(a.Resources), Devices: a.Devices})
+	case fault.Broken:
 		a.breakDown()
-	case FaultDevices:
+	case fault.Devices:
 		a.restart(true)
-		a.offer(a.resources, w.someDevices())
+		a.offer(a.Resources, w.someDevices())
 		return w.manners.needy > 0
-	case FaultForgery:
+	case fault.Forgery:
 		return a.forge()
 	}
 	return true
@@ -208,13 +210,13 @@ func (w *World) someTags() []string {
 			tags = append(tags, tag)
 		}
 	}
-	for _, z := range zones {
+	for _, z := range twin.Zones {
 		if w.chance(1, 3) {
 			tags = append(tags, "zone="+z)
 		}
 	}
 	if w.chance(1, 2) {
-		tags = append(tags, "cuda="+versions[w.rng.IntN(len(versions))])
+		tags = append(tags, "cuda="+twin.Versions[w.rng.IntN(len(twin.Versions))])
 	}
 	return tags
 }
@@ -255,7 +257,7 @@ func (a *agent) leave() bool {
 func (w *World) remove(id string) {
 	w.say("an operator removes %s", id)
 	if w.twin != nil {
-		w.twin.remove(id)
+		w.twin.Remove(id)
 	}
 	w.host.state.RemoveWorker(w.now, id, &w.host.out)
 	w.settle(question{})
@@ -272,11 +274,11 @@ func (w *World) rival(a *agent, id string, ms int) {
 	if len(w.agents) >= maxAgents {
 		return
 	}
-	b := w.newAgent(id, a.slots, a.tags...)
+	b := w.newAgent(id, a.Slots, a.Tags...)
 	if a.machine != 0 && w.chance(3, 4) {
 		b.machine = w.random64()
 	}
-	b.offer(a.resources, slices.Clone(a.gpus))
+	b.offer(a.Resources, slices.Clone(a.gpus))
 	b.rival, b.datagrams = true, w.chance(1, 2)
 	w.say("%s: has the GPUs of %s", b.name(), a.name())
 	b.live()
@@ -287,7 +289,7 @@ func (w *World) rival(a *agent, id string, ms int) {
 // own, for so many milliseconds.
 func (a *agent) shareGPUs(ms int) bool {
 	w := a.w
-	if a.rival || !slices.ContainsFunc(a.devices, func(d wire.Device) bool { return d.UUID != "" }) {
+	if a.rival || !slices.ContainsFunc(a.Devices, func(d wire.Device) bool { return d.UUID != "" }) {
 		return false
 	}
 	w.rival(a, fmt.Sprintf("%s-%d", a.worker, len(w.agents)), ms)

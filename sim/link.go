@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -75,7 +76,7 @@ func (w *World) sendUp(l *link, request uint64, m wire.Message) {
 // sendRaw sends an encoded message to the scheduler.
 func (w *World) sendRaw(l *link, bytes []byte) {
 	if l.host != w.host || !l.hostOpen || l.dead {
-		w.counts[FaultLost]++
+		w.counts[fault.Lost]++
 		return
 	}
 	l.up = append(l.up, frame{bytes: bytes})
@@ -88,7 +89,7 @@ func (w *World) sendRaw(l *link, bytes []byte) {
 // sendDown sends a message to the peer.
 func (w *World) sendDown(l *link, request uint64, m wire.Message, answers []*answer) {
 	if !l.peerOpen || l.dead {
-		w.counts[FaultLost]++
+		w.counts[fault.Lost]++
 		return
 	}
 	for _, a := range answers {
@@ -132,7 +133,7 @@ func (w *World) deliverUp(l *link) bool {
 	f := l.up[0]
 	l.up = l.up[1:]
 	if !l.peerOpen {
-		w.counts[FaultLate]++
+		w.counts[fault.Late]++
 	}
 	w.trace.number(uint64(l.session))
 	w.trace.bytes(f.bytes)
@@ -235,7 +236,7 @@ func (w *World) quit(l *link) {
 func (w *World) drop(q *[]frame, keep int) {
 	keep = min(keep, len(*q))
 	for _, f := range (*q)[keep:] {
-		w.counts[FaultLost]++
+		w.counts[fault.Lost]++
 		f.arrived()
 		w.scribble(f.bytes)
 	}

@@ -5,14 +5,16 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // needs is what a task asks for beside its tags.
 type needs struct {
 	resources      map[string]int64
-	selector       *formula
-	prefer         *formula
+	selector       *twin.Formula
+	prefer         *twin.Formula
 	notWorkers     []string
 	exclusive      bool
 	policy, spread string
@@ -39,7 +41,7 @@ func (n *needs) ask(w *World, m *wire.Schedule) {
 	}
 }
 
-func (w *World) write(f *formula) []byte {
+func (w *World) write(f *twin.Formula) []byte {
 	if f == nil {
 		return nil
 	}
@@ -75,7 +77,7 @@ func (w *World) need(t *task) {
 		n.policy = []string{"pack", "least-loaded"}[w.rng.IntN(2)]
 	}
 	if w.chance(1, 60) {
-		w.counts[FaultBadRequest]++
+		w.counts[fault.BadRequest]++
 		n.broken = brokenSelectors[w.rng.IntN(len(brokenSelectors))]
 	}
 }
@@ -97,11 +99,11 @@ func (w *World) someAmounts() map[string]int64 {
 	}
 	switch w.rng.IntN(6) {
 	case 0:
-		out[gpuMem] = int64(w.between(1, 12)) * 1000
+		out[twin.GPUMem] = int64(w.between(1, 12)) * 1000
 	case 1:
-		out[gpu] = int64(w.between(1, 3))
+		out[twin.GPU] = int64(w.between(1, 3))
 	case 2:
-		out[gpu], out[gpuMem] = int64(w.between(1, 2)), int64(w.between(1, 20))*1024
+		out[twin.GPU], out[twin.GPUMem] = int64(w.between(1, 2)), int64(w.between(1, 20))*1024
 	}
 	return out
 }
@@ -148,76 +150,24 @@ func (w *World) someDevices() []wire.Device {
 	return devices
 }
 
-// asked is how a request looks to the judges: everything in plain Go values.
-type asked struct {
-	tags      []string
-	resources map[string]int64
-	selector  *formula
-	prefer    *formula
-	not       []string
-	exclusive bool
-	policy    string
-	spread    string
-	bad       bool
-}
-
-// readAsked reads a request; b says that it is one of a batch.
-func (w *World) readAsked(m *wire.Schedule, b bool) asked {
-	q := asked{resources: readResources(m.Resources), exclusive: m.Exclusive, policy: string(m.Policy), spread: string(m.SpreadBy)}
-	wire.EachTag(m.Tags, func(tag []byte) bool {
-		q.tags = append(q.tags, string(tag))
-		return true
-	})
-	slices.Sort(q.tags)
-	q.tags = slices.Compact(q.tags)
-	wire.EachWorker(m.NotWorkers, func(id []byte) bool {
-		q.not = append(q.not, string(id))
-		return true
-	})
-	known := true
-	if len(m.Selector) > 0 {
-		q.selector, known = w.formulas[string(m.Selector)]
-	}
-	if len(m.Prefer) > 0 {
-		q.prefer = w.formulas[string(m.Prefer)]
-	}
-	q.bad = !known || q.policy != "spread" && q.spread != "" || q.policy == "spread" && (!b || q.spread == "")
-	return q
-}
-
-// readResources reads a raw map; amounts of 0 ask for nothing.
-func readResources(raw []byte) map[string]int64 {
-	out := map[string]int64{}
-	wire.EachResource(raw, func(name []byte, n int64) bool {
-		if n != 0 {
-			out[string(name)] = n
+// formula draws an expression, at most so many operators deep.
+func (w *World) formula(depth int) *twin.Formula {
+	if depth > 0 && w.chance(1, 2) {
+		op := []string{"not", "and", "or"}[w.rng.IntN(3)]
+		f := &twin.Formula{Op: op, Args: []*twin.Formula{w.formula(depth - 1)}}
+		for range w.between(1, 2) {
+			if op != "not" {
+				f.Args = append(f.Args, w.formula(depth-1))
+			}
 		}
-		return true
-	})
-	return out
-}
-
-// wants reports whether a worker with a kit is one that a request means, and
-// could take it if it were idle.
-func (q *asked) wants(id string, k *kit) bool {
-	return q.suits(k) && !slices.Contains(q.not, id) && k.slots > 0
-}
-
-// suits reports whether a kit is what a request means, whoever has it.
-func (q *asked) suits(k *kit) bool {
-	for _, tag := range q.tags {
-		if !slices.Contains(k.tags, tag) {
-			return false
-		}
+		return f
 	}
-	if !q.selector.holds(k.tags) {
-		return false
+	switch w.rng.IntN(4) {
+	case 0:
+		ops := []string{"<", "<=", ">", ">=", "=", "!="}
+		return &twin.Formula{Op: ops[w.rng.IntN(len(ops))], Key: "cuda", Values: []string{twin.Versions[w.rng.IntN(len(twin.Versions))]}}
+	case 1:
+		return &twin.Formula{Op: []string{"in", "not in"}[w.rng.IntN(2)], Key: "zone", Values: twin.Zones[:w.between(1, 2)]}
 	}
-	_, ok := k.tally().place(q.resources, false)
-	return ok
-}
-
-// same reports whether two kits offer the same.
-func (k *kit) same(o *kit) bool {
-	return k.slots == o.slots && slices.Equal(k.tags, o.tags) && maps.Equal(k.resources, o.resources) && slices.Equal(k.devices, o.devices)
+	return &twin.Formula{Op: "has", Key: append([]string{"zone", "cuda"}, allTags...)[w.rng.IntN(2+len(allTags))]}
 }

@@ -75,7 +75,7 @@ func (o *operator) work() {
 	}
 	if w.healing {
 		for _, id := range w.workerIDs() {
-			if w.truth.cordoned[id] || w.twin.quarantined(id) {
+			if w.truth.cordoned[id] || w.twin.Quarantined(id) {
 				o.cordon(id, false)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -80,29 +81,29 @@ func TestAmountsAreTakenUntilTheTaskEnds(t *testing.T) {
 func TestADeviceIsGivenOnce(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
-	whole := s.takes(c, amounts(gpu, 1))
-	require.Equal(t, uint64(0b01), whole.lease.takes.devices)
+	whole := s.takes(c, amounts(twin.GPU, 1))
+	require.Equal(t, uint64(0b01), whole.lease.takes.Devices)
 	s.comesBack(a)
-	shared := s.takes(c, amounts(gpuMem, 10_000))
-	require.Equal(t, uint64(0b10), shared.lease.takes.devices)
-	s.refuses(c, amounts(gpu, 1))
-	s.refuses(c, amounts(gpuMem, 8000))
+	shared := s.takes(c, amounts(twin.GPUMem, 10_000))
+	require.Equal(t, uint64(0b10), shared.lease.takes.Devices)
+	s.refuses(c, amounts(twin.GPU, 1))
+	s.refuses(c, amounts(twin.GPUMem, 8000))
 	s.ends(whole)
 	s.settled()
-	s.takes(c, amounts(gpuMem, 8000))
+	s.takes(c, amounts(twin.GPUMem, 8000))
 }
 
 func TestSharesOfADeviceAddUp(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
-	s.takes(c, amounts(gpuMem, 9000))
+	s.takes(c, amounts(twin.GPUMem, 9000))
 	s.comesBack(a)
-	s.takes(c, amounts(gpuMem, 7000))
-	second := s.takes(c, amounts(gpuMem, 9000))
-	s.refuses(c, amounts(gpuMem, 9000))
+	s.takes(c, amounts(twin.GPUMem, 7000))
+	second := s.takes(c, amounts(twin.GPUMem, 9000))
+	s.refuses(c, amounts(twin.GPUMem, 9000))
 	s.ends(second)
 	s.settled()
-	s.takes(c, amounts(gpu, 1))
+	s.takes(c, amounts(twin.GPU, 1))
 }
 
 func TestAnExclusiveTaskIsAlone(t *testing.T) {
@@ -122,7 +123,7 @@ func TestAWorkerThatShrankGetsNothingUntilItFits(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
 	first := s.takes(c, amounts("cpu", 3000))
-	a.announce(kit{slots: 9, resources: map[string]int64{"cpu": 2000}, devices: a.devices})
+	a.announce(twin.Kit{Slots: 9, Resources: map[string]int64{"cpu": 2000}, Devices: a.Devices})
 	s.returns(a)
 	require.Contains(t, s.worker(a).Info.Flags, "overcommitted")
 	s.refuses(c, needs{})
@@ -138,7 +139,7 @@ func TestAGangThatDoesNotFitTakesNothing(t *testing.T) {
 		g := &group{gang: true}
 		for range n {
 			t := c.newTask()
-			t.needs, t.group = amounts(gpuMem, 16_000, "cpu", 1000), g
+			t.needs, t.group = amounts(twin.GPUMem, 16_000, "cpu", 1000), g
 			g.tasks = append(g.tasks, t)
 		}
 		c.batch(g)
@@ -152,7 +153,7 @@ func TestAGangThatDoesNotFitTakesNothing(t *testing.T) {
 	for _, task := range gang(2) {
 		s.runs(task)
 	}
-	s.refuses(c, amounts(gpuMem, 1000))
+	s.refuses(c, amounts(twin.GPUMem, 1000))
 }
 
 func TestAnExclusiveTaskGetsDevicesThatAreLargeEnough(t *testing.T) {
@@ -162,11 +163,11 @@ func TestAnExclusiveTaskGetsDevicesThatAreLargeEnough(t *testing.T) {
 	a.offer(nil, []wire.Device{{Memory: 16384}, {Memory: 8192}})
 	a.down = false
 	s.returns(a)
-	n := amounts(gpu, 2, gpuMem, 16384)
+	n := amounts(twin.GPU, 2, twin.GPUMem, 16384)
 	n.exclusive = true
 	s.refuses(c, n)
-	n.resources[gpuMem] = 8192
-	require.Equal(t, uint64(0b11), s.takes(c, n).lease.takes.devices)
+	n.resources[twin.GPUMem] = 8192
+	require.Equal(t, uint64(0b11), s.takes(c, n).lease.takes.Devices)
 }
 
 func TestADistinctGangSharesNoWorker(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -29,7 +31,7 @@ type Result struct {
 	Begun   int    // tasks that ran
 	Virtual int64  // milliseconds
 	Hash    uint64 // of everything that happened
-	Faults  Faults
+	Faults  fault.Counts
 }
 
 // Run simulates one seed and returns the first violation. trace, if not nil,
@@ -97,7 +99,7 @@ func (w *World) build() {
 	w.drawQuarantine(&cfg)
 	w.startScheduler(cfg)
 	w.newGateway()
-	w.twin = newTwin(w)
+	w.twin = twin.New(seen{w}, w.host.cfg)
 	for i := range w.between(2, 8) {
 		tags, slots := w.someTags(), w.between(1, 5)
 		if i == 0 {
@@ -154,7 +156,7 @@ func (w *World) phases() error {
 		return err
 	}
 	w.judgeAll()
-	w.twin.judgeLeases(&wire.ListLeases{Limit: 7})
+	w.judgeLeases(&wire.ListLeases{Limit: 7})
 	w.judgeHealed()
 	return w.err
 }
@@ -202,7 +204,7 @@ func (w *World) judgeHealed() {
 		}
 		info := &row.Info
 		running := a.taken()
-		over := running.over(a.external)
+		over := running.Over(a.external)
 		for _, f := range info.Flags {
 			if f != "overcommitted" || !over {
 				w.fail("I28: %s is flagged %s", a.worker, f)
@@ -211,14 +213,14 @@ func (w *World) judgeHealed() {
 		switch {
 		case info.State != "online":
 			w.fail("I28: %s lives and is %s", a.worker, info.State)
-		case int(info.Taken) != a.book.Running() && running.exclusive == 0:
+		case int(info.Taken) != a.book.Running() && running.Exclusive == 0:
 			w.fail("I28: %s runs %d tasks, %d slots are taken", a.worker, a.book.Running(), info.Taken)
-		case !maps.Equal(info.Used, running.used()):
-			w.fail("I28: of %s %v is taken, %v is listed", a.worker, running.used(), info.Used)
+		case !maps.Equal(info.Used, running.Used()):
+			w.fail("I28: of %s %v is taken, %v is listed", a.worker, running.Used(), info.Used)
 		case a.datagrams && a.unanswered() > missingAcks+1:
 			w.fail("I28: %d datagrams of %s were not acknowledged", a.unanswered(), a.worker)
-		case info.Slots != a.slots:
-			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.slots, info.Slots)
+		case info.Slots != a.Slots:
+			w.fail("I28: %s has %d slots, %d are listed", a.worker, a.Slots, info.Slots)
 		}
 	}
 	for _, c := range w.clients {
@@ -240,7 +242,7 @@ func (w *World) judgeFeasible() {
 	for _, tag := range allTags {
 		tasks = append(tasks, &task{tags: []string{tag}})
 	}
-	for _, r := range []map[string]int64{{"cpu": 1500}, {"mem": 3000}, {gpu: 1}, {gpuMem: 5000}, {gpu: 2, gpuMem: 16384}} {
+	for _, r := range []map[string]int64{{"cpu": 1500}, {"mem": 3000}, {twin.GPU: 1}, {twin.GPUMem: 5000}, {twin.GPU: 2, twin.GPUMem: 16384}} {
 		tasks = append(tasks, &task{needs: needs{resources: r}})
 	}
 	for i, t := range tasks {

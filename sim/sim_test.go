@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dtask/dtask-scheduler/sim/fault"
 )
 
 // fixedSeeds is how many seeds a test run simulates, and mostSeeds how many until
@@ -33,7 +35,7 @@ func TestSeeds(t *testing.T) {
 		if testing.Short() {
 			break
 		}
-		require.Positive(t, n, "the fault %s was never hit", Fault(f))
+		require.Positive(t, n, "the fault %s was never hit", fault.Kind(f))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -16,7 +18,7 @@ type lease struct {
 	address     string
 	agent       *agent // nil for a worker that speaks HTTP
 	incarnation uint64
-	takes       share
+	takes       twin.Share
 	target      wire.Handover
 
 	answers []*answer // grants under way
@@ -86,38 +88,28 @@ func (w *World) judgeGrant(l *lease, t *task) {
 // and that the devices are as many and as large (I5).
 func (w *World) judgeKit(l *lease, t *task) {
 	a, n := l.agent, &t.needs
-	q := asked{tags: t.tags, resources: n.resources, selector: n.selector, not: n.notWorkers}
-	if !q.wants(l.worker, &a.said) {
+	q := twin.Asked{Tags: t.tags, Resources: n.resources, Selector: n.selector, Not: n.notWorkers}
+	if !q.Wants(l.worker, &a.said) {
 		w.fail("I5: %v wants %v, %+v, %s has %+v", l.id, t.tags, t.needs, a.name(), a.said)
 	}
-	devices, want := len(a.said.devices), 0
+	devices, want := len(a.said.Devices), 0
 	switch {
 	case n.exclusive:
-		want = bits.OnesCount64(a.said.present())
-	case devices > 0 && n.resources[gpu] > 0:
-		want = int(n.resources[gpu])
-	case n.resources[gpuMem] > 0:
+		want = bits.OnesCount64(a.said.Present())
+	case devices > 0 && n.resources[twin.GPU] > 0:
+		want = int(n.resources[twin.GPU])
+	case n.resources[twin.GPUMem] > 0:
 		want = 1
 	}
-	if mask := l.takes.devices; bits.OnesCount64(mask) != want || mask&^a.said.present() != 0 {
+	if mask := l.takes.Devices; bits.OnesCount64(mask) != want || mask&^a.said.Present() != 0 {
 		w.fail("I5: %v takes the devices %b, it wants %d of %d", l.id, mask, want, devices)
 		return
 	}
-	for _, i := range bitsOf(l.takes.devices) {
-		if !n.exclusive && a.said.devices[i].Memory < n.resources[gpuMem] {
-			w.fail("I5: %v wants %d MiB, the device %d of %s has %d", l.id, n.resources[gpuMem], i, a.name(), a.said.devices[i].Memory)
+	for _, i := range twin.BitsOf(l.takes.Devices) {
+		if !n.exclusive && a.said.Devices[i].Memory < n.resources[twin.GPUMem] {
+			w.fail("I5: %v wants %d MiB, the device %d of %s has %d", l.id, n.resources[twin.GPUMem], i, a.name(), a.said.Devices[i].Memory)
 		}
 	}
-}
-
-// bitsOf lists the numbers of the devices of a mask.
-func bitsOf(mask uint64) (numbers []int) {
-	for i := range 64 {
-		if mask>>i&1 != 0 {
-			numbers = append(numbers, i)
-		}
-	}
-	return numbers
 }
 
 // question is what the answers to one message must be judged by.
@@ -126,7 +118,7 @@ type question struct {
 	release *lease
 
 	register *agent // of a registration, and what it offers
-	kit      kit
+	kit      twin.Kit
 
 	cordon wire.Cordon
 }
@@ -171,8 +163,8 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		if m.Beats > 0 && uint64(a.beats[m.Incarnation]) > uint64(m.Beats)+wire.BeatSkip {
 			a.beats[m.Incarnation] = m.Beats // others were forged
 		}
-		q.register, q.kit = a, kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
-		if l.peerOpen && m.Incarnation == a.book.Incarnation() && a.kit.same(&q.kit) {
+		q.register, q.kit = a, twin.Kit{Tags: slices.Clone(m.Tags), Slots: m.Slots, Resources: maps.Clone(m.Resources), Devices: slices.Clone(m.Devices)}
+		if l.peerOpen && m.Incarnation == a.book.Incarnation() && a.Kit.Same(&q.kit) {
 			a.announced = true
 			t.touch(a)
 		}
@@ -219,7 +211,7 @@ func (t *truth) observe(w *World, q question, tasks []*task, m wire.Message) []*
 			t.emptied[q.cordon.Worker] = w.now + sched.Time(q.cordon.DeadlineMS)
 		}
 	case *wire.Superseded:
-		w.counts[FaultSuperseded]++
+		w.counts[fault.Superseded]++
 	}
 	return nil
 }
@@ -280,7 +272,7 @@ func (t *truth) placed(w *World, task *task, m *wire.Placed) *lease {
 func (t *truth) adopt(w *World, task *task, m *wire.Placed) *lease {
 	worker, address := wire.ReadTarget(m.Target)
 	l := &lease{id: m.Lease, worker: worker, address: address, incarnation: m.Incarnation, agent: w.agentAt(address)}
-	l.takes = share{task.needs.resources, m.Devices, task.needs.exclusive}
+	l.takes = twin.Share{Resources: task.needs.resources, Devices: m.Devices, Exclusive: task.needs.exclusive}
 	l.ttl, l.sworn = sched.Time(m.TTLMS), t.sworn[m.Lease]
 	t.byID[m.Lease] = l
 	t.list = append(t.list, l)
@@ -349,13 +341,13 @@ func (t *truth) released(w *World, q question, m *wire.Released) {
 // revoked judges that a lease is asked back: not before its TTL (I10),
 // unless its worker must be empty, or another task takes its room.
 func (t *truth) revoked(w *World, m *wire.Revoke) {
-	w.counts[FaultAskedBack]++
+	w.counts[fault.AskedBack]++
 	l := t.byID[m.Lease]
 	if l == nil {
 		return
 	}
 	at, emptied := t.emptied[l.worker]
-	if emptied = emptied && at <= w.now || w.twin != nil && w.twin.makesRoom(m.Lease); !l.offered && !emptied && w.now < l.keptUntil {
+	if emptied = emptied && at <= w.now || w.twin != nil && w.twin.MakesRoom(m.Lease); !l.offered && !emptied && w.now < l.keptUntil {
 		w.fail("I10: the lease %v is asked back %d ms before its time", m.Lease, l.keptUntil-w.now)
 	}
 }
@@ -371,11 +363,11 @@ func (t *truth) judge(w *World) {
 
 // outstanding counts what the leases take on an agent that run or may begin,
 // even if nobody holds them now: a client that lost the answer may ask again.
-func (t *truth) outstanding(a *agent) *tally {
-	n := a.kit.tally()
+func (t *truth) outstanding(a *agent) *twin.Tally {
+	n := a.Kit.Tally()
 	for _, l := range t.list {
 		if l.agent == a && (l.running || l.incarnation == a.book.Incarnation() && l.sworn != l.incarnation && (!l.over || l.wanted())) {
-			n.add(&l.takes)
+			n.Add(&l.takes)
 		}
 	}
 	return n
@@ -383,16 +375,16 @@ func (t *truth) outstanding(a *agent) *tally {
 
 // judgeAgent counts what runs on an agent and what may still begin there.
 func (t *truth) judgeAgent(w *World, a *agent) {
-	running, able := a.kit.tally(), a.kit.tally()
+	running, able := a.Kit.Tally(), a.Kit.Tally()
 	var ids []wire.LeaseID
 	kept := a.open[:0]
 	for _, l := range a.open {
 		switch {
 		case l.running:
-			running.add(&l.takes)
-			able.add(&l.takes)
+			running.Add(&l.takes)
+			able.Add(&l.takes)
 		case a.mayBegin(l):
-			able.add(&l.takes)
+			able.Add(&l.takes)
 			ids = append(ids, l.id)
 		case !a.mayEver(l):
 			l.open = false
@@ -402,17 +394,17 @@ func (t *truth) judgeAgent(w *World, a *agent) {
 	}
 	clear(a.open[len(kept):])
 	a.open = kept
-	if running.leases != a.book.Running() {
-		w.fail("agent %s runs %d tasks, its ledger says %d", a.name(), running.leases, a.book.Running())
+	if running.Leases != a.book.Running() {
+		w.fail("agent %s runs %d tasks, its ledger says %d", a.name(), running.Leases, a.book.Running())
 	}
-	if running.leases > int(a.slots) && running.leases > a.most {
-		w.fail("A: %d tasks run on %s, which has %d slots", running.leases, a.name(), a.slots)
+	if running.Leases > int(a.Slots) && running.Leases > a.most {
+		w.fail("A: %d tasks run on %s, which has %d slots", running.Leases, a.name(), a.Slots)
 	}
-	a.most = max(running.leases, int(a.slots))
-	if a.cut && a.announced && !t.outstanding(a).over(0) {
+	a.most = max(running.Leases, int(a.Slots))
+	if a.cut && a.announced && !t.outstanding(a).Over(0) {
 		a.cut = false
 	}
-	if able.over(0) && !a.cut && !a.lying {
-		w.fail("B: on %s with %d slots, %v and %v %d tasks run and %d leases may still begin: %v, together %+v", a.name(), a.slots, a.resources, a.devices, running.leases, len(ids), ids, able)
+	if able.Over(0) && !a.cut && !a.lying {
+		w.fail("B: on %s with %d slots, %v and %v %d tasks run and %d leases may still begin: %v, together %+v", a.name(), a.Slots, a.Resources, a.Devices, running.Leases, len(ids), ids, able)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -60,7 +61,7 @@ func (b *web) beat() {
 		b.report(&r)
 		return
 	}
-	w.counts[FaultOldNumber]++
+	w.counts[fault.OldNumber]++
 	w.after(w.between(1000, 12_000), func() { b.report(&r) })
 }
 
@@ -77,7 +78,7 @@ func (b *web) report(r *sched.Report) {
 		w.fail("the report of %s: %w", b.id, err)
 	}
 	if w.twin != nil {
-		w.twin.reported(r)
+		w.twin.Reported(r)
 	}
 	w.settle(question{})
 }
@@ -172,7 +173,7 @@ func (g *gateway) work() {
 	}
 	g.call(t, m)
 	if m.Key != nil && w.chance(1, 3) {
-		w.counts[FaultRetry]++
+		w.counts[fault.Retry]++
 		g.call(t, m)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -29,12 +31,12 @@ type World struct {
 	operator *operator
 
 	truth    truth
-	twin     *twin // nil in a script
+	twin     *twin.Twin // nil in a script
 	manners  manners
 	plan     plan
-	counts   Faults
-	formulas map[string]*formula // that were ever asked for, by their texts; never walked
-	healing  bool                // no further faults, nothing new is asked for
+	counts   fault.Counts
+	formulas map[string]*twin.Formula // that were ever asked for, by their texts; never walked
+	healing  bool                     // no further faults, nothing new is asked for
 
 	dec   wire.Decoder
 	pool  [][]byte
@@ -72,7 +74,7 @@ func newWorld(seed uint64) *World {
 	w.trace.hash = hashStart
 	w.truth.byID, w.truth.sworn = map[wire.LeaseID]*lease{}, map[wire.LeaseID]uint64{}
 	w.truth.cordoned, w.truth.emptied = map[string]bool{}, map[string]sched.Time{}
-	w.formulas = map[string]*formula{}
+	w.formulas = map[string]*twin.Formula{}
 	w.poisoned = map[string]sched.Time{}
 	return w
 }
@@ -151,7 +153,7 @@ const checkEvery = 64
 func (w *World) judge() {
 	w.truth.judge(w)
 	if w.twin != nil {
-		w.twin.judge()
+		w.twin.Judge()
 	}
 	if w.events%checkEvery == 0 {
 		w.judgeAll()
@@ -171,6 +173,7 @@ func (w *World) judgeAll() {
 	}
 	w.truth.judge(w)
 	if w.twin != nil {
-		w.twin.judgeAll()
+		w.twin.JudgeAll()
+		w.judgeTotals()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sim"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 )
 
 func main() {
@@ -70,6 +71,6 @@ func report(runs int, r *sim.Result, took time.Duration) {
 	fmt.Printf("%d seeds, %d events (%.0f/s), %d leases, %d tasks begun, %v of virtual time\n",
 		runs, r.Events, float64(r.Events)/took.Seconds(), r.Granted, r.Begun, (time.Duration(r.Virtual) * time.Millisecond).Round(time.Second))
 	for f, n := range r.Faults {
-		fmt.Printf("  %-20s %d\n", sim.Fault(f), n)
+		fmt.Printf("  %-20s %d\n", fault.Kind(f), n)
 	}
 }

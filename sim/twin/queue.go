@@ -1,11 +1,13 @@
-package sim
+package twin
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -56,12 +58,12 @@ func copyTask(m *wire.Schedule) wire.Schedule {
 }
 
 // newWaiter makes the waiter of a request.
-func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, distinct bool, index int) *twinWaiter {
+func (t *Twin) newWaiter(to said, tasks []wire.Schedule, gang, distinct bool, index int) *twinWaiter {
 	x := &twinWaiter{
 		to: to.to, request: to.request, index: index, gang: gang, distinct: distinct, owner: string(tasks[0].Owner), priority: tasks[0].Priority,
-		arrived: t.w.now, over: t.w.now + sched.Time(tasks[0].WaitMS), preempt: tasks[0].Preempt,
+		arrived: t.w.Now(), over: t.w.Now() + sched.Time(tasks[0].WaitMS), preempt: tasks[0].Preempt,
 	}
-	x.client, x.key = t.keyOf(s, &tasks[0])
+	x.client, x.key = t.keyOf(to.to, &tasks[0])
 	x.need = fmt.Sprint(gang, distinct, len(tasks))
 	x.content = x.need
 	for i := range tasks {
@@ -75,8 +77,8 @@ func (t *twin) newWaiter(s *twinSession, to said, tasks []wire.Schedule, gang, d
 }
 
 // enqueue lets a request wait.
-func (t *twin) enqueue(x *twinWaiter) {
-	t.w.counts[FaultWaited]++
+func (t *Twin) enqueue(x *twinWaiter) {
+	t.w.Hit(fault.Waited)
 	q := &t.queue
 	if x.preempt {
 		t.seekSoon()
@@ -93,7 +95,7 @@ func (t *twin) enqueue(x *twinWaiter) {
 }
 
 // drop takes a waiter out.
-func (t *twin) drop(x *twinWaiter) {
+func (t *Twin) drop(x *twinWaiter) {
 	q := &t.queue
 	q.waiters = slices.DeleteFunc(q.waiters, func(o *twinWaiter) bool { return o == x })
 	if !slices.ContainsFunc(q.waiters, func(o *twinWaiter) bool { return o.priority == x.priority && o.owner == x.owner }) {
@@ -108,8 +110,8 @@ func (t *twin) drop(x *twinWaiter) {
 }
 
 // again predicts the answer to a request whose task waits already.
-func (t *twin) again(s *twinSession, to said, tasks []wire.Schedule, gang, distinct bool, index int) (tell []said, code wire.Code, handled bool) {
-	x := t.newWaiter(s, to, tasks, gang, distinct, index)
+func (t *Twin) again(to said, tasks []wire.Schedule, gang, distinct bool, index int) (tell []said, code wire.Code, handled bool) {
+	x := t.newWaiter(to, tasks, gang, distinct, index)
 	i := slices.IndexFunc(t.queue.waiters, func(o *twinWaiter) bool { return o.key != "" && o.client == x.client && o.key == x.key })
 	if i < 0 {
 		return nil, 0, false
@@ -149,7 +151,7 @@ func (x *twinWaiter) refused(code wire.Code) []said {
 }
 
 // endWait ends a wait with a refusal.
-func (t *twin) endWait(x *twinWaiter, code wire.Code) {
+func (t *Twin) endWait(x *twinWaiter, code wire.Code) {
 	t.said = append(t.said, x.refused(code)...)
 	t.drop(x)
 }
@@ -157,7 +159,7 @@ func (t *twin) endWait(x *twinWaiter, code wire.Code) {
 // inOrder lists the waiters that are next: of each owner and need the oldest,
 // by priority, turn, and arrival. Those whose owner may not have what they wait
 // for are passed over.
-func (t *twin) inOrder() []*twinWaiter {
+func (t *Twin) inOrder() []*twinWaiter {
 	q := &t.queue
 	type line struct {
 		priority    int32
@@ -182,8 +184,7 @@ func (t *twin) inOrder() []*twinWaiter {
 }
 
 // serve places whoever fits, the first in order first, until nobody does.
-func (t *twin) serve() {
-	t.settleDrains()
+func (t *Twin) serve() {
 	t.said, t.news = append(t.said, t.news...), t.news[:0]
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if !x.gang && t.keyed(x.client, x.key) != nil { // its worker came back with it
@@ -196,7 +197,7 @@ func (t *twin) serve() {
 	if h := t.queue.holder; h != nil && h != t.first() {
 		t.letGo()
 	}
-	for again := true; again && t.w.err == nil; {
+	for again := true; again && !t.w.Failed(); {
 		if again = t.serveOne(); !again {
 			claims, hold := t.keepClaims(), t.endHold()
 			if again = claims || hold; !again {
@@ -208,7 +209,7 @@ func (t *twin) serve() {
 
 // serveOne places the first that fits. Of one priority those go first for which
 // tasks have made room.
-func (t *twin) serveOne() bool {
+func (t *Twin) serveOne() bool {
 	tried := map[int32]bool{}
 	for _, x := range t.inOrder() {
 		if !tried[x.priority] {
@@ -225,7 +226,7 @@ func (t *twin) serveOne() bool {
 }
 
 // give places a waiter, if it fits.
-func (t *twin) give(x *twinWaiter) bool {
+func (t *Twin) give(x *twinWaiter) bool {
 	q := &t.queue
 	q.serving = x
 	answers, ok := t.tryWaiter(x)
@@ -243,7 +244,7 @@ func (t *twin) give(x *twinWaiter) bool {
 
 // answer predicts the answer to a waiter. A task that was requeued and not asked
 // for since gets none.
-func (t *twin) answer(x *twinWaiter, answers []said) {
+func (t *Twin) answer(x *twinWaiter, answers []said) {
 	if !x.mute {
 		t.said = append(t.said, answers...)
 	} else if l := answers[0].made; l != nil {
@@ -252,16 +253,16 @@ func (t *twin) answer(x *twinWaiter, answers []said) {
 }
 
 // tryWaiter places a waiter; false if it has to wait on.
-func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
-	s, to := t.sessions[x.to], said{to: x.to, request: x.request}
+func (t *Twin) tryWaiter(x *twinWaiter) ([]said, bool) {
+	to := said{to: x.to, request: x.request}
 	waits := func(a said) bool {
 		return a.kind == wire.KindError && (worthWaiting(a.code) || a.code == wire.CodeInfeasible)
 	}
 	if x.gang {
-		answers, failed := t.placeGang(s, to, x.tasks, x.distinct)
+		answers, failed := t.placeGang(to, x.tasks, x.distinct)
 		return append([]said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}}, answers...), failed < 0 || !waits(answers[failed])
 	}
-	answer, _ := t.schedule(s, to, &x.tasks[0], nil, false)
+	answer, _ := t.schedule(to, &x.tasks[0], nil, false)
 	ok := !waits(answer)
 	if x.index >= 0 {
 		answer.kind, answer.index = wire.KindSettled, x.index
@@ -271,7 +272,7 @@ func (t *twin) tryWaiter(x *twinWaiter) ([]said, bool) {
 
 // first returns the waiter that is the first of all that a known worker could
 // take, nil if there is none among those that are next.
-func (t *twin) first() *twinWaiter {
+func (t *Twin) first() *twinWaiter {
 	next := t.inOrder()
 	for _, x := range next[:min(len(next), 64)] {
 		if t.couldRun(x) {
@@ -283,12 +284,12 @@ func (t *twin) first() *twinWaiter {
 
 // passed counts that a worker gave room to another than the first of all, as it
 // was before that.
-func (t *twin) passed(w *twinWorker, x *twinWaiter) {
+func (t *Twin) passed(w *twinWorker, x *twinWaiter) {
 	if x == nil || x == t.queue.serving {
 		return
 	}
 	for i := range x.tasks {
-		if q := t.w.readAsked(&x.tasks[i], true); q.suits(&w.kit) {
+		if q := t.readAsked(&x.tasks[i], true); q.suits(&w.Kit) {
 			x.bypassed++
 			return
 		}
@@ -297,7 +298,7 @@ func (t *twin) passed(w *twinWorker, x *twinWaiter) {
 
 // endHold lets go what is held for somebody who is not the first any more, or on
 // a worker that cannot be used. It reports whether room came.
-func (t *twin) endHold() (room bool) {
+func (t *Twin) endHold() (room bool) {
 	q := &t.queue
 	if q.holder != nil && (t.first() != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
 		t.letGo()
@@ -307,35 +308,35 @@ func (t *twin) endHold() (room bool) {
 }
 
 // holdForFirst holds room for the first of all, if it was passed over too often.
-func (t *twin) holdForFirst() {
+func (t *Twin) holdForFirst() {
 	q := &t.queue
 	x := t.first()
 	if x == nil || q.holder != nil || x.claim != nil {
 		return
 	}
-	if x.bypassed == 0 || x.bypassed < t.cfg.HoldAfterBypasses && t.w.now-x.arrived < t.cfg.HoldAfter {
+	if x.bypassed == 0 || x.bypassed < t.cfg.HoldAfterBypasses && t.w.Now()-x.arrived < t.cfg.HoldAfter {
 		return
 	}
 	if q.held = t.nearest(x); len(q.held) > 0 {
-		t.w.counts[FaultHeld]++
+		t.w.Hit(fault.Held)
 		q.holder = x
 	}
 }
 
-func (t *twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
+func (t *Twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
 
 // usable reports whether a worker may get anything, were it not held.
-func (t *twin) usable(w *twinWorker) bool {
+func (t *Twin) usable(w *twinWorker) bool {
 	return !w.removed && w.presence == presenceOnline && (w.http || w.promised) && t.cordons[w.id] == nil && !t.barred(w)
 }
 
 // nearest are the workers that lack least for a waiter: one, or as many as a
 // gang needs.
-func (t *twin) nearest(x *twinWaiter) []*twinWorker {
-	q := t.w.readAsked(&x.tasks[0], true)
+func (t *Twin) nearest(x *twinWaiter) []*twinWorker {
+	q := t.readAsked(&x.tasks[0], true)
 	var all []*twinWorker
 	for _, w := range t.workers {
-		if w != nil && t.usable(w) && !t.onProbe(w) && t.claimant(w) == nil && q.wants(w.id, &w.kit) && !(q.exclusive && w.http) {
+		if w != nil && t.usable(w) && !t.onProbe(w) && t.claimant(w) == nil && q.Wants(w.id, &w.Kit) && !(q.exclusive && w.http) {
 			all = append(all, w)
 		}
 	}
@@ -347,11 +348,46 @@ func (t *twin) nearest(x *twinWaiter) []*twinWorker {
 		if !x.gang || x.distinct || q.exclusive {
 			left--
 		} else {
-			left -= w.kit.holds(&q)
+			left -= w.Kit.holds(&q)
 		}
 		if left <= 0 {
 			return all[:i+1]
 		}
 	}
 	return all
+}
+
+// judgeQueue wants the queue to be listed in the twin's order: by priority, the
+// owner's turn, arrival (I16).
+func (t *Twin) judgeQueue() {
+	all := slices.Clone(t.queue.waiters)
+	turn := func(x *twinWaiter) int { return slices.Index(t.queue.turns[x.priority], x.owner) }
+	slices.SortFunc(all, func(a, b *twinWaiter) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(turn(a), turn(b)), cmp.Compare(a.number, b.number))
+	})
+	rows := t.w.Queue()
+	slices.SortFunc(rows, func(a, b wire.WaiterInfo) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.Number, b.Number))
+	})
+	var got, want []string
+	for i := range rows {
+		r := &rows[i]
+		got = append(got, fmt.Sprint(r.Client, "/", r.Task, " ", r.Owner, r.Priority, r.Tasks, r.AgeMS, r.LeftMS, r.Bypassed, r.Holds, r.AtLimit, r.NoWorker))
+	}
+	for _, x := range all {
+		holds := []string{}
+		if t.queue.holder == x {
+			for _, w := range t.queue.held {
+				holds = append(holds, w.id)
+			}
+		}
+		if x.claim != nil {
+			holds = append(holds, x.claim.id)
+		}
+		want = append(want, fmt.Sprint(x.describe(), " ", x.owner, x.priority, uint32(len(x.tasks)), uint64(t.w.Now()-x.arrived), uint64(max(0, x.over-t.w.Now())), uint32(x.bypassed), holds,
+			t.overLimit(x.owner, len(x.tasks)), !t.couldRun(x)))
+	}
+	if !slices.Equal(got, want) {
+		t.w.Fail("I16: by their turns and numbers the scheduler lists\n%s\nits twin\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

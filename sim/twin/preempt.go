@@ -1,7 +1,8 @@
-package sim
+package twin
 
 import (
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -9,13 +10,13 @@ import (
 const killEvery = 10_000
 
 // overdue predicts what is preempted because a drain has waited long enough.
-func (t *twin) overdue() {
+func (t *Twin) overdue() {
 	for _, w := range t.workers {
 		if w == nil {
 			continue
 		}
 		c := t.cordons[w.id]
-		if c == nil || c.deadline == 0 || c.passed || c.deadline > t.w.now {
+		if c == nil || c.deadline == 0 || c.passed || c.deadline > t.w.Now() {
 			continue
 		}
 		c.passed = true
@@ -24,12 +25,12 @@ func (t *twin) overdue() {
 		}
 	}
 	for _, c := range t.cordons {
-		c.passed = c.passed || c.deadline != 0 && c.deadline <= t.w.now // of a worker that is gone
+		c.passed = c.passed || c.deadline != 0 && c.deadline <= t.w.Now() // of a worker that is gone
 	}
 }
 
 // preempt wants the room of a lease back.
-func (t *twin) preempt(l *twinLease) {
+func (t *Twin) preempt(l *twinLease) {
 	if l.preempted || l.worker.http {
 		return
 	}
@@ -39,50 +40,43 @@ func (t *twin) preempt(l *twinLease) {
 	case wire.StateGranted:
 		t.askBack(l)
 	case wire.StateBegun:
-		l.due = t.w.now + 1
+		l.due = t.w.Now() + 1
 	}
 }
 
 // begins notes that a lease has begun, perhaps where nothing should run any more.
-func (t *twin) begins(l *twinLease) {
-	if c := t.cordons[l.worker.id]; c != nil && c.deadline != 0 && c.deadline <= t.w.now {
+func (t *Twin) begins(l *twinLease) {
+	if c := t.cordons[l.worker.id]; c != nil && c.deadline != 0 && c.deadline <= t.w.Now() {
 		l.preempted = true
 	}
-	l.due = t.w.now + 1
+	l.due = t.w.Now() + 1
 }
 
 // warn predicts that a worker is told of the grace, or to kill.
-func (t *twin) warn(l *twinLease) {
+func (t *Twin) warn(l *twinLease) {
 	if l.warned {
 		if !l.killed {
-			t.w.counts[FaultKilled]++
+			t.w.Hit(fault.Killed)
 		}
-		l.killed, l.due = true, t.w.now+killEvery
+		l.killed, l.due = true, t.w.Now()+killEvery
 		t.tellPreempt(l, 0)
 		return
 	}
-	t.w.counts[FaultPreempted]++
-	l.warned, l.due = true, t.w.now+max(t.cfg.PreemptGrace, 1)
-	e := t.note("preempted", l.worker.id)
-	e.Lease = l.id
-	if c := t.cordons[l.worker.id]; c != nil {
-		e.Reason, e.By = c.reason, c.by
-	} else if x := t.claimant(l.worker); x != nil {
-		e.Reason, e.By = "for "+x.describe(), x.client
-	}
+	t.w.Hit(fault.Preempted)
+	l.warned, l.due = true, t.w.Now()+max(t.cfg.PreemptGrace, 1)
 	t.inform(l, said{number: uint32(wire.NewsPreempted), ttl: uint32(t.cfg.PreemptGrace)})
 	t.tellPreempt(l, t.cfg.PreemptGrace)
 }
 
 // tellPreempt predicts the push to a worker that is connected.
-func (t *twin) tellPreempt(l *twinLease, grace sched.Time) {
+func (t *Twin) tellPreempt(l *twinLease, grace sched.Time) {
 	if l.worker.session != 0 {
 		t.say(said{to: l.worker.session, kind: wire.KindPreempt, number: l.worker.handle, lease: l.id, ttl: uint32(max(grace, 0))})
 	}
 }
 
-// makesRoom reports whether another task wants the room of a lease, or did.
-func (t *twin) makesRoom(id wire.LeaseID) bool {
+// MakesRoom reports whether another task wants the room of a lease, or did.
+func (t *Twin) MakesRoom(id wire.LeaseID) bool {
 	l := t.alive(id)
 	return l != nil && l.wanted
 }

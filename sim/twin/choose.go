@@ -1,4 +1,4 @@
-package sim
+package twin
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -18,21 +19,21 @@ type twinBatch struct {
 }
 
 // tally counts what the leases of a worker take.
-func (t *twin) tally(w *twinWorker) *tally {
-	n := w.kit.tally()
+func (t *Twin) tally(w *twinWorker) *Tally {
+	n := w.Kit.Tally()
 	for _, l := range t.leases {
 		if l.worker == w {
-			n.add(&l.takes)
+			n.Add(&l.takes)
 		}
 	}
 	return n
 }
 
 // load is the dominant share of a worker.
-func (t *twin) load(w *twinWorker) uint64 { return t.tally(w).load(w.external) }
+func (t *Twin) load(w *twinWorker) uint64 { return t.tally(w).Load(w.external) }
 
 // choose returns the worker that a request gets, and the devices there.
-func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
+func (t *Twin) choose(q *Asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	code := wire.CodeInfeasible
 	if t.takeable(q, b) {
 		code = wire.CodeUnavailable
@@ -40,7 +41,7 @@ func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	var best *twinWorker
 	if q.prefer != nil {
 		if best = t.search(q, b, true); best == nil && code == wire.CodeUnavailable {
-			t.w.counts[FaultNotPreferred]++
+			t.w.Hit(fault.NotPreferred)
 		}
 	}
 	if best == nil {
@@ -49,35 +50,35 @@ func (t *twin) choose(q *asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	if best == nil {
 		return nil, 0, code
 	}
-	mask, _ := t.tally(best).place(q.resources, q.exclusive)
+	mask, _ := t.tally(best).Place(q.Resources, q.exclusive)
 	return best, mask, wire.CodeOK
 }
 
 // takeable reports whether a request is not infeasible: a worker could take it, or
 // workers are still to come after the start.
-func (t *twin) takeable(q *asked, b *twinBatch) bool {
+func (t *Twin) takeable(q *Asked, b *twinBatch) bool {
 	if t.feasible(q, b) {
 		return true
 	}
 	if t.learning {
-		t.w.counts[FaultLearning]++
+		t.w.Hit(fault.Learning)
 	}
 	return t.learning
 }
 
 // feasible reports whether a worker could take a request if it were idle.
-func (t *twin) feasible(q *asked, b *twinBatch) bool {
+func (t *Twin) feasible(q *Asked, b *twinBatch) bool {
 	return slices.ContainsFunc(t.workers, func(w *twinWorker) bool {
-		return w != nil && q.wants(w.id, &w.kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http)
+		return w != nil && q.Wants(w.id, &w.Kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http)
 	})
 }
 
 // search returns the best worker that a request can have now.
-func (t *twin) search(q *asked, b *twinBatch, prefer bool) *twinWorker {
+func (t *Twin) search(q *Asked, b *twinBatch, prefer bool) *twinWorker {
 	for {
 		var best *twinWorker
 		for _, w := range t.workers {
-			if w == nil || prefer && !q.prefer.holds(w.tags) || !t.canHave(q, b, w) || t.queue.serving != nil && t.silent(w) {
+			if w == nil || prefer && !q.prefer.holds(w.Tags) || !t.canHave(q, b, w) || t.queue.serving != nil && t.silent(w) {
 				continue
 			}
 			if best == nil || t.order(q, b, w, best) < 0 {
@@ -93,17 +94,17 @@ func (t *twin) search(q *asked, b *twinBatch, prefer bool) *twinWorker {
 }
 
 // silent reports whether a worker should have spoken long ago.
-func (t *twin) silent(w *twinWorker) bool { return t.w.now >= w.seen+t.patience(w) }
+func (t *Twin) silent(w *twinWorker) bool { return t.w.Now() >= w.seen+t.patience(w) }
 
 // noticed asks the real one which silent workers it has noticed when it looked
 // for room for those who wait. It looks less often than its twin.
-func (t *twin) noticed() {
+func (t *Twin) noticed() {
 	some := false
 	for _, w := range t.workers {
 		if w == nil || w.http || w.presence != presenceOnline || !t.silent(w) {
 			continue
 		}
-		if m, ok := t.w.ask(&wire.GetWorker{ID: w.id}).(*wire.Worker); ok && m.Info.State == presenceSuspicious {
+		if m, ok := t.w.Ask(&wire.GetWorker{ID: w.id}).(*wire.Worker); ok && m.Info.State == presenceSuspicious {
 			t.setPresence(w, presenceSuspicious)
 			t.touch(w)
 			some = true
@@ -115,20 +116,20 @@ func (t *twin) noticed() {
 }
 
 // canHave reports whether a request could get a worker now.
-func (t *twin) canHave(q *asked, b *twinBatch, w *twinWorker) bool {
-	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.barred(w) || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.wants(w.id, &w.kit) {
+func (t *Twin) canHave(q *Asked, b *twinBatch, w *twinWorker) bool {
+	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.barred(w) || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.Wants(w.id, &w.Kit) {
 		return false
 	}
 	n := t.tally(w)
-	_, ok := n.place(q.resources, q.exclusive)
-	load := n.load(w.external)
-	return ok && load < loadUnit && !(q.exclusive && (load > 0 || w.http))
+	_, ok := n.Place(q.Resources, q.exclusive)
+	load := n.Load(w.external)
+	return ok && load < LoadUnit && !(q.exclusive && (load > 0 || w.http))
 }
 
 // order says which of two workers goes first. The one never given anything with
 // the lowest number goes before the one least recently given; pack turns all of
 // it round.
-func (t *twin) order(q *asked, b *twinBatch, v, w *twinWorker) int {
+func (t *Twin) order(q *Asked, b *twinBatch, v, w *twinWorker) int {
 	spread := 0
 	if q.policy == "spread" {
 		counts := b.spreads[q.spread]
@@ -144,7 +145,7 @@ func (t *twin) order(q *asked, b *twinBatch, v, w *twinWorker) int {
 // value is the worker's value of a tag key: the first of several, "" of none.
 func (w *twinWorker) value(key string) string {
 	var values []string
-	for _, tag := range w.tags {
+	for _, tag := range w.Tags {
 		if v, ok := strings.CutPrefix(tag, key+"="); ok {
 			values = append(values, v)
 		}
@@ -156,7 +157,7 @@ func (w *twinWorker) value(key string) string {
 }
 
 // note counts a task that was placed.
-func (b *twinBatch) note(q *asked, w *twinWorker, distinct bool) {
+func (b *twinBatch) note(q *Asked, w *twinWorker, distinct bool) {
 	if distinct {
 		b.taken = append(b.taken, w)
 	}
@@ -169,20 +170,20 @@ func (b *twinBatch) note(q *asked, w *twinWorker, distinct bool) {
 }
 
 // keyOf returns the scope and the key of a request; "" is no key.
-func (t *twin) keyOf(s *twinSession, m *wire.Schedule) (client, key string) {
+func (t *Twin) keyOf(from sched.Session, m *wire.Schedule) (client, key string) {
 	switch {
 	case len(m.Key) > 0:
 		return "(http)", string(m.Key)
-	case s.client == "":
+	case t.clients[from] == "":
 		return "", ""
 	}
-	return s.client, string(m.Task)
+	return t.clients[from], string(m.Task)
 }
 
 // schedule predicts the answer to a request for a place. It returns when the
 // chosen worker was given something before, too.
-func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch, distinct bool) (answer said, given int) {
-	q := t.w.readAsked(m, b != nil)
+func (t *Twin) schedule(to said, m *wire.Schedule, b *twinBatch, distinct bool) (answer said, given int) {
+	q := t.readAsked(m, b != nil)
 	if q.bad {
 		to.kind, to.code = wire.KindError, wire.CodeBadRequest
 		return to, 0
@@ -190,8 +191,8 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 	if b == nil {
 		b = &twinBatch{}
 	}
-	client, key := t.keyOf(s, m)
-	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.tags, m.Priority, m.Owner, m.Group, q.resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread) + fmt.Sprint(m.OnPreempt)
+	client, key := t.keyOf(to.to, m)
+	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.Tags, m.Priority, m.Owner, m.Group, q.Resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread) + fmt.Sprint(m.OnPreempt)
 	if l := t.keyed(client, key); l != nil {
 		return t.repeat(l, to, content), 0
 	}
@@ -201,14 +202,14 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 	first := t.first()
 	w, mask, code := t.choose(&q, b)
 	if w == nil {
-		to.kind, to.code, to.why = wire.KindError, code, t.why(&q, b, code)
+		to.kind, to.code = wire.KindError, code
 		return to, 0
 	}
 	if given = w.given; q.exclusive {
-		t.w.counts[FaultExclusive]++
+		t.w.Hit(fault.Exclusive)
 	}
 	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
-		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.now, takes: share{q.resources, mask, q.exclusive}, onPreempt: m.OnPreempt}
+		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.Now(), takes: Share{q.Resources, mask, q.exclusive}, onPreempt: m.OnPreempt}
 	if m.OnPreempt == wire.OnPreemptRequeue {
 		l.request = t.keepRequest(m)
 	}
@@ -221,8 +222,8 @@ func (t *twin) schedule(s *twinSession, to said, m *wire.Schedule, b *twinBatch,
 }
 
 // keepRequest keeps what a task asked for that may be requeued.
-func (t *twin) keepRequest(m *wire.Schedule) *twinRequest {
-	r := &twinRequest{task: copyTask(m), arrived: t.w.now}
+func (t *Twin) keepRequest(m *wire.Schedule) *twinRequest {
+	r := &twinRequest{task: copyTask(m), arrived: t.w.Now()}
 	if x := t.queue.serving; x != nil {
 		r.number, r.arrived = x.number, x.arrived
 	} else {
@@ -233,12 +234,12 @@ func (t *twin) keepRequest(m *wire.Schedule) *twinRequest {
 }
 
 // grant gives a new lease its room.
-func (t *twin) grant(l *twinLease, to *said) {
+func (t *Twin) grant(l *twinLease, to *said) {
 	w := l.worker
 	if l.ttl == 0 {
 		l.ttl = t.cfg.StartTTL
 	}
-	l.deadline = t.w.now + l.ttl
+	l.deadline = t.w.Now() + l.ttl
 	l.first, l.load = w.given == 0, t.load(w)
 	t.gives++
 	w.given = t.gives

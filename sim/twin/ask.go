@@ -1,21 +1,22 @@
-package sim
+package twin
 
 import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // single predicts the answer to a request for one place, unless it waits.
-func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
-	if t.badPreempt(s, m, false) {
+func (t *Twin) single(to said, m *wire.Schedule) {
+	if t.badPreempt(to.to, m, false) {
 		to.kind, to.code = wire.KindError, wire.CodeBadRequest
 		t.say(to)
 		return
 	}
 	one := []wire.Schedule{*m}
-	if tell, code, handled := t.again(s, to, one, false, false, -1); handled {
+	if tell, code, handled := t.again(to, one, false, false, -1); handled {
 		t.said = append(t.said, tell...)
 		if code != wire.CodeWaiting {
 			to.kind, to.code = wire.KindError, code
@@ -23,9 +24,9 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 		}
 		return
 	}
-	answer := t.scheduleOver(s, to, m, nil)
+	answer := t.scheduleOver(to, m, nil)
 	if t.waits(m, answer.code) {
-		t.enqueue(t.newWaiter(s, to, one, false, false, -1))
+		t.enqueue(t.newWaiter(to, one, false, false, -1))
 		return
 	}
 	t.say(answer)
@@ -33,11 +34,11 @@ func (t *twin) single(s *twinSession, to said, m *wire.Schedule) {
 
 // scheduleOver is schedule for a task that has not waited: where there is no
 // other room, it may have what is held for a lower priority.
-func (t *twin) scheduleOver(s *twinSession, to said, m *wire.Schedule, b *twinBatch) said {
-	answer, _ := t.schedule(s, to, m, b, false)
+func (t *Twin) scheduleOver(to said, m *wire.Schedule, b *twinBatch) said {
+	answer, _ := t.schedule(to, m, b, false)
 	if answer.code == wire.CodeUnavailable {
 		t.queue.over = &m.Priority
-		answer, _ = t.schedule(s, to, m, b, false)
+		answer, _ = t.schedule(to, m, b, false)
 		t.queue.over = nil
 	}
 	return answer
@@ -45,7 +46,7 @@ func (t *twin) scheduleOver(s *twinSession, to said, m *wire.Schedule, b *twinBa
 
 // heldFromOthers reports whether a worker is held for somebody else than who is
 // being served.
-func (t *twin) heldFromOthers(w *twinWorker) bool {
+func (t *Twin) heldFromOthers(w *twinWorker) bool {
 	q := &t.queue
 	if slices.Contains(q.held, w) && q.serving != q.holder && (q.over == nil || *q.over <= q.holder.priority) {
 		return true
@@ -61,15 +62,15 @@ func (t *twin) heldFromOthers(w *twinWorker) bool {
 }
 
 // badPreempt reports whether a request may not ask so for making room.
-func (t *twin) badPreempt(s *twinSession, m *wire.Schedule, gang bool) bool {
+func (t *Twin) badPreempt(from sched.Session, m *wire.Schedule, gang bool) bool {
 	requeue := m.OnPreempt == wire.OnPreemptRequeue
-	return m.Preempt && (gang || sched.Time(m.WaitMS) < t.cfg.PreemptGrace) || requeue && (gang || s.client == "" || len(m.SpreadBy) > 0)
+	return m.Preempt && (gang || sched.Time(m.WaitMS) < t.cfg.PreemptGrace) || requeue && (gang || t.clients[from] == "" || len(m.SpreadBy) > 0)
 }
 
 // batch predicts the answer to a batch.
-func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
+func (t *Twin) batch(to said, m *wire.Batch) {
 	for i := range m.Tasks {
-		if q := t.w.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone || t.badPreempt(s, &m.Tasks[i], m.AllOrNone) {
+		if q := t.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone || t.badPreempt(to.to, &m.Tasks[i], m.AllOrNone) {
 			to.kind, to.code = wire.KindError, wire.CodeBadRequest
 			t.say(to)
 			return
@@ -81,13 +82,13 @@ func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
 			t.say(to)
 			return
 		}
-		t.gang(s, to, m)
+		t.gang(to, m)
 		return
 	}
 	b := &twinBatch{spreads: map[string]map[string]int{}}
 	answers, told := []said{}, []said{}
 	for i := range m.Tasks {
-		answer, tell := t.batched(s, to, m.Tasks[i:i+1], i, b)
+		answer, tell := t.batched(to, m.Tasks[i:i+1], i, b)
 		answers, told = append(answers, answer), append(told, tell...)
 	}
 	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
@@ -95,34 +96,34 @@ func (t *twin) batch(s *twinSession, to said, m *wire.Batch) {
 }
 
 // batched predicts the answer to one task of a batch.
-func (t *twin) batched(s *twinSession, to said, one []wire.Schedule, i int, b *twinBatch) (answer said, tell []said) {
-	tell, code, handled := t.again(s, to, one, false, false, i)
+func (t *Twin) batched(to said, one []wire.Schedule, i int, b *twinBatch) (answer said, tell []said) {
+	tell, code, handled := t.again(to, one, false, false, i)
 	if handled {
 		to.kind, to.code = wire.KindError, code
 		return to, tell
 	}
-	answer = t.scheduleOver(s, to, &one[0], b)
+	answer = t.scheduleOver(to, &one[0], b)
 	if t.waits(&one[0], answer.code) {
-		t.enqueue(t.newWaiter(s, to, one, false, false, i))
-		answer.code, answer.why = wire.CodeWaiting, ""
+		t.enqueue(t.newWaiter(to, one, false, false, i))
+		answer.code = wire.CodeWaiting
 	}
 	return answer, nil
 }
 
 // gang predicts the answer to a gang, unless it waits.
-func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
-	x := t.newWaiter(s, to, m.Tasks, true, m.Distinct, -1)
-	if tell, code, handled := t.again(s, to, m.Tasks, true, m.Distinct, -1); handled {
+func (t *Twin) gang(to said, m *wire.Batch) {
+	x := t.newWaiter(to, m.Tasks, true, m.Distinct, -1)
+	if tell, code, handled := t.again(to, m.Tasks, true, m.Distinct, -1); handled {
 		t.said = append(t.said, tell...)
 		if code != wire.CodeWaiting {
 			t.said = append(t.said, x.refused(code)...)
 		}
 		return
 	}
-	answers, failed := t.placeGang(s, to, m.Tasks, m.Distinct)
+	answers, failed := t.placeGang(to, m.Tasks, m.Distinct)
 	if failed >= 0 && answers[failed].code == wire.CodeUnavailable {
 		t.queue.over = &m.Tasks[0].Priority
-		answers, failed = t.placeGang(s, to, m.Tasks, m.Distinct)
+		answers, failed = t.placeGang(to, m.Tasks, m.Distinct)
 		t.queue.over = nil
 	}
 	inVain := t.cfg.MaxOwnerLeases > 0 && len(m.Tasks) > t.cfg.MaxOwnerLeases
@@ -135,10 +136,10 @@ func (t *twin) gang(s *twinSession, to said, m *wire.Batch) {
 }
 
 // placeGang places all of a gang, or none: then it returns which one failed.
-func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinct bool) (answers []said, failed int) {
+func (t *Twin) placeGang(to said, tasks []wire.Schedule, distinct bool) (answers []said, failed int) {
 	b := &twinBatch{gang: true, spreads: map[string]map[string]int{}}
 	for i := range tasks {
-		if l := t.keyed(t.keyOf(s, &tasks[i])); l != nil && distinct {
+		if l := t.keyed(t.keyOf(to.to, &tasks[i])); l != nil && distinct {
 			b.taken = append(b.taken, l.worker)
 		}
 	}
@@ -148,7 +149,7 @@ func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinc
 	first := t.first()
 	for i := range tasks {
 		fresh := len(t.leases)
-		answers[i], given[i] = t.schedule(s, to, &tasks[i], b, distinct)
+		answers[i], given[i] = t.schedule(to, &tasks[i], b, distinct)
 		if len(t.leases) == fresh {
 			given[i] = -1
 		} else {
@@ -166,12 +167,12 @@ func (t *twin) placeGang(s *twinSession, to said, tasks []wire.Schedule, distinc
 }
 
 // disband undoes what a gang got before the task that got nothing.
-func (t *twin) disband(answers []said, given []int, failed int) {
+func (t *Twin) disband(answers []said, given []int, failed int) {
 	for i := failed - 1; i >= 0; i-- {
 		if given[i] < 0 {
 			continue
 		}
-		t.w.counts[FaultGangUndone]++
+		t.w.Hit(fault.GangUndone)
 		l := t.leases[len(t.leases)-1]
 		t.leases = t.leases[:len(t.leases)-1]
 		l.worker.given = given[i]
@@ -186,43 +187,18 @@ func (t *twin) disband(answers []said, given []int, failed int) {
 }
 
 // cancel predicts the answer to a cancel, and what those are told that it ends.
-func (t *twin) cancel(s *twinSession, to said, m *wire.Cancel) {
+func (t *Twin) cancel(to said, m *wire.Cancel) {
 	t.shuffled = true
 	for _, x := range slices.Clone(t.queue.waiters) {
 		client := x.client
-		if m.Task != "" && m.Client == "" && (client != s.client || client == "") || m.Client != "" && m.Client != client {
+		if m.Task != "" && m.Client == "" && (client != t.clients[to.to] || client == "") || m.Client != "" && m.Client != client {
 			continue
 		}
 		if (m.Task == "" || m.Task == string(x.tasks[0].Task)) && (m.Owner == "" || m.Owner == x.owner) && (m.Group == "" || m.Group == string(x.tasks[0].Group)) {
-			t.w.counts[FaultCancelled]++
+			t.w.Hit(fault.Cancelled)
 			t.endWait(x, wire.CodeCancelled)
 			to.number++
 		}
 	}
 	t.say(to)
-}
-
-// listQueue predicts the list of those who wait, in whatever order.
-func (t *twin) listQueue(m *wire.ListQueue) (rows []wire.WaiterInfo) {
-	for _, x := range t.queue.waiters {
-		first := &x.tasks[0]
-		if m.Task != "" && m.Task != string(first.Task) || m.Client != "" && m.Client != x.client || m.Owner != "" && m.Owner != x.owner {
-			continue
-		}
-		row := wire.WaiterInfo{
-			Task: string(first.Task), Client: x.client, Owner: x.owner, Group: string(first.Group), Priority: x.priority, Tasks: uint32(len(x.tasks)),
-			AgeMS: uint64(t.w.now - x.arrived), LeftMS: uint64(max(0, x.over-t.w.now)), Bypassed: uint32(x.bypassed), Holds: []string{},
-			AtLimit: t.overLimit(x.owner, len(x.tasks)), NoWorker: !t.couldRun(x),
-		}
-		if t.queue.holder == x {
-			for _, w := range t.queue.held {
-				row.Holds = append(row.Holds, w.id)
-			}
-		}
-		if x.claim != nil {
-			row.Holds = append(row.Holds, x.claim.id)
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }

@@ -1,4 +1,4 @@
-package sim
+package twin
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ import (
 const httpTTL = 11_000
 
 // place describes a lease.
-func (t *twin) place(l *twinLease, to said) said {
+func (t *Twin) place(l *twinLease, to said) said {
 	to.kind, to.worker, to.lease = wire.KindPlaced, l.worker.id, l.id
-	to.incarnation, to.number, to.devices = l.worker.incarnation, uint32(l.ttl), l.takes.devices
+	to.incarnation, to.number, to.devices = l.worker.incarnation, uint32(l.ttl), l.takes.Devices
 	return to
 }
 
 // repeat predicts the answer to a task that holds a lease.
-func (t *twin) repeat(l *twinLease, to said, content string) said {
+func (t *Twin) repeat(l *twinLease, to said, content string) said {
 	if l.content != "" && l.content != content {
 		to.kind, to.code = wire.KindError, wire.CodeConflict
 		return to
@@ -26,7 +26,7 @@ func (t *twin) repeat(l *twinLease, to said, content string) said {
 	to.flags = wire.PlacedRepeat
 	switch l.state {
 	case wire.StateGranted:
-		l.deadline = t.w.now + l.ttl
+		l.deadline = t.w.Now() + l.ttl
 	case wire.StateBegun:
 		to.flags |= wire.PlacedBegun
 	case wire.StateAskedBack:
@@ -38,7 +38,7 @@ func (t *twin) repeat(l *twinLease, to said, content string) said {
 }
 
 // keyed returns the live lease of a key.
-func (t *twin) keyed(client, key string) *twinLease {
+func (t *Twin) keyed(client, key string) *twinLease {
 	if key == "" {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (t *twin) keyed(client, key string) *twinLease {
 
 // alive returns a live lease by its id. Of several the one that was granted
 // here goes before those that workers claim, and of these the first.
-func (t *twin) alive(id wire.LeaseID) *twinLease {
+func (t *Twin) alive(id wire.LeaseID) *twinLease {
 	var claimed *twinLease
 	for _, l := range t.leases {
 		switch {
@@ -67,7 +67,7 @@ func (t *twin) alive(id wire.LeaseID) *twinLease {
 }
 
 // aliveOn returns a live lease as one worker claims it.
-func (t *twin) aliveOn(id wire.LeaseID, w *twinWorker) *twinLease {
+func (t *Twin) aliveOn(id wire.LeaseID, w *twinWorker) *twinLease {
 	for _, l := range t.of(w) {
 		if l.id == id {
 			return l
@@ -76,75 +76,46 @@ func (t *twin) aliveOn(id wire.LeaseID, w *twinWorker) *twinLease {
 	return nil
 }
 
-// renew predicts the answer to a renewal.
-func (t *twin) renew(to said, m *wire.Renew) {
+// renew keeps leases that have not begun.
+func (t *Twin) renew(m *wire.Renew) {
 	for _, id := range m.Leases {
-		s := to
-		if l := t.alive(id); l != nil {
-			s.state = l.state
-			if l.state == wire.StateGranted {
-				l.deadline = t.w.now + l.ttl
-			}
-		} else if reason, ok := t.outcomeOf(id); ok {
-			s.state, s.reason = wire.StateEnded, reason
+		if l := t.alive(id); l != nil && l.state == wire.StateGranted {
+			l.deadline = t.w.Now() + l.ttl
 		}
-		t.say(s)
 	}
 }
 
-// outcomeOf says how a lease ended. Those of an epoch that was followed by 64 others
-// under which leases were granted are forgotten.
-func (t *twin) outcomeOf(id wire.LeaseID) (wire.Reason, bool) {
-	former := slices.DeleteFunc(slices.Clone(t.epochs), func(e uint32) bool { return e == t.epoch })
-	former = former[max(0, len(former)-64):]
-	reason, ok := t.past[id]
-	return reason, ok && (id.Epoch == t.epoch || slices.Contains(former, id.Epoch))
-}
-
-// release predicts the answer to a release.
-func (t *twin) release(to said, m *wire.Release) {
+// release ends a lease that nobody can have handed over; else its worker decides.
+func (t *Twin) release(m *wire.Release) {
 	l := t.alive(m.Lease)
-	if l == nil {
-		to.code = wire.CodeNotFound
-		if reason, ok := t.outcomeOf(m.Lease); ok {
-			to.code, to.state, to.reason = wire.CodeAlreadyEnded, wire.StateEnded, reason
-		}
-		t.say(to)
-		return
-	}
 	switch {
-	case l.state == wire.StateBegun:
-		to.code = wire.CodeBegun
+	case l == nil || l.state == wire.StateBegun:
 	case m.Handed && l.state == wire.StateGranted:
 		l.request = nil
 		t.askBack(l)
-		to.code = wire.CodeAskedBack
 	case m.Handed && l.state == wire.StateAskedBack:
 		l.request = nil
-		to.code = wire.CodeAskedBack
 	default:
-		t.end(l, wire.ReasonReleased, byClient)
+		t.end(l, wire.ReasonReleased)
 	}
-	t.say(to)
 }
 
 // askBack asks the worker of a lease, which decides.
-func (t *twin) askBack(l *twinLease) {
+func (t *Twin) askBack(l *twinLease) {
 	l.state = wire.StateAskedBack
-	t.note("revoked", l.worker.id).Lease = l.id
 	t.touch(l.worker)
 	t.revoke(l)
 }
 
 // revoke predicts the push to a worker that is connected.
-func (t *twin) revoke(l *twinLease) {
+func (t *Twin) revoke(l *twinLease) {
 	if l.worker.session != 0 {
 		t.say(said{to: l.worker.session, kind: wire.KindRevoke, number: l.worker.handle, lease: l.id})
 	}
 }
 
 // adopt believes that the task of a lease runs on w.
-func (t *twin) adopt(w *twinWorker, r *wire.Record) {
+func (t *Twin) adopt(w *twinWorker, r *wire.Record) {
 	t.touch(w)
 	if l := t.aliveOn(r.Lease, w); l != nil {
 		if l.state != wire.StateBegun {
@@ -154,8 +125,8 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 		return
 	}
 	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
-		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.now,
-		takes: share{readResources(r.Resources), r.Devices, r.Exclusive}, onPreempt: r.OnPreempt}
+		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.Now(),
+		takes: Share{readResources(r.Resources), r.Devices, r.Exclusive}, onPreempt: r.OnPreempt}
 	l.rival = t.alive(r.Lease) != nil
 	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
@@ -166,13 +137,9 @@ func (t *twin) adopt(w *twinWorker, r *wire.Record) {
 }
 
 // end ends a lease. An orphan's end was counted and told before.
-func (t *twin) end(l *twinLease, reason wire.Reason, by string) {
+func (t *Twin) end(l *twinLease, reason wire.Reason) {
 	if !l.orphan {
 		t.ends[reason]++
-		t.ending(l, reason, by)
-		if l.id.Instance == t.cfg.Instance {
-			t.past[l.id] = reason
-		}
 	}
 	t.requeueOr(l, reason)
 	t.touch(l.worker)
@@ -189,7 +156,7 @@ func (l *twinLease) outcome(reported wire.Reason) wire.Reason {
 }
 
 // of returns the leases of a worker, the oldest first.
-func (t *twin) of(w *twinWorker) []*twinLease {
+func (t *Twin) of(w *twinWorker) []*twinLease {
 	var out []*twinLease
 	for _, l := range t.leases {
 		if l.worker == w {
@@ -197,4 +164,12 @@ func (t *twin) of(w *twinWorker) []*twinLease {
 		}
 	}
 	return out
+}
+
+// owned returns the client that is listed for a lease.
+func (l *twinLease) owned() string {
+	if l.client == "(http)" {
+		return ""
+	}
+	return l.client
 }

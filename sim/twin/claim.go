@@ -1,4 +1,4 @@
-package sim
+package twin
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -30,21 +31,21 @@ func (q *twinQueue) seeking() (n int) {
 
 // seekSoon has waiters look for victims soon, because one more of them, which is
 // not counted yet, has none.
-func (t *twin) seekSoon() {
+func (t *Twin) seekSoon() {
 	q := &t.queue
 	if q.seeking() == 0 {
 		q.seekAt = sched.Never
 	}
-	q.seekAt = min(q.seekAt, max(t.w.now, q.soughtAt+seekGap))
+	q.seekAt = min(q.seekAt, max(t.w.Now(), q.soughtAt+seekGap))
 }
 
 // seek predicts which tasks must make room for those that wait and preempt.
-func (t *twin) seek() {
+func (t *Twin) seek() {
 	q := &t.queue
-	if q.seeking() == 0 || q.seekAt > t.w.now {
+	if q.seeking() == 0 || q.seekAt > t.w.Now() {
 		return
 	}
-	q.soughtAt, q.seekAt = t.w.now, t.w.now+seekEvery
+	q.soughtAt, q.seekAt = t.w.Now(), t.w.Now()+seekEvery
 	next := t.inOrder()
 	line := func(x *twinWaiter) int {
 		return slices.IndexFunc(next, func(o *twinWaiter) bool {
@@ -62,7 +63,7 @@ func (t *twin) seek() {
 }
 
 // claimed counts the waiters of an owner that have victims.
-func (t *twin) claimed(owner string) (n int) {
+func (t *Twin) claimed(owner string) (n int) {
 	for _, x := range t.queue.waiters {
 		if x.claim != nil && x.owner == owner {
 			n++
@@ -72,7 +73,7 @@ func (t *twin) claimed(owner string) (n int) {
 }
 
 // claim has the least valuable tasks make room for a waiter, if there are such.
-func (t *twin) claim(x *twinWaiter) {
+func (t *Twin) claim(x *twinWaiter) {
 	var best *twinPlan
 	for _, w := range t.workers {
 		if p := t.plan(x, w); p != nil && (best == nil || p.compare(best) < 0) {
@@ -85,8 +86,8 @@ func (t *twin) claim(x *twinWaiter) {
 	if t.queue.holder == x {
 		t.letGo()
 	}
-	t.w.counts[FaultClaimed]++
-	x.claim, x.until = best.worker, t.w.now+max(t.cfg.PreemptGrace, 1)+claimPatience
+	t.w.Hit(fault.Claimed)
+	x.claim, x.until = best.worker, t.w.Now()+max(t.cfg.PreemptGrace, 1)+claimPatience
 	t.touch(best.worker)
 	for _, l := range best.victims {
 		t.preempt(l)
@@ -107,12 +108,12 @@ func (p *twinPlan) compare(o *twinPlan) int {
 
 // plan finds the tasks on a worker that would make room for a waiter; nil if
 // they cannot.
-func (t *twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
+func (t *Twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 	if w == nil || !t.usable(w) || t.onProbe(w) || w.http || t.claimant(w) != nil || slices.Contains(t.queue.held, w) && t.queue.holder != x {
 		return nil
 	}
-	q := t.w.readAsked(&x.tasks[0], true)
-	if !q.wants(w.id, &w.kit) || !slices.ContainsFunc(t.of(w), func(l *twinLease) bool { return l.preemptible() }) {
+	q := t.readAsked(&x.tasks[0], true)
+	if !q.Wants(w.id, &w.Kit) || !slices.ContainsFunc(t.of(w), func(l *twinLease) bool { return l.preemptible() }) {
 		return nil
 	}
 	gone := map[*twinLease]bool{}
@@ -138,7 +139,7 @@ func (t *twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 	for i := len(victims) - 1; i >= 0; i-- {
 		gone[victims[i]] = false
 		if t.fitsWithout(&q, w, gone) {
-			t.w.counts[FaultNotNeeded]++
+			t.w.Hit(fault.NotNeeded)
 			victims = slices.Delete(victims, i, i+1)
 			continue
 		}
@@ -153,16 +154,16 @@ func (t *twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 
 // fitsWithout reports whether a request has room on a worker without some of
 // its leases.
-func (t *twin) fitsWithout(q *asked, w *twinWorker, gone map[*twinLease]bool) bool {
-	n := w.kit.tally()
+func (t *Twin) fitsWithout(q *Asked, w *twinWorker, gone map[*twinLease]bool) bool {
+	n := w.Kit.Tally()
 	for _, l := range t.of(w) {
 		if !gone[l] {
-			n.add(&l.takes)
+			n.Add(&l.takes)
 		}
 	}
-	_, ok := n.place(q.resources, q.exclusive)
-	load := n.load(w.external)
-	return ok && load < loadUnit && !(q.exclusive && load > 0)
+	_, ok := n.Place(q.Resources, q.exclusive)
+	load := n.Load(w.external)
+	return ok && load < LoadUnit && !(q.exclusive && load > 0)
 }
 
 // preemptible reports whether a task of a higher priority may take the room of a
@@ -179,7 +180,7 @@ func (l *twinLease) preemptible() bool {
 
 // claimant is the waiter that a worker is held for because tasks there make
 // room.
-func (t *twin) claimant(w *twinWorker) *twinWaiter {
+func (t *Twin) claimant(w *twinWorker) *twinWaiter {
 	for _, x := range t.queue.waiters {
 		if x.claim == w {
 			return x
@@ -189,14 +190,14 @@ func (t *twin) claimant(w *twinWorker) *twinWaiter {
 }
 
 // keepClaims gives up hopeless claims, and reports whether room came.
-func (t *twin) keepClaims() (room bool) {
+func (t *Twin) keepClaims() (room bool) {
 	for _, x := range slices.Clone(t.queue.waiters) {
 		if x.claim == nil {
 			continue
 		}
 		making := slices.ContainsFunc(t.of(x.claim), func(l *twinLease) bool { return l.preempted })
-		if x.until <= t.w.now || !t.usable(x.claim) || !making || t.overLimit(x.owner, 1) {
-			t.w.counts[FaultChosenAgain]++
+		if x.until <= t.w.Now() || !t.usable(x.claim) || !making || t.overLimit(x.owner, 1) {
+			t.w.Hit(fault.ChosenAgain)
 			t.dropClaim(x)
 			room = true
 		}
@@ -205,19 +206,19 @@ func (t *twin) keepClaims() (room bool) {
 }
 
 // dropClaim gives up a claim. Victims that do not know it yet go on.
-func (t *twin) dropClaim(x *twinWaiter) {
+func (t *Twin) dropClaim(x *twinWaiter) {
 	w := x.claim
 	if slices.Contains(t.queue.waiters, x) {
 		t.seekSoon()
 	}
 	x.claim = nil
 	t.touch(w)
-	if c := t.cordons[w.id]; c != nil && c.deadline != 0 && c.deadline <= t.w.now {
+	if c := t.cordons[w.id]; c != nil && c.deadline != 0 && c.deadline <= t.w.Now() {
 		return
 	}
 	for _, l := range t.of(w) {
 		if l.preempted && !l.warned {
-			t.w.counts[FaultUnpreempted]++
+			t.w.Hit(fault.Unpreempted)
 			l.preempted = false
 		}
 	}
@@ -225,7 +226,7 @@ func (t *twin) dropClaim(x *twinWaiter) {
 
 // serveClaimant places the first waiter of a priority for which tasks have made
 // room.
-func (t *twin) serveClaimant(priority int32) bool {
+func (t *Twin) serveClaimant(priority int32) bool {
 	var all []*twinWaiter
 	for _, x := range t.queue.waiters {
 		if x.claim != nil && x.priority == priority {
@@ -234,7 +235,7 @@ func (t *twin) serveClaimant(priority int32) bool {
 	}
 	slices.SortStableFunc(all, func(a, b *twinWaiter) int { return cmp.Compare(a.until, b.until) })
 	for _, x := range all {
-		if q := t.w.readAsked(&x.tasks[0], true); t.fitsWithout(&q, x.claim, nil) && t.usable(x.claim) && t.give(x) {
+		if q := t.readAsked(&x.tasks[0], true); t.fitsWithout(&q, x.claim, nil) && t.usable(x.claim) && t.give(x) {
 			return true
 		}
 	}
@@ -251,17 +252,17 @@ type twinRequest struct {
 
 // requeueOr predicts whether the task of a lease that ends waits again, and
 // what its client is told.
-func (t *twin) requeueOr(l *twinLease, reason wire.Reason) {
+func (t *Twin) requeueOr(l *twinLease, reason wire.Reason) {
 	if l.onPreempt != wire.OnPreemptRequeue {
 		return
 	}
 	news, to := wire.NewsOver, t.latest[l.client]
 	ended := reason == wire.ReasonPreempted || reason == wire.ReasonRevoked || reason == wire.ReasonRefused || reason == wire.ReasonLost
 	if r := l.request; r != nil && l.preempted && ended && to != 0 {
-		t.w.counts[FaultRequeued]++
+		t.w.Hit(fault.Requeued)
 		news = wire.NewsRequeued
-		x := t.newWaiter(t.sessions[to], said{to: to}, []wire.Schedule{r.task}, false, false, -1)
-		x.over, x.arrived, x.number, x.mute = t.w.now+wire.MaxWait, r.arrived, r.number, true
+		x := t.newWaiter(said{to: to}, []wire.Schedule{r.task}, false, false, -1)
+		x.over, x.arrived, x.number, x.mute = t.w.Now()+wire.MaxWait, r.arrived, r.number, true
 		t.enqueue(x)
 	}
 	t.inform(l, said{number: uint32(news), reason: reason})
@@ -269,7 +270,7 @@ func (t *twin) requeueOr(l *twinLease, reason wire.Reason) {
 
 // inform predicts that the client of a lease is told of it, when this event has
 // been applied.
-func (t *twin) inform(l *twinLease, s said) {
+func (t *Twin) inform(l *twinLease, s said) {
 	if s.to = t.latest[l.client]; s.to != 0 {
 		s.kind, s.lease = wire.KindNotice, l.id
 		t.news = append(t.news, s)
@@ -277,7 +278,7 @@ func (t *twin) inform(l *twinLease, s said) {
 }
 
 // meet learns the ids of leases that were granted without an answer.
-func (t *twin) meet() {
+func (t *Twin) meet() {
 	for _, l := range t.unmet {
 		id, ok := t.grantedOn(l, l.worker.id)
 		for i := 0; !ok && t.loose && i < len(t.workers); i++ {
@@ -288,7 +289,7 @@ func (t *twin) meet() {
 			}
 		}
 		if !ok {
-			t.w.fail("I18: the task %s of %s waited again and was not placed on %s", l.task, l.client, l.worker.id)
+			t.w.Fail("I18: the task %s of %s waited again and was not placed on %s", l.task, l.client, l.worker.id)
 			return
 		}
 		l.id = id
@@ -297,8 +298,8 @@ func (t *twin) meet() {
 }
 
 // grantedOn returns the lease that a task has on a worker and that is not known.
-func (t *twin) grantedOn(l *twinLease, worker string) (id wire.LeaseID, ok bool) {
-	m, ok := t.w.ask(&wire.GetWorker{ID: worker}).(*wire.Worker)
+func (t *Twin) grantedOn(l *twinLease, worker string) (id wire.LeaseID, ok bool) {
+	m, ok := t.w.Ask(&wire.GetWorker{ID: worker}).(*wire.Worker)
 	if !ok {
 		return id, false
 	}

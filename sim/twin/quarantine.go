@@ -1,4 +1,4 @@
-package sim
+package twin
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sched"
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -14,9 +15,8 @@ const outcomesKept = 15
 
 // twinOutcome is how a task on a worker ended.
 type twinOutcome struct {
-	failed  bool
-	party   string // whose task it was
-	devices uint64
+	failed bool
+	party  string // whose task it was
 }
 
 // twinParty counts, for an owner or group with a failure among the outcomes of
@@ -43,8 +43,6 @@ type twinSuspect struct {
 	backoff  sched.Time // 0: it was never kept out
 	forgiven sched.Time
 	timer    sched.Time // 0: none
-	reason   string
-	since    sched.Time
 }
 
 // quarantines is what the twin knows of workers that fail.
@@ -95,7 +93,7 @@ func (l *twinLease) says(outcome wire.Reason, fresh bool) bool {
 }
 
 // outcome reads what a worker reports of a task, before its lease ends.
-func (t *twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
+func (t *Twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
 	if !t.cfg.Quarantine || !l.says(outcome, fresh) {
 		return
 	}
@@ -112,7 +110,7 @@ func (t *twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
 		w.recent = slices.Delete(w.recent, 0, 1)
 		t.dropParties()
 	}
-	o := twinOutcome{outcome != wire.ReasonOK, l.party(), l.takes.devices}
+	o := twinOutcome{outcome != wire.ReasonOK, l.party()}
 	switch g := q.parties[o.party]; {
 	case !o.failed && g != nil:
 		g.oks++
@@ -132,7 +130,7 @@ func (t *twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
 	}
 	switch {
 	case o.failed:
-		p.timer = max(t.w.now+t.cfg.QuarantineMemory, p.forgiven)
+		p.timer = max(t.w.Now()+t.cfg.QuarantineMemory, p.forgiven)
 		t.consider(w)
 	case p != nil && p.backoff == 0 && len(w.failed()) == 0:
 		delete(q.suspects, w.id)
@@ -140,12 +138,12 @@ func (t *twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
 }
 
 // dropParties forgets the owners and groups that have no failure any more.
-func (t *twin) dropParties() {
+func (t *Twin) dropParties() {
 	maps.DeleteFunc(t.quarantines.parties, func(party string, _ *twinParty) bool { return t.workersOf(party) == 0 })
 }
 
 // workersOf counts the workers with a failure of a party.
-func (t *twin) workersOf(party string) (n int) {
+func (t *Twin) workersOf(party string) (n int) {
 	for _, w := range t.workers {
 		if w != nil && w.failsOn(party) {
 			n++
@@ -155,26 +153,23 @@ func (t *twin) workersOf(party string) (n int) {
 }
 
 // failsAnywhere reports whether a party, not a worker, is to blame.
-func (t *twin) failsAnywhere(party string) bool {
+func (t *Twin) failsAnywhere(party string) bool {
 	g := t.quarantines.parties[party]
 	return t.workersOf(party)-1 >= 2 && g.failed > g.oks
 }
 
 // consider predicts whether a worker is kept out.
-func (t *twin) consider(w *twinWorker) {
-	failed, parties, on := 0, map[string]bool{}, map[int]int{}
+func (t *Twin) consider(w *twinWorker) {
+	failed, parties := 0, map[string]bool{}
 	ended := len(w.recent)
 	for _, o := range w.failed() {
 		if t.failsAnywhere(o.party) {
 			ended--
-			t.w.counts[FaultFailsAnywhere]++
+			t.w.Hit(fault.FailsAnywhere)
 			continue
 		}
 		failed++
 		parties[o.party] = true
-		for _, d := range bitsOf(o.devices) {
-			on[d]++
-		}
 	}
 	others, othersFailed, online := 0, 0, 0
 	for _, o := range t.workers {
@@ -194,180 +189,152 @@ func (t *twin) consider(w *twinWorker) {
 	switch {
 	case failed < t.cfg.QuarantineFailures:
 	case t.cordons[w.id] != nil:
-		t.w.counts[FaultFailsCordoned]++
-	case t.mass:
-		t.w.counts[FaultFailsInMass]++
+		t.w.Hit(fault.FailsCordoned)
+	case t.mass.on:
+		t.w.Hit(fault.FailsInMass)
 	case len(parties) < t.cfg.QuarantineOwners:
-		t.w.counts[FaultFewOwners]++
+		t.w.Hit(fault.FewOwners)
 	case others < t.cfg.QuarantineFailures || 2*went < others || 2*wentHere*others >= went*ended:
-		t.w.counts[FaultFleetFails]++
+		t.w.Hit(fault.FleetFails)
 	case online < 2 || out > 0 && 100*(out+1) > t.cfg.QuarantineShare*online:
-		t.w.counts[FaultTooManyOut]++
+		t.w.Hit(fault.TooManyOut)
 	default:
-		t.keepOut(w, fmt.Sprintf("failed %d of its last %d tasks, of %d owners or groups%s; the others fail %d %%",
-			failed, ended, len(parties), worst(on), 100*othersFailed/others))
+		t.keepOut(w)
 	}
-}
-
-// worst names the device that took part in more failures than any other.
-func worst(on map[int]int) string {
-	most := 0
-	for _, n := range on {
-		most = max(most, n)
-	}
-	text := ""
-	for d, n := range on {
-		switch {
-		case n < most:
-		case text != "":
-			return "" // two of them
-		default:
-			text = fmt.Sprintf(", %d of them on device %d", n, d)
-		}
-	}
-	return text
 }
 
 // out counts the workers that are kept out or on probe.
-func (t *twin) out() (n int) {
+func (t *Twin) out() (n int) {
 	for _, w := range t.workers {
-		if w != nil && t.quarantined(w.id) {
+		if w != nil && t.Quarantined(w.id) {
 			n++
 		}
 	}
 	return n
 }
 
-// quarantined reports whether a worker is kept out or on probe.
-func (t *twin) quarantined(id string) bool {
+// Quarantined reports whether a worker is kept out or on probe.
+func (t *Twin) Quarantined(id string) bool {
 	p := t.quarantines.suspects[id]
 	return p != nil && p.phase != ""
 }
 
 // barred reports whether nothing may come to a worker.
-func (t *twin) barred(w *twinWorker) bool {
+func (t *Twin) barred(w *twinWorker) bool {
 	p := t.quarantines.suspects[w.id]
 	return p != nil && (p.phase == phaseKeptOut || p.phase == phaseOnProbe && p.probe != nil)
 }
 
 // onProbe reports whether a worker is on probe.
-func (t *twin) onProbe(w *twinWorker) bool {
+func (t *Twin) onProbe(w *twinWorker) bool {
 	p := t.quarantines.suspects[w.id]
 	return p != nil && p.phase == phaseOnProbe
 }
 
 // keepOut predicts that a worker gets nothing for a while.
-func (t *twin) keepOut(w *twinWorker, reason string) {
+func (t *Twin) keepOut(w *twinWorker) {
 	p := t.quarantines.suspects[w.id]
 	switch {
-	case p.phase == "" && (p.backoff == 0 || t.w.now >= p.forgiven):
+	case p.phase == "" && (p.backoff == 0 || t.w.Now() >= p.forgiven):
 		p.backoff = t.cfg.QuarantineFirst
 	default:
-		t.w.counts[FaultKeptOutAgain]++
+		t.w.Hit(fault.KeptOutAgain)
 		p.backoff = min(2*p.backoff, t.cfg.QuarantineMost)
 	}
-	t.w.counts[FaultKeptOut]++
+	t.w.Hit(fault.KeptOut)
 	t.quarantines.times++
-	p.phase, p.probe, p.reason, p.since = phaseKeptOut, nil, reason, t.w.now
-	p.timer = t.w.now + p.backoff
+	p.phase, p.probe = phaseKeptOut, nil
+	p.timer = t.w.Now() + p.backoff
 	t.wipe(w)
-	t.noteQuarantine("quarantined", w.id)
-}
-
-func (t *twin) noteQuarantine(what, id string) {
-	e := t.note(what, id)
-	e.Reason, e.By = t.quarantines.suspects[id].reason, byScheduler
 }
 
 // wipe forgets the outcomes of a worker.
-func (t *twin) wipe(w *twinWorker) {
+func (t *Twin) wipe(w *twinWorker) {
 	w.recent = nil
 	t.dropParties()
 	t.touch(w)
 }
 
 // quarantinesDue predicts what becomes of suspects with time.
-func (t *twin) quarantinesDue() {
+func (t *Twin) quarantinesDue() {
 	for _, id := range slices.Sorted(maps.Keys(t.quarantines.suspects)) {
 		p, w := t.quarantines.suspects[id], t.find(id)
 		switch {
-		case p.timer == 0 || p.timer > t.w.now:
+		case p.timer == 0 || p.timer > t.w.Now():
 		case p.phase == phaseKeptOut && w != nil:
 			p.phase, p.timer = phaseOnProbe, 0
 			t.touch(w)
-			t.noteQuarantine("probing", id)
 		case p.phase == phaseKeptOut:
-			p.phase, p.timer = phaseOnProbe, t.w.now+10*p.backoff
+			p.phase, p.timer = phaseOnProbe, t.w.Now()+10*p.backoff
 		case w != nil:
-			t.w.counts[FaultOutcomesForgotten]++
+			t.w.Hit(fault.OutcomesForgotten)
 			delete(t.quarantines.suspects, id)
 			t.wipe(w)
 		default:
-			t.w.counts[FaultGoneForgotten]++
+			t.w.Hit(fault.GoneForgotten)
 			delete(t.quarantines.suspects, id)
 		}
 	}
 }
 
 // probes notes a grant: it may be the one task of a worker that is on probe.
-func (t *twin) probes(l *twinLease) {
+func (t *Twin) probes(l *twinLease) {
 	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.phase == phaseOnProbe {
-		t.w.counts[FaultProbed]++
+		t.w.Hit(fault.Probed)
 		p.probe = l
 	}
 }
 
 // probed predicts what follows from the end of a probe.
-func (t *twin) probed(w *twinWorker, p *twinSuspect, outcome wire.Reason) {
+func (t *Twin) probed(w *twinWorker, p *twinSuspect, outcome wire.Reason) {
 	t.touch(w)
 	if outcome != wire.ReasonOK {
-		t.keepOut(w, "its probe ended as "+outcome.String())
+		t.keepOut(w)
 		return
 	}
-	t.w.counts[FaultRecovered]++
-	p.phase, p.probe, p.forgiven = "", nil, t.w.now+10*p.backoff
-	p.timer, p.reason = p.forgiven, "its probe ended as ok"
-	t.noteQuarantine("recovered", w.id)
+	t.w.Hit(fault.Recovered)
+	p.phase, p.probe, p.forgiven = "", nil, t.w.Now()+10*p.backoff
+	p.timer = p.forgiven
 }
 
 // unprobe notes that a lease is over or undone: if it was a probe, another may
 // come.
-func (t *twin) unprobe(l *twinLease) {
+func (t *Twin) unprobe(l *twinLease) {
 	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.probe == l {
-		t.w.counts[FaultProbeSilent]++
+		t.w.Hit(fault.ProbeSilent)
 		p.probe = nil
 		t.touch(l.worker)
 	}
 }
 
 // returns notes that a worker has become known.
-func (t *twin) returns(w *twinWorker) {
+func (t *Twin) returns(w *twinWorker) {
 	p := t.quarantines.suspects[w.id]
 	if p == nil || p.phase == "" {
 		return
 	}
-	t.w.counts[FaultKeptOutKept]++
+	t.w.Hit(fault.KeptOutKept)
 	if p.phase == phaseOnProbe {
 		p.timer = 0
 	}
 }
 
 // departs notes that a worker is removed.
-func (t *twin) departs(w *twinWorker) {
+func (t *Twin) departs(w *twinWorker) {
 	t.wipe(w)
 	switch p := t.quarantines.suspects[w.id]; {
 	case p == nil:
 	case p.phase == phaseOnProbe:
-		p.timer = t.w.now + 10*p.backoff
+		p.timer = t.w.Now() + 10*p.backoff
 	case p.backoff == 0:
 		delete(t.quarantines.suspects, w.id)
 	}
 }
 
 // absolve is the word of an operator.
-func (t *twin) absolve(id string) {
-	if t.quarantined(id) {
-		t.w.counts[FaultAbsolved]++
+func (t *Twin) absolve(id string) {
+	if t.Quarantined(id) {
+		t.w.Hit(fault.Absolved)
 	}
 	delete(t.quarantines.suspects, id)
 	if w := t.find(id); w != nil {
@@ -376,45 +343,20 @@ func (t *twin) absolve(id string) {
 }
 
 // carry notes that the leases of a worker are those of an earlier incarnation.
-func (t *twin) carry(w *twinWorker, fresh bool) {
+func (t *Twin) carry(w *twinWorker, fresh bool) {
 	for _, l := range t.of(w) {
 		l.carried = l.carried || fresh
 	}
 }
 
-// redevice forgets the devices of failures when a worker has others.
-func (t *twin) redevice(w *twinWorker, devices []wire.Device) {
-	for i := range w.recent {
-		if !slices.Equal(w.devices, devices) {
-			w.recent[i].devices = 0
-		}
-	}
-}
-
-// sketchOutcomes is what should be listed of the outcomes of a worker.
-func (t *twin) sketchOutcomes(w *twinWorker, devices []wire.DeviceInfo) string {
-	for _, o := range w.failed() {
-		for _, d := range bitsOf(o.devices) {
-			if d < len(devices) {
-				devices[d].Failed++
-			}
-		}
-	}
-	left := sched.Time(0)
-	if p := t.quarantines.suspects[w.id]; p != nil && p.phase == phaseKeptOut {
-		left = max(p.timer-t.w.now, 0)
-	}
-	return fmt.Sprint(len(w.recent), len(w.failed()), left)
-}
-
 // judgeQuarantines compares the counts, and when the core wants its next pulse.
-func (t *twin) judgeQuarantines(s *wire.Stats, next sched.Time) {
+func (t *Twin) judgeQuarantines(s *wire.Stats, next sched.Time) {
 	if n, out := s.Counters["quarantines"], s.Counters["quarantined"]; n != t.quarantines.times || out != uint64(t.out()) {
-		t.w.fail("%d quarantines, of which %d go on; the twin counts %d, %d", n, out, t.quarantines.times, t.out())
+		t.w.Fail("%d quarantines, of which %d go on; the twin counts %d, %d", n, out, t.quarantines.times, t.out())
 	}
 	for id, p := range t.quarantines.suspects {
 		if p.timer != 0 && p.timer < next {
-			t.w.fail("the core wants its next pulse at %d, %s is looked at again at %d", next, id, p.timer)
+			t.w.Fail("the core wants its next pulse at %d, %s is looked at again at %d", next, id, p.timer)
 		}
 	}
 }

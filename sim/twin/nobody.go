@@ -1,21 +1,22 @@
-package sim
+package twin
 
 import (
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/sim/fault"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // waits reports whether a request that is refused waits. If no known worker could
 // take it, it does if it says so, or if no worker is known.
-func (t *twin) waits(m *wire.Schedule, c wire.Code) bool {
+func (t *Twin) waits(m *wire.Schedule, c wire.Code) bool {
 	if m.WaitMS == 0 {
 		return false
 	}
 	if c == wire.CodeInfeasible {
 		known := slices.ContainsFunc(t.workers, func(w *twinWorker) bool { return w != nil })
 		if m.WaitForWorkers {
-			t.w.counts[FaultNobody]++
+			t.w.Hit(fault.Nobody)
 		}
 		return m.WaitForWorkers || !known
 	}
@@ -24,9 +25,9 @@ func (t *twin) waits(m *wire.Schedule, c wire.Code) bool {
 
 // couldRun reports whether for each task of a waiter some known worker could take
 // it, were it idle.
-func (t *twin) couldRun(x *twinWaiter) bool {
+func (t *Twin) couldRun(x *twinWaiter) bool {
 	for i := range x.tasks {
-		if q := t.w.readAsked(&x.tasks[i], true); !t.feasible(&q, &twinBatch{}) {
+		if q := t.readAsked(&x.tasks[i], true); !t.feasible(&q, &twinBatch{}) {
 			return false
 		}
 	}
@@ -34,13 +35,13 @@ func (t *twin) couldRun(x *twinWaiter) bool {
 }
 
 // whyOver is what a waiter is told that got nothing.
-func (t *twin) whyOver(x *twinWaiter) wire.Code {
+func (t *Twin) whyOver(x *twinWaiter) wire.Code {
 	if !t.learning && !t.couldRun(x) {
-		t.w.counts[FaultNobodyCame]++
+		t.w.Hit(fault.NobodyCame)
 		return wire.CodeInfeasible
 	}
 	if t.overLimit(x.owner, len(x.tasks)) {
-		t.w.counts[FaultOwnerWaited]++
+		t.w.Hit(fault.OwnerWaited)
 		return wire.CodeOwnerLimit
 	}
 	return wire.CodeUnavailable
