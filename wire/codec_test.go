@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,6 +60,25 @@ func documents(t *testing.T) string {
 		all.Write(append(text, '\n'))
 	}
 	return all.String()
+}
+
+// The table of kinds names the file of every message.
+func TestKindsNameTheirFiles(t *testing.T) {
+	table, err := os.ReadFile("kind.go")
+	require.NoError(t, err)
+	named, file := 0, ""
+	for line := range strings.SplitSeq(string(table), "\n") {
+		if name, ok := strings.CutPrefix(line, "\t// "); ok && strings.HasSuffix(name, ".go") {
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
+			file = string(text)
+		}
+		if m := regexp.MustCompile(`(?:cold|hot)\[(\w+)\]\("`).FindStringSubmatch(line); m != nil {
+			require.Contains(t, file, "\ntype "+m[1]+" struct", "it stands in another file")
+			named++
+		}
+	}
+	require.Len(t, allKinds(), named)
 }
 
 // head is the line with which a section shows its message.

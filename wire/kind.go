@@ -69,58 +69,73 @@ const (
 const FirstAnswer Kind = 64
 
 // kinds holds the name of each kind at its number, and how its messages are
-// read. A hot kind has a reader of its own.
+// read, in groups by the file that has their structs. A hot kind has a reader of
+// its own.
 var kinds = [...]kindInfo{
-	KindHello:       cold[Hello]("hello"),
-	KindPing:        hot[Ping]("ping", func(d *Decoder, _ int) Message { return &d.ping }),
-	KindSchedule:    hot[Schedule]("schedule", readSchedule),
-	KindBatch:       hot[Batch]("batch", readBatch),
-	KindRenew:       hot[Renew]("renew", readRenew),
-	KindRelease:     hot[Release]("release", readRelease),
-	KindRegister:    cold[Register]("register"),
-	KindPromised:    hot[Promised]("promised", readPromised),
-	KindHeartbeat:   hot[Heartbeat]("heartbeat", readHeartbeat),
-	KindBegun:       hot[Begun]("begun", readBegun),
-	KindEnd:         hot[End]("end", readEnd),
-	KindRevoked:     hot[Revoked]("revoked", readRevoked),
-	KindDeregister:  cold[Deregister]("deregister"),
+	// hello.go
+	KindHello:   cold[Hello]("hello"),
+	KindPing:    hot[Ping]("ping", func(d *Decoder, _ int) Message { return &d.ping }),
+	KindHelloOK: cold[HelloOK]("hello_ok"),
+	KindPong:    hot[Pong]("pong", func(d *Decoder, _ int) Message { return &d.pong }),
+	// error.go
+	KindError: cold[Error]("error"),
+	// schedule.go
+	KindSchedule: hot[Schedule]("schedule", readSchedule),
+	// placed.go
+	KindPlaced: hot[Placed]("placed", readPlaced),
+	// batch.go
+	KindBatch:     hot[Batch]("batch", readBatch),
+	KindPlacedAll: hot[PlacedAll]("placed_all", readPlacedAll),
+	KindSettled:   hot[Settled]("settled", readSettled),
+	// renew.go
+	KindRenew:    hot[Renew]("renew", readRenew),
+	KindRelease:  hot[Release]("release", readRelease),
+	KindRenewed:  hot[Renewed]("renewed", readRenewed),
+	KindReleased: hot[Released]("released", readReleased),
+	// register.go
+	KindRegister:   cold[Register]("register"),
+	KindPromised:   hot[Promised]("promised", readPromised),
+	KindDeregister: cold[Deregister]("deregister"),
+	KindRegistered: cold[Registered]("registered"),
+	KindSuperseded: cold[Superseded]("superseded"),
+	KindGone:       cold[Gone]("gone"),
+	// report.go
+	KindHeartbeat: hot[Heartbeat]("heartbeat", readHeartbeat),
+	KindBegun:     hot[Begun]("begun", readBegun),
+	KindEnd:       hot[End]("end", readEnd),
+	KindRevoked:   hot[Revoked]("revoked", readRevoked),
+	KindEnded:     hot[Ended]("ended", func(d *Decoder, _ int) Message { return &d.ended }),
+	KindRevoke:    hot[Revoke]("revoke", readRevoke),
+	// preempt.go
+	KindPreempt: cold[Preempt]("preempt"),
+	KindNotice:  cold[Notice]("notice"),
+	// datagram.go
+	KindBeat:    hot[Beat]("beat", readBeat),
+	KindBeatAck: hot[BeatAck]("beat_ack", readBeatAck),
+	// worker.go
 	KindListWorkers: cold[ListWorkers]("list_workers"),
 	KindGetWorker:   cold[GetWorker]("get_worker"),
-	KindGetStats:    cold[GetStats]("get_stats"),
-	KindBeat:        hot[Beat]("beat", readBeat),
 	KindCordon:      cold[Cordon]("cordon"),
-	KindListLeases:  cold[ListLeases]("list_leases"),
-	KindListTags:    cold[ListTags]("list_tags"),
-	KindListEvents:  cold[ListEvents]("list_events"),
-	KindListEnded:   cold[ListEnded]("list_ended"),
-	KindCancel:      cold[Cancel]("cancel"),
-	KindListQueue:   cold[ListQueue]("list_queue"),
-	KindHelloOK:     cold[HelloOK]("hello_ok"),
-	KindError:       cold[Error]("error"),
-	KindPong:        hot[Pong]("pong", func(d *Decoder, _ int) Message { return &d.pong }),
-	KindPlaced:      hot[Placed]("placed", readPlaced),
-	KindPlacedAll:   hot[PlacedAll]("placed_all", readPlacedAll),
-	KindRenewed:     hot[Renewed]("renewed", readRenewed),
-	KindReleased:    hot[Released]("released", readReleased),
-	KindRegistered:  cold[Registered]("registered"),
-	KindEnded:       hot[Ended]("ended", func(d *Decoder, _ int) Message { return &d.ended }),
-	KindRevoke:      hot[Revoke]("revoke", readRevoke),
-	KindSuperseded:  cold[Superseded]("superseded"),
-	KindGone:        cold[Gone]("gone"),
 	KindWorkers:     cold[Workers]("workers"),
 	KindWorker:      cold[Worker]("worker"),
-	KindStats:       cold[Stats]("stats"),
-	KindBeatAck:     hot[BeatAck]("beat_ack", readBeatAck),
 	KindCordoned:    cold[Cordoned]("cordoned"),
+	// leases.go
+	KindListLeases:  cold[ListLeases]("list_leases"),
+	KindListEnded:   cold[ListEnded]("list_ended"),
 	KindLeases:      cold[Leases]("leases"),
-	KindTags:        cold[Tags]("tags"),
-	KindEvents:      cold[Events]("events"),
 	KindEndedLeases: cold[EndedLeases]("ended_leases"),
-	KindSettled:     hot[Settled]("settled", readSettled),
-	KindCancelled:   cold[Cancelled]("cancelled"),
-	KindQueue:       cold[Queue]("queue"),
-	KindPreempt:     cold[Preempt]("preempt"),
-	KindNotice:      cold[Notice]("notice"),
+	// queue.go
+	KindCancel:    cold[Cancel]("cancel"),
+	KindListQueue: cold[ListQueue]("list_queue"),
+	KindCancelled: cold[Cancelled]("cancelled"),
+	KindQueue:     cold[Queue]("queue"),
+	// fleet.go
+	KindGetStats:   cold[GetStats]("get_stats"),
+	KindListTags:   cold[ListTags]("list_tags"),
+	KindListEvents: cold[ListEvents]("list_events"),
+	KindStats:      cold[Stats]("stats"),
+	KindTags:       cold[Tags]("tags"),
+	KindEvents:     cold[Events]("events"),
 }
 
 // kindInfo is what the codec knows of a kind.
