@@ -51,7 +51,7 @@ type Agent struct {
 
 	poked    chan struct{} // has watch look at the tasks now
 	reaping  sync.Mutex    // Allows one look at the processes at a time; taken before mu.
-	blind    bool          // guarded by reaping: the last look failed, which was told
+	blind    bool          // guarded by reaping: the last look failed, which was logged
 	nextLook time.Duration // guarded by reaping: when the next look that nothing calls for is due
 
 	mu       sync.Mutex // Guards what follows and what side keeps; never held around network I/O.

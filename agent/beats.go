@@ -19,7 +19,7 @@ const (
 	// probeIntervals is how often a datagram tries whether they pass again.
 	probeIntervals = 20
 	// resyncIntervals is how often a worker whose datagrams do not pass registers
-	// again, which tells the scheduler their numbers: perhaps somebody else used
+	// again, which tells the scheduler their numbers: forged ones may have used
 	// greater ones.
 	resyncIntervals = 200
 )
@@ -114,15 +114,15 @@ func (b *beats) settled() {
 	}
 }
 
-// read takes acknowledgements until the socket is closed. A datagram that is
-// none is ignored: anybody may have sent it.
+// read takes acknowledgements until the socket is closed. Any other
+// datagram is ignored: its sender is not known.
 func (b *beats) read() {
 	var d wire.Decoder
 	buf := make([]byte, wire.MaxDatagram)
 	for {
 		n, err := b.conn.Read(buf)
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			continue // nobody listens, says the answer to one datagram
+			continue // the answer to one datagram: no socket listens
 		}
 		if err != nil {
 			return

@@ -84,7 +84,7 @@ type Config struct {
 	// External returns how many tasks run on the worker outside any lease; nil
 	// means none. It must be quick.
 	External func() uint32
-	// Logger is told of connections made and lost; nil discards it.
+	// Logger gets connections made and lost; nil discards them.
 	Logger *slog.Logger
 
 	dial    dialer                        // nil: a net.Dialer

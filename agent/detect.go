@@ -34,7 +34,7 @@ type Detection struct {
 	Warnings  []string
 
 	// VisibleDevices is what CUDA_VISIBLE_DEVICES calls each of Devices: the
-	// UUIDs if all are known, else numbers, or what this process was told itself.
+	// UUIDs if all are known, else numbers, or what the variable of this process holds.
 	VisibleDevices []string
 }
 

@@ -17,7 +17,7 @@ type found struct {
 	id string // that CUDA_VISIBLE_DEVICES knows it by, if the UUID is not used
 }
 
-// gpus finds the GPUs that this process may use: as many as it was told, which
+// gpus finds the GPUs that this process may use: the number of its configuration, which
 // then are counted alone, else those that CUDA_VISIBLE_DEVICES lists, else all
 // that nvidia-smi knows.
 func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
@@ -73,7 +73,7 @@ func (d *Detection) announce(all []found) {
 }
 
 // warnOfOrder says that numbers may not mean what nvidia-smi means by them:
-// where GPUs differ CUDA counts the fastest first unless it is told otherwise.
+// where GPUs differ CUDA counts the fastest first by default.
 func (d *Detection) warnOfOrder(m *machine, rows []found) {
 	order, _ := m.getenv(deviceOrder)
 	differ := slices.ContainsFunc(rows, func(r found) bool { return r.Model != rows[0].Model })

@@ -135,7 +135,7 @@ func parseSMILine(line string) (row found, problem string) {
 }
 
 // unknown reports whether nvidia-smi says that it cannot tell. Other words in
-// brackets, such as [GPU is lost], say that the GPU is of no use.
+// brackets, such as [GPU is lost], say that the GPU cannot be used.
 func unknown(s string) bool {
 	switch strings.ToLower(strings.Trim(s, "[]")) {
 	case "", "n/a", "not supported", "not available", "insufficient permissions":

@@ -13,7 +13,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// The variables by which CUDA programs are told which devices they may use.
+// The variables that name the devices which a CUDA program may use.
 const (
 	visibleDevices = "CUDA_VISIBLE_DEVICES"
 	deviceOrder    = "CUDA_DEVICE_ORDER"
@@ -187,7 +187,7 @@ func (n *native) arrange(left map[wire.LeaseID]bool) error {
 // must call devices that were listed by hand: the first of the devices that it
 // may use itself. It is nil without that variable, and where all devices have
 // UUIDs. More devices than the variable shows are a *FieldError: tasks would run
-// on GPUs of somebody else.
+// on GPUs that this process may not use.
 func MapDevices(devices []wire.Device) ([]string, error) {
 	list, set := os.LookupEnv(visibleDevices)
 	if !set || len(devices) == 0 || allHaveUUIDs(devices) {

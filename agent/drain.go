@@ -113,8 +113,8 @@ func (s *session) ask(m wire.Message, read func(answer wire.Message)) (sent bool
 	return err == nil
 }
 
-// looked reads what the scheduler has of the worker. Somebody may have put it
-// back into service meanwhile.
+// looked reads what the scheduler has of the worker. An operator may have put
+// it back into service meanwhile.
 func (s *session) looked(answer wire.Message) {
 	s.asking = false
 	w, ok := answer.(*wire.Worker)
@@ -131,5 +131,5 @@ func (s *session) looked(answer wire.Message) {
 // drain has a full worker reported at once.
 func (g *gateway) drain() { g.wake() }
 
-// drained reports whether the scheduler was told that the worker is full.
+// drained reports whether the agent has reported that the worker is full.
 func (g *gateway) drained() bool { return g.told }

@@ -19,7 +19,7 @@ import (
 type identity struct {
 	machine uint64       // of this machine since it was started; 0: not known
 	process uint64       // of this process alone
-	socket  string       // who listens on it speaks for the worker on this machine
+	socket  string       // the process that listens on it speaks for the worker on this machine
 	claim   net.Listener // on socket; nil: another process has it, or none was tried
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// ErrPreempted says that a task had to make room and its time is over.
+// ErrPreempted says that a task was preempted and its grace is over.
 var ErrPreempted = errors.New("agent: the task was preempted and must be over")
 
 // Preempted is closed when the scheduler wants the room of the task back: it
@@ -17,7 +17,7 @@ var ErrPreempted = errors.New("agent: the task was preempted and must be over")
 func (t *Task) Preempted() <-chan struct{} { return t.preempted }
 
 // Killed is closed when the grace of a preempted task is over. A task inside
-// this process must be ended by whoever began it; the keep-alives of one that
+// this process must be ended by its caller; the keep-alives of one that
 // lives by them are refused with ErrPreempted from here on.
 func (t *Task) Killed() <-chan struct{} { return t.killed }
 
@@ -47,7 +47,7 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// preempt reads the scheduler's word that a task must make room. The lock is
+// preempt reads the scheduler's preempt message for a task. The lock is
 // held. What the worker does not run, it does not have to end.
 func (n *native) preempt(m *wire.Preempt) {
 	a := n.agent
@@ -57,7 +57,7 @@ func (n *native) preempt(m *wire.Preempt) {
 	}
 	grace := time.Duration(m.GraceMS) * time.Millisecond
 	if !closed(t.preempted) {
-		a.log.Warn("a task must make room", "task", t.handover.Task, "grace", grace, "reason", m.Reason)
+		a.log.Warn("a task is preempted", "task", t.handover.Task, "grace", grace, "reason", m.Reason)
 		t.killAt = time.Now().Add(grace)
 		close(t.preempted)
 	}

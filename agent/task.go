@@ -7,7 +7,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// Caller says who begins a lease, and how the agent notices that the task is
+// Caller identifies the caller of a begin, and how the agent notices that the task is
 // dead: by the process it runs in, or by keep-alives that fail to come. The
 // zero Caller is a task inside this very process.
 type Caller struct {
@@ -91,7 +91,7 @@ type TaskStatus struct {
 	PID       int           // of the task's process; 0: keep-alives alone
 	KeepAlive time.Duration // the longest time between two keep-alives; 0: none are needed
 	Left      time.Duration // until the next one is due
-	Preempted bool          // it must make room
+	Preempted bool          // it is preempted
 	Grace     time.Duration // how long it may go on then
 	Ending    bool          // it has its outcome, and its processes are being ended
 }
@@ -113,8 +113,8 @@ func (t *Task) Status() TaskStatus {
 func (t *Task) Over() <-chan struct{} { return t.over }
 
 // End reports the outcome of the task: ReasonOK, ReasonFailed, ReasonRefused or
-// ReasonLost. The slot is free when it returns; the scheduler is told at once,
-// or after the next connection. ErrNotRunning says that it has ended before.
+// ReasonLost. The slot is free when it returns; the report goes out at once,
+// or on the next connection. ErrNotRunning says that it has ended before.
 //
 // If Processes of the task live, they are sent SIGTERM, and SIGKILL two seconds
 // later. Then the slot is free, and Over closed, when the last of them is gone.
@@ -135,7 +135,7 @@ func (t *Task) Leave(outcome wire.Reason) error {
 
 // KeepAlive puts the end of a task that was begun with Caller.KeepAlive off for
 // that time. ErrNotRunning says that it came too late, ErrPreempted that the task
-// had to make room and must be over.
+// was preempted and its grace is over.
 func (t *Task) KeepAlive() error {
 	a := t.agent
 	a.mu.Lock()

@@ -14,7 +14,7 @@ import (
 // its kill: what a task starts meanwhile is found by the next look.
 const maxFreezes = 8
 
-// reapTimeout bounds how long dead processes are waited for that nobody reaps.
+// reapTimeout bounds the wait for dead processes that their parents do not reap.
 const reapTimeout = 3 * time.Second
 
 // ticksPerSecond is the unit of the start times in /proc, which is the same on
@@ -153,7 +153,7 @@ func (t *tree) members(s *snapshot, others map[process]bool) []process {
 }
 
 // eachInGroups calls add for the members of the groups that the processes lead
-// or led: the system gives the number of a dead leader to nobody while its group
+// or led: the system does not reuse the number of a dead leader while its group
 // has members. A group that the agent is in is left alone.
 func (s *snapshot) eachInGroups(leaders map[process]bool, add func(pid int)) {
 	groups := make(map[int]uint64)
@@ -173,7 +173,7 @@ func (s *snapshot) eachInGroups(leaders map[process]bool, add func(pid int)) {
 	}
 }
 
-// remember keeps who belongs to the task and returns who of them lives. Of the
+// remember keeps the processes of the task and returns those that live. Of the
 // dead it keeps the leaders of groups that have members.
 func (t *tree) remember(s *snapshot, found map[int]bool) (alive []process) {
 	groups := make(map[int]bool)

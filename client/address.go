@@ -114,7 +114,7 @@ func foreignScheme(text string) string {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return "is no address of a scheduler; give host:port, such as 127.0.0.1:" + DefaultPort
 	}
-	problem := "is of an HTTP API; give the address of the native protocol, which is on the next port unless the scheduler was told otherwise"
+	problem := "is of an HTTP API; give the address of the native protocol, which is on the next port by default"
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && n > 0 && n < 1<<16-1 {
 		problem += ": " + net.JoinHostPort(u.Hostname(), strconv.FormatUint(n+1, 10))
 	}

@@ -50,7 +50,7 @@ func TestAddressesThatCannotBeRead(t *testing.T) {
 		"two words:1":                        "has the host",
 		"h/path:1":                           "has the host",
 		"1.2.3:4":                            "has the host",
-		"http://h:8080":                      "is of an HTTP API; give the address of the native protocol, which is on the next port unless the scheduler was told otherwise: h:8081",
+		"http://h:8080":                      "is of an HTTP API; give the address of the native protocol, which is on the next port by default: h:8081",
 		"https://[::1]:8080/x":               ": [::1]:8081",
 		"http://h":                           "is of an HTTP API",
 		"ftp://h:1":                          "is no address of a scheduler; give host:port",

@@ -171,7 +171,7 @@ func (b *book) dropLocked(l *Lease, to standing, cause error) {
 	b.goOnLocked(l)
 	if to == lost {
 		l.signalLocked()
-		// Nobody waits for a lease whose caller has gone, or whose client has.
+		// The caller of such a lease has gone, or its client has.
 		if !errors.Is(cause, context.Canceled) && !errors.Is(cause, ErrClosed) {
 			b.losses = append(b.losses, loss{l, cause})
 		}
@@ -268,9 +268,9 @@ func (b *book) expire(l *Lease) {
 	b.mu.Lock()
 	defer b.unlock()
 	if l.standing != held || l.holds > 0 || time.Now().Before(l.beginBy) {
-		return // it was renewed, or is looked after by who holds it
+		return // it was renewed, or its owner in this client renews it
 	}
-	if l.handed { // it may have begun: nobody asked
+	if l.handed { // it may have begun: no renewal asked
 		b.dropLocked(l, begun, nil)
 		return
 	}

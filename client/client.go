@@ -26,8 +26,8 @@ type Options struct {
 	Token string
 	// Dial replaces the TCP connection, for example by one in memory.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
-	// Logger is told of connections (info), of lost ones, failed attempts and
-	// lost leases (warn), and of requests that are sent again (debug). nil logs
+	// Logger gets connections (info), lost ones, failed attempts and
+	// lost leases (warn), and requests that are sent again (debug). nil logs
 	// nothing.
 	Logger *slog.Logger
 }
@@ -106,8 +106,8 @@ func (c *Client) ID() string { return c.hello.Client }
 // Close ends the client; calls in flight fail with ErrClosed. Leases with a ttl
 // live on. Others are lost to their holders, and the scheduler asks their
 // workers for them when it misses the renewals: release them before, if the room
-// matters. Leases that nobody waits for any more, since the context of their
-// call has ended, are given back first; that takes a second at most.
+// matters. Leases of calls whose context has
+// ended are given back first; that takes a second at most.
 func (c *Client) Close() error {
 	c.linger()
 	c.end()

@@ -48,7 +48,7 @@ type Conn struct {
 	welcome wire.HelloOK
 	push    func(wire.Message)
 	wake    chan struct{} // tells the writer that there is something to do
-	gone    chan struct{} // closed when every request has been told
+	gone    chan struct{} // closed when every request has its error
 	written chan struct{} // closed when the writer has returned
 	reads   atomic.Uint64 // how often bytes came in
 
@@ -149,7 +149,7 @@ func (c *Conn) greet(in *input, hello *wire.Hello) error {
 // Welcome returns the scheduler's answer to hello.
 func (c *Conn) Welcome() wire.HelloOK { return c.welcome }
 
-// Gone is closed when the connection has ended and every request was told so.
+// Gone is closed when the connection has ended and every request has its error.
 func (c *Conn) Gone() <-chan struct{} { return c.gone }
 
 // Err returns why the connection ended, nil while it lives.
@@ -201,7 +201,7 @@ func (c *Conn) Send(m wire.Message) error {
 }
 
 // Close ends the connection after the frames that already wait have left, or a
-// second has passed. Requests in flight are told ErrClosed.
+// second has passed. Requests in flight get ErrClosed.
 func (c *Conn) Close() error {
 	c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 	c.fail(ErrClosed)
@@ -210,7 +210,7 @@ func (c *Conn) Close() error {
 }
 
 // Abort ends the connection at once with a cause, which the requests in flight
-// are told. It does not wait, so it may be called from a Done.
+// get as their error. It does not wait, so it may be called from a Done.
 func (c *Conn) Abort(cause error) {
 	c.fail(fmt.Errorf("%w: %w", ErrDisconnected, cause))
 	c.nc.Close()

@@ -9,7 +9,7 @@
 //
 //	       Schedule
 //	          |
-//	          v       Release, or nobody needs it
+//	          v       Release, or the caller is gone
 //	+----- granted ---------------------------------> released
 //	|         |  \
 //	|  Hand,  |   \  not begun within StartWithin, asked back,
@@ -20,7 +20,7 @@
 //	|         v
 //	+------ ended
 //
-// A task with OnPreemptRequeue that has to make room waits again when its lease
+// A task with OnPreemptRequeue that is preempted waits again when its lease
 // has ended: Client.Requeued waits for the end, and returns the next lease.
 //
 // A Client keeps one connection for all goroutines. It reconnects by itself and

@@ -26,14 +26,14 @@ var ErrRefused = errors.New("dtask: the workers refuse the task")
 // run such a task. The lease is given back, and the worker avoided from here on
 // (the oldest of more than 16 in Task.NotWorkers is forgotten). The new lease
 // remembers how often its task was refused: after MaxRefusals the answer is
-// ErrRefused, for a task that nobody takes would else go round for ever.
+// ErrRefused, for a task that no worker takes would else go round for ever.
 //
 // If the worker may still get the old lease, it is asked first, so that no task
 // ever runs twice: that takes until it answers, or the context ends. ErrBegun
 // says that the task runs there after all. Otherwise the errors are those of
 // Schedule.
 //
-// A task that was requeued meanwhile, because it had to make room, was not
+// A task that was requeued meanwhile, because it was preempted, was not
 // refused: it keeps its place, as by Requeued, and may be placed anywhere.
 func (c *Client) ScheduleElsewhere(ctx context.Context, l *Lease) (*Lease, error) {
 	refusals := c.book.refusals(l, 0)

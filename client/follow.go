@@ -8,8 +8,8 @@ import (
 )
 
 // This file is the part of the book that follows leases beyond their begin,
-// because their tasks may be requeued, or somebody waits for the notice that
-// they must make room. The scheduler tells how such a lease ends. It may not
+// because their tasks may be requeued, or a caller waits for the notice of a
+// preemption. The scheduler reports how such a lease ends. It may not
 // reach this client, so the client also asks, on each new connection and from
 // time to time.
 
@@ -155,14 +155,14 @@ func (c *Client) pushed(m wire.Message) {
 		return
 	}
 	if n.News == wire.NewsPreempted {
-		c.log.Warn("dtask: a task must make room", "lease", n.Lease, "task", n.Task, "grace", time.Duration(n.GraceMS)*time.Millisecond)
+		c.log.Warn("dtask: a task is preempted", "lease", n.Lease, "task", n.Task, "grace", time.Duration(n.GraceMS)*time.Millisecond)
 	} else {
 		c.log.Info("dtask: a task is over that could be requeued", "lease", n.Lease, "task", n.Task, "reason", n.Reason, "news", n.News)
 	}
 	c.book.noticed(n, time.Now())
 }
 
-// noticed takes a notice. One about a lease that nobody follows says nothing.
+// noticed takes a notice. One about a lease that is not followed is ignored.
 func (b *book) noticed(n *wire.Notice, now time.Time) {
 	b.mu.Lock()
 	defer b.unlock()

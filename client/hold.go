@@ -151,7 +151,7 @@ func (e *each) confirm() {
 			continue
 		}
 		for _, s := range part {
-			if l := e.results[s.task].Lease; l != nil && e.client.book.giveUp(l, fmt.Errorf("nobody could say whether it lives: %w", err)) {
+			if l := e.results[s.task].Lease; l != nil && e.client.book.giveUp(l, fmt.Errorf("no scheduler answered whether it lives: %w", err)) {
 				e.client.sendRelease(l)
 			}
 		}

@@ -72,7 +72,7 @@ func (in *input) buffered() bool {
 	return frame != nil && err == nil
 }
 
-// fill reads once, after it has made room.
+// fill reads once, after it has freed space in its buffer.
 func (in *input) fill() error {
 	if in.start > 0 {
 		in.end = copy(in.buf, in.buf[in.start:in.end])

@@ -10,7 +10,7 @@ import (
 type leaving struct {
 	mu   sync.Mutex // Guards what follows.
 	n    int
-	idle chan struct{} // closed when n is 0; nil while nobody waits for that
+	idle chan struct{} // closed when n is 0; nil without a waiter for that
 }
 
 func (l *leaving) add() {
@@ -41,7 +41,7 @@ func (l *leaving) none() <-chan struct{} {
 	return l.idle
 }
 
-// linger waits until the leases are given back that nobody is left to use, for
+// linger waits until the leases of abandoned calls are given back, for
 // at most lingerTimeout: what an abandoned call brings would take its room until
 // its TTL is over.
 func (c *Client) linger() {

@@ -36,7 +36,7 @@ func (c *Client) Scheduler() wire.HelloOK { return *c.welcome.Load() }
 // Cordon takes a worker out of service for new placements; what runs there goes
 // on. The cordon belongs to the worker's id and stays until Uncordon, whatever
 // becomes of the worker. reason has at most 256 bytes; the client id is
-// remembered as who did it. changed is false if the worker was cordoned already:
+// shown as the originator. changed is false if the worker was cordoned already:
 // then the first reason stays. It is also false if the answer was lost with a
 // connection after the scheduler had acted. ErrNotFound says that the scheduler
 // does not know the worker.
@@ -44,7 +44,7 @@ func (c *Client) Cordon(ctx context.Context, worker, reason string) (changed boo
 	return c.cordon(ctx, &wire.Cordon{Worker: worker, On: true, Reason: reason}, "cordon ")
 }
 
-// Drain takes a worker out of service as Cordon does, for somebody who waits
+// Drain takes a worker out of service as Cordon does, for an operator that waits
 // until nothing runs there: the worker's Flags hold "draining" until it has no
 // lease and reports no task itself, then "drained", which is an event too. It
 // changes a plain cordon. Uncordon ends it. What runs goes on to its end.

@@ -23,7 +23,7 @@ func (e *EndedError) Error() string { return "dtask: the lease has ended: " + e.
 func (e *EndedError) Is(target error) bool { return target == ErrAlreadyEnded }
 
 // Requeued waits until a lease is over whose task was asked for with
-// OnPreemptRequeue. If the task had to make room it waits at its old place, and
+// OnPreemptRequeue. If the task was preempted it waits at its old place, and
 // Requeued returns the lease that it gets next: hand that one over, and call
 // Requeued for it. If it did not have to, or has come to its own end within the
 // grace, the error is an *EndedError with the reason.
@@ -45,7 +45,7 @@ func (c *Client) Requeued(ctx context.Context, l *Lease) (*Lease, error) {
 	case l.task.OnPreempt != OnPreemptRequeue:
 		return nil, badField("on_preempt", "the task "+l.task.ID+" was not asked for with OnPreemptRequeue")
 	case l.flags.BestEffort():
-		return nil, badField("on_preempt", "the task "+l.task.ID+" is on a worker that speaks HTTP: nobody makes it give room")
+		return nil, badField("on_preempt", "the task "+l.task.ID+" is on a worker that speaks HTTP: it is never preempted")
 	}
 	select {
 	case <-l.follow.over:
@@ -58,7 +58,7 @@ func (c *Client) Requeued(ctx context.Context, l *Lease) (*Lease, error) {
 	return c.goRound(ctx, l)
 }
 
-// goRound asks for the task of a lease again that had to make room.
+// goRound asks for the preempted task of a lease again.
 func (c *Client) goRound(ctx context.Context, l *Lease) (*Lease, error) {
 	t := l.task
 	t.Wait = wire.MaxWait * time.Millisecond
@@ -81,7 +81,7 @@ func (b *book) afterwards(l *Lease) (next *Lease, err error) {
 	return nil, f.cause
 }
 
-// succeed notes which lease a task got after another, so that nobody asks for
+// succeed notes which lease a task got after another, so that no call asks for
 // it a second time.
 func (b *book) succeed(l, next *Lease) {
 	b.mu.Lock()
@@ -89,7 +89,7 @@ func (b *book) succeed(l, next *Lease) {
 	l.follow.next = next
 }
 
-// waitsAgain reports whether the task of a lease was requeued, and nobody has
+// waitsAgain reports whether the task of a lease was requeued, and no call has
 // asked for it since.
 func (b *book) waitsAgain(l *Lease) bool {
 	b.mu.Lock()

@@ -117,7 +117,7 @@ func (k *placing) once(ctx context.Context) (l *Lease, abandoned bool, err error
 	if err = conn.knows(&k.task); err != nil {
 		return nil, false, err
 	}
-	if k.task.Preempt { // what is left of its wait may be less than anybody needs to make room
+	if k.task.Preempt { // what is left of its wait may be less than the grace
 		k.request.WaitMS = max(k.request.WaitMS, uint32(conn.grace()/time.Millisecond))
 	}
 	if err = conn.Start(ctx, &k.request, k.done); err == nil {

@@ -64,11 +64,11 @@ type Task struct {
 	// no worker is known at all it waits in any case. Of a gang the first task's
 	// counts.
 	WaitForWorkers bool
-	// Preempt takes the room from tasks of a strictly lower priority that may be
-	// preempted, if there is none without it: they are told, and have the
-	// scheduler's grace to end. Wait must be that grace at least. Not of a gang.
+	// Preempt preempts tasks of a strictly lower priority, if no capacity is
+	// free: they get a notice, and have the scheduler's grace to end. Wait must
+	// be that grace at least. Not of a gang.
 	Preempt bool
-	// OnPreempt says what becomes of this task when it must make room itself; the
+	// OnPreempt says what becomes of this task when it is preempted itself; the
 	// zero value lets it end if its Priority is below 0, and else be left alone.
 	OnPreempt OnPreempt
 	// TTL asks for a lease that lives this long, at most 24 hours, without
@@ -183,7 +183,7 @@ func (t *Task) newer() (field, limit string) {
 }
 
 // knows returns a *TooOldError if the scheduler would ignore a field of the task,
-// and what is wrong if it waits too short a time for others to make room.
+// and what is wrong if its wait is shorter than the grace.
 func (c *Conn) knows(t *Task) error {
 	if field, limit := t.newer(); field != "" {
 		if err := c.knowsField(field, limit); err != nil {

@@ -142,7 +142,7 @@ func (t *Task) checkWait() error {
 	return nil
 }
 
-// checkPreempt checks what a task says of making room.
+// checkPreempt checks what a task says of preemption.
 func (t *Task) checkPreempt() error {
 	switch {
 	case t.OnPreempt > OnPreemptNever:
@@ -152,7 +152,7 @@ func (t *Task) checkPreempt() error {
 	case t.OnPreempt == OnPreemptRequeue && t.Policy == Spread:
 		return badField("on_preempt", "on_preempt: requeue does not go with the policy spread, which does not wait")
 	case t.Preempt && t.Wait == 0:
-		return badField("wait_ms", "the wait is missing: who preempts waits until others have made room")
+		return badField("wait_ms", "the wait is missing: a task that preempts waits for its victims to end")
 	}
 	return nil
 }

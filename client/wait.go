@@ -51,7 +51,7 @@ func (c *Client) rest(ctx context.Context, err error, until time.Time) error {
 	}
 }
 
-// cancelWait takes a task out of the queue whose caller has gone away. Nobody
+// cancelWait takes a task out of the queue whose caller has gone away. No call
 // waits for the answer: if the task was placed meanwhile, its lease is given
 // back when it arrives.
 func cancelWait(conn *Conn, t *Task) {
@@ -65,7 +65,7 @@ func cancelWait(conn *Conn, t *Task) {
 func findsRoomLater(err error) bool {
 	var e *wire.Error
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOwnerLimit) || errors.Is(err, ErrLeaseLimit) ||
-		errors.Is(err, ErrInfeasible) || // unless it waits for workers it is told so again
+		errors.Is(err, ErrInfeasible) || // unless it waits for workers it gets the same again
 		errors.As(err, &e) && e.RetryAfterMS > 0
 }
 
@@ -113,8 +113,8 @@ func (c *Client) CountWaiting(ctx context.Context, f QueueFilter) (uint64, error
 	}
 }
 
-// CancelWaiting takes tasks that wait for room out of the queue and returns how
-// many; a gang counts as one. Their callers are told ErrCancelled. The filter
+// CancelWaiting takes waiting tasks out of the queue and returns their
+// number; a gang counts as one. Their callers get ErrCancelled. The filter
 // must name something; a task without a client is one of this client's own.
 func (c *Client) CancelWaiting(ctx context.Context, f QueueFilter) (int, error) {
 	cancelled := 0

@@ -17,7 +17,7 @@ func (c *Chunks[T]) At(i int32) *T {
 	return &c.list[i>>chunkBits][i&(chunkSize-1)]
 }
 
-// Grow makes room for n elements; new ones are zero.
+// Grow extends the chunks to n elements; new ones are zero.
 func (c *Chunks[T]) Grow(n int) {
 	for len(c.list)*chunkSize < n {
 		c.list = append(c.list, make([]T, chunkSize))

@@ -12,7 +12,7 @@ type Device struct {
 }
 
 // TakeShare chooses the device for a share of mem MiB, more than 0: of those
-// that nobody has whole and that have so much left, the one with the least
+// that no lease has whole and that have so much left, the one with the least
 // left, and of equals the one with the lowest number (best fit). It changes
 // nothing.
 func TakeShare(d []Device, mem int64) (mask uint64, ok bool) {

@@ -9,7 +9,7 @@ import (
 
 // Head remembers how the present request of a connection began, as its bytes
 // came: net/http drops the header Content-Length of a request that also has
-// Transfer-Encoding, and who stands before this program may go by it. The zero
+// Transfer-Encoding, and a proxy before this program may go by it. The zero
 // value is ready for use; all methods may be called at the same time.
 type Head struct {
 	mu    sync.Mutex // guards all below

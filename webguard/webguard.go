@@ -52,7 +52,7 @@ func (g *Guard) Change(r *http.Request) *Refusal {
 
 // Any returns why a request is refused whatever its method, or nil. Browsers say
 // from which page a request comes. A page that lets its own name point to this
-// machine is told by the name.
+// machine is recognised by the name.
 func (g *Guard) Any(r *http.Request) *Refusal {
 	for _, header := range []string{"Origin", "Sec-Fetch-Site"} {
 		if len(r.Header.Values(header)) > 0 {

@@ -21,7 +21,7 @@ var (
 	ErrOutcome        = errors.New("ledger: the end of a lease needs an outcome: ok, failed, refused or lost")
 )
 
-// Begin takes a lease over. caller names who asks: the same caller may ask
+// Begin takes a lease over. The same caller may ask
 // again and gets no error, another one gets ErrOtherCaller. The report is to be
 // sent now; it is nil while the worker is not connected, and for a lease that
 // runs already. After ErrFull there is a report, too: see Refused.

@@ -97,7 +97,7 @@ func (l *Ledger) Beat(external uint32) *wire.Beat {
 }
 
 // SkipBeats has the next Register pass over numbers of beats, behind the one
-// that it tells, for a worker whose beats were not acknowledged: somebody else
+// that it names, for a worker whose beats were not acknowledged: forged ones
 // may have used them. See wire.BeatSkip.
 func (l *Ledger) SkipBeats() { l.skip = true }
 

@@ -10,8 +10,8 @@ import (
 
 // hasRoom reports whether a lease can run beside those that run: no amount that
 // the worker offers is exceeded, no device is given twice, and nothing runs
-// beside a lease that has the whole worker. The scheduler counts the same; a
-// worker that finds no room was told something wrong.
+// beside a lease that has the whole worker. The scheduler counts the same, so
+// a lease without room was granted wrongly.
 func (l *Ledger) hasRoom(r *wire.Record) bool {
 	if r.Exclusive && uint64(l.running)+uint64(l.external) > 0 {
 		return false

@@ -139,8 +139,8 @@ func word(r *http.Request, name string, to *string) {
 	}
 }
 
-// beginRequest is the body of POST /begin: what the client was given, and who
-// runs the task. pid, keepalive_ms and token may stand in the query as well.
+// beginRequest is the body of POST /begin: the handover, and the process
+// of the task. pid, keepalive_ms and token may stand in the query as well.
 type beginRequest struct {
 	wire.Handover
 	PID         int64  `json:"pid"`
@@ -288,7 +288,7 @@ func (s *Server) keepAlive(w http.ResponseWriter, r *http.Request) {
 // runningTask is the answer to a keep-alive.
 type runningTask struct {
 	outcome
-	Preempted bool  `json:"preempted,omitempty"` // it must make room
+	Preempted bool  `json:"preempted,omitempty"` // it is preempted
 	GraceMS   int64 `json:"grace_ms,omitempty"`  // and may go on for so long
 }
 

@@ -28,10 +28,10 @@ var refusals = [...]refusal{
 	{agent.ErrOtherInstance, "other_instance", http.StatusConflict, "the worker obeys another scheduler now: schedule the task there"},
 	{agent.ErrNotPromised, "not_promised", http.StatusServiceUnavailable, "the worker is not registered: repeat in a moment"},
 	{agent.ErrMemoryFull, "memory_full", http.StatusServiceUnavailable, "the worker registers anew: schedule the task again"},
-	{agent.ErrNotStored, "not_stored", http.StatusInternalServerError, "mend the worker's state directory and restart it"},
+	{agent.ErrNotStored, "not_stored", http.StatusInternalServerError, "make the worker's state directory writable and restart the worker"},
 	{agent.ErrStopped, "stopping", http.StatusServiceUnavailable, "the worker is leaving: schedule the task again"},
 	{agent.ErrDead, "dead_process", http.StatusConflict, "name the id of a living process, as this machine counts them"},
-	{agent.ErrPreempted, "preempted", http.StatusConflict, "the task had to make room: end it now"},
+	{agent.ErrPreempted, "preempted", http.StatusConflict, "the grace of the preempted task is over: end it now"},
 	{agent.ErrNotRunning, "not_running", http.StatusNotFound, "the task has ended, or has never begun here"},
 	{agent.ErrOutcome, "bad_request", http.StatusBadRequest, "the outcome is ok, failed, refused or lost"},
 }

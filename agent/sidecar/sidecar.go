@@ -62,7 +62,7 @@ func ParseAddr(s string) (network, addr string, err error) {
 		host = "127.0.0.1"
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", "", fmt.Errorf("sidecar: %q is not on the loopback interface: whoever reaches a sidecar may begin and end tasks", s)
+		return "", "", fmt.Errorf("sidecar: %q is not on the loopback interface: every process that reaches a sidecar may begin and end tasks", s)
 	}
 	return "tcp", net.JoinHostPort(host, port), nil
 }
@@ -81,7 +81,7 @@ func Listen(s string) (net.Listener, error) {
 		return nil, err
 	}
 	// The mode of the descriptor becomes the mode of the file when it is bound, so
-	// nobody can connect in between.
+	// no process can connect in between.
 	cfg := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if e := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), socketMode) }); e != nil {
 			return e
@@ -91,7 +91,7 @@ func Listen(s string) (net.Listener, error) {
 	return cfg.Listen(context.Background(), network, addr)
 }
 
-// removeStale removes a unix socket that nobody listens on.
+// removeStale removes a unix socket without a listener.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -27,7 +27,7 @@ type Status struct {
 	Scheduler   string     `json:"scheduler"`          // that the worker is connected to, or looks for
 	Connected   bool       `json:"connected"`          // the scheduler knows the worker
 	Draining    bool       `json:"draining,omitempty"` // it is about to stop: nothing new comes
-	Promised    *Grantor   `json:"promised"`           // whose leases are accepted; null: nobody's
+	Promised    *Grantor   `json:"promised"`           // whose leases are accepted; null: none
 	LastContact *time.Time `json:"last_contact"`
 	Heartbeat   Heartbeat  `json:"heartbeat"`
 	LastError   string     `json:"last_error,omitempty"`
@@ -59,7 +59,7 @@ type Task struct {
 	PID         int        `json:"pid,omitempty"`
 	KeepAliveMS int64      `json:"keepalive_ms,omitempty"`
 	LeftMS      int64      `json:"keepalive_left_ms,omitempty"` // until the next one is due
-	Preempted   bool       `json:"preempted,omitempty"`         // it must make room
+	Preempted   bool       `json:"preempted,omitempty"`         // it is preempted
 	GraceMS     int64      `json:"grace_ms,omitempty"`          // and may go on for so long
 	Ending      bool       `json:"ending,omitempty"`            // it has its outcome, and its processes are being ended
 }

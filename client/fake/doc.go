@@ -15,5 +15,5 @@
 // once. Workers report all the while unless they are silent; clients renew in
 // real time, so to the scheduler they were silent while time was advanced, and
 // leases that have not begun are asked back when their TTL is over. A task that
-// preempts chooses whom when time is advanced, by a millisecond at least.
+// preempts chooses its victims when time is advanced, by a millisecond at least.
 package fake

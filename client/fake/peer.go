@@ -23,7 +23,7 @@ type peer struct {
 	wake      chan struct{} // tells deliver of them
 }
 
-// deliver writes what the client is to be told, until the connection is
+// deliver writes the client's messages, until the connection is
 // forgotten.
 func (p *peer) deliver() {
 	for {

@@ -17,7 +17,7 @@ import (
 const (
 	// Address is what Dial passes to the client library; it means nothing.
 	Address = "fake"
-	// renewWithin is the TTL that clients are told, so that their renewals, in
+	// renewWithin is the TTL of the greeting, so that their renewals, in
 	// real time, soon tell them what became of their leases.
 	renewWithin = 60 * time.Millisecond
 	// step is the longest time that Advance lets pass between two reports of
@@ -37,7 +37,7 @@ type TB interface {
 type Config struct {
 	StartTTL       time.Duration // how long a lease that has not begun lives without renewals; 10 s
 	Retention      time.Duration // how long a worker that is offline is kept; 10 minutes
-	Grace          time.Duration // how long a task that must make room may go on; 30 s
+	Grace          time.Duration // how long a preempted task may go on; 30 s
 	LeasesPerOwner int           // live leases of one owner; no limit
 }
 

@@ -22,7 +22,7 @@ type Worker struct {
 	silent   bool
 	gone     bool
 	began    map[wire.LeaseID]wire.Handover // what runs
-	told     map[wire.LeaseID]bool          // what of it must make room
+	told     map[wire.LeaseID]bool          // what of it is preempted
 }
 
 // WorkerOptions say what a worker has; the zero value has nothing.
@@ -123,8 +123,7 @@ func (w *Worker) end(id wire.LeaseID, outcome wire.Reason) error {
 	return nil
 }
 
-// Preempted reports whether a task that runs on the worker was told to make
-// room. It should End within the grace; then it is killed, and ends as lost.
+// Preempted reports whether a task that runs on the worker is preempted. It should End within the grace; then it is killed, and ends as lost.
 func (w *Worker) Preempted(id wire.LeaseID) bool {
 	w.scheduler.mu.Lock()
 	defer w.scheduler.mu.Unlock()

@@ -105,7 +105,7 @@ type call struct {
 // answer is the body of a good answer.
 type answer interface {
 	// complete reports whether what was read is the scheduler's answer: JSON of
-	// somebody else has other keys.
+	// another server has other keys.
 	complete() bool
 }
 

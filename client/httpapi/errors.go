@@ -27,7 +27,7 @@ var (
 )
 
 // StatusError is an answer other than the expected one. Its status is never
-// lost, whoever gave the answer.
+// lost, also if a proxy gave the answer.
 type StatusError struct {
 	Method, Path string
 	Status       int           // such as 503; 200 if the body was not the JSON expected

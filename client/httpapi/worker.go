@@ -72,7 +72,7 @@ type LeaseInfo struct {
 	Resources map[string]int64 `json:"resources"`
 	Devices   []int            `json:"devices"` // the numbers of the worker's GPUs
 	Exclusive bool             `json:"exclusive"`
-	Preempted bool             `json:"preempted"` // it must make room
+	Preempted bool             `json:"preempted"` // it is preempted
 }
 
 // Worker returns one worker with its leases. ErrNotFound says that it is not
