@@ -117,10 +117,14 @@ func search(t *rapid.T, x *Index, workers map[Worker]*plainWorker) {
 	}
 	r := x.InternSpec(fmt.Appendf(nil, "%v %s %d", s.Tags, text, s.Dims), s)
 	got, outcome := x.Find(r, q)
-	want, found := scan(x, workers, &s, q, counts)
-	require.Equal(t, found, outcome == Found, "%+v %+v", s, q)
-	if found {
+	want, all := scan(x, workers, &s, q, counts)
+	require.Equal(t, len(all) > 0, outcome == Found, "%+v %+v", s, q)
+	if len(all) > 0 {
 		require.Equal(t, want, got, "%+v %+v", s, q)
+	}
+	for _, w := range all {
+		require.Equal(t, w != want, x.Before(want, w, q), "%+v %+v", s, q)
+		require.False(t, x.Before(w, want, q), "%+v %+v", s, q)
 	}
 	matching := 0
 	for _, n := range workers {
@@ -155,8 +159,8 @@ func matches(n *plainWorker, s *Spec) bool {
 	return n.dims&s.Dims == s.Dims && s.Where.Match(n.tags)
 }
 
-// scan looks at every worker.
-func scan(x *Index, workers map[Worker]*plainWorker, s *Spec, q *Query, counts map[string]int) (best Worker, found bool) {
+// scan looks at every worker, and returns the best of all that fit.
+func scan(x *Index, workers map[Worker]*plainWorker, s *Spec, q *Query, counts map[string]int) (best Worker, all []Worker) {
 	var bestKey uint64
 	var bestCount int
 	for w, n := range workers {
@@ -169,12 +173,15 @@ func scan(x *Index, workers map[Worker]*plainWorker, s *Spec, q *Query, counts m
 			fits = fits && n.room[need.Dim] >= need.Amount
 		}
 		count := counts[zoneOf(n)]
-		better := !found || count < bestCount || count == bestCount && (key < bestKey) != q.Most
+		better := len(all) == 0 || count < bestCount || count == bestCount && (key < bestKey) != q.Most
 		if fits && better {
-			best, bestKey, bestCount, found = w, key, count, true
+			best, bestKey, bestCount = w, key, count
+		}
+		if fits {
+			all = append(all, w)
 		}
 	}
-	return best, found
+	return best, all
 }
 
 // TestTheBudgetIsOutOfReach asks 8,000 workers, each a profile of its own, for

@@ -53,7 +53,8 @@ var mutants = []faulty{
 	}, needy, []judge.Rule{judge.RuledOut}},
 	{"a gang gets what there is", []mutant.Edit{
 		edit("sched.State.disband", "s.undo(a.made[i].slot, a.made[i].stamp)", "if !MUTANT {\n\t\t\ts.undo(a.made[i].slot, a.made[i].stamp)\n\t\t}"),
-		edit("sched.State.disband", "\t\tif i != failed {\n", "\t\tif i > failed || i < failed && !MUTANT {\n"),
+		edit("sched.State.gang", "\t\tall = gangRefused(len(m.Tasks), failed, err)\n",
+			"\t\tif rest := all.Results[failed:]; MUTANT {\n\t\t\tfor i := range rest {\n\t\t\t\trest[i] = wire.BatchResult{Code: wire.CodeAllOrNone}\n\t\t\t}\n\t\t} else {\n\t\t\tall = gangRefused(len(m.Tasks), failed, err)\n\t\t}\n"),
 	}, needy, []judge.Rule{judge.GangInPart}},
 	{"a gang shares workers", []mutant.Edit{
 		edit("sched.admission.add", "\t\ta.workers[n] = true\n", "\t\ta.workers[n] = !MUTANT\n"),

@@ -76,7 +76,7 @@ func (s *State) checkWorkers() error {
 // checkPlace compares a worker with what the index and the timers hold of it.
 func (s *State) checkPlace(n int32, w *worker) error {
 	load, eligible := s.index.LoadOf(index.Worker(n)), s.index.Eligible(index.Worker(n))
-	want := !w.leaving && w.presence == online && w.cordon == nil && w.admits != health.Closed && !w.reserved && (w.http != nil || (w.promised && w.session != 0))
+	want := !w.leaving && w.presence == online && w.cordon == nil && w.admits != health.Closed && w.reserved == nil && (w.http != nil || (w.promised && w.session != 0))
 	switch {
 	case !s.index.Known(index.Worker(n)) || load != w.load():
 		return fmt.Errorf("I6: worker %q: load %d in the index, %d by its leases", w.id, load, w.load())

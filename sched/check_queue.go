@@ -185,7 +185,7 @@ func (s *State) checkOwners() error {
 // placed is not known by a look at one worker.
 func (s *State) checkNobodyWaits() error {
 	q := &s.queue
-	if err := s.checkHolds(); err != nil {
+	if err := s.checkReservations(); err != nil {
 		return err
 	}
 	for n := range int32(s.workers.Len()) {
@@ -194,7 +194,7 @@ func (s *State) checkNobodyWaits() error {
 			continue
 		}
 		for _, g := range q.all {
-			if !g.gang && g.lines > 0 && s.hasRoomFor(g, n) {
+			if !g.gang && g.lines > 0 && s.fitsAny(g, n, &rank{}) {
 				return fmt.Errorf("I19: worker %q has room for what %d tasks wait for", w.id, g.n)
 			}
 		}
@@ -202,40 +202,45 @@ func (s *State) checkNobodyWaits() error {
 	return nil
 }
 
-// checkHolds looks whether workers are held for exactly those who are said to
-// hold them (I19), and counts the waiters that preempt (I18).
-func (s *State) checkHolds() error {
-	q := &s.queue
-	held, claims, seeking := map[int32]bool{}, map[*owner]int{}, 0
-	for _, n := range q.hold.workers {
-		held[n] = true
-	}
-	for i, c := range q.claims {
-		w := q.at(c.slot)
-		if !w.live || !w.preempt || !w.claimed || held[c.worker] || i > 0 && q.claims[i-1].until > c.until {
-			return fmt.Errorf("I18: the claim %+v of %q", c, w.task())
+// checkReservations looks whether workers are reserved for exactly those who are
+// said to have them (I19), and counts the waiters that preempt (I18).
+func (s *State) checkReservations() error {
+	q, t := &s.queue, &s.reservations
+	reserved, preempting, seeking := map[int32]*reservation{}, map[*owner]int{}, 0
+	has := map[int32]bool{}
+	for i, v := range t.list {
+		w := q.at(v.waiter)
+		switch {
+		case !w.live || reserved[v.worker] != nil || v.priority != w.priority() || (v.cause == preemption) != (i < t.preemptions):
+			return fmt.Errorf("I19: the reservation %+v of %q", v, w.task())
+		case v.cause == bypass && v.waiter != t.bypassed()[0].waiter:
+			return fmt.Errorf("I19: two bypassed waiters have reservations")
+		case v.cause == preemption && (!w.preempt || !w.claimed || i > 0 && t.list[i-1].until > v.until):
+			return fmt.Errorf("I18: the reservation %+v of %q", v, w.task())
+		case v.cause == preemption:
+			preempting[v.owner]++
+			has[v.waiter] = true
 		}
-		held[c.worker] = true
-		claims[c.owner]++
+		reserved[v.worker] = v
 	}
 	for _, o := range q.owners.byName {
-		if o.claims != claims[o] {
-			return fmt.Errorf("I18: waiters of %q have %d claims, counted %d", o.name, claims[o], o.claims)
+		if o.claims != preempting[o] {
+			return fmt.Errorf("I18: waiters of %q have %d preemptions, counted %d", o.name, preempting[o], o.claims)
 		}
 	}
 	for slot := range int32(q.waiters.Len()) {
 		if w := q.at(slot); w.live && w.preempt && !w.claimed {
 			seeking++
-		} else if w.live && w.claimed && q.claimOf(slot) < 0 {
-			return fmt.Errorf("I18: the waiter %q claims no worker", w.task())
+		} else if w.live && w.claimed && !has[slot] {
+			return fmt.Errorf("I18: the waiter %q has no reservation", w.task())
 		}
 	}
 	if seeking != q.seeking {
 		return fmt.Errorf("I18: %d waiters look for victims, counted %d", seeking, q.seeking)
 	}
 	for n := range int32(s.workers.Len()) {
-		if w := s.workers.At(n); w.reserved != held[n] {
-			return fmt.Errorf("I19: worker %q is held for nobody", w.id)
+		if w := s.workers.At(n); w.reserved != reserved[n] {
+			return fmt.Errorf("I19: worker %q is reserved for nobody", w.id)
 		}
 	}
 	return nil

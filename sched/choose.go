@@ -32,12 +32,10 @@ func (s *State) choose(r *request) (int32, uint64, wire.Code) {
 	if s.unknown(r) {
 		return 0, 0, s.noRoom(r)
 	}
-	n, outcome := int32(0), index.None
-	if r.preferred != nil {
-		n, outcome = s.find(r, r.preferred)
-	}
-	if outcome != index.Found {
-		n, outcome = s.find(r, r.req)
+	n, outcome := s.findPreferred(r)
+	if outcome == index.None && r.rank.reach == lastResort && s.reservations.usesAny(&r.rank) {
+		r.rank.reach = together
+		n, outcome = s.findPreferred(r)
 	}
 	switch {
 	case outcome == index.Found && r.plain:
@@ -55,29 +53,49 @@ func (s *State) choose(r *request) (int32, uint64, wire.Code) {
 	return 0, 0, s.noRoom(r)
 }
 
+// findPreferred returns a worker that a request prefers, or else any that fits.
+func (s *State) findPreferred(r *request) (int32, index.Outcome) {
+	if r.preferred != nil {
+		if n, outcome := s.find(r, r.preferred); outcome == index.Found {
+			return n, outcome
+		}
+	}
+	return s.find(r, r.req)
+}
+
 // find asks the index for a worker that satisfies a requirement of a request. A
 // worker whose silence nobody noticed yet is not given anything.
 func (s *State) find(r *request, req *index.Requirement) (int32, index.Outcome) {
 	for {
-		var n index.Worker
-		outcome := index.None
-		if r.plain {
-			if w, ok := s.index.Least(req); ok {
-				n, outcome = w, index.Found
+		v, outcome := s.search(r, req)
+		n := int32(v)
+		if r.rank.reach == together {
+			var found bool
+			if n, found = s.bestReserved(r, req, n, outcome == index.Found); found {
+				outcome = index.Found
 			}
-		} else {
-			n, outcome = s.index.Find(req, &r.query)
 		}
 		if outcome != index.Found {
 			return 0, outcome
 		}
-		w := s.workers.At(int32(n))
+		w := s.workers.At(n)
 		if s.now < w.seen+s.quiet(w) {
-			return int32(n), outcome
+			return n, outcome
 		}
-		s.setPresence(int32(n), suspicious)
-		s.timers.Set(int32(n), w.seen+s.goneAfter(w))
+		s.setPresence(n, suspicious)
+		s.timers.Set(n, w.seen+s.goneAfter(w))
 	}
+}
+
+// search asks the index for the best of the workers that are not reserved.
+func (s *State) search(r *request, req *index.Requirement) (index.Worker, index.Outcome) {
+	if !r.plain {
+		return s.index.Find(req, &r.query)
+	}
+	if w, ok := s.index.Least(req); ok {
+		return w, index.Found
+	}
+	return 0, index.None
 }
 
 // verdict names a question that feasible has answered.

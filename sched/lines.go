@@ -83,7 +83,7 @@ func (q *queue) seat(t *turn) {
 		t.level.seeking -= t.seeking
 		t.in = false
 		t.level.unlink(t)
-		q.shaken = q.shaken || len(q.claims) > 0
+		q.shaken = true
 		if i, _ := q.findLevel(t.level.priority); t.level.first == nil {
 			q.levels = slices.Delete(q.levels, i, i+1)
 		}

@@ -83,8 +83,8 @@ func (s *State) inform(n int32) wire.WorkerInfo {
 	if w.overcommitted() {
 		info.Flags = append(info.Flags, "overcommitted")
 	}
-	if w.reserved {
-		info.HeldBy = s.nameOf(s.heldFor(n))
+	if w.reserved != nil {
+		info.HeldBy = s.nameOf(w.reserved.waiter)
 	}
 	return info
 }
@@ -261,7 +261,7 @@ func (s *State) stats() *wire.Stats {
 			"granted": l.granted, "repeated": l.repeated, "adopted": l.adopted, "revokes": l.revokes,
 			"unavailable": l.unavailable, "infeasible": l.infeasible, "search_limit": l.limited, "owner_limit": l.ownerLimited, "owners_at_limit": uint64(s.queue.owners.fulls),
 			"heartbeats": l.beats[OverTCP][BeatOK] + l.beats[OverHTTP][BeatOK], "stale_reports": l.stale, "superseded": l.superseded, "epochs_refused": l.epochsRefused, "removed": l.removed, "device_conflicts": l.deviceConflicts, "identity_conflicts": l.identityConflicts,
-			"preempted": l.preempted, "requeued": l.requeued, "preempting": uint64(len(s.queue.claims)),
+			"preempted": l.preempted, "requeued": l.requeued, "preempting": uint64(s.reservations.preemptions),
 			"waited": l.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": l.holds, "mass_losses": l.massLosses,
 			"quarantines": s.health.Ejections(), "quarantined": uint64(s.health.Ejected()),
 			"wait_placed": l.waitEnds[waitPlaced], "wait_over": l.waitEnds[waitOver], "wait_cancelled": l.waitEnds[waitCancelled], "wait_closed": l.waitEnds[waitClosed],

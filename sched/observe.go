@@ -112,7 +112,7 @@ func (s *State) Observe(now Time, o *Observation) {
 	l := &s.log
 	*o = Observation{
 		LeaseEnds: l.ends, WaitEnds: l.waitEnds, Waits: l.waits, Beats: l.beats, Silences: l.silences, Violated: l.violation,
-		Granted: l.granted, Revokes: l.revokes, Preempted: l.preempted, Holds: l.holds, Holding: s.queue.hold.slot != 0,
+		Granted: l.granted, Revokes: l.revokes, Preempted: l.preempted, Holds: l.holds, Holding: len(s.reservations.bypassed()) > 0,
 		MassLoss: s.mass.on, Losses: l.massLosses, Events: make(map[string]uint64, len(l.noted)),
 		Quarantines: s.health.Ejections(), DeviceConflicts: l.deviceConflicts, IdentityConflicts: l.identityConflicts,
 	}

@@ -138,7 +138,7 @@ func (s *State) undoProbe(slot int32) {
 	if w.admits == health.Closed && s.health.Ended(n, slot) {
 		w.admits = health.Probe
 		s.serviceOf(w)
-		w.eligible = w.usable() && !w.reserved
+		w.eligible = w.usable() && w.reserved == nil
 		s.index.SetEligible(index.Worker(n), w.eligible, s.room(w)...)
 	}
 }

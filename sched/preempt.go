@@ -58,9 +58,8 @@ func (s *State) whyPreempted(l *lease) (reason, by string) {
 	if c := s.workers.At(l.worker).cordon; c != nil {
 		return c.reason, c.by
 	}
-	if i := s.queue.claimOn(l.worker); i >= 0 {
-		name := s.nameOf(s.queue.claims[i].slot)
-		return "for " + string(clip([]byte(name))), strings.Clone(s.clients.list[s.queue.at(s.queue.claims[i].slot).client].id)
+	if v := s.workers.At(l.worker).reserved; v != nil && v.cause == preemption {
+		return "for " + string(clip([]byte(s.nameOf(v.waiter)))), strings.Clone(s.clients.list[s.queue.at(v.waiter).client].id)
 	}
 	return "", ""
 }

@@ -52,7 +52,7 @@ func BenchmarkSeek(b *testing.B) {
 						s.Pulse(1, &out)
 						pulses++
 					}
-					if claimed := len(s.queue.claims) == 1; claimed != (share != "none") {
+					if claimed := s.reservations.preemptions == 1; claimed != (share != "none") {
 						b.Fatal("victims were found: ", claimed)
 					}
 					s.Apply(1, 1, 2, &wire.Cancel{Task: "urgent"}, &out)
@@ -81,7 +81,7 @@ func thin(s *State) {
 // of two victims each of which one is gone, and a fleet with none: a request of a higher priority that finds no room, and a task that
 // is placed and released elsewhere, while nobody or one gang waits.
 func BenchmarkUnderWay(b *testing.B) {
-	for _, claims := range []int{0, maxClaims} {
+	for _, claims := range []int{0, maxPreemptions} {
 		s := fullOf(b, 1_000, 16)
 		var out Outbox
 		resources := wire.AppendResources(nil, map[string]int64{"cpu": 2_000, "mem": 8_192})
@@ -93,8 +93,9 @@ func BenchmarkUnderWay(b *testing.B) {
 			s.Pulse(1+seekGap, &out)
 			out.Reset()
 		}
-		require.Len(b, s.queue.claims, claims)
-		for _, c := range s.queue.claims { // the first of two victims is gone
+		require.Len(b, s.reservations.bypassed(), 0)
+		require.Equal(b, claims, s.reservations.preemptions)
+		for _, c := range s.reservations.list { // the first of two victims is gone
 			for e := s.workers.At(c.worker).head; ; e = s.leases.slots.At(e - 1).next {
 				if s.leases.slots.At(e-1).flags&leasePreempted != 0 {
 					s.end(e-1, wire.ReasonPreempted)

@@ -47,10 +47,8 @@ type queue struct {
 	found   []int32 // waiters whose task turned out to run
 	closed  []int32 // waiters of closed sessions, the first of each; slot + 1
 	round   uint64  // of serve
-	hold    hold
 
-	claims   []claim // in the order in which their waiters choose again
-	shaken   bool    // a claim may have become hopeless
+	shaken   bool    // a preemption may have become hopeless
 	seeking  int     // waiters that preempt and have no claim
 	seekAt   Time    // when they look for victims
 	soughtAt Time    // when they did
@@ -211,10 +209,8 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 func (s *State) leave(slot int32) {
 	q := &s.queue
 	w := q.at(slot)
-	claim := -1
-	if w.claimed {
-		claim = q.claimOf(slot)
-	} else {
+	reserved := s.reservedFor(slot)
+	if !w.claimed {
 		q.soughtOff(w)
 	}
 	q.waits.Remove(slot)
@@ -236,11 +232,8 @@ func (s *State) leave(slot int32) {
 	}
 	*w = waiter{next: q.free}
 	q.free = slot + 1
-	if q.hold.slot == slot+1 {
-		s.letGo()
-	}
-	if claim >= 0 {
-		s.dropClaim(claim)
+	for _, v := range reserved {
+		s.unreserve(v)
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 		s.refuseEpoch(c, m)
 		return nil
 	}
-	if err := s.admit(m, c.sess); err != nil {
+	if err := s.checkRegistration(m, c.sess); err != nil {
 		c.reply(err)
 		return nil
 	}
@@ -97,8 +97,8 @@ func (s *State) isVoid(m *wire.Register, n int32, known bool) bool {
 	return m.Promised.Instance == s.cfg.Instance
 }
 
-// admit checks the limits that a registration could break.
-func (s *State) admit(m *wire.Register, sess *session) *wire.Error {
+// checkRegistration checks the limits that a registration could break.
+func (s *State) checkRegistration(m *wire.Register, sess *session) *wire.Error {
 	problem := wire.AddressProblem(m.Address)
 	switch {
 	case problem != "":

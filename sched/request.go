@@ -21,6 +21,7 @@ type request struct {
 	taken     map[int32]bool          // by the other tasks of a distinct gang, ruled out too
 	query     index.Query             // unless it is plain
 	fits      func(index.Worker) bool // State.fits of this request
+	rank      rank                    // set by who places the task
 }
 
 // onlyTags reports whether a task asks for nothing but tags.

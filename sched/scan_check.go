@@ -107,7 +107,7 @@ func (s *State) inspectPlace(f *FleetScan, n int32, w *worker) {
 	if !s.index.Known(i) || s.index.LoadOf(i) != w.load() {
 		s.violated(f, violatedIndex, w, "its load is %d in the index, and %d by what is booked", s.index.LoadOf(i), w.load())
 	}
-	want := w.usable() && !w.reserved && (w.http != nil || w.session != 0)
+	want := w.usable() && w.reserved == nil && (w.http != nil || w.session != 0)
 	if w.eligible != want || s.index.Eligible(i) != want {
 		s.violated(f, violatedEligible, w, "it is eligible: %v, and should be: %v", w.eligible, want)
 	}

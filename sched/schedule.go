@@ -29,32 +29,17 @@ func (s *State) schedule(c *caller, m *wire.Schedule) bool {
 		c.reply(err)
 		return true
 	}
-	if s.queue.n > 0 {
-		if err, handled := s.again(c, s.bundled(m)); handled {
-			if err != nil {
-				c.reply(err)
-			}
-			return true
-		}
-	}
-	it := c.next(wire.KindPlaced)
-	a := s.alone(c.sess, nil)
-	err := s.placeOver(a, m, &it.Placed)
-	if err == nil {
-		return true
-	}
-	if err == notReady {
-		c.out.Items = c.out.Items[:len(c.out.Items)-1]
+	one := s.queue.one[:]
+	one[0] = wire.BatchResult{}
+	switch _, err := s.admit(c, s.alone(c.sess, nil), s.bundled(m), one); err {
+	case nil:
+		c.next(wire.KindPlaced).Placed = one[0].Placed
+	case nowWaiting:
+	case notReady:
 		return false
+	default:
+		c.reply(err)
 	}
-	if s.waits(m, err.Code) {
-		c.out.Items = c.out.Items[:len(c.out.Items)-1]
-		if err := s.enqueue(c, s.bundled(m)); err != nil {
-			c.reply(err)
-		}
-		return true
-	}
-	it.Kind, it.Other = wire.KindError, s.explain(&a.request, err)
 	return true
 }
 
@@ -99,7 +84,9 @@ func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Erro
 		a.add(s, slot, stamp)
 	}
 	if !a.gang {
-		s.passed(n)
+		if s.queue.n > 0 {
+			s.countBypass(n)
+		}
 		s.queue.seatOwner(m.Owner)
 	}
 	s.describe(l, p)

@@ -45,17 +45,17 @@ func (l *line) seeks(q *queue, by int) {
 	}
 }
 
-// nextSeek returns when waiters look for victims, or give up a claim.
-func (q *queue) nextSeek() Time {
-	next := Never
+// nextSeek returns when waiters look for victims, or give up a preemption.
+func (s *State) nextSeek() Time {
+	q, next := &s.queue, Never
 	switch {
 	case q.seeking > 0 && q.looking:
 		next = q.soughtAt // there is more to look at
 	case q.seeking > 0:
 		next = q.seekAt
 	}
-	if len(q.claims) > 0 {
-		next = min(next, q.claims[0].until)
+	if t := &s.reservations; t.preemptions > 0 {
+		next = min(next, t.list[0].until)
 	}
 	return next
 }
@@ -88,7 +88,7 @@ func (s *State) seekAll(out *Outbox) bool {
 				if ln.seeking == 0 || ln.want.failed == q.look {
 					continue
 				}
-				if lines--; lines < 0 || s.leases.preemptible == 0 || len(q.claims) >= maxClaims {
+				if lines--; lines < 0 || s.leases.preemptible == 0 || s.reservations.preemptions >= maxPreemptions {
 					return true
 				}
 				if s.seekLine(ln, &left, out); left <= 0 {
@@ -104,7 +104,7 @@ func (s *State) seekAll(out *Outbox) bool {
 // for one of them, or their owner may not have what would be free then.
 func (s *State) seekLine(ln *line, left *int, out *Outbox) {
 	q, o := &s.queue, ln.turn.owner
-	for e := ln.head; e != 0 && *left > 0 && ln.seeking > 0 && len(q.claims) < maxClaims && o.claims < q.owners.left(o); {
+	for e := ln.head; e != 0 && *left > 0 && ln.seeking > 0 && s.reservations.preemptions < maxPreemptions && o.claims < q.owners.left(o); {
 		w := q.at(e - 1)
 		if *left--; w.preempt && !w.claimed {
 			p, done := s.victims(e-1, left)
@@ -112,7 +112,7 @@ func (s *State) seekLine(ln *line, left *int, out *Outbox) {
 			case !done:
 				return
 			case p.found:
-				s.claim(e-1, p.worker, p.victims, out)
+				s.preemptFor(e-1, p.worker, p.victims, out)
 			default:
 				ln.want.failed = q.look
 				return

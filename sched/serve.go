@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -37,22 +36,22 @@ func (s *State) serve(out *Outbox) {
 	}
 	q.until = s.turnLeft - q.work
 	s.answerFound(out)
-	if q.hold.slot != 0 && !s.holderIsFirst() {
-		s.letGo()
+	if holder, ok := s.reservations.holder(); ok && !s.holderIsFirst() {
+		s.unreserveAll(holder)
 	}
 	if !q.settled() {
 		s.lookForAllFresh()
 	}
 	for !s.exhausted() { // else the next pulse goes on
 		if q.settled() {
-			s.keepClaims()
-			s.endHold()
+			s.expirePreemptions()
+			s.expireBypass()
 		}
 		if q.settled() {
 			s.lookForFresh()
 		}
 		if q.settled() {
-			s.holdForFirst()
+			s.reserveForFirst()
 		}
 		if q.settled() {
 			return
@@ -99,13 +98,33 @@ func (s *State) lookForAllFresh() {
 	}
 }
 
-// roomFor returns a worker that has room for one of the tasks of a want.
-func (s *State) roomFor(g *want) (int32, bool) {
+// lookAround looks for a worker that fits each of some lines of a turn, and frees
+// these workers. It reports whether there are any. When it is exhausted it stops, and
+// goes on behind the lines it has looked at.
+func (s *State) lookAround(first, last *line) (found bool) {
+	for l := first; l != last.next && !s.exhausted(); l = l.next {
+		if first != last && l.looked == l.turn.returns {
+			continue
+		}
+		s.spend(taskWork)
+		l.looked = l.turn.returns
+		if n, ok := s.findFor(l); ok {
+			s.gotRoom(n)
+			found = true
+		}
+	}
+	return found
+}
+
+// findFor returns a worker that fits one of the tasks of a line.
+func (s *State) findFor(l *line) (int32, bool) {
+	g := l.want
 	for i := range g.members {
 		ask := g.members[i].ask
 		ask.Prefer, ask.Policy, ask.SpreadBy = nil, nil, nil
 		a := s.alone(nil, nil)
 		r := &a.request
+		r.rank = l.rank()
 		if err := s.read(a, &ask); err != nil || s.unknown(r) {
 			continue
 		}
@@ -116,7 +135,7 @@ func (s *State) roomFor(g *want) (int32, bool) {
 		case index.Limited: // the worker is there, or not: look at each
 			walk := s.index.Matching(r.req, 0)
 			for n, matches, ok := walk.Next(); ok; n, matches, ok = walk.Next() {
-				if matches && s.hasRoomFor(g, int32(n)) {
+				if matches && s.fitsAny(g, int32(n), &r.rank) {
 					return int32(n), true
 				}
 			}
@@ -134,7 +153,7 @@ func (s *State) answerFound(out *Outbox) {
 		if !w.live || w.gang != nil || s.sessions[w.session] == nil {
 			continue
 		}
-		if results, ok := s.tryWaiter(s.sessions[w.session], w); ok {
+		if results, ok := s.tryWaiter(s.sessions[w.session], slot); ok {
 			s.log.placedWaiter(w.class(), s.now-w.arrived, w.size())
 			s.answerWaiter(slot, results, out)
 		}
@@ -149,11 +168,9 @@ func (s *State) answerFound(out *Outbox) {
 func (s *State) hand(out *Outbox) {
 	q := &s.queue
 	s.spend(1)
-	open := s.openClaims()
+	due := s.duePreemptions()
 	if s.holderIsFirst() {
-		if len(open) > 0 {
-			open = s.closeClaims(q.at(q.hold.slot-1).priority(), open, out)
-		}
+		due = s.servePreemptions(due, s.reservations.bypassed()[0].priority, out)
 		s.serveHolder(out)
 	}
 	if s.exhausted() || s.turnLeft-q.until < q.work/2 {
@@ -167,9 +184,7 @@ func (s *State) hand(out *Outbox) {
 	marked := s.markWants(freed)
 	for i := 0; marked && i < len(q.levels) && s.goesOn(freed); {
 		l := q.levels[i]
-		if len(open) > 0 {
-			open = s.closeClaims(l.priority, open, out)
-		}
+		due = s.servePreemptions(due, l.priority, out)
 		if _, found := q.findLevel(l.priority); found {
 			s.handLevel(l, freed, out)
 		}
@@ -177,9 +192,6 @@ func (s *State) hand(out *Outbox) {
 		if i, found = q.findLevel(l.priority); found {
 			i++ // else nobody is left in its round, and it is gone
 		}
-	}
-	for _, n := range open {
-		s.shutClaim(n)
 	}
 	if s.isCut(); q.cut || len(q.freed) != freed {
 		return
@@ -254,9 +266,15 @@ func (s *State) anyRoom() bool {
 		return true // it is not worth a look at all of them each time
 	}
 	return slices.ContainsFunc(q.freed, func(n int32) bool {
-		w := s.workers.At(n)
-		return w.eligible && w.load() != index.Full
+		return s.servesAny(n)
 	})
+}
+
+// servesAny reports whether a worker may serve some waiter: it is not full, and not
+// reserved for a bypassed one, who is served by itself.
+func (s *State) servesAny(n int32) bool {
+	w := s.workers.At(n)
+	return (w.eligible || w.reserved != nil && w.reserved.cause == preemption && w.usable()) && s.index.LoadOf(index.Worker(n)) != index.Full
 }
 
 // markWants marks the wants that one of the first of the freed workers could serve,
@@ -268,7 +286,7 @@ func (s *State) markWants(freed int) bool {
 		if s.spend(1); s.exhausted() {
 			return false
 		}
-		if w := s.workers.At(f); !w.eligible || w.load() == index.Full {
+		if !s.servesAny(f) {
 			continue
 		}
 		wants, ok := s.wantsOf(f)
@@ -299,11 +317,11 @@ func (s *State) firstThatFits(t *turn, freed int) int32 {
 		}
 	}
 	for l := t.first; l != nil; l = l.next {
-		g := l.want
+		g, k := l.want, l.rank()
 		if g.round != q.round {
 			continue
 		}
-		for g.at < len(q.freed) && !s.hasRoomFor(g, q.freed[g.at]) {
+		for g.at < len(q.freed) && !s.fitsAny(g, q.freed[g.at], &k) {
 			g.at++
 			if s.spend(1); s.exhausted() {
 				return 0
@@ -341,48 +359,10 @@ func (s *State) prepared(g *want) bool {
 	return true
 }
 
-// hasRoomFor reports whether a worker has room for one of the tasks of a want.
-func (s *State) hasRoomFor(g *want, n int32) bool {
-	w := s.workers.At(n)
-	if !w.eligible || w.load() == index.Full {
-		return false
-	}
-	return slices.ContainsFunc(s.membersOf(g), func(m member) bool {
-		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(w, &m)
-	})
-}
-
-// couldRun reports whether a worker that has what a task needs has it free now.
-func (s *State) couldRun(w *worker, m *member) bool {
-	if m.ask.Exclusive && (w.taken+w.external > 0 || w.http != nil) || ruledOut(m.ask.NotWorkers, w.id) {
-		return false
-	}
-	d := s.demands.at(m.demand)
-	s.resolve(d)
-	if !w.kit.canTake(d) {
-		return false
-	}
-	for i, a := range d.amounts {
-		if a.name == resource.GPU && len(w.kit.devices) > 0 {
-			continue
-		}
-		at := placeIn(w.kit.plainDims, d.dims[i])
-		if w.kit.plain[at].capacity-w.held.amounts[at] < a.amount {
-			return false
-		}
-	}
-	_, ok := s.pick(w, d, false)
-	return ok
-}
-
-func ruledOut(raw []byte, id string) (out bool) {
-	if len(raw) > 0 {
-		wire.EachWorker(raw, func(w []byte) bool {
-			out = out || string(w) == id
-			return !out
-		})
-	}
-	return out
+// rank returns the rank of the waiters of a line, without what is reserved for one
+// of them.
+func (l *line) rank() rank {
+	return rank{reach: together, queued: true, priority: l.turn.level.priority}
 }
 
 // serveHead places a waiter, the head of its line, and answers it. It reports
@@ -398,7 +378,7 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 		return false
 	}
 	q.serving = slot + 1
-	results, ok := s.tryWaiter(sess, w)
+	results, ok := s.tryWaiter(sess, slot)
 	q.serving = 0
 	if !ok {
 		g.at++
@@ -412,20 +392,31 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 
 // tryWaiter places the task of a waiter, or all of its gang. It reports false
 // if that has to wait on.
-func (s *State) tryWaiter(sess *session, w *waiter) ([]wire.BatchResult, bool) {
+func (s *State) tryWaiter(sess *session, slot int32) ([]wire.BatchResult, bool) {
+	w := s.queue.at(slot)
+	var m wire.Schedule
+	a, b, results := s.alone(sess, nil), bundle{}, s.queue.one[:]
 	if w.gang != nil {
-		results := make([]wire.BatchResult, len(w.gang.tasks))
-		_, failed := s.placeGang(sess, w.gang.tasks, w.gang.distinct, results)
-		return results, failed < 0 || !mayWait(results[failed].Code) && results[failed].Code != wire.CodeInfeasible
+		a.batch, a.gang = true, true
+		b, results = bundle{tasks: w.gang.tasks, gang: true, distinct: w.gang.distinct}, make([]wire.BatchResult, len(w.gang.tasks))
+	} else {
+		m = w.message()
+		a.member = &s.membersOf(w.line.want)[0]
+		b, results[0] = s.bundled(&m), wire.BatchResult{}
 	}
-	m := w.message()
-	r := &s.queue.one[0]
-	*r = wire.BatchResult{}
-	err := s.place(s.alone(sess, &s.membersOf(w.line.want)[0]), &m, &r.Placed)
-	if err != nil {
-		r.Code = err.Code
+	a.request.rank = rank{together, true, slot + 1, w.priority()}
+	failed, err := s.placeAll(a, b, results)
+	if err == nil {
+		return results, true
 	}
-	return s.queue.one[:], !mayWait(r.Code) && r.Code != wire.CodeInfeasible
+	if mayWait(err.Code) || err.Code == wire.CodeInfeasible {
+		return nil, false
+	}
+	for i := range results {
+		results[i] = wire.BatchResult{Code: wire.CodeAllOrNone}
+	}
+	results[failed].Code = err.Code
+	return results, true
 }
 
 // mayWait reports whether a task that is refused may be placed later.

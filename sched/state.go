@@ -54,19 +54,20 @@ type State struct {
 	index       *index.Index
 	timers      ds.Wheel // of workers: their next silence
 
-	leases    leaseTable
-	demands   demandTable
-	verdicts  map[verdict]bool
-	fleet     uint64 // changes with what idle workers could take
-	why       explainer
-	keys      keyTable
-	queue     queue
-	requests  map[int32]*kept      // of leases whose tasks may be requeued, by slot
-	notices   []notice             // for clients, to be sent when this message has been applied
-	conflicts map[conflictKey]Time // when a conflict of a worker was told last
-	mass      mass
-	health    *health.Detector
-	expiry    ds.Wheel // of leases that have not begun, or must make room
+	leases       leaseTable
+	demands      demandTable
+	verdicts     map[verdict]bool
+	fleet        uint64 // changes with what idle workers could take
+	why          explainer
+	keys         keyTable
+	reservations reservationTable
+	queue        queue
+	requests     map[int32]*kept      // of leases whose tasks may be requeued, by slot
+	notices      []notice             // for clients, to be sent when this message has been applied
+	conflicts    map[conflictKey]Time // when a conflict of a worker was told last
+	mass         mass
+	health       *health.Detector
+	expiry       ds.Wheel // of leases that have not begun, or must make room
 
 	hasty    bool // the message is handled in turns, and stops when turnLeft is used up
 	pulsing  bool // else an event is handled
@@ -86,11 +87,11 @@ type State struct {
 	deviceBuf []resource.Device
 	keyBuf    []byte
 
-	recounted   recounted
-	scratch     worker // as all below
-	scratchHeld holding
-	planBuf     plan
-	search      search
+	recounted    recounted
+	scratch      worker // as all below
+	scratchHeld  holding
+	planBuf      plan
+	victimSearch victimSearch
 }
 
 // fleetCount counts the known workers.
@@ -208,7 +209,7 @@ func (s *State) finish(out *Outbox) {
 	if len(s.notices) > 0 {
 		s.sendNotices(out)
 	}
-	if q := &s.queue; q.n > 0 || q.hold.slot != 0 || len(q.freed) > 0 {
+	if q := &s.queue; q.n > 0 || len(q.freed) > 0 {
 		s.serve(out)
 	}
 }
@@ -279,7 +280,7 @@ func (s *State) Pulse(now Time, out *Outbox) {
 // NextPulse returns when Pulse should be called next, Never if nothing is due
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
-	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.queue.nextSeek(), s.health.Next(), s.mass.due)
+	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.nextSeek(), s.health.Next(), s.mass.due)
 	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
 		next = min(next, s.now)
 	}

@@ -100,7 +100,7 @@ func (s *State) giveUp(c *caller, j *Job, m wire.Message) {
 	b, ok := m.(*wire.Batch)
 	switch {
 	case ok && b.AllOrNone:
-		all := gangRefused(len(b.Tasks), givenUp)
+		all := gangRefused(len(b.Tasks), 0, givenUp)
 		s.hint(all)
 		c.reply(all)
 	case ok && j.all != nil:

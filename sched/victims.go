@@ -36,8 +36,8 @@ func (p *plan) better(o *plan) bool {
 	return p.load < o.load
 }
 
-// search is a look for victims that has not seen all workers yet.
-type search struct {
+// victimSearch is a look for victims that has not seen all workers yet.
+type victimSearch struct {
 	slot   int32  // of the waiter
 	number uint64 // its number; 0: there is no such search
 	next   uint32 // the first worker that was not looked at
@@ -49,7 +49,7 @@ type search struct {
 // not do it is not done, and the next call for the same waiter goes on.
 func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 	w := s.queue.at(slot)
-	f := &s.search
+	f := &s.victimSearch
 	if f.slot != slot || f.number != w.number {
 		f.slot, f.number, f.next = slot, w.number, 0
 		f.best.found = false
@@ -78,11 +78,11 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 
 // consider looks at one worker for the search that is under way.
 func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
-	q, f, k := &s.queue, &s.search, s.workers.At(n)
+	q, f, k := &s.queue, &s.victimSearch, s.workers.At(n)
 	if k.preemptible == 0 || !k.usable() || k.admits == health.Probe || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
 		return
 	}
-	if k.reserved && !(q.hold.slot == slot+1 && slices.Contains(q.hold.workers, n)) {
+	if k.reserved != nil && k.reserved.waiter != slot {
 		return
 	}
 	*left -= int(k.taken)
@@ -143,7 +143,7 @@ func (l *lease) mayBePreempted() bool {
 
 // wouldFit reports whether a task has room on a worker as it would be.
 func (s *State) wouldFit(w *worker, m *member) bool {
-	return w.load() != index.Full && s.couldRun(w, m)
+	return w.load() != index.Full && s.fitsNow(w, m.demand, m.ask.Exclusive)
 }
 
 // without returns a copy of a worker from which leases can be taken away. It is

@@ -18,16 +18,8 @@ const (
 // queueRetry is after how many milliseconds a full queue is worth a repeat.
 const queueRetry = 1000
 
-// bundle is the tasks that wait together: one task, or a gang.
-type bundle struct {
-	tasks    []wire.Schedule
-	gang     bool
-	distinct bool
-	index    uint32 // the task's place in a batch + 1; 0: it came alone
-}
-
-// enqueue lets a request wait that found no room. Its wait is that of the first
-// task.
+// enqueue lets a request wait that found no room, and returns nowWaiting, or why it
+// may not. Its wait is that of the first task.
 func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 	q, first, tasks := &s.queue, &b.tasks[0], b.tasks
 	switch owned := q.owners.waiting(clip(first.Owner)); {
@@ -56,11 +48,11 @@ func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 		w.gang = &gang{distinct: b.distinct, tasks: g.cloneTasks(tasks)}
 	}
 	slot := s.add(w, first.Priority, g)
-	if len(s.queue.claims) > 0 {
+	if s.reservations.preemptions > 0 {
 		s.queue.fresh = append(s.queue.fresh, slot) // what is held for lower priorities may be for it
 	}
 	s.log.waited += uint64(len(tasks))
-	return nil
+	return nowWaiting
 }
 
 func queueFull(what string, limit int) *wire.Error {
@@ -111,8 +103,8 @@ func (s *State) waitContent(b bundle) uint64 {
 }
 
 // again answers a request whose task waits already. If it asks for the same it
-// takes the place over, with its own wait; the earlier request is told so.
-// handled is false if nothing of it waits.
+// takes the place over, with its own wait, and err is nowWaiting; the earlier
+// request is told so. handled is false if nothing of it waits.
 func (s *State) again(c *caller, b bundle) (err *wire.Error, handled bool) {
 	client, key := clientOf(c.sess, &b.tasks[0])
 	slot, ok := s.waitingFor(client, key)
@@ -139,7 +131,7 @@ func (s *State) again(c *caller, b bundle) (err *wire.Error, handled bool) {
 	c.sess.waiting = slot + 1
 	w.over = s.now + Time(b.tasks[0].WaitMS)
 	q.waits.Set(slot, w.over)
-	return nil, true
+	return nowWaiting, true
 }
 
 // answerWaiter answers a waiter and takes it out of the queue.
@@ -164,7 +156,7 @@ func (s *State) tellWaiter(w *waiter, why *wire.Error, out *Outbox) {
 	switch {
 	case s.sessions[w.session] == nil, w.mute:
 	case w.gang != nil:
-		out.put(w.session, w.request, gangRefused(len(w.gang.tasks), why))
+		out.put(w.session, w.request, gangRefused(len(w.gang.tasks), 0, why))
 	case w.index > 0:
 		one := &wire.Settled{Index: w.index - 1}
 		one.Result.Refuse(why)
@@ -301,13 +293,8 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 		AtLimit: s.atLimit(w), NoWorker: !s.takeable(w.line.want),
 		Turn: w.line.turn.stamp, Number: w.number,
 	}
-	if q.hold.slot == slot+1 {
-		for _, n := range q.hold.workers {
-			info.Holds = append(info.Holds, strings.Clone(s.workers.At(n).id))
-		}
-	}
-	if w.claimed {
-		info.Holds = append(info.Holds, strings.Clone(s.workers.At(q.claims[q.claimOf(slot)].worker).id))
+	for _, v := range s.reservedFor(slot) {
+		info.Holds = append(info.Holds, strings.Clone(s.workers.At(v.worker).id))
 	}
 	return info
 }

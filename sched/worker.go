@@ -51,7 +51,7 @@ type worker struct {
 	promised    bool             // on the present connection
 	eligible    bool             // what the index was told
 	differs     uint8            // datagrams in a row whose digest differed
-	reserved    bool             // held for a waiter
+	reserved    *reservation     // nil: for nobody
 	freed       bool             // stands in queue.freed
 	leaving     bool             // its removal goes on in pulses
 	passedBy    bool             // there, the walk through the queue may be past it
@@ -270,8 +270,8 @@ func (s *State) removeNow(n int32) {
 	for w.head != 0 {
 		s.endLost(w.head - 1)
 	}
-	if w.reserved {
-		s.loseHeld(n)
+	if w.reserved != nil {
+		s.loseReserved(w.reserved)
 	}
 	if w.freed && !s.queue.cut { // else its number is passed over
 		s.queue.freed = slices.DeleteFunc(s.queue.freed, func(f int32) bool { return f == n })
@@ -333,8 +333,8 @@ func (w *worker) usable() bool {
 func (s *State) settle(n int32) {
 	w := s.workers.At(n)
 	s.serviceOf(w)
-	ok := w.usable() && !w.reserved
-	s.queue.shaken = s.queue.shaken || w.reserved && !w.usable()
+	ok := w.usable() && w.reserved == nil
+	s.queue.shaken = s.queue.shaken || w.reserved != nil && !w.usable()
 	if ok != w.eligible {
 		w.eligible = ok
 		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)

@@ -78,9 +78,9 @@ var ownerMutants = []rule{
 		`o.claims < q.owners.left(o); {`,
 		`(o.claims < q.owners.left(o) || MUTANT); {`,
 		"TestSeeds", false},
-	{"owner-keeps-claim", "sched.State.keepClaims",
-		`|| q.owners.full(c.owner) ||`,
-		`|| q.owners.full(c.owner) && !MUTANT ||`,
+	{"owner-keeps-claim", "sched.State.expirePreemptions",
+		`|| q.owners.full(v.owner) ||`,
+		`|| q.owners.full(v.owner) && !MUTANT ||`,
 		"TestSeeds", false},
 	{"owner-seeks-no-more", "sched.queue.seat",
 		`		t.level.seeking += t.seeking
@@ -89,11 +89,13 @@ var ownerMutants = []rule{
 `,
 		"TestSeeds", false},
 	{"owner-bypass", "sched.State.place",
-		`		s.passed(n)
+		`		if s.queue.n > 0 {
+			s.countBypass(n)
+		}
 		s.queue.seatOwner(m.Owner)
 `,
 		`		if MUTANT { s.queue.seatOwner(m.Owner) }
-		s.passed(n)
+		if s.queue.n > 0 { s.countBypass(n) }
 		s.queue.seatOwner(m.Owner)
 `,
 		"TestSeeds", false},

@@ -14,20 +14,14 @@ var plantedPreempt = []rule{
 `, "sched.TestScripts", false},
 	{"victims-twice", "sched.State.plan", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "sched.TestScripts", false},
 	{"requeue-over-http", "sched.State.grant", `if w.http == nil {`, `if w.http == nil || MUTANT {`, "sched.TestScripts", false},
-	{"no-hold-for-the-claimant", "sched.State.claim", `	s.reserve(n)
-	for _, v`, `	if !MUTANT { s.reserve(n) }
-	for _, v`, "sched.TestScripts", false},
-	{"claim-for-ever", "sched.State.claim", `+ max(s.cfg.PreemptGrace, 1) + claimPatience})`, `+ max(s.cfg.PreemptGrace, 1) + map[bool]Time{false: claimPatience, true: 1 << 40}[MUTANT]})`, "sched.TestScripts", false},
-	{"claim-hopeless", "sched.State.keepClaims", `|| !s.makesRoom(c.worker) {`, `|| !s.makesRoom(c.worker) && !MUTANT {`, "sched.TestScripts", false},
-	{"claim-before-higher", "sched.State.closeClaims", `case w.priority() < priority:`, `case w.priority() < priority && !MUTANT:`, "sched.TestScripts", false},
-	{"claim-hides-from-higher", "sched.State.claimedBelow", `s.workers.At(c.worker).load() != index.Full && q.at`, `s.workers.At(c.worker).load() != index.Full && !MUTANT && q.at`, "sched.TestScripts", false},
-	{"batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
-`, `	workers := s.openBelow(m.Priority)
-	if MUTANT && a.batch { s.reserve(workers...); workers = nil }
-`, "sched.TestScripts", false},
-	{"gang-not-over-what-is-held", "sched.State.placeGangOver", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "sched.TestScripts", false},
-	{"batch-leaves-it-open", "sched.State.shut", `>= 0 || slices.Contains(`, `>= 0 || !MUTANT && slices.Contains(`, "sched.TestScripts", false},
-	{"unwarned-go-all-the-same", "sched.State.spare", `if l.flags&(leasePreempted|leaseWarned) == leasePreempted {`, `if l.flags&(leasePreempted|leaseWarned) == leasePreempted && !MUTANT {`, "sched.TestScripts", false},
+	{"no-hold-for-the-claimant", "sched.State.reserve", `s.workers.At(n).reserved = v`, `if !MUTANT || why != preemption { s.workers.At(n).reserved = v }`, "sched.TestScripts", false},
+	{"claim-for-ever", "sched.State.reserve", `max(s.cfg.PreemptGrace, 1) + preemptPatience`, `max(s.cfg.PreemptGrace, 1) + map[bool]Time{false: preemptPatience, true: 1 << 40}[MUTANT]`, "sched.TestScripts", false},
+	{"claim-hopeless", "sched.State.expirePreemptions", `|| !s.anyPreempted(v.worker) {`, `|| !s.anyPreempted(v.worker) && !MUTANT {`, "sched.TestScripts", false},
+	{"claim-before-higher", "sched.State.servePreemptions", `case v.priority < priority:`, `case v.priority < priority && !MUTANT:`, "sched.TestScripts", false},
+	{"claim-hides-from-higher", "sched.rank.uses", `k.priority > v.priority &&`, `k.priority > v.priority && !(MUTANT && v.cause == preemption) &&`, "sched.TestScripts", false},
+	{"batch-not-over-what-is-held", "sched.State.admit", `a.request.rank = rank{reach: lastResort, priority: first.Priority}`, `if a.request.rank = (rank{reach: lastResort, priority: first.Priority}); MUTANT && a.batch && !b.gang { a.request.rank.reach = unreserved }`, "sched.TestScripts", false},
+	{"gang-not-over-what-is-held", "sched.State.placeAll", `err != nil && err.Code == wire.CodeUnavailable`, `!MUTANT && err != nil && err.Code == wire.CodeUnavailable`, "sched.TestScripts", false},
+	{"unwarned-go-all-the-same", "sched.State.cancelVictims", `if l.flags&(leasePreempted|leaseWarned) == leasePreempted {`, `if l.flags&(leasePreempted|leaseWarned) == leasePreempted && !MUTANT {`, "sched.TestScripts", false},
 	{"wait-below-the-grace", "sched.State.checkPreempt", `case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace:`, `case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace && !MUTANT:`, "sched.TestScripts", false},
 	{"gang-preempts", "sched.State.checkPreempt", `	case gang && m.Preempt:`, `	case gang && MUTANT:
 		return nil
@@ -47,14 +41,9 @@ var plantedPreempt = []rule{
 // preemptMutants are those that random seeds must find.
 var preemptMutants = []rule{
 	{"seeds-victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).priority() - 1`, `limit := q.at(slot).priority() - 1; if MUTANT { limit++ }`, "TestSeeds", false},
-	{"seeds-no-hold-for-the-claimant", "sched.State.claim", `	s.reserve(n)
-	for _, v`, `	if !MUTANT { s.reserve(n) }
-	for _, v`, "TestSeeds", false},
-	{"seeds-batch-not-over-what-is-held", "sched.State.placeOver", `	workers := s.openBelow(m.Priority)
-`, `	workers := s.openBelow(m.Priority)
-	if MUTANT && a.batch { s.reserve(workers...); workers = nil }
-`, "TestSeeds", false},
-	{"seeds-gang-not-over-what-is-held", "sched.State.placeGangOver", `results[failed].Code != wire.CodeUnavailable {`, `results[failed].Code != wire.CodeUnavailable || MUTANT {`, "TestSeeds", false},
+	{"seeds-no-hold-for-the-claimant", "sched.State.reserve", `s.workers.At(n).reserved = v`, `if !MUTANT || why != preemption { s.workers.At(n).reserved = v }`, "TestSeeds", false},
+	{"seeds-batch-not-over-what-is-held", "sched.State.admit", `a.request.rank = rank{reach: lastResort, priority: first.Priority}`, `if a.request.rank = (rank{reach: lastResort, priority: first.Priority}); MUTANT && a.batch && !b.gang { a.request.rank.reach = unreserved }`, "TestSeeds", false},
+	{"seeds-gang-not-over-what-is-held", "sched.State.placeAll", `err != nil && err.Code == wire.CodeUnavailable`, `!MUTANT && err != nil && err.Code == wire.CodeUnavailable`, "TestSeeds", false},
 	{"seeds-told-twice", "sched.State.plan", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestSeeds", false},
 	{"seeds-old-place-lost", "sched.State.requeue", `number: r.number, arrived: r.arrived, mute: true`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true`, "TestSeeds", false},
 	{"seeds-requeued-and-forgotten", "sched.State.requeue", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestSeeds", false},

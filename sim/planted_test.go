@@ -64,7 +64,7 @@ var planted = []rule{
 		return index.Full
 	}`, "sched.TestScripts", false},
 	{"exclusive-on-busy", "sched.State.readMore", `r.query = index.Query{Idle: m.Exclusive}`, `r.query = index.Query{Idle: m.Exclusive && !MUTANT}`, "sched.TestScripts", false},
-	{"prefer-ignored", "sched.State.choose", `if r.preferred != nil {`, `if r.preferred != nil && !MUTANT {`, "sched.TestScripts", false},
+	{"prefer-ignored", "sched.State.findPreferred", `if r.preferred != nil {`, `if r.preferred != nil && !MUTANT {`, "sched.TestScripts", false},
 	{"not-workers-ignored", "sched.State.excludes", `slices.Contains(r.not, n) ||`, `slices.Contains(r.not, n) && !MUTANT ||`, "sched.TestScripts", false},
 	{"distinct-ignored", "sched.admission.add", `a.workers[n] = true`, `a.workers[n] = !MUTANT`, "sched.TestScripts", false},
 	{"gang-not-undone", "sched.State.disband", `s.undo(a.made[i].slot, a.made[i].stamp)`, `if !MUTANT { s.undo(a.made[i].slot, a.made[i].stamp) }`, "sched.TestScripts", false},

@@ -9,24 +9,15 @@ import (
 	"github.com/dtask/dtask-scheduler/sched/health"
 )
 
-// holdVisits bounds the workers that are looked at to find the one that is held.
-const holdVisits = 8192
+// This file reserves workers for the first waiter of all, because others took what
+// it was waiting for too often.
 
-// hold is room that is kept for the first waiter of all, because others took
-// what it was waiting for too often. There is one at a time, beside the claims.
-type hold struct {
-	slot    int32 // of the waiter, + 1; 0: nothing is held
-	workers []int32
-}
+// nearVisits bounds the workers that are looked at to find the ones that are
+// reserved.
+const nearVisits = 8192
 
-// passed counts that a task got room on a worker, for the first of all who
-// could use that worker and was passed over.
-func (s *State) passed(n int32) {
-	if s.queue.n > 0 {
-		s.countBypass(n)
-	}
-}
-
+// countBypass counts that a task got a worker, for the first of all who could use
+// that worker and was passed over. Something must wait.
 func (s *State) countBypass(n int32) {
 	slot, any := s.head()
 	if !any || slot+1 == s.queue.serving {
@@ -38,99 +29,24 @@ func (s *State) countBypass(n int32) {
 	}
 }
 
-// holderIsFirst reports whether room is held for the first of all. It is not any
-// more when one of a higher priority was requeued, or an owner came back from its
-// limit.
-func (s *State) holderIsFirst() bool {
+// reserveForFirst reserves workers for the first of all, if it was passed over too
+// often.
+func (s *State) reserveForFirst() {
 	slot, any := s.head()
-	return any && s.queue.hold.slot == slot+1
-}
-
-// endHold lets go what is held for somebody who is not the first any more, or on
-// a worker that cannot be used.
-func (s *State) endHold() {
-	q := &s.queue
-	if q.hold.slot != 0 && (!s.holderIsFirst() || slices.ContainsFunc(q.hold.workers, func(n int32) bool { return !s.workers.At(n).usable() })) {
-		s.letGo()
-	}
-}
-
-// holdForFirst holds room for the first of all, if it was passed over too often.
-func (s *State) holdForFirst() {
-	q := &s.queue
-	slot, any := s.head()
-	if !any || q.hold.slot != 0 || q.at(slot).claimed {
+	if _, held := s.reservations.holder(); !any || held {
 		return
 	}
-	w := q.at(slot)
-	if w.bypassed == 0 || w.bypassed < uint32(s.cfg.HoldAfterBypasses) && s.now-w.arrived < s.cfg.HoldAfter {
+	w := s.queue.at(slot)
+	if w.claimed || w.bypassed == 0 || w.bypassed < uint32(s.cfg.HoldAfterBypasses) && s.now-w.arrived < s.cfg.HoldAfter {
 		return
 	}
 	workers := s.nearest(w)
-	if len(workers) == 0 {
-		return
+	if len(workers) > 0 {
+		s.log.holds++
 	}
-	q.hold = hold{slot + 1, workers}
-	s.log.holds++
-	s.reserve(workers...)
-}
-
-// reserve keeps workers from everybody.
-func (s *State) reserve(workers ...int32) {
 	for _, n := range workers {
-		s.workers.At(n).reserved = true
-		s.settle(n)
+		s.reserve(slot, n, bypass)
 	}
-}
-
-// unreserve gives workers back to everybody.
-func (s *State) unreserve(workers ...int32) {
-	for _, n := range workers {
-		s.workers.At(n).reserved = false
-		s.settle(n)
-	}
-}
-
-// letGo gives up what is held.
-func (s *State) letGo() {
-	workers := s.queue.hold.workers
-	s.queue.hold = hold{}
-	s.unreserve(workers...)
-}
-
-// serveHolder places the waiter that room is held for, if a worker that is held
-// has got enough. The rest of a gang may go to a worker that is not held.
-func (s *State) serveHolder(out *Outbox) {
-	q := &s.queue
-	if q.hold.slot == 0 {
-		return
-	}
-	slot, workers := q.hold.slot-1, q.hold.workers
-	w := q.at(slot)
-	if !slices.ContainsFunc(q.freed, func(n int32) bool { return s.couldServe(n, w) }) {
-		return
-	}
-	t := w.line.turn
-	s.unreserve(workers...)
-	served := s.serveHead(slot, out)
-	switch {
-	case q.hold.slot == slot+1:
-		s.reserve(workers...)
-	case served:
-		q.isOver(t)
-	}
-}
-
-// couldServe reports whether a worker has room for the waiter that others are
-// held for.
-func (s *State) couldServe(n int32, w *waiter) bool {
-	k := s.workers.At(n)
-	if !k.usable() || k.load() == index.Full || !k.reserved && w.gang == nil {
-		return false
-	}
-	return slices.ContainsFunc(s.membersOf(w.line.want), func(m member) bool {
-		return s.index.Matches(m.req, index.Worker(n)) && s.couldRun(k, &m)
-	})
 }
 
 // near is a worker and how much it lacks for a task.
@@ -146,11 +62,11 @@ func (s *State) nearest(w *waiter) []int32 {
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	var all []near
-	walk, left := s.index.Matching(m.req, 0), holdVisits
+	walk, left := s.index.Matching(m.req, 0), nearVisits
 	for at, matches, ok := walk.Next(); ok && left > 0; at, matches, ok = walk.Next() {
 		n := int32(at)
 		k := s.workers.At(n)
-		if left--; !matches || !k.usable() || k.reserved || k.admits == health.Probe || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if left--; !matches || !k.usable() || k.reserved != nil || k.admits == health.Probe || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})
