@@ -53,7 +53,7 @@ func TestBringTakesBoundedSteps(t *testing.T) {
 		{Tags: []string{"third-1"}, Where: long("x%d", " || ")},
 		{Tags: []string{"third-1"}, Where: long("!host=%d", " && ")},
 		{Tags: []string{"third-2", "gone"}, Where: long("x%d", " || ")},
-		{Where: list("v", selector.MaxTerms)},
+		{Where: list("host", selector.MaxTerms)},
 	} {
 		r, steps, left := x.InternSpec([]byte{byte(i)}, s), 0, most
 		for ; !x.Bring(r, &left); steps++ {

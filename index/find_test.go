@@ -84,7 +84,8 @@ func dress(t *rapid.T, x *Index, w Worker, n *plainWorker, alike bool) *plainWor
 	return n
 }
 
-var finds = []string{"", "gpu", "!spot", "cuda>12.9 && !spot", "zone in (a, b) || gpu", "zone!=a", "!(gpu && cuda<13)", "!gpu && !spot"}
+var finds = []string{"", "gpu", "!spot", "cuda>12.9 && !spot", "zone in (a, b) || gpu", "zone!=a", "!(gpu && cuda<13)", "!gpu && !spot",
+	`"zone=a" && !spot`, "zone in (a, b) && gpu && cuda>=12.10", "zone && (gpu || cuda<13 && !zone=b)"}
 
 // search draws a query and compares the answer with a scan.
 func search(t *rapid.T, x *Index, workers map[Worker]*plainWorker) {

@@ -45,6 +45,7 @@ type Index struct {
 	names    []string // scratch, as all below
 	numbers  []uint32
 	setBytes []byte
+	memo     memo
 	finder   finder
 }
 

@@ -43,6 +43,7 @@ type Requirement struct {
 	hash      uint64
 
 	where *selector.Expr // nil for none
+	cond  *condition     // of where
 	dims  uint64
 	found uint32 // the slot in which Find was successful last, noSlot when the matches changed since
 
@@ -86,6 +87,9 @@ func newRequirement(s Spec, canonical []byte) *Requirement {
 	for i, name := range s.Tags {
 		r.tags[i] = strings.Clone(name)
 	}
+	if r.where != nil {
+		r.cond = newCondition(r.where)
+	}
 	r.hash = hash64(r.canonical)
 	return r
 }
@@ -122,7 +126,7 @@ func hash64(s string) uint64 {
 func (x *Index) satisfies(p *profile, r *Requirement) bool {
 	x.work++
 	return p != nil && r.feasible && p.dims&r.dims == r.dims && p.set.contains(r.set) &&
-		(r.where == nil || x.holds(r.where, p.set))
+		(r.cond == nil || x.holds(r.cond, p.set))
 }
 
 // group returns the place of the group of a slot among those that r lists.
@@ -162,7 +166,7 @@ func (r *Requirement) mark(slot uint32, matched bool) {
 
 // fewCandidates is up to how many profiles with the rarest tag of a requirement
 // are looked at, instead of all profiles.
-const fewCandidates = 1024
+const fewCandidates = 4096
 
 // Ready reports whether a requirement is up to date: using it costs no more than
 // a search.
@@ -260,7 +264,7 @@ func (x *Index) build(r *Requirement, most int) bool {
 	if !r.scanning || x.layout.changes.next-r.since > changesKept {
 		r.drop()
 		r.scanning, r.since = true, x.layout.changes.next
-		r.candidates, r.narrow = x.candidates(r)
+		r.candidates, r.narrow = x.candidates(r, most)
 	}
 	for slots := &x.layout.profiles; ; r.scanned++ {
 		slot := r.scanned
@@ -292,28 +296,34 @@ func (r *Requirement) append(slot uint32) {
 	r.count++
 }
 
-// candidates returns the slots of the profiles with the rarest tag, ascending, if
-// these are few; none if a tag is not alive.
-func (x *Index) candidates(r *Requirement) (few []uint32, ok bool) {
+// candidates returns the slots of the profiles with the rarest tag, or with a tag for which the
+// rarest term holds, ascending, if these are few; none if a tag is not alive. It does no more than
+// about most work for that.
+func (x *Index) candidates(r *Requirement, most int) (few []uint32, ok bool) {
 	if !r.feasible {
 		return nil, true
 	}
-	var rarest *roaring.Bitmap
+	rarest, least := []*roaring.Bitmap(nil), uint64(fewCandidates+1)
 	for i := range r.set.len() {
-		if b := x.tags.tags[r.set.at(i)].profiles; rarest == nil || b.GetCardinality() < rarest.GetCardinality() {
-			rarest = b
+		if b := x.tags.tags[r.set.at(i)].profiles; b.GetCardinality() < least {
+			rarest, least = []*roaring.Bitmap{b}, b.GetCardinality()
 		}
 	}
-	if rarest == nil || rarest.GetCardinality() > fewCandidates {
+	if r.cond != nil {
+		rarest, least = x.rarestTerm(r.cond, rarest, least, most)
+	}
+	if least > fewCandidates {
 		return nil, false
 	}
-	few = make([]uint32, 0, rarest.GetCardinality())
-	for it := rarest.Iterator(); it.HasNext(); {
-		few = append(few, (*x.profiles.at(int(it.Next()))).slot)
+	few = make([]uint32, 0, least)
+	for _, b := range rarest {
+		for it := b.Iterator(); it.HasNext(); {
+			few = append(few, (*x.profiles.at(int(it.Next()))).slot)
+		}
 	}
-	slices.Sort(few)
 	x.work += len(few)
-	return few, true
+	slices.Sort(few)
+	return slices.Compact(few), true
 }
 
 // drop forgets the matches.

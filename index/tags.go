@@ -29,7 +29,9 @@ func (e *TagLimitError) Unwrap() error { return ErrTagLimit }
 // A tag is alive while at least one profile has it.
 type tag struct {
 	name     string
-	key      string          // what stands before the first =; else the name
+	key      string // what stands before the first =; else the name
+	keyMark  uint8  // of the key, and of the name
+	nameMark uint8
 	workers  *roaring.Bitmap // the workers that have it; nil when the number is free
 	profiles *roaring.Bitmap // the numbers of the profiles that have it
 }
@@ -43,6 +45,9 @@ type tagTable struct {
 
 	names names
 }
+
+// markOf returns a number below 64 that tells most texts apart.
+func markOf(text string) uint8 { return uint8(hash64(text) & 63) }
 
 // number returns the number of a living tag.
 func (t *tagTable) number(name string) (uint32, bool) {
@@ -60,7 +65,7 @@ func (t *tagTable) create(name string) uint32 {
 	}
 	name = strings.Clone(name)
 	key, _, _ := strings.Cut(name, "=")
-	t.tags[n] = tag{name: name, key: key, workers: roaring.New(), profiles: roaring.New()}
+	t.tags[n] = tag{name: name, key: key, keyMark: markOf(key), nameMark: markOf(name), workers: roaring.New(), profiles: roaring.New()}
 	t.byName[name] = n
 	t.names.add(name)
 	t.changes++

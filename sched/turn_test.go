@@ -21,6 +21,27 @@ func longSelector(n, terms int) []byte {
 	return []byte(b.String() + "model-" + fmt.Sprint(n%48))
 }
 
+// ownFleet is a fleet with workers that have a tag of their own each.
+func ownFleet(t *testing.T, own int) *State {
+	s := fleet(t, 500)
+	var out Outbox
+	for i := range own {
+		s.Apply(1, 2, 1, &wire.Register{Worker: fmt.Sprint("own-", i), Address: "h:1", Incarnation: 1, Seq: 1,
+			Tags: []string{fmt.Sprint("own=", i), "linux"}}, &out)
+	}
+	return s
+}
+
+// ownSelector returns a selector with many terms that each tag of an ownFleet is
+// compared with, none of which holds there, and one that holds.
+func ownSelector(terms int) []byte {
+	b := strings.Builder{}
+	for i := range terms {
+		fmt.Fprintf(&b, "own>=9999.%d || ", i)
+	}
+	return []byte(b.String() + "model-3")
+}
+
 // selectorBatch returns a batch whose tasks have selectors of their own.
 func selectorBatch(tasks, terms int, waitMS uint32) *wire.Batch {
 	m := &wire.Batch{}
@@ -80,8 +101,8 @@ func TestTurnsEndLikeOneStep(t *testing.T) {
 		require.Equal(t, want, got, "%d", i)
 		require.Equal(t, one.stats(), two.stats(), "%d", i)
 	}
-	single := &wire.Schedule{Task: []byte("t"), Selector: longSelector(1, 100), Prefer: longSelector(2, 100)}
-	one, two := fleet(t, 500), fleet(t, 500)
+	single := &wire.Schedule{Task: []byte("t"), Selector: longSelector(1, 100), Prefer: ownSelector(100)}
+	one, two := ownFleet(t, 500), ownFleet(t, 500)
 	var want, got Outbox
 	one.Apply(1, 1, 7, single, &want)
 	require.Greater(t, inTurns(t, two, single, &got, func() {}), 0)
@@ -145,13 +166,9 @@ func TestTurnsAreBounded(t *testing.T) {
 // TestLongKeysAreReady: a requirement whose key is too long for the cache of the
 // index is found out over turns as well.
 func TestLongKeysAreReady(t *testing.T) {
-	s := fleet(t, 500)
+	s := ownFleet(t, 2000)
 	var out Outbox
-	for i := range 2000 {
-		s.Apply(1, 2, 1, &wire.Register{Worker: fmt.Sprint("own-", i), Address: "h:1", Incarnation: 1, Seq: 1, Tags: []string{fmt.Sprint("own-", i), "linux"}}, &out)
-	}
-	out.Reset()
-	m := &wire.Schedule{Task: []byte("t"), Tags: wire.AppendTags(nil, slices.Repeat([]string{"linux"}, index.MaxKey/5)), Selector: longSelector(3, 100)}
+	m := &wire.Schedule{Task: []byte("t"), Tags: wire.AppendTags(nil, slices.Repeat([]string{"linux"}, index.MaxKey/5)), Selector: ownSelector(100)}
 	require.Greater(t, inTurns(t, s, m, &out, func() {}), 2)
 	require.Equal(t, wire.KindPlaced, out.Items[0].Kind)
 	require.Nil(t, s.pinned)

@@ -17,10 +17,13 @@ func (t *Term) Holds(tag string) bool {
 			}
 		}
 		return false
-	case !isVersion(value):
+	}
+	v, ok := readVersion(value)
+	if !ok {
 		return false
 	}
-	c := compare(value, t.Values[0])
+	than, _ := readVersion(t.Values[0])
+	c := v.compare(&than)
 	switch t.Cmp {
 	case Lt:
 		return c < 0
@@ -189,8 +192,10 @@ func compareParts(a, b string) int {
 
 // cutPart cuts the first number off.
 func cutPart(core string) (part, rest string) {
-	if i := strings.IndexAny(core, ".-"); i >= 0 {
-		return core[:i], core[i+1:]
+	for i := range len(core) {
+		if core[i] == '.' || core[i] == '-' {
+			return core[:i], core[i+1:]
+		}
 	}
 	return core, ""
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// selectors returns a batch of tasks with long selectors of their own.
+// selectors returns a batch of tasks with long selectors of their own, each of whose
+// terms is compared with every tag whose key is own.
 func selectors(tasks, terms int, waitMS uint32) *wire.Batch {
 	m := &wire.Batch{}
 	for i := range tasks {
 		all := make([]string, terms)
 		for k := range all {
-			all[k] = fmt.Sprintf("a%d_%d>=1", i, k)
+			all[k] = fmt.Sprintf("own>=9%d.%d", 1000+i, k)
 		}
 		m.Tasks = append(m.Tasks, wire.Schedule{Task: fmt.Append(nil, "s", i), WaitMS: waitMS, Selector: []byte(strings.Join(all, " || ") + " || cpu")})
 	}
@@ -43,7 +44,7 @@ func (f *fixture) betweenTurns(do func(turn int)) {
 func TestLongRequestsTakeTurns(t *testing.T) {
 	f := start(t)
 	for i := range 200 {
-		f.beat(fmt.Sprint("w", i), 1, 0, "cpu", fmt.Sprint("own-", i))
+		f.beat(fmt.Sprint("w", i), 1, 0, "cpu", fmt.Sprint("own=", i))
 	}
 	p, other := f.dial("c"), f.dial("other")
 	var turns atomic.Int64
@@ -65,7 +66,7 @@ func TestLongRequestsTakeTurns(t *testing.T) {
 	body, err := json.Marshal(map[string]any{"task_id": "web", "selector": string(selectors(2, 100, 0).Tasks[1].Selector) + " || new"})
 	require.NoError(t, err)
 	for i := range 200 {
-		f.beat(fmt.Sprint("w", i), 1, 1, "cpu", fmt.Sprint("own-", i))
+		f.beat(fmt.Sprint("w", i), 1, 1, "cpu", fmt.Sprint("own=", i))
 	}
 	res := f.call("POST", "/api/v1/schedule", string(body))
 	require.Equal(t, 503, res.status, res.body)
@@ -78,7 +79,7 @@ func TestLongRequestsTakeTurns(t *testing.T) {
 func TestSettledFollowsTheBatch(t *testing.T) {
 	f := start(t)
 	for i := range 200 {
-		f.beat(fmt.Sprint("w", i), 8, 8, "cpu", fmt.Sprint("own-", i))
+		f.beat(fmt.Sprint("w", i), 8, 8, "cpu", fmt.Sprint("own=", i))
 	}
 	p, other := f.dial("c"), f.dial("other")
 	m := selectors(wire.MaxBatch, 8, 60_000)
@@ -90,7 +91,7 @@ func TestSettledFollowsTheBatch(t *testing.T) {
 		}
 		freed = true
 		for i := range 200 {
-			f.beat(fmt.Sprint("w", i), 8, 0, "cpu", fmt.Sprint("own-", i))
+			f.beat(fmt.Sprint("w", i), 8, 0, "cpu", fmt.Sprint("own=", i))
 		}
 	})
 	p.send(1, m)

@@ -35,7 +35,9 @@ var planted = []rule{
 	{"room-left-behind", "index.profile.shift", `copy(r.own.at(i), r.own.at(parent))`, `if !MUTANT { copy(r.own.at(i), r.own.at(parent)) }`, "index.TestFindAgainstAScan", false},
 	{"full-is-packed", "index.mostKey", `	if key >= keyFull {`, `	if key >= keyFull && !MUTANT {`, "index.TestFindAgainstAScan", false},
 	{"dims-ignored", "index.Index.satisfies", `r.feasible && p.dims&r.dims == r.dims && p.set`, `r.feasible && (p.dims&r.dims == r.dims || MUTANT) && p.set`, "index.TestFindAgainstAScan", false},
-	{"not-ignored", "index.Index.holds", `return !x.holds(e.Args[0], set)`, `return MUTANT || !x.holds(e.Args[0], set)`, "index.TestFindAgainstAScan", false},
+	{"not-ignored", "index.Index.holds", `terms[k]&c.never[k] != 0`, `terms[k]&c.never[k] != 0 && !MUTANT`, "index.TestFindAgainstAScan", false},
+	{"not-ignored-within", "index.test.holds", `return !terms.has(t.term)`, `return MUTANT || !terms.has(t.term)`, "index.TestFindAgainstAScan", false},
+	{"memo-stale", "index.memo.begin", `m.at == tags.changes`, `(m.at == tags.changes || MUTANT && len(m.stamps) >= len(tags.tags))`, "index.TestANumberOfATagIsUsedAgain", false},
 	{"stamp-not-restored", "index.Index.Ungive", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "index.TestFindAgainstAScan", false},
 
 	{"walk-passes-by", "sched.State.isCut", `s.workers.At(q.freed[q.flagged]).passedBy = true`, `s.workers.At(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},

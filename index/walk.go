@@ -1,48 +1,6 @@
 package index
 
-import (
-	"github.com/RoaringBitmap/roaring/v2"
-
-	"github.com/dtask/dtask-scheduler/selector"
-)
-
-// holds reports whether an expression holds for a set of tags. It looks at the
-// names, so that nothing needs to be found out again when tags come and go, and
-// no requirement keeps lists of tags. Every tag that a term is compared with
-// counts as a unit of work, and so does every value of a list.
-func (x *Index) holds(e *selector.Expr, set tagset) bool {
-	switch e.Op {
-	case selector.And:
-		for _, a := range e.Args {
-			if !x.holds(a, set) {
-				return false
-			}
-		}
-		return true
-	case selector.Or:
-		for _, a := range e.Args {
-			if x.holds(a, set) {
-				return true
-			}
-		}
-		return false
-	case selector.Not:
-		return !x.holds(e.Args[0], set)
-	case selector.Leaf:
-		x.work += set.len()
-		for i := range set.len() {
-			t := &x.tags.tags[set.at(i)]
-			if t.key != e.Term.Key && t.name != e.Term.Key {
-				continue
-			}
-			if x.work += len(e.Term.Values); e.Term.Holds(t.name) {
-				return true
-			}
-		}
-		return false
-	}
-	return true
-}
+import "github.com/RoaringBitmap/roaring/v2"
 
 // A Walk goes through the known workers, eligible or not, that have what a
 // requirement asks, in ascending order. It is valid until the next Put or
