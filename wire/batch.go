@@ -4,7 +4,7 @@ import "math"
 
 // Batch is N tasks in one frame, each judged for itself unless AllOrNone.
 type Batch struct {
-	Tasks     []Schedule `wire:"tasks tasks"`
+	Tasks     []Schedule `wire:"tasks tasks"`       // 1 to MaxBatch
 	AllOrNone bool       `wire:"all_or_none bool?"` // a gang: all are placed in one decision, or none
 	Distinct  bool       `wire:"distinct bool?"`    // of a gang: no two on one worker
 }
@@ -64,7 +64,7 @@ func (m *Batch) used() int {
 
 // BatchResult is the answer for one task of a batch: a placement, or a code.
 type BatchResult struct {
-	Code    Code   `wire:"code uint16"`
+	Code    Code   `wire:"code uint16"` // CodeOK if it is placed, CodeWaiting if it is in the queue, else why not
 	Placed  Placed // set if Code is CodeOK
 	Message string `wire:"message text?"` // else a sentence for people, where the code alone does not say all; see Sentence
 }
@@ -95,7 +95,7 @@ var (
 
 // PlacedAll answers Batch, in order.
 type PlacedAll struct {
-	Results      []BatchResult `wire:"results results"`
+	Results      []BatchResult `wire:"results results"`        // one for each task, in order
 	RetryAfterMS uint32        `wire:"retry_after_ms uint32?"` // when a repeat of those that were refused makes sense, or 0
 }
 

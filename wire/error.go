@@ -7,7 +7,7 @@ import (
 
 // Error refuses a request, or says why a connection closes.
 type Error struct {
-	Code         Code   `wire:"code uint16"`
+	Code         Code   `wire:"code uint16"`           // what is wrong, as a number for programs
 	Message      string `wire:"message string"`        // a sentence for people
 	Field        string `wire:"field string"`          // the field at fault, or ""
 	Limit        uint64 `wire:"limit uint64"`          // the limit that was broken, or 0

@@ -19,12 +19,12 @@ func (r Role) String() string { return name(roleNames[:], int(r), "role_") }
 
 // Hello is the first frame of a connection.
 type Hello struct {
-	MinVersion uint16   `wire:"min_version uint16"`
-	MaxVersion uint16   `wire:"max_version uint16"`
-	Role       Role     `wire:"role role"`
-	Client     string   `wire:"client id0"`  // client id, scope of the idempotency of task ids; the agent's worker id for RoleAgent
-	Token      string   `wire:"token token"` // empty without authentication
-	Features   []string `wire:"features features"`
+	MinVersion uint16   `wire:"min_version uint16"` // lowest protocol version that the peer speaks
+	MaxVersion uint16   `wire:"max_version uint16"` // highest
+	Role       Role     `wire:"role role"`          // RoleClient or RoleAgent
+	Client     string   `wire:"client id0"`         // client id, scope of the idempotency of task ids; the agent's worker id for RoleAgent
+	Token      string   `wire:"token token"`        // empty without authentication
+	Features   []string `wire:"features features"`  // what the peer can do beyond the version, at most 32
 }
 
 func (*Hello) Kind() Kind                                 { return KindHello }
@@ -32,12 +32,12 @@ func (m *Hello) append(dst []byte, request uint64) []byte { return appendCold(ds
 
 // HelloOK answers Hello.
 type HelloOK struct {
-	Version     uint16            `wire:"version uint16"`
-	Server      string            `wire:"server text"` // the scheduler's version, for display
-	Grantor     Grantor           `wire:"inline"`
+	Version     uint16            `wire:"version uint16"`      // the highest that both ends speak
+	Server      string            `wire:"server text"`         // the scheduler's version, for display
+	Grantor     Grantor           `wire:"inline"`              // this scheduler's epoch and instance
 	HeartbeatMS uint32            `wire:"heartbeat_ms uint32"` // how often an agent should report
 	StartTTLMS  uint32            `wire:"start_ttl_ms uint32"` // how long a lease that has not begun lives after its last renewal
-	Limits      map[string]uint64 `wire:"limits counts"`
+	Limits      map[string]uint64 `wire:"limits counts"`       // by name, as docs/protocol.md lists them
 }
 
 func (*HelloOK) Kind() Kind                                 { return KindHelloOK }

@@ -33,7 +33,7 @@ func (id LeaseID) Bytes() (b [LeaseIDSize]byte) {
 // Grantor names one life of a scheduler: the epoch and the random instance that
 // a worker promises to obey.
 type Grantor struct {
-	Epoch    uint32 `wire:"epoch uint32"`
+	Epoch    uint32 `wire:"epoch uint32"`    // 1 to MaxEpoch; 0: none
 	Instance uint32 `wire:"instance uint32"` // 0: none
 }
 

@@ -18,7 +18,7 @@ func (m *ListLeases) append(dst []byte, request uint64) []byte { return appendCo
 
 // Leases answers ListLeases. Next is the After of the next page, 0 at the end.
 type Leases struct {
-	Rows    []LeaseInfo `wire:"rows rows"`
+	Rows    []LeaseInfo `wire:"rows rows"` // at most MaxPage
 	Next    uint64      `wire:"next uint64"`
 	Matched uint64      `wire:"matched uint64?"` // if only counted: leases that pass the filters, as far as this frame looked
 }
@@ -33,15 +33,15 @@ type LeaseInfo struct {
 	Client   string  `wire:"client string"`
 	Owner    string  `wire:"owner string"`
 	Group    string  `wire:"group string"`
-	Priority int32   `wire:"priority priority"`
-	State    State   `wire:"state uint8"`
-	AgeMS    uint64  `wire:"age_ms uint64"` // milliseconds since the grant or adoption
-	Worker   string  `wire:"worker string"` // the id of its worker
+	Priority int32   `wire:"priority priority"` // in [-MaxPriority, MaxPriority]
+	State    State   `wire:"state uint8"`       // StateGranted to StateAssumed
+	AgeMS    uint64  `wire:"age_ms uint64"`     // milliseconds since the grant or adoption
+	Worker   string  `wire:"worker string"`     // the id of its worker
 
-	Resources map[string]int64 `wire:"resources resources?"`
-	Devices   uint64           `wire:"devices uint64?"` // as in Placed
-	Exclusive bool             `wire:"exclusive bool?"`
-	Preempted bool             `wire:"preempted bool?"` // it was preempted, or is about to be
+	Resources map[string]int64 `wire:"resources resources?"` // amounts that it takes, by name
+	Devices   uint64           `wire:"devices uint64?"`      // as in Placed
+	Exclusive bool             `wire:"exclusive bool?"`      // it takes the whole worker
+	Preempted bool             `wire:"preempted bool?"`      // it was preempted, or is about to be
 }
 
 // ListEnded asks for a page of leases that ended, the newest first. An empty
@@ -59,7 +59,7 @@ func (m *ListEnded) append(dst []byte, request uint64) []byte { return appendCol
 // EndedLeases answers ListEnded. Next is the Before of the next page, 0 at the
 // end.
 type EndedLeases struct {
-	Rows []EndedLease `wire:"rows rows"`
+	Rows []EndedLease `wire:"rows rows"` // at most MaxPage
 	Next uint64       `wire:"next uint64"`
 }
 
@@ -73,8 +73,8 @@ type EndedLease struct {
 	Task   string  `wire:"task string"`
 	Client string  `wire:"client string"`
 	Owner  string  `wire:"owner string"`
-	Worker string  `wire:"worker string"`
-	Reason Reason  `wire:"reason uint8"`
+	Worker string  `wire:"worker string"`  // the id of its worker
+	Reason Reason  `wire:"reason uint8"`   // how it ended
 	By     string  `wire:"by string"`      // what ended it: worker, client or scheduler
 	AgeMS  uint64  `wire:"age_ms uint64"`  // milliseconds since the end
 	HeldMS uint64  `wire:"held_ms uint64"` // milliseconds from the grant to the end

@@ -16,8 +16,8 @@ type Placed struct {
 	Target      []byte  `wire:"worker string; address string"` // raw msgpack of two strings, the worker's id and address; see AppendTarget and ReadTarget
 	Incarnation uint64  `wire:"incarnation uint64"`            // of the worker the lease was granted to; Begin names it
 	TTLMS       uint32  `wire:"ttl_ms uint32"`                 // how long the lease lives without a renewal
-	Flags       uint8   `wire:"flags uint8"`
-	Devices     uint64  `wire:"devices uint64?"` // the GPU devices that the lease takes: bit i stands for the worker's device i
+	Flags       uint8   `wire:"flags uint8"`                   // sum of PlacedRepeat and its like
+	Devices     uint64  `wire:"devices uint64?"`               // the GPU devices that the lease takes: bit i stands for the worker's device i
 }
 
 func (*Placed) Kind() Kind { return KindPlaced }

@@ -80,7 +80,7 @@ func (n News) String() string { return name(newsNames[:], int(n), "news_") }
 // Preempt tells a worker that a running task is preempted. It has no
 // answer but the end of the task.
 type Preempt struct {
-	Handle  uint32  `wire:"handle uint32"`
+	Handle  uint32  `wire:"handle uint32"` // which worker of the connection
 	Lease   LeaseID `wire:"lease lease"`
 	GraceMS uint32  `wire:"grace_ms grace"` // how long it may go on, at most MaxGrace; 0: it is to be killed now
 	Reason  string  `wire:"reason reason"`  // why, for people; at most MaxReason bytes
@@ -94,8 +94,8 @@ func (m *Preempt) append(dst []byte, request uint64) []byte { return appendCold(
 // the client that said hello last.
 type Notice struct {
 	Lease   LeaseID `wire:"lease lease"`
-	Task    string  `wire:"task string"`
-	News    News    `wire:"news uint8"`
+	Task    string  `wire:"task string"`    // the task's id
+	News    News    `wire:"news uint8"`     // what has happened
 	GraceMS uint32  `wire:"grace_ms grace"` // of NewsPreempted: how long the task may go on, at most MaxGrace
 	Reason  Reason  `wire:"reason uint8"`   // of NewsRequeued and NewsOver: how the lease ended
 }

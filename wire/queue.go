@@ -40,7 +40,7 @@ func (m *ListQueue) append(dst []byte, request uint64) []byte { return appendCol
 
 // Queue answers ListQueue.
 type Queue struct {
-	Rows    []WaiterInfo `wire:"rows rows"`
+	Rows    []WaiterInfo `wire:"rows rows"`       // at most MaxPage
 	Next    uint64       `wire:"next uint64"`     // 0: that was all
 	Waiting uint64       `wire:"waiting uint64"`  // tasks that wait, those of gangs included
 	Groups  uint64       `wire:"groups uint64"`   // distinct requirements among them
@@ -56,16 +56,16 @@ type WaiterInfo struct {
 	Client   string   `wire:"client string"`
 	Owner    string   `wire:"owner string"`
 	Group    string   `wire:"group string"`
-	Priority int32    `wire:"priority priority"`
-	Tasks    uint32   `wire:"tasks index"`     // 1, or how many the gang has
-	AgeMS    uint64   `wire:"age_ms uint64"`   // since it came
-	LeftMS   uint64   `wire:"left_ms uint64"`  // until its wait is over
-	Position uint64   `wire:"position uint64"` // among those of its owner and priority that need the same: 1 is the next. Cancelled ones before it may still be counted
-	Placed   uint64   `wire:"placed uint64"`   // how many that need the same were placed in the last minute
-	Bypassed uint32   `wire:"bypassed uint32"` // how often another task was placed on a worker that it could use, while it was the first of all
-	Holds    []string `wire:"holds strings"`   // workers that are held for it
-	AtLimit  bool     `wire:"at_limit bool?"`  // its owner has as many leases as one may have: it waits for one of these to end
-	NoWorker bool     `wire:"no_worker bool?"` // no known worker could take it
-	Turn     uint64   `wire:"turn uint64?"`    // of the owners with tasks of one priority the one with the smallest goes first
-	Number   uint64   `wire:"number uint64?"`  // grows in order of arrival
+	Priority int32    `wire:"priority priority"` // in [-MaxPriority, MaxPriority]
+	Tasks    uint32   `wire:"tasks index"`       // 1, or how many the gang has
+	AgeMS    uint64   `wire:"age_ms uint64"`     // since it came
+	LeftMS   uint64   `wire:"left_ms uint64"`    // until its wait is over
+	Position uint64   `wire:"position uint64"`   // among those of its owner and priority that need the same: 1 is the next. Cancelled ones before it may still be counted
+	Placed   uint64   `wire:"placed uint64"`     // how many that need the same were placed in the last minute
+	Bypassed uint32   `wire:"bypassed uint32"`   // how often another task was placed on a worker that it could use, while it was the first of all
+	Holds    []string `wire:"holds strings"`     // workers that are held for it
+	AtLimit  bool     `wire:"at_limit bool?"`    // its owner has as many leases as one may have: it waits for one of these to end
+	NoWorker bool     `wire:"no_worker bool?"`   // no known worker could take it
+	Turn     uint64   `wire:"turn uint64?"`      // of the owners with tasks of one priority the one with the smallest goes first
+	Number   uint64   `wire:"number uint64?"`    // grows in order of arrival
 }

@@ -6,16 +6,16 @@ import "math"
 // Begun. The byte slices of a decoded Record belong to the decoder's input.
 type Record struct {
 	Lease     LeaseID   `wire:"lease lease"`
-	Task      []byte    `wire:"task id"`    // id, 1..MaxID bytes
-	Client    []byte    `wire:"client id0"` // client id of the client it was granted to; may be empty
-	Owner     []byte    `wire:"owner id0"`
-	Group     []byte    `wire:"group id0"`
-	Priority  int32     `wire:"priority priority"`
-	Resources []byte    `wire:"resources resources"` // raw msgpack map from name to amount; empty for none
-	Outcome   Reason    `wire:"outcome outcome0"`    // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
-	Devices   uint64    `wire:"devices uint64?"`     // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
-	Exclusive bool      `wire:"exclusive bool?"`     // it takes the whole worker
-	OnPreempt OnPreempt `wire:"on_preempt on_preempt?"`
+	Task      []byte    `wire:"task id"`                // id, 1..MaxID bytes
+	Client    []byte    `wire:"client id0"`             // client id of the client it was granted to; may be empty
+	Owner     []byte    `wire:"owner id0"`              // id or empty
+	Group     []byte    `wire:"group id0"`              // id or empty
+	Priority  int32     `wire:"priority priority"`      // in [-MaxPriority, MaxPriority]
+	Resources []byte    `wire:"resources resources"`    // raw msgpack map from name to amount; empty for none
+	Outcome   Reason    `wire:"outcome outcome0"`       // ReasonNone while it runs; an outcome if it ended and the end was not acknowledged yet
+	Devices   uint64    `wire:"devices uint64?"`        // as in Placed; whole devices if Resources has gpu, else a share of gpu_mem on one
+	Exclusive bool      `wire:"exclusive bool?"`        // it takes the whole worker
+	OnPreempt OnPreempt `wire:"on_preempt on_preempt?"` // as in Schedule
 }
 
 // How many fields of a record must be there, and the size of the shortest.

@@ -2,19 +2,19 @@ package wire
 
 // Register announces a worker and everything it holds.
 type Register struct {
-	Worker      string           `wire:"worker id"`
-	Address     string           `wire:"address address"`
+	Worker      string           `wire:"worker id"`               // id, 1 to MaxID bytes
+	Address     string           `wire:"address address"`         // host:port of at most MaxAddress bytes, see AddressProblem
 	Incarnation uint64           `wire:"incarnation incarnation"` // random, never 0
 	Seq         uint32           `wire:"seq uint32"`              // the report counter of this incarnation, grows with each report
-	Tags        []string         `wire:"tags tags64"`
-	Slots       uint32           `wire:"slots slots"`     // max_tasks
-	External    uint32           `wire:"external uint32"` // tasks that run outside any lease
-	Resources   map[string]int64 `wire:"resources resources"`
-	Promised    Grantor          `wire:"inline"`
-	Leases      []Record         `wire:"leases records"`
-	Devices     []Device         `wire:"devices devices?"` // its GPUs, at most MaxDevices; leases name them by their place here
-	Beats       uint32           `wire:"beats uint32?"`    // number of the last Beat that the incarnation sent, 0 for none; see BeatSkip
-	Machine     uint64           `wire:"machine uint64?"`  // tells machines with the same worker id apart; 0: not known
+	Tags        []string         `wire:"tags tags64"`             // at most MaxWorkerTags of 1 to MaxTag bytes
+	Slots       uint32           `wire:"slots slots"`             // max_tasks
+	External    uint32           `wire:"external uint32"`         // tasks that run outside any lease
+	Resources   map[string]int64 `wire:"resources resources"`     // amounts in [0, MaxAmount], at most MaxResources names
+	Promised    Grantor          `wire:"inline"`                  // the grantor that it promised last; zero: none
+	Leases      []Record         `wire:"leases records"`          // all that run, and those whose end was not acknowledged; at most MaxWorkerLeases
+	Devices     []Device         `wire:"devices devices?"`        // its GPUs, at most MaxDevices; leases name them by their place here
+	Beats       uint32           `wire:"beats uint32?"`           // number of the last Beat that the incarnation sent, 0 for none; see BeatSkip
+	Machine     uint64           `wire:"machine uint64?"`         // tells machines with the same worker id apart; 0: not known
 }
 
 func (*Register) Kind() Kind                                 { return KindRegister }
@@ -31,9 +31,9 @@ type Device struct {
 // Registered answers Register. The agent promises the grantor and says so with
 // Promised on the same connection.
 type Registered struct {
-	Handle      uint32  `wire:"handle uint32"` // names the worker in later messages of this connection
-	Grantor     Grantor `wire:"inline"`
-	HeartbeatMS uint32  `wire:"heartbeat_ms uint32"`
+	Handle      uint32  `wire:"handle uint32"`       // names the worker in later messages of this connection
+	Grantor     Grantor `wire:"inline"`              // the grantor to promise
+	HeartbeatMS uint32  `wire:"heartbeat_ms uint32"` // milliseconds between reports
 }
 
 func (*Registered) Kind() Kind                                 { return KindRegistered }

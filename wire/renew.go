@@ -4,7 +4,7 @@ import "math"
 
 // Renew keeps leases that have not begun.
 type Renew struct {
-	Leases []LeaseID `wire:"leases leases"`
+	Leases []LeaseID `wire:"leases leases"` // 1 to MaxBatch
 }
 
 func (*Renew) Kind() Kind { return KindRenew }
@@ -34,13 +34,13 @@ func (m *Renew) append(dst []byte, request uint64) []byte {
 
 // LeaseStatus is the answer for one renewed lease.
 type LeaseStatus struct {
-	State  State  `wire:"state uint8"`
+	State  State  `wire:"state uint8"`  // StateNone if the lease is not known
 	Reason Reason `wire:"reason uint8"` // set if State is StateEnded
 }
 
 // Renewed answers Renew, in order.
 type Renewed struct {
-	Leases []LeaseStatus `wire:"leases statuses"`
+	Leases []LeaseStatus `wire:"leases statuses"` // one for each lease, in order
 }
 
 func (*Renewed) Kind() Kind { return KindRenewed }
@@ -98,7 +98,7 @@ func (m *Release) append(dst []byte, request uint64) []byte {
 // Released answers Release. Code is CodeOK, CodeAskedBack, CodeBegun,
 // CodeAlreadyEnded or CodeNotFound.
 type Released struct {
-	Code   Code   `wire:"code uint16"`
+	Code   Code   `wire:"code uint16"`  // one of these
 	Reason Reason `wire:"reason uint8"` // set if Code is CodeAlreadyEnded
 }
 

@@ -3,9 +3,9 @@ package wire
 // Heartbeat reports that a worker lives, and its external load. It is not
 // answered.
 type Heartbeat struct {
-	Handle   uint32 `wire:"handle uint32"`
-	Seq      uint32 `wire:"seq uint32"`
-	External uint32 `wire:"external uint32"`
+	Handle   uint32 `wire:"handle uint32"`   // which worker of the connection
+	Seq      uint32 `wire:"seq uint32"`      // number of the report, greater than that of the report before
+	External uint32 `wire:"external uint32"` // tasks that run outside any lease
 }
 
 func (*Heartbeat) Kind() Kind { return KindHeartbeat }
@@ -66,7 +66,7 @@ type End struct {
 	Handle  uint32  `wire:"handle uint32"`
 	Seq     uint32  `wire:"seq uint32"`
 	Lease   LeaseID `wire:"lease lease"`
-	Outcome Reason  `wire:"outcome outcome"`
+	Outcome Reason  `wire:"outcome outcome"` // ReasonOK to ReasonLost
 }
 
 func (*End) Kind() Kind { return KindEnd }

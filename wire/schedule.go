@@ -4,11 +4,11 @@ import "bytes"
 
 // Schedule asks for a lease. Its byte slices belong to the decoder's input.
 type Schedule struct {
-	Task      []byte `wire:"task id"`            // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
-	Tags      []byte `wire:"tags tags16"`        // raw msgpack array of strings, checked by the decoder; empty means none
-	Priority  int32  `wire:"priority priority?"` // [-MaxPriority, MaxPriority]
-	Owner     []byte `wire:"owner id0?"`
-	Group     []byte `wire:"group id0?"`
+	Task      []byte `wire:"task id"`              // id, 1..MaxID bytes; idempotent by (client, task) while the lease lives
+	Tags      []byte `wire:"tags tags16"`          // raw msgpack array of strings, checked by the decoder; empty means none
+	Priority  int32  `wire:"priority priority?"`   // [-MaxPriority, MaxPriority]
+	Owner     []byte `wire:"owner id0?"`           // id or empty
+	Group     []byte `wire:"group id0?"`           // id or empty
 	Resources []byte `wire:"resources resources?"` // raw msgpack map from name to amount, checked by the decoder; empty for none
 	TTLMS     uint32 `wire:"ttl_ms ttl?"`          // 0: the scheduler's start TTL; else at most MaxTTL
 

@@ -14,7 +14,7 @@ func (m *ListWorkers) append(dst []byte, request uint64) []byte { return appendC
 // Workers answers ListWorkers. Next is the After of the next page, "" at the
 // end.
 type Workers struct {
-	Rows []WorkerInfo `wire:"rows rows"`
+	Rows []WorkerInfo `wire:"rows rows"` // at most MaxPage
 	Next string       `wire:"next string"`
 }
 
@@ -23,17 +23,17 @@ func (m *Workers) append(dst []byte, request uint64) []byte { return appendCold(
 
 // WorkerInfo describes one worker.
 type WorkerInfo struct {
-	ID          string           `wire:"id string"`
+	ID          string           `wire:"id string"` // any UTF-8 from HTTP workers
 	Address     string           `wire:"address string"`
 	Tags        []string         `wire:"tags strings"`
-	State       string           `wire:"state text"`   // online, suspicious, offline
-	Flags       []string         `wire:"flags tags64"` // http, connecting, cordoned, draining, drained, quarantined, probing, overcommitted, tags_omitted
-	Slots       uint32           `wire:"slots uint32"`
-	Taken       uint32           `wire:"taken uint32"`    // slots taken by leases
-	External    uint32           `wire:"external uint32"` // tasks outside any lease
-	Incarnation uint64           `wire:"incarnation uint64"`
-	SeenMS      uint64           `wire:"seen_ms uint64"` // milliseconds since the last report
-	Resources   map[string]int64 `wire:"resources resources"`
+	State       string           `wire:"state text"`          // online, suspicious, offline
+	Flags       []string         `wire:"flags tags64"`        // http, connecting, cordoned, draining, drained, quarantined, probing, overcommitted, tags_omitted
+	Slots       uint32           `wire:"slots uint32"`        // number of tasks that it runs at once
+	Taken       uint32           `wire:"taken uint32"`        // slots taken by leases
+	External    uint32           `wire:"external uint32"`     // tasks outside any lease
+	Incarnation uint64           `wire:"incarnation uint64"`  // 0 for HTTP workers
+	SeenMS      uint64           `wire:"seen_ms uint64"`      // milliseconds since the last report
+	Resources   map[string]int64 `wire:"resources resources"` // amounts that it offers, by name
 
 	// Why the worker is out of service, which client took it out, and for how many
 	// milliseconds; empty unless Flags has cordoned.
@@ -41,9 +41,9 @@ type WorkerInfo struct {
 	CordonBy     string `wire:"cordon_by string"`
 	CordonMS     uint64 `wire:"cordon_ms uint64"`
 
-	Used    map[string]int64 `wire:"used used?"` // what leases take of Resources, and of gpu and gpu_mem over all devices
-	Devices []DeviceInfo     `wire:"devices devices?"`
-	HeldBy  string           `wire:"held_by string?"` // the waiting task that this worker is reserved for, and its client before a slash
+	Used    map[string]int64 `wire:"used used?"`       // what leases take of Resources, and of gpu and gpu_mem over all devices
+	Devices []DeviceInfo     `wire:"devices devices?"` // at most MaxDevices
+	HeldBy  string           `wire:"held_by string?"`  // the waiting task that this worker is reserved for, and its client before a slash
 
 	DeadlineMS uint64 `wire:"deadline_ms uint64?"` // milliseconds until what runs on a worker that drains is preempted; 0: never, or it was
 
@@ -57,8 +57,8 @@ type DeviceInfo struct {
 	Model  string `wire:"model model"`
 	Memory int64  `wire:"memory amount"` // MiB
 	UUID   string `wire:"uuid id0"`
-	Used   int64  `wire:"used int63"` // MiB that shares take; all of Memory if a lease takes the whole device
-	Leases uint32 `wire:"leases uint32"`
+	Used   int64  `wire:"used int63"`     // MiB that shares take; all of Memory if a lease takes the whole device
+	Leases uint32 `wire:"leases uint32"`  // leases on it
 	Whole  bool   `wire:"whole bool"`     // one lease takes the whole device
 	Failed uint32 `wire:"failed uint32?"` // of the worker's RecentFailed, those that had the device
 
@@ -85,7 +85,7 @@ func (m *Worker) append(dst []byte, request uint64) []byte { return appendCold(d
 // Cordon takes a worker out of service for new placements, or puts it back.
 // What runs there goes on.
 type Cordon struct {
-	Worker string `wire:"worker string"`
+	Worker string `wire:"worker string"` // the worker's id
 	On     bool   `wire:"on bool"`       // false: back into service
 	Reason string `wire:"reason reason"` // text of at most MaxReason bytes
 	By     string `wire:"by by"`         // the operator, text of at most MaxID bytes; empty for the client id
