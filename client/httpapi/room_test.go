@@ -236,7 +236,7 @@ func TestATaskMakesRoom(t *testing.T) {
 func TestARequestWaitsForRoom(t *testing.T) {
 	s := startScheduler(t)
 	base := "http://" + s.HTTPAddr()
-	c, quick := newClient(t, base, nil), newClient(t, base, &httpapi.Options{Timeout: 50 * time.Millisecond})
+	c, quick := newClient(t, base, nil), newClient(t, base, &httpapi.Options{Timeout: 2 * time.Second}) // beyond the wait
 	a, err := agent.Start(t.Context(), agent.Config{Scheduler: "dtask://" + s.Addr(), Worker: "w1", Address: "w1:7000", Slots: 1, TasksDieWithAgent: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = a.Stop(context.Background()) })
@@ -245,7 +245,7 @@ func TestARequestWaitsForRoom(t *testing.T) {
 		first, err = c.Schedule(within(t), httpapi.Task{ID: "first"})
 		return err == nil
 	}, patience, time.Millisecond)
-	_, err = quick.Schedule(within(t), httpapi.Task{ID: "late", MaxWaitMS: 100})
+	_, err = quick.Schedule(within(t), httpapi.Task{ID: "late", MaxWaitMS: 2_100})
 	require.ErrorIs(t, err, httpapi.ErrUnavailable, "answered after the wait, not ended before")
 	_, err = c.Schedule(within(t), httpapi.Task{ID: "long", MaxWaitMS: 60_001})
 	require.ErrorContains(t, err, "max_wait_ms")
