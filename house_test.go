@@ -40,7 +40,7 @@ var rooms = map[string]struct {
 	"sim":            {ours: []string{"sched", "wire", "index", "agent/ledger", "sim", "sim/twin", "selector", "resource"}, banned: []string{"net", "sync"}, pure: true},
 	"sim/twin":       {ours: []string{"sched", "wire", "sim"}, banned: []string{"net", "sync", "math/rand"}, pure: true},
 	"server":         {ours: []string{"wire", "view", "sched", "server", "server/gateway", "selector", "resource", "spell", "webguard"}},
-	"server/gateway": {ours: []string{"wire", "view", "sched", "resource", "spell", "webguard"}},
+	"server/gateway": {ours: []string{"wire", "view", "sched", "resource", "spell", "webguard"}, banned: []string{"github.com/panjf2000"}},
 	"client":         {ours: []string{"wire", "view", "selector", "resource"}},
 	"client/fake":    {ours: []string{"sched", "wire", "client", "agent/ledger", "selector", "resource"}},
 	"agent":          {ours: []string{"client", "wire", "agent", "agent/ledger", "resource", "webguard"}},

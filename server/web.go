@@ -97,7 +97,8 @@ func (h httpLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Admit implements gateway.Host, as all below do.
+// The methods of gateway.Host:
+
 func (w web) Admit(remote net.Addr) *wire.Error {
 	refusal := w.admit(sourceOf(remote))
 	if refusal == nil {
@@ -106,13 +107,11 @@ func (w web) Admit(remote net.Addr) *wire.Error {
 	return refusal
 }
 
-// Dismiss implements gateway.Host.
 func (w web) Dismiss(remote net.Addr) {
 	w.webConnections.Add(-1)
 	w.dismiss(sourceOf(remote))
 }
 
-// Native implements gateway.Host.
 func (w web) Native(c net.Conn, in []byte) bool {
 	if !isNative(in) {
 		return false
@@ -121,25 +120,20 @@ func (w web) Native(c net.Conn, in []byte) bool {
 	return true
 }
 
-// Stalled implements gateway.Host.
 func (w web) Stalled() string { return w.stalled() }
 
-// Unready implements gateway.Host.
 func (w web) Unready() (reason, detail string) { return w.unready() }
 
-// Count implements gateway.Host.
 func (w web) Count(k wire.Kind, code wire.Code, took time.Duration) {
 	if w.cfg.Metrics {
 		w.Server.web.count(requestOf(k, code), took)
 	}
 }
 
-// Faulted implements gateway.Host.
 func (w web) Faulted(id string, cause any) {
 	w.faulted("a fault in the handler of an HTTP request", cause, debug.Stack(), "request_id", id)
 }
 
-// Counters implements gateway.Host.
 func (w web) Counters() map[string]uint64 {
 	m := map[string]uint64{
 		"connections":    uint64(max(w.connections.Load(), 0)),

@@ -107,7 +107,7 @@ func (c *core) Wait(ctx context.Context, rid string, size int, m wire.Message, w
 		if ctx.Err() == nil {
 			return answer
 		}
-		ch <- answer // both came, and nobody is there to be told
+		ch <- answer // both came, and the asker is gone
 	case <-ctx.Done():
 	}
 	c.abandon(rid, id, ch, out)
@@ -130,7 +130,7 @@ func (c *core) begin(rid string, size int, m wire.Message, out *sched.Outbox) (i
 	return id, answer, ch, job
 }
 
-// abandon takes a request back whose asker has gone away. A lease that it got
+// abandon takes back a request whose client has gone away. A lease that it got
 // in the last moment is given back.
 func (c *core) abandon(rid string, id uint64, ch chan wire.Message, out *sched.Outbox) {
 	c.use("withdraw", rid, out, func(now sched.Time) {

@@ -17,9 +17,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// call is one HTTP request and its answer on the way out: the writer of the
-// answer, what is told of it in the log and in the metrics, and memory that is
-// used again and again.
+// call is one HTTP request and its answer: the writer, what the log and the
+// metrics say of the request, and memory that is used again and again.
 type call struct {
 	http.ResponseWriter
 	g *Gateway
@@ -31,7 +30,7 @@ type call struct {
 	status   int           // 0: nothing was written yet
 	began    time.Duration // when the handler began
 	waited   time.Duration // when the request began to wait for room; 0: it did not
-	warnings []string      // of the request, for whoever wrote it
+	warnings []string      // of the request, for its author
 
 	body bytes.Buffer
 	tags []byte // the required tags as the core wants them
@@ -126,7 +125,7 @@ func (g *Gateway) finish(c *call) {
 	}
 	if c.kind != notCounted {
 		g.Host.Count(c.kind, c.outcome(), ended-c.began)
-		c.told(ended - c.began)
+		c.logRequest(ended - c.began)
 	}
 	c.putBack()
 }
@@ -137,15 +136,15 @@ const (
 	RequestLines = 100 // of requests at the level debug; above it there are none
 )
 
-// tell logs what a request has changed.
-func (c *call) tell(line string, about ...any) {
+// logChange logs what a request has changed.
+func (c *call) logChange(line string, about ...any) {
 	if ok, dropped := c.g.Host.Allow(line, ChangeLines); ok {
 		c.g.Log.Info(line, append(about, "request_id", c.id, "dropped", dropped)...)
 	}
 }
 
-// told logs the request for those who want to see each.
-func (c *call) told(took time.Duration) {
+// logRequest logs the request at the level debug.
+func (c *call) logRequest(took time.Duration) {
 	if !c.g.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}

@@ -66,20 +66,9 @@ func badAmount(name, what string) *wire.Error {
 	return badField("resources", fmt.Sprintf("hold %s: %s, which is no integer in 0..%d and no text with a unit", clipped(name), what, int64(wire.MaxAmount)), wire.MaxAmount)
 }
 
-// choice holds the keys of a task that say more of where it may run. All may be
-// missing.
-type choice struct {
-	Selector   string   `json:"selector"`
-	Prefer     string   `json:"prefer"`
-	NotWorkers []string `json:"not_workers"`
-	Exclusive  bool     `json:"exclusive"`
-	Policy     string   `json:"policy"`
-	SpreadBy   string   `json:"spread_by"`
-}
-
-// fault returns what is wrong with the choice, or nil. Whether a selector can
-// be read and a policy is known, the core says.
-func (q *choice) fault() *wire.Error {
+// choiceFault returns what is wrong with the choice of a worker, or nil. The core
+// checks whether a selector can be read and a policy is known.
+func (q *taskRequest) choiceFault() *wire.Error {
 	for _, f := range []struct {
 		name, value string
 		most        int
@@ -102,38 +91,18 @@ func (q *choice) fault() *wire.Error {
 	return nil
 }
 
-// fill sets the choice in what the core is asked.
-func (q *choice) fill(m *wire.Schedule) {
-	m.Selector, m.Prefer = []byte(q.Selector), []byte(q.Prefer)
-	m.NotWorkers = wire.AppendWorkers(nil, q.NotWorkers)
-	m.Exclusive, m.Policy, m.SpreadBy = q.Exclusive, []byte(q.Policy), []byte(q.SpreadBy)
-}
-
-// yield holds the keys of a task that say of making room: for it, and by it. Both
-// may be missing.
-type yield struct {
-	Preempt   bool   `json:"preempt"`
-	OnPreempt string `json:"on_preempt"`
-}
-
-// fault returns what is wrong with them, or nil. A task that preempts has to
-// wait for the others at least as long as they may take.
-func (q *yield) fault(waitMS int64, grace time.Duration) *wire.Error {
+// preemptFault returns what is wrong with the keys of preemption, or nil. A task
+// that preempts waits at least as long as its victims may take to end.
+func (q *taskRequest) preemptFault(grace time.Duration) *wire.Error {
 	switch on, known := wire.ParseOnPreempt(q.OnPreempt); {
 	case !known:
 		return badField("on_preempt", "is neither end nor never", 0)
 	case on == wire.OnPreemptRequeue:
 		return badField("on_preempt", "requeue is for clients of the native protocol: nobody could be told over HTTP", 0)
-	case q.Preempt && waitMS == 0:
+	case q.Preempt && q.MaxWaitMS == 0:
 		return badField("max_wait_ms", "is missing: who preempts waits until others have made room", 0)
-	case q.Preempt && waitMS < grace.Milliseconds():
+	case q.Preempt && q.MaxWaitMS < grace.Milliseconds():
 		return badField("max_wait_ms", "is less than the grace of "+grace.String()+" of the tasks that make room", int(grace.Milliseconds()))
 	}
 	return nil
-}
-
-// fill sets them in what the core is asked.
-func (q *yield) fill(m *wire.Schedule) {
-	m.Preempt = q.Preempt
-	m.OnPreempt, _ = wire.ParseOnPreempt(q.OnPreempt) // or it would have been refused
 }

@@ -16,13 +16,14 @@ const (
 	WorkerPath = Prefix + "workers/{id}"
 )
 
-// Class says what a request to an endpoint may do, which decides who may send it.
+// Class says what a request to an endpoint may do. The rules for its senders
+// follow from that.
 type Class uint8
 
 const (
-	// Watch tells how the scheduler is. Such requests are answered while all
-	// connections are taken, and are not counted: those who watch the scheduler
-	// would else drown what they watch.
+	// Watch shows the state of the scheduler. Such requests are answered while all
+	// connections are taken. They are not counted, because frequent probes would
+	// hide the requests of users.
 	Watch Class = iota
 	// Read changes nothing.
 	Read

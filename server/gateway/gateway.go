@@ -46,8 +46,8 @@ type Host interface {
 	// admits must be dismissed.
 	Admit(remote net.Addr) *wire.Error
 	Dismiss(remote net.Addr)
-	// Native tells a peer whose first bytes are those of the native protocol where
-	// that is spoken. It reports false if they are not.
+	// Native answers a peer whose first bytes are those of the native protocol with
+	// the port that speaks it. It reports false if they are not.
 	Native(c net.Conn, in []byte) bool
 	// Stalled says what does not move, "" if everything does.
 	Stalled() string
@@ -65,7 +65,7 @@ type Host interface {
 	Allow(reason string, most int) (ok bool, dropped int)
 }
 
-// Config is what a gateway is told of the server's configuration.
+// Config is the part of the server's configuration that a gateway needs.
 type Config struct {
 	Engine Engine
 	Host   Host
@@ -74,8 +74,8 @@ type Config struct {
 	Guard  webguard.Guard
 
 	MaxBody      int64         // bytes of a request
-	PreemptGrace time.Duration // of tasks that must make room
-	Insecure     bool          // everybody on the network may ask, and /healthz says so
+	PreemptGrace time.Duration // of tasks that are preempted
+	Insecure     bool          // other machines reach the port without authentication, and /healthz says so
 	Pprof        bool          // profiles are served
 	Life         string        // of this life of the scheduler, in ids of requests
 }
@@ -130,7 +130,7 @@ func (g *Gateway) foreign(c *call, e *Endpoint) bool {
 	if refusal == nil {
 		return false
 	}
-	c.tell("a request was refused that a web page may have sent", "cause", refusal.Text, "from", hostOf(c.r))
+	c.logChange("a request was refused that a web page may have sent", "cause", refusal.Text, "from", hostOf(c.r))
 	c.value(refusal.Status, &refused{Error: refusal.Text, Reason: refusal.Reason})
 	return true
 }

@@ -10,8 +10,8 @@ import (
 // ReasonStalled is why a scheduler that does not move is not alive.
 const ReasonStalled = "stalled"
 
-// health answers that the scheduler listens. Whoever finds it open to everybody
-// is told that it is meant to be.
+// health answers that the scheduler listens, and whether it does so without
+// authentication on purpose.
 func health(c *call) { c.ok(&healthy{done{"ok"}, c.g.Insecure}) }
 
 // healthy is the answer to GET /healthz.

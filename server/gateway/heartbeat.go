@@ -71,7 +71,7 @@ func (q *heartbeatRequest) addressFault() *wire.Error {
 }
 
 // addressWarning returns what is doubtful about an address that is taken, "" if
-// nothing is. remote is who sent it.
+// nothing is. remote is the address of its sender.
 func (q *heartbeatRequest) addressWarning(remote string) string {
 	addr := q.address()
 	if addr == "" {

@@ -15,13 +15,13 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// stopping is what a connection is told that comes while the server stops.
+// stopping is the answer to a connection that comes while the server stops.
 const stopping = `{"error":"the scheduler is stopping","reason":"draining"}` + "\n"
 
-// RefusalTimeout bounds how long a peer is told why its connection closes.
+// RefusalTimeout bounds the sending of the reason why a connection closes.
 const RefusalTimeout = 100 * time.Millisecond
 
-// refuseConn answers a connection that nobody has asked anything on, and closes
+// refuseConn answers a connection that has sent no request, and closes
 // it.
 func refuseConn(c net.Conn, body string) {
 	_ = c.SetWriteDeadline(time.Now().Add(RefusalTimeout))
@@ -82,7 +82,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refusedBody is what a connection is told for which there is no place.
+// refusedBody is the answer to a connection for which there is no place.
 func refusedBody(e *wire.Error) string {
 	return string(append(view.AppendString([]byte(`{"error":`), e.Message), "}\n"...))
 }

@@ -207,7 +207,7 @@ type stream struct {
 	c    *call
 	buf  []byte // what is not sent yet
 	sent bool   // something is
-	err  error  // of the connection: nobody reads what follows
+	err  error  // of the connection: nothing more is read
 }
 
 // breathe sends what has come together, if it is enough, and returns where to go

@@ -24,8 +24,18 @@ type taskRequest struct {
 	TTLMS        int64    `json:"ttl_ms"`
 	MaxWaitMS    int64    `json:"max_wait_ms"`
 	ForWorkers   bool     `json:"wait_for_workers"`
-	choice
-	yield
+
+	// Where it may run:
+	Selector   string   `json:"selector"`
+	Prefer     string   `json:"prefer"`
+	NotWorkers []string `json:"not_workers"`
+	Exclusive  bool     `json:"exclusive"`
+	Policy     string   `json:"policy"`
+	SpreadBy   string   `json:"spread_by"`
+
+	// Preemption:
+	Preempt   bool   `json:"preempt"`
+	OnPreempt string `json:"on_preempt"`
 }
 
 // fieldFault returns what is wrong with one of the fields that came later, or
@@ -41,10 +51,10 @@ func (q *taskRequest) fieldFault(grace time.Duration) *wire.Error {
 	if q.ForWorkers && q.MaxWaitMS == 0 {
 		return badField("wait_for_workers", "goes with max_wait_ms", 0)
 	}
-	if e := q.yield.fault(q.MaxWaitMS, grace); e != nil {
+	if e := q.preemptFault(grace); e != nil {
 		return e
 	}
-	return q.choice.fault()
+	return q.choiceFault()
 }
 
 // fault returns what is wrong with any of the older fields, or nil: in a batch
@@ -85,18 +95,21 @@ func (q *taskRequest) message(raw []byte, key string) wire.Schedule {
 		TTLMS:    uint32(q.TTLMS),
 		WaitMS:   uint32(q.MaxWaitMS),
 
+		Selector: []byte(q.Selector), Prefer: []byte(q.Prefer), NotWorkers: wire.AppendWorkers(nil, q.NotWorkers),
+		Exclusive: q.Exclusive, Policy: []byte(q.Policy), SpreadBy: []byte(q.SpreadBy),
+		Preempt: q.Preempt,
+
 		WaitForWorkers: q.ForWorkers,
 
 		Key: []byte(key),
 	}
+	m.OnPreempt, _ = wire.ParseOnPreempt(q.OnPreempt) // or it would have been refused
 	if len(q.RequiredTags) > 0 {
 		m.Tags = wire.AppendTags(raw, q.RequiredTags)
 	}
 	if len(q.Resources.list) > 0 {
 		m.Resources = wire.AppendResources(nil, q.Resources.list)
 	}
-	q.choice.fill(&m)
-	q.yield.fill(&m)
 	return m
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // walk goes through the body of a request beside the type that it is decoded
-// into, and finds what encoding/json does not tell.
+// into, and finds what encoding/json does not report.
 type walk struct {
 	body []byte
 	dec  *json.Decoder // of body
@@ -43,7 +43,7 @@ type unknownKey struct {
 	path, near string // near is what may have been meant
 }
 
-// Bounds of what is told of unknown keys.
+// Bounds of the warnings of unknown keys.
 const (
 	MaxUnknown = 16 // that are named
 	MaxKeyText = 64 // bytes of one

@@ -9,11 +9,11 @@ import (
 )
 
 // Keys that no request has are ignored, because older clients may send some: the
-// answer tells of them. Who would rather be refused asks for it.
+// answer warns of them. A header or parameter has the request refused instead.
 const (
 	strictHeader = "DTask-Strict" // 1 or true
 	strictParam  = "strict"       // true
-	// warningHeader tells of unknown parameters, because one list is an array.
+	// warningHeader names unknown parameters, because one list is an array.
 	warningHeader = "DTask-Warning"
 )
 

@@ -30,7 +30,7 @@ func deleteWorker(c *call) {
 	case !c.g.Engine.Remove(c.id, id):
 		c.notFound("worker")
 	default:
-		c.tell("worker removed", "worker", id)
+		c.logChange("worker removed", "worker", id)
 		c.done()
 	}
 }
@@ -106,7 +106,7 @@ func cordon(line string, m wire.Cordon) func(*call, *cordonRequest) {
 			m.DeadlineMS = uint32(*q.DeadlineMS)
 		}
 		if done, ok := ask[*wire.Cordoned](c, &m); ok {
-			c.tell(line, "worker", id, "reason", m.Reason, "by", m.By, "changed", done.Changed)
+			c.logChange(line, "worker", id, "reason", m.Reason, "by", m.By, "changed", done.Changed)
 			c.ok(&cordoned{Status: "ok", Changed: done.Changed})
 		}
 	}
