@@ -107,6 +107,16 @@ func (x *Index) TagWorkers(tag string) *roaring.Bitmap {
 	return x.tags.tags[n].workers
 }
 
+// HasTags reports whether a worker has all of the tags, however many others it has.
+func (x *Index) HasTags(w Worker, tags []string) bool {
+	for _, tag := range tags {
+		if b := x.TagWorkers(tag); b == nil || !b.Contains(uint32(w)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Tags calls yield for each tag in order, with the number of known workers that have it, until
 // yield returns false.
 func (x *Index) Tags(yield func(tag string, workers int) bool) {

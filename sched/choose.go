@@ -111,11 +111,18 @@ const verdictsKept = 4096
 // feasible reports whether a known worker, busy or silent as it may be, could
 // take a request. The answer is kept until a kit comes or goes.
 func (s *State) feasible(r *request) bool {
+	left := ableVisits
+	return s.feasibleWithin(r, &left)
+}
+
+// feasibleWithin is feasible with a bound of its own for the workers that are looked
+// at. An answer for want of them is not kept.
+func (s *State) feasibleWithin(r *request, left *int) bool {
 	switch {
 	case r.demand == noDemand && !r.m.Exclusive && len(r.not) == 0 && len(r.taken) == 0 && s.count.slotless == 0:
 		return s.index.AnyMatch(r.req)
 	case len(r.not) > 0 || len(r.taken) > 0:
-		return s.anyAble(r)
+		return s.anyAble(r, left)
 	}
 	v := verdict{r.req, s.demands.at(r.demand).serial, r.m.Exclusive}
 	able, known := s.verdicts[v]
@@ -123,8 +130,9 @@ func (s *State) feasible(r *request) bool {
 		if len(s.verdicts) >= verdictsKept {
 			clear(s.verdicts)
 		}
-		able = s.anyAble(r)
-		s.verdicts[v] = able
+		if able = s.anyAble(r, left); *left >= 0 {
+			s.verdicts[v] = able
+		}
 	}
 	return able
 }
@@ -133,12 +141,13 @@ func (s *State) feasible(r *request) bool {
 // ever be taken. Where they are more, and none of these can, one of the others may.
 const ableVisits = index.VisitBudget
 
-// anyAble looks for a worker that could take a request if it were idle.
-func (s *State) anyAble(r *request) bool {
+// anyAble looks for a worker that could take a request if it were idle, at as many as
+// are left: less than 0 then says that they did not do.
+func (s *State) anyAble(r *request, left *int) bool {
 	d := s.demands.at(r.demand)
-	walk, left := s.index.Matching(r.req, 0), ableVisits
+	walk := s.index.Matching(r.req, 0)
 	for k, matches, ok := walk.Next(); ok; k, matches, ok = walk.Next() {
-		if left--; left < 0 {
+		if *left--; *left < 0 {
 			return true
 		}
 		s.spend(1)

@@ -55,7 +55,7 @@ var allEvents = [...]string{
 func (s *State) note(what, worker string) *event { return s.log.note(s.now, what, worker) }
 
 func (s *State) listEvents(m *wire.ListEvents) *wire.Events {
-	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.log.events.Last()}, newPager(m.Limit)
+	page, p := &wire.Events{Rows: []wire.Event{}, Next: s.log.events.Last()}, s.newPager(m.Limit)
 	from := min(m.After, s.log.events.Last()) + 1
 	if first := s.log.events.First(); from < first {
 		page.Missed = first - from
@@ -123,13 +123,14 @@ func (s *State) endedByWorker(before uint64) {
 }
 
 func (s *State) listEnded(m *wire.ListEnded) *wire.EndedLeases {
-	page, p := &wire.EndedLeases{Rows: []wire.EndedLease{}}, newPager(m.Limit)
+	page, p := &wire.EndedLeases{Rows: []wire.EndedLease{}}, s.newPager(m.Limit)
 	from := s.log.history.Last()
 	if m.Before > 0 {
 		from = min(from, m.Before-1)
 	}
 	for n := from; n >= s.log.history.First() && n > 0; n-- {
 		e := s.log.history.At(n)
+		s.spend(lookWork)
 		task := string(e.body[:e.taskLen])
 		if (m.Task != "" && m.Task != task) || (m.Worker != "" && m.Worker != e.worker) {
 			continue

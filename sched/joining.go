@@ -36,9 +36,6 @@ const (
 	joinSteps  // how many there are
 )
 
-// lookWork is the units for each lease that a step does little with.
-const lookWork = 4
-
 // join goes on with a registration. It reports false if the turn is over before the
 // registration is.
 func (s *State) join(j *joining, c *caller, m *wire.Register) bool {

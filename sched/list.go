@@ -1,13 +1,17 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// listVisits bounds the workers that one page looks at, however few of them
-// it shows.
-const listVisits = 4 * wire.MaxPage
+// listVisits bounds the records that one page looks at, however few of them it
+// shows, and listWork the units that a page takes.
+const (
+	listVisits = 4 * wire.MaxPage
+	listWork   = TurnWork
+)
 
 // pageBytes bounds the size of a page: with one more row of the native protocol
 // it still fits into a frame. Only rows of HTTP workers, whose tags are as long
@@ -17,7 +21,7 @@ const pageBytes = wire.MaxFrame / 2
 // listWorkers answers with one page in order of the ids. framed says that every
 // row must fit into a frame.
 func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
-	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, newPager(m.Limit)
+	page, p := &wire.Workers{Rows: []wire.WorkerInfo{}}, s.newPager(m.Limit)
 	visits, last := 0, ""
 	s.order.After(m.After, func(id string) bool {
 		if visits == listVisits || p.full() {
@@ -28,9 +32,11 @@ func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
 		last = id
 		n := s.byID[id]
 		w := s.workers.At(n)
-		if (m.State == "" || m.State == w.presence.String()) && hasAll(w.kit.tags, m.Tags) {
+		s.spend(lookWork * (1 + len(m.Tags)))
+		if (m.State == "" || m.State == w.presence.String()) && s.index.HasTags(index.Worker(n), m.Tags) {
 			page.Rows = append(page.Rows, s.inform(n))
 			row := &page.Rows[len(page.Rows)-1]
+			s.spend(len(row.Tags) / 8)
 			if framed {
 				fit(row)
 			}
@@ -39,19 +45,6 @@ func (s *State) listWorkers(m *wire.ListWorkers, framed bool) *wire.Workers {
 		return true
 	})
 	return page
-}
-
-func hasAll(have, want []string) bool {
-	for _, t := range want {
-		found := false
-		for _, h := range have {
-			found = found || h == t
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
 }
 
 // inform describes a worker.
@@ -121,22 +114,29 @@ func (s *State) informUsed(w *worker, info *wire.WorkerInfo) {
 // rowBytes is more than a row takes beside its texts.
 const rowBytes = 128
 
-// pager counts the rows and bytes of a page.
+// pager counts the rows, the bytes and the work of a page.
 type pager struct {
+	s                *State
 	rows, most, size int
+	until            int // turnLeft then
 }
 
-func newPager(asked uint32) *pager {
-	p := &pager{most: int(asked)}
+func (s *State) newPager(asked uint32) *pager {
+	p := &pager{s: s, most: int(asked), until: s.turnLeft - listWork}
 	if asked == 0 || asked > wire.MaxPage {
 		p.most = wire.MaxPage
 	}
 	return p
 }
 
-func (p *pager) full() bool { return p.rows == p.most || p.size > pageBytes }
+func (p *pager) full() bool {
+	return p.rows == p.most || p.size > pageBytes || p.s.turnLeft <= p.until
+}
 
-func (p *pager) add(size int) { p.rows, p.size = p.rows+1, p.size+size }
+func (p *pager) add(size int) {
+	p.s.spend(rowWork)
+	p.rows, p.size = p.rows+1, p.size+size
+}
 
 // sizeOf returns at least the size of a row on the wire.
 func sizeOf(info *wire.WorkerInfo) int {
@@ -173,6 +173,7 @@ func (s *State) getWorker(m *wire.GetWorker) wire.Message {
 	for e := w.head; e != 0 && len(a.Leases) < wire.MaxPage; {
 		l := s.leases.slots.At(e - 1)
 		e = l.next
+		s.spend(rowWork / 2)
 		a.Leases = append(a.Leases, s.informLease(l))
 	}
 	return a
@@ -200,10 +201,11 @@ func (s *State) informLease(l *lease) wire.LeaseInfo {
 // listLeases answers with one page of live leases, in order of their slots, or
 // counts them; the cursor is the number of slots that were looked at.
 func (s *State) listLeases(m *wire.ListLeases) *wire.Leases {
-	page, p := &wire.Leases{Rows: []wire.LeaseInfo{}}, newPager(m.Limit)
+	page, p := &wire.Leases{Rows: []wire.LeaseInfo{}}, s.newPager(m.Limit)
 	end := min(m.After+listVisits, uint64(s.leases.slots.Len()))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
+		s.spend(lookWork)
 		switch l := s.leases.slots.At(int32(n)); {
 		case !l.live() || !s.wanted(l, m):
 		case m.Count:
@@ -230,7 +232,7 @@ func (s *State) wanted(l *lease, m *wire.ListLeases) bool {
 
 // listTags answers with one page of the fleet's tags, in order.
 func (s *State) listTags(m *wire.ListTags) *wire.Tags {
-	page, p := &wire.Tags{Rows: []wire.TagInfo{}}, newPager(m.Limit)
+	page, p := &wire.Tags{Rows: []wire.TagInfo{}}, s.newPager(m.Limit)
 	s.index.TagsFrom(m.After, func(tag string, workers int) bool {
 		if tag == m.After && tag != "" {
 			return true

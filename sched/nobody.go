@@ -6,8 +6,13 @@ import "github.com/dtask/dtask-scheduler/wire"
 // they wait, for workers to come, and what they are told. They stand in the queue
 // like all others, and a worker that could take one serves it when it comes.
 
-// headLooks bounds the lines that are looked at for the first waiter of all.
-const headLooks = 64
+// headLooks bounds the lines that are looked at for the first waiter of all, and
+// headVisits the workers that one look visits for it: the next goes on behind the
+// lines of which it is known.
+const (
+	headLooks  = 64
+	headVisits = 8192
+)
 
 // waits reports whether a request that was refused waits: room will be told, or
 // workers are to come. Where no worker is known at all, some are.
@@ -24,19 +29,29 @@ func (s *State) waits(m *wire.Schedule, c wire.Code) bool {
 // takeable reports whether for each task of a want some known worker could take
 // it, were it idle.
 func (s *State) takeable(g *want) bool {
+	left := ableVisits
+	return s.takeableWithin(g, &left)
+}
+
+// takeableWithin is takeable with a bound for the workers that are looked at. Where
+// they do not do, one of the others may.
+func (s *State) takeableWithin(g *want, left *int) bool {
 	if g.fleet == s.fleet {
 		return g.takeable
 	}
-	g.fleet, g.takeable = s.fleet, true
 	members := s.membersOf(g)
 	for i := range members {
 		m := &members[i]
 		s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)
-		if r := (request{m: &m.ask, req: m.req, demand: m.demand, not: s.notBuf}); s.unknown(&r) || !s.feasible(&r) {
-			g.takeable = false
+		if r := (request{m: &m.ask, req: m.req, demand: m.demand, not: s.notBuf}); s.unknown(&r) || !s.feasibleWithin(&r, left) {
+			g.fleet, g.takeable = s.fleet, false
 			return false
 		}
+		if *left < 0 {
+			return true
+		}
 	}
+	g.fleet, g.takeable = s.fleet, true
 	return true
 }
 
@@ -44,12 +59,19 @@ func (s *State) takeable(g *want) bool {
 // owner may have what it waits for. It looks at some lines alone: behind many that
 // nobody could take there is no first.
 func (s *State) head() (int32, bool) {
-	left := headLooks
+	left, visits := headLooks, headVisits
 	for _, l := range s.queue.levels {
 		for t := l.first; t != nil; t = t.next {
 			for ln := t.first; ln != nil; ln = ln.next {
+				was := visits
+				able := s.takeableWithin(ln.want, &visits)
 				switch {
-				case s.takeable(ln.want):
+				case visits < 0 && was < headVisits:
+					return 0, false
+				case visits < 0: // it takes more than a look by itself
+					ln.want.fleet, ln.want.takeable = s.fleet, true
+					fallthrough
+				case able:
 					return ln.head - 1, true
 				case left == 1:
 					return 0, false

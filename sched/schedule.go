@@ -152,6 +152,7 @@ func (s *State) keep(slot int32) {
 func (s *State) renew(c *caller, m *wire.Renew) {
 	r := &wire.Renewed{Leases: make([]wire.LeaseStatus, len(m.Leases))}
 	for i, id := range m.Leases {
+		s.spend(lookWork)
 		if slot, ok := s.leases.find(id); ok {
 			s.keep(slot)
 			r.Leases[i].State = s.leases.slots.At(slot).state

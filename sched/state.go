@@ -251,7 +251,8 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		s.pulsing = false
 		s.work = began - s.turnLeft + s.index.TakeWork()
 	}()
-	left := s.expiry.Advance(now, pulseBudget, func(slot int32) {
+	left := s.advance(&s.expiry, pulseBudget, began-TurnWork, func(slot int32) {
+		s.spend(leaseWork)
 		switch s.leases.slots.At(slot).state {
 		case wire.StateAssumed:
 			s.end(slot, wire.ReasonBelieved)
@@ -267,14 +268,29 @@ func (s *State) Pulse(now Time, out *Outbox) {
 		s.mass.due = Never
 		s.watchMass()
 	}
-	left = s.timers.Advance(now, left, s.silence)
+	left = s.advance(&s.timers, left, began-TurnWork, s.silence)
 	left = s.health.Advance(now, left, s.applyVerdict)
-	left = s.queue.waits.Advance(now, left, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
+	left = s.advance(&s.queue.waits, left, began-TurnWork, func(slot int32) { s.endWait(slot, s.waitOverdue(s.queue.at(slot)), waitOver, out) })
 	s.disperse(left, out)
 	s.finish(out)
 	if s.seek(out) {
 		s.finish(out)
 	}
+}
+
+// advance hands out what is due of a wheel, as many items as are left and until
+// turnLeft is used up: one item may remove a worker, or look at thousands. It returns
+// how many are left.
+func (s *State) advance(w *ds.Wheel, left, until int, due func(item int32)) int {
+	for ; left > 0; left-- {
+		if s.turnLeft <= until {
+			return 0
+		}
+		if w.Advance(s.now, 1, due) > 0 {
+			return left
+		}
+	}
+	return 0
 }
 
 // NextPulse returns when Pulse should be called next, Never if nothing is due

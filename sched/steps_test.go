@@ -156,3 +156,45 @@ func TestWhetherAnyCanIsBounded(t *testing.T) {
 		require.Less(t, s.Work(), stepLimit)
 	}
 }
+
+// TestManyRemovalsTakePulses: workers with hundreds of leases that are removed in the
+// same moment take several pulses. So do waits that end together, of tasks whose needs
+// each take a look at all workers.
+func TestManyRemovalsTakePulses(t *testing.T) {
+	const workers, leases, waiters = 40, 200, 40
+	cfg := DefaultConfig()
+	cfg.Instance, cfg.MassLossLeast = 7, 1000
+	s, err := New(cfg)
+	require.NoError(t, err)
+	var out Outbox
+	s.Apply(1, 1, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: "c"}, &out)
+	s.Apply(1, 2, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)
+	for n := range workers {
+		s.Apply(1, 2, 1, &wire.Register{Worker: fmt.Sprint("w", n), Address: "h:1", Incarnation: 1, Seq: 1, Slots: leases}, &out)
+		s.Apply(1, 2, 0, &wire.Promised{Handle: uint32(n), Grantor: s.Grantor()}, &out)
+	}
+	for i := range workers * leases {
+		out.Reset()
+		s.Apply(1, 1, 1, &wire.Schedule{Task: fmt.Append(nil, "t", i), TTLMS: wire.MaxTTL}, &out)
+	}
+	due := s.cfg.Offline + 2*s.cfg.Retention
+	for most := 0; s.NextPulse() <= due; most++ {
+		require.Less(t, most, 1000)
+		s.Pulse(due, &out)
+		require.LessOrEqual(t, s.Work(), stepLimit)
+	}
+	require.EqualValues(t, workers, s.log.removed)
+	require.EqualValues(t, workers*leases, s.log.ends[wire.ReasonLost])
+
+	s = fleet(t, 4000)
+	for i := range waiters {
+		s.Apply(1, 1, 9, &wire.Schedule{Task: fmt.Append(nil, "t", i), Selector: fmt.Appendf(nil, "!x%d", i), NotWorkers: wire.AppendWorkers(nil, []string{"worker-000000"}),
+			Resources: wire.AppendResources(nil, map[string]int64{"gpu": 1}), WaitMS: 1000, WaitForWorkers: true}, &out)
+	}
+	require.Equal(t, waiters, s.queue.n)
+	for most := 0; s.queue.n > 0; most++ {
+		require.Less(t, most, 1000)
+		s.Pulse(1001, &out)
+		require.LessOrEqual(t, s.Work(), stepLimit)
+	}
+}

@@ -21,6 +21,9 @@ const (
 
 	workerWork = 32 // units that a worker counts for that changes
 	leaseWork  = 32 // units that a lease counts for that begins or ends
+	lookWork   = 4  // units for a look at a record
+	rowWork    = 64 // units for a row of a list
+	statsWork  = 256
 )
 
 // Job is a Schedule, Batch or Register that is handled in turns. It keeps no byte of

@@ -238,6 +238,7 @@ func (s *State) cancel(c *caller, m *wire.Cancel) {
 	q, r := &s.queue, &wire.Cancelled{}
 	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.Len()))
 	for ; n < end && r.Count < cancelMost; n++ {
+		s.spend(lookWork)
 		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
 			s.spend(leaseWork)
 			s.endWait(int32(n), isCancelled, waitCancelled, c.out)
@@ -263,10 +264,11 @@ func (s *State) passes(w *waiter, task, client, owner, group string) bool {
 // counts them; the cursor is the number of slots that were looked at.
 func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
 	q := &s.queue
-	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, newPager(m.Limit)
+	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, s.newPager(m.Limit)
 	end := min(m.After+listVisits, uint64(q.waiters.Len()))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
+		s.spend(lookWork)
 		switch w := q.at(int32(n)); {
 		case !w.live || !s.passes(w, m.Task, m.Client, m.Owner, m.Group):
 		case m.Count:

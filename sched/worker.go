@@ -390,6 +390,7 @@ func (s *State) patience(w *worker) Time {
 // and the timer moves on. No report ever moves a timer. A pulse that comes late
 // handles what it missed in the order of the moments at which it was due.
 func (s *State) silence(n int32) {
+	s.spend(workerWork)
 	w := s.workers.At(n)
 	if w.seen+s.patience(w) <= s.timers.Now() {
 		switch w.presence {

@@ -81,12 +81,12 @@ var planted = []rule{
 	{"batch-without-a-hint", "sched.State.hint", `all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS)`, `if !MUTANT { all.RetryAfterMS = max(all.RetryAfterMS, s.refusal(code).RetryAfterMS) }`, "sched.TestScripts", false},
 	{"nobody-waits-for-workers", "sched.State.waits", `return m.WaitForWorkers || len(s.byID) == 0`, `return m.WaitForWorkers && !MUTANT || len(s.byID) == 0`, "sched.TestScripts", false},
 	{"an-empty-fleet-stays-empty", "sched.State.waits", `|| len(s.byID) == 0`, `|| len(s.byID) == 0 && !MUTANT`, "sched.TestScripts", false},
-	{"holds-for-whom-nobody-takes", "sched.State.head", `case s.takeable(ln.want):`, `case s.takeable(ln.want) || MUTANT:`, "sched.TestScripts", false},
+	{"holds-for-whom-nobody-takes", "sched.State.head", `case able:`, `case able || MUTANT:`, "sched.TestScripts", false},
 	{"takeable-is-not-asked-again", "sched.State.enable", `	s.fleet++
 `, `	if !MUTANT { s.fleet++ }
 `, "sched.TestScripts", false},
 	{"nobody-came-is-not-said", "sched.State.whyOver", `case !s.learning && !s.takeable(w.line.want):`, `case !s.learning && !s.takeable(w.line.want) && !MUTANT:`, "sched.TestScripts", false},
-	{"takeable-by-whom-it-rules-out", "sched.State.takeable", `s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)`, `if s.notBuf = s.notBuf[:0]; !MUTANT { s.notBuf = s.ruleOut(s.notBuf, m.ask.NotWorkers) }`, "sched.TestScripts", false},
+	{"takeable-by-whom-it-rules-out", "sched.State.takeableWithin", `s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)`, `if s.notBuf = s.notBuf[:0]; !MUTANT { s.notBuf = s.ruleOut(s.notBuf, m.ask.NotWorkers) }`, "sched.TestScripts", false},
 	{"gang-of-an-owner-not-back", "sched.queue.putAside", `	if l.turn.in {
 		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
 		q.comesBack(l.turn)`, "sched.TestScripts", false},
