@@ -1,30 +1,9 @@
 package sched
 
 import (
-	"slices"
-
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
-
-// fits is what the room that the index knows of cannot say of a worker: whether
-// it is ruled out, and whether whole devices of a certain size are free.
-func (s *State) fits(r *request, n int32) bool {
-	if s.excludes(r, n) {
-		return false
-	}
-	d := s.demands.at(r.demand)
-	if d.gpus == 0 || d.memory == 0 {
-		return true // the index's dimensions say all of it
-	}
-	_, ok := s.pick(s.workers.At(n), d, false)
-	return ok
-}
-
-// excludes reports whether a request rules a worker out, whatever it offers.
-func (s *State) excludes(r *request, n int32) bool {
-	return slices.Contains(r.not, n) || r.taken[n] || r.m.Exclusive && s.workers.At(n).http != nil
-}
 
 // choose returns the worker for a request, and the devices that the task takes
 // there.

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/selector"
@@ -24,9 +25,6 @@ type request struct {
 	rank      rank                    // set by who places the task
 }
 
-// onlyTags reports whether a task asks for nothing but tags.
-func onlyTags(m *wire.Schedule) bool { return m.OnlyTags() }
-
 // read checks what a task asks for and fills in the request of an admission. If
 // the present turn does not suffice for that it returns notReady.
 func (s *State) read(a *admission, m *wire.Schedule) *wire.Error {
@@ -34,7 +32,7 @@ func (s *State) read(a *admission, m *wire.Schedule) *wire.Error {
 	r.m, r.preferred, r.taken = m, nil, a.workers
 	r.demand, r.plain, r.not = noDemand, a.workers == nil, r.not[:0]
 	tagged := s.tagged(m.Tags)
-	if r.req = tagged; !onlyTags(m) || !r.plain {
+	if r.req = tagged; !m.OnlyTags() || !r.plain {
 		if err := s.readMore(a, m); err != nil {
 			return err
 		}
@@ -113,6 +111,25 @@ func (s *State) readQuery(a *admission) *wire.Error {
 		return badField("policy", "is none of "+policyNames())
 	}
 	return choose(s, a)
+}
+
+// fits is what the room that the index knows of cannot say of a worker: whether
+// it is ruled out, and whether whole devices of a certain size are free.
+func (s *State) fits(r *request, n int32) bool {
+	if s.excludes(r, n) {
+		return false
+	}
+	d := s.demands.at(r.demand)
+	if d.gpus == 0 || d.memory == 0 {
+		return true // the index's dimensions say all of it
+	}
+	_, ok := s.pick(s.workers.At(n), d, false)
+	return ok
+}
+
+// excludes reports whether a request rules a worker out, whatever it offers.
+func (s *State) excludes(r *request, n int32) bool {
+	return slices.Contains(r.not, n) || r.taken[n] || r.m.Exclusive && s.workers.At(n).http != nil
 }
 
 func badField(field, what string) *wire.Error {
@@ -219,7 +236,7 @@ func (s *State) contentOf(r *request, tagged *index.Requirement) uint64 {
 	if len(m.Owner)+len(m.Group) > 0 {
 		h = hashBytes(hashBytes(h, m.Owner), m.Group)
 	}
-	if onlyTags(m) {
+	if m.OnlyTags() {
 		return h | 1
 	}
 	if r.demand != noDemand {

@@ -69,7 +69,7 @@ func (w *waiter) write(m *wire.Schedule) {
 }
 
 // cloneTask copies a request for a place.
-func cloneTask(m *wire.Schedule) wire.Schedule { return withTexts(needsOf(m), m) }
+func cloneTask(m *wire.Schedule) wire.Schedule { return withTexts(m.Needs(), m) }
 
 // withTexts returns needs with a copy of the rest of a request that has them.
 func withTexts(c wire.Schedule, m *wire.Schedule) wire.Schedule {
@@ -90,7 +90,7 @@ func (s *State) waitContent(b bundle) uint64 {
 		for _, text := range [...][]byte{m.Task, m.Owner, m.Group} {
 			h = hashBytes(h, text)
 		}
-		s.queue.keyBuf = appendNeeds(s.queue.keyBuf[:0], m)
+		s.queue.keyBuf = m.AppendNeeds(s.queue.keyBuf[:0])
 		h = hashBytes(h, s.queue.keyBuf)
 	}
 	if b.gang {

@@ -56,7 +56,7 @@ func (s *State) wantOf(b bundle) *want {
 		key = appendFlag(key, b.distinct)
 	}
 	for i := range tasks {
-		key = appendNeeds(key, &tasks[i])
+		key = tasks[i].AppendNeeds(key)
 	}
 	q.keyBuf = key
 	if g := q.wants[string(key)]; g != nil {
@@ -69,9 +69,9 @@ func (s *State) wantOf(b bundle) *want {
 	g := &want{key: string(key), place: len(q.all), gang: b.gang, size: len(tasks)}
 	seen := map[string]bool{}
 	for i := range tasks {
-		if needs := string(appendNeeds(nil, &tasks[i])); !seen[needs] {
+		if needs := string(tasks[i].AppendNeeds(nil)); !seen[needs] {
 			seen[needs] = true
-			m := member{ask: needsOf(&tasks[i]), demand: s.demands.find(tasks[i].Resources)}
+			m := member{ask: tasks[i].Needs(), demand: s.demands.find(tasks[i].Resources)}
 			s.demands.hold(m.demand)
 			g.members = append(g.members, m)
 		}
@@ -98,10 +98,6 @@ func (s *State) dropWant(g *want) {
 	q.log.remove(g)
 }
 
-// appendNeeds appends what a task needs of a worker, so that no two needs look
-// alike.
-func appendNeeds(b []byte, m *wire.Schedule) []byte { return m.AppendNeeds(b) }
-
 func appendFlag(b []byte, flag bool) []byte {
 	if flag {
 		return append(b, 1)
@@ -114,17 +110,14 @@ func appendFlag(b []byte, flag bool) []byte {
 func (g *want) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
 	asks, clones, key := map[string]*wire.Schedule{}, make([]wire.Schedule, len(tasks)), []byte{}
 	for i := range g.members {
-		asks[string(appendNeeds(nil, &g.members[i].ask))] = &g.members[i].ask
+		asks[string(g.members[i].ask.AppendNeeds(nil))] = &g.members[i].ask
 	}
 	for i := range tasks {
-		key = appendNeeds(key[:0], &tasks[i])
+		key = tasks[i].AppendNeeds(key[:0])
 		clones[i] = withTexts(*asks[string(key)], &tasks[i])
 	}
 	return clones
 }
-
-// needsOf copies what a task needs of a worker.
-func needsOf(m *wire.Schedule) wire.Schedule { return m.Needs() }
 
 // membersOf returns the members of a want with requirements for the present
 // dimensions.
