@@ -9,7 +9,7 @@ import (
 	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -26,7 +26,7 @@ type agent struct {
 
 	machine uint64 // 0: an older agent, which does not name it
 
-	twin.Kit
+	offer.Kit
 	gpuRack
 	external uint32
 	shared   bool // other programs run on the machine: its external load moves
@@ -54,7 +54,7 @@ type agent struct {
 	most      int               // how many tasks may run: the slots, or what ran before a cut
 	cut       bool              // slots were cut, and the scheduler did not know or they were taken
 	announced bool              // the scheduler has read the present slots
-	said      twin.Kit          // of the last registration that was answered
+	said      offer.Kit         // of the last registration that was answered
 	heard     sched.Time        // when the scheduler read something of it
 	beats     map[uint64]uint32 // the largest beat that the scheduler read, by incarnation; never walked
 	promised  *link             // on which the scheduler has read its last promise
@@ -62,7 +62,7 @@ type agent struct {
 
 // newAgent makes an agent that is not connected yet.
 func (w *World) newAgent(worker string, slots uint32, tags ...string) *agent {
-	a := &agent{w: w, worker: worker, Kit: twin.Kit{Tags: tags, Slots: slots}, memory: ledger.DefaultMemory}
+	a := &agent{w: w, worker: worker, Kit: offer.Kit{Tags: tags, Slots: slots}, memory: ledger.DefaultMemory}
 	a.address = fmt.Sprintf("%s:%d", worker, 9000+len(w.agents))
 	w.agents = append(w.agents, a)
 	a.forgetBeats()
@@ -343,7 +343,7 @@ func (a *agent) end(l *lease, outcome wire.Reason) {
 }
 
 // announce changes what the worker says of itself, by a new registration.
-func (a *agent) announce(k twin.Kit) {
+func (a *agent) announce(k offer.Kit) {
 	a.cut = a.cut || k.Slots < a.Slots || !maps.Equal(k.Resources, a.Resources)
 	a.announced = a.announced && k.Slots == a.Slots && maps.Equal(k.Resources, a.Resources)
 	a.most = max(a.most, int(k.Slots))
@@ -391,7 +391,7 @@ func (a *agent) start() {
 }
 
 // taken counts what the running tasks take.
-func (a *agent) taken() *twin.Tally {
+func (a *agent) taken() *offer.Tally {
 	t := a.Kit.Tally()
 	for _, l := range a.open {
 		if l.running {
@@ -403,8 +403,8 @@ func (a *agent) taken() *twin.Tally {
 
 // hasRoom reports whether one more task would have room.
 func (a *agent) hasRoom(t *task) bool {
-	q := twin.Asked{Tags: t.tags, Resources: t.needs.resources}
+	q := offer.Asked{Tags: t.tags, Resources: t.needs.resources}
 	taken := a.taken()
 	_, ok := taken.Place(q.Resources, false)
-	return ok && q.Wants(a.worker, &a.Kit) && taken.Load(a.external) < twin.LoadUnit
+	return ok && q.Wants(a.worker, &a.Kit) && taken.Load(a.external) < offer.LoadUnit
 }

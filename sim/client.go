@@ -7,7 +7,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -228,7 +228,7 @@ func (t *task) take(w *World, l *lease, flags uint8) {
 	l.target = wire.Handover{
 		Lease: l.id, Worker: l.worker, Address: l.address, Incarnation: l.incarnation,
 		Task: t.id, Client: t.caller(), Owner: t.owner, Priority: t.priority,
-		Resources: l.takes.Resources, Devices: twin.BitsOf(l.takes.Devices), Exclusive: l.takes.Exclusive, OnPreempt: t.on,
+		Resources: l.takes.Resources, Devices: offer.BitsOf(l.takes.Devices), Exclusive: l.takes.Exclusive, OnPreempt: t.on,
 	}
 	if t.on == wire.OnPreemptRequeue && t.client != nil {
 		t.client.requeue[l.id] = t

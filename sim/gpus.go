@@ -6,7 +6,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -42,7 +42,7 @@ func (r *gpuRack) found() []ledger.Known {
 
 // used returns the GPUs that a task uses which is told the devices of a mask.
 func (r *gpuRack) used(mask uint64) (gpus []int) {
-	for _, i := range twin.BitsOf(mask) {
+	for _, i := range offer.BitsOf(mask) {
 		if i >= len(r.known) {
 			continue
 		}
@@ -102,10 +102,10 @@ func (a *agent) judgeGPUs(l *lease) {
 		whole, shares := 0, int64(0)
 		users := slices.DeleteFunc(slices.Clone(a.open), func(o *lease) bool { return o != l && !o.running || !slices.Contains(o.gpus, g) })
 		for _, o := range users {
-			if o.takes.Exclusive || o.takes.Resources[twin.GPU] > 0 {
+			if o.takes.Exclusive || o.takes.Resources[offer.GPU] > 0 {
 				whole++
 			} else {
-				shares += o.takes.Resources[twin.GPUMem]
+				shares += o.takes.Resources[offer.GPUMem]
 			}
 		}
 		if whole > 0 && len(users) > 1 || shares > a.gpus[g].Memory {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -77,11 +77,11 @@ func (w *World) injectAgent(f fault.Kind, a *agent) bool {
 		}
 		a.restart(f == fault.RestartList)
 	case fault.Tags:
-		a.announce(twin.Kit{Tags: w.someTags(), Slots: a.Slots, Resources: a.Resources, Devices: a.Devices})
+		a.announce(offer.Kit{Tags: w.someTags(), Slots: a.Slots, Resources: a.Resources, Devices: a.Devices})
 	case fault.Grow:
-		a.announce(twin.Kit{Tags: a.Tags, Slots: a.Slots + uint32(w.between(1, 2)), Resources: a.Resources, Devices: a.Devices})
+		a.announce(offer.Kit{Tags: a.Tags, Slots: a.Slots + uint32(w.between(1, 2)), Resources: a.Resources, Devices: a.Devices})
 	case fault.Shrink:
-		a.announce(twin.Kit{Tags: a.Tags, Slots: uint32(w.rng.IntN(int(a.Slots) + 1)), Resources: a.Resources, Devices: a.Devices})
+		a.announce(offer.Kit{Tags: a.Tags, Slots: uint32(w.rng.IntN(int(a.Slots) + 1)), Resources: a.Resources, Devices: a.Devices})
 	case fault.Lies:
 		a.tellLies()
 	case fault.Silence:
@@ -120,7 +120,7 @@ func (w *World) injectAgent(f fault.Kind, a *agent) bool {
 	case fault.Drain:
 		return a.drain()
 	case fault.Resources:
-		a.announce(twin.Kit{Tags: a.Tags, Slots: a.Slots, Resources: w.otherAmounts(a.Resources), Devices: a.Devices})
+		a.announce(offer.Kit{Tags: a.Tags, Slots: a.Slots, Resources: w.otherAmounts(a.Resources), Devices: a.Devices})
 	case fault.Broken:
 		a.breakDown()
 	case fault.Devices:
@@ -210,13 +210,13 @@ func (w *World) someTags() []string {
 			tags = append(tags, tag)
 		}
 	}
-	for _, z := range twin.Zones {
+	for _, z := range offer.Zones {
 		if w.chance(1, 3) {
 			tags = append(tags, "zone="+z)
 		}
 	}
 	if w.chance(1, 2) {
-		tags = append(tags, "cuda="+twin.Versions[w.rng.IntN(len(twin.Versions))])
+		tags = append(tags, "cuda="+offer.Versions[w.rng.IntN(len(offer.Versions))])
 	}
 	return tags
 }

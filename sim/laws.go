@@ -9,7 +9,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -316,8 +316,8 @@ func addListed(totals map[string]sched.Amount, info *wire.WorkerInfo, gets bool)
 		if d.Leases == 0 {
 			free = 1
 		}
-		add(twin.GPU, 1, whole, free)
-		add(twin.GPUMem, d.Memory, d.Used, d.Memory-d.Used)
+		add(offer.GPU, 1, whole, free)
+		add(offer.GPUMem, d.Memory, d.Used, d.Memory-d.Used)
 	}
 }
 

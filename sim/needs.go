@@ -6,15 +6,15 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // needs is what a task asks for beside its tags.
 type needs struct {
 	resources      map[string]int64
-	selector       *twin.Formula
-	prefer         *twin.Formula
+	selector       *offer.Formula
+	prefer         *offer.Formula
 	notWorkers     []string
 	exclusive      bool
 	policy, spread string
@@ -41,7 +41,7 @@ func (n *needs) ask(w *World, m *wire.Schedule) {
 	}
 }
 
-func (w *World) write(f *twin.Formula) []byte {
+func (w *World) write(f *offer.Formula) []byte {
 	if f == nil {
 		return nil
 	}
@@ -99,11 +99,11 @@ func (w *World) someAmounts() map[string]int64 {
 	}
 	switch w.rng.IntN(6) {
 	case 0:
-		out[twin.GPUMem] = int64(w.between(1, 12)) * 1000
+		out[offer.GPUMem] = int64(w.between(1, 12)) * 1000
 	case 1:
-		out[twin.GPU] = int64(w.between(1, 3))
+		out[offer.GPU] = int64(w.between(1, 3))
 	case 2:
-		out[twin.GPU], out[twin.GPUMem] = int64(w.between(1, 2)), int64(w.between(1, 20))*1024
+		out[offer.GPU], out[offer.GPUMem] = int64(w.between(1, 2)), int64(w.between(1, 20))*1024
 	}
 	return out
 }
@@ -151,10 +151,10 @@ func (w *World) someDevices() []wire.Device {
 }
 
 // formula draws an expression, at most so many operators deep.
-func (w *World) formula(depth int) *twin.Formula {
+func (w *World) formula(depth int) *offer.Formula {
 	if depth > 0 && w.chance(1, 2) {
 		op := []string{"not", "and", "or"}[w.rng.IntN(3)]
-		f := &twin.Formula{Op: op, Args: []*twin.Formula{w.formula(depth - 1)}}
+		f := &offer.Formula{Op: op, Args: []*offer.Formula{w.formula(depth - 1)}}
 		for range w.between(1, 2) {
 			if op != "not" {
 				f.Args = append(f.Args, w.formula(depth-1))
@@ -165,9 +165,9 @@ func (w *World) formula(depth int) *twin.Formula {
 	switch w.rng.IntN(4) {
 	case 0:
 		ops := []string{"<", "<=", ">", ">=", "=", "!="}
-		return &twin.Formula{Op: ops[w.rng.IntN(len(ops))], Key: "cuda", Values: []string{twin.Versions[w.rng.IntN(len(twin.Versions))]}}
+		return &offer.Formula{Op: ops[w.rng.IntN(len(ops))], Key: "cuda", Values: []string{offer.Versions[w.rng.IntN(len(offer.Versions))]}}
 	case 1:
-		return &twin.Formula{Op: []string{"in", "not in"}[w.rng.IntN(2)], Key: "zone", Values: twin.Zones[:w.between(1, 2)]}
+		return &offer.Formula{Op: []string{"in", "not in"}[w.rng.IntN(2)], Key: "zone", Values: offer.Zones[:w.between(1, 2)]}
 	}
-	return &twin.Formula{Op: "has", Key: append([]string{"zone", "cuda"}, allTags...)[w.rng.IntN(2+len(allTags))]}
+	return &offer.Formula{Op: "has", Key: append([]string{"zone", "cuda"}, allTags...)[w.rng.IntN(2+len(allTags))]}
 }

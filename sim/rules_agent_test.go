@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -41,7 +41,7 @@ func TestAnAgentRefusesWhatExceedsItsSlots(t *testing.T) {
 	s := newScript(t)
 	a, c1 := s.join("w1", 2), s.client("c1")
 	first, second := s.place(c1), s.place(c1)
-	a.announce(twin.Kit{Slots: 1}) // the scheduler does not know yet
+	a.announce(offer.Kit{Slots: 1}) // the scheduler does not know yet
 	s.hand(first)
 	s.hand(second)
 	require.NoError(t, s.arrives(first))

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -62,7 +62,7 @@ func TestAGPUBelongsToTheWorkerWithALease(t *testing.T) {
 	s := newScript(t)
 	a, c := s.machine("w1", "GPU-1", "GPU-2"), s.client("c1")
 	s.returns(a)
-	s.takes(c, amounts(twin.GPU, 1))
+	s.takes(c, amounts(offer.GPU, 1))
 	s.breaks(a)
 	s.passes(40_000)
 	b := s.machine("w2", "GPU-2")
@@ -88,7 +88,7 @@ func TestAMissingGPUBelongsToTheWorkerWhoseTaskHasIt(t *testing.T) {
 	s := newScript(t)
 	a, b, c := s.machine("w1", "GPU-1", "GPU-2"), s.machine("w2", "GPU-1", "GPU-9"), s.client("c1")
 	s.returns(a)
-	task := s.takes(c, amounts(twin.GPU, 1))
+	task := s.takes(c, amounts(offer.GPU, 1))
 	s.breaks(a)
 	lost := slices.Clone(a.Devices)
 	lost[0].Missing = true
@@ -104,7 +104,7 @@ func TestATaskOnAGPUBringsItsWorkerIn(t *testing.T) {
 	s := newScript(t)
 	a, b, c := s.machine("w1", "GPU-1"), s.machine("w2", "GPU-1"), s.client("c1")
 	s.returns(a)
-	s.takes(c, amounts(twin.GPU, 1))
+	s.takes(c, amounts(offer.GPU, 1))
 	s.restarts()
 	s.returns(b)
 	s.returns(a)
@@ -140,34 +140,34 @@ func TestGPUsKeepTheirNumbersWhileATaskRuns(t *testing.T) {
 	s := newScript(t)
 	a, c := s.machine("w1", "GPU-1", "GPU-2", "GPU-3"), s.client("c1")
 	s.returns(a)
-	first := s.takes(c, amounts(twin.GPU, 1))
+	first := s.takes(c, amounts(offer.GPU, 1))
 	require.Equal(t, []int{0}, first.lease.gpus)
 	s.renumber(a, true, 2, 1, 0) // another order
-	second := s.takes(c, amounts(twin.GPU, 2))
+	second := s.takes(c, amounts(offer.GPU, 2))
 	require.ElementsMatch(t, []int{1, 2}, second.lease.gpus)
 	s.ends(second)
 	s.settled()
 	s.renumber(a, true, 2) // the GPU of the task is gone, and one more
 	require.Equal(t, []int{0}, s.wholes(a))
 	require.True(t, s.worker(a).Info.Devices[0].Missing)
-	third := s.takes(c, amounts(twin.GPU, 1))
+	third := s.takes(c, amounts(offer.GPU, 1))
 	require.Equal(t, []int{2}, third.lease.gpus)
-	s.refuses(c, amounts(twin.GPU, 1))
+	s.refuses(c, amounts(offer.GPU, 1))
 	s.ends(first)
 	s.ends(third)
 	s.settled()
-	s.refuses(c, amounts(twin.GPU, 2))
+	s.refuses(c, amounts(offer.GPU, 2))
 	s.renumber(a, true, 1, 2) // nothing runs: the list is that of the process
 	require.Len(t, s.worker(a).Info.Devices, 2)
-	require.ElementsMatch(t, []int{1, 2}, s.takes(c, amounts(twin.GPU, 2)).lease.gpus)
+	require.ElementsMatch(t, []int{1, 2}, s.takes(c, amounts(offer.GPU, 2)).lease.gpus)
 }
 
 func TestGPUsWithoutUUIDsAreWithheldWhenTheListChanges(t *testing.T) {
 	s := newScript(t)
 	a, c := s.machine("w1", "", ""), s.client("c1")
 	s.returns(a)
-	s.takes(c, amounts(twin.GPU, 1))
-	task := s.takes(c, amounts(twin.GPU, 1))
+	s.takes(c, amounts(offer.GPU, 1))
+	task := s.takes(c, amounts(offer.GPU, 1))
 	require.Equal(t, []int{1}, task.lease.gpus)
 	s.renumber(a, true, 1) // it is number 0 now
 	for _, d := range s.worker(a).Info.Devices {
@@ -176,9 +176,9 @@ func TestGPUsWithoutUUIDsAreWithheldWhenTheListChanges(t *testing.T) {
 	s.renumber(a, true, 0, 1)
 	s.ends(task)
 	s.settled()
-	require.Equal(t, []int{1}, s.takes(c, amounts(twin.GPU, 1)).lease.gpus)
+	require.Equal(t, []int{1}, s.takes(c, amounts(offer.GPU, 1)).lease.gpus)
 	s.renumber(a, false, 1)
-	require.Equal(t, []int{1}, s.takes(c, amounts(twin.GPU, 1)).lease.gpus, "the tasks are over with the process")
+	require.Equal(t, []int{1}, s.takes(c, amounts(offer.GPU, 1)).lease.gpus, "the tasks are over with the process")
 }
 
 func TestAWholeWorkerIsTheGPUsThatAreThere(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/sched"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -117,7 +117,7 @@ func TestFailuresAreCountedByDevice(t *testing.T) {
 	s.goes(c1, "good", "ann", "ann", "ann", "ann", "ann")
 	takes := func(gpus int64, owner string) {
 		t := c1.newTask("w1")
-		t.owner, t.needs.resources = owner, map[string]int64{twin.GPU: gpus}
+		t.owner, t.needs.resources = owner, map[string]int64{offer.GPU: gpus}
 		c1.schedule(t)
 		s.settled()
 		s.runs(t)
@@ -142,7 +142,7 @@ func TestOtherDevicesAreNotBlamed(t *testing.T) {
 	c1 := s.client("c1")
 	s.settled()
 	whole := c1.newTask("w1")
-	whole.needs.resources = map[string]int64{twin.GPU: 2}
+	whole.needs.resources = map[string]int64{offer.GPU: 2}
 	c1.schedule(whole)
 	s.settled()
 	s.runs(whole)

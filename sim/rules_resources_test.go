@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -81,29 +81,29 @@ func TestAmountsAreTakenUntilTheTaskEnds(t *testing.T) {
 func TestADeviceIsGivenOnce(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
-	whole := s.takes(c, amounts(twin.GPU, 1))
+	whole := s.takes(c, amounts(offer.GPU, 1))
 	require.Equal(t, uint64(0b01), whole.lease.takes.Devices)
 	s.comesBack(a)
-	shared := s.takes(c, amounts(twin.GPUMem, 10_000))
+	shared := s.takes(c, amounts(offer.GPUMem, 10_000))
 	require.Equal(t, uint64(0b10), shared.lease.takes.Devices)
-	s.refuses(c, amounts(twin.GPU, 1))
-	s.refuses(c, amounts(twin.GPUMem, 8000))
+	s.refuses(c, amounts(offer.GPU, 1))
+	s.refuses(c, amounts(offer.GPUMem, 8000))
 	s.ends(whole)
 	s.settled()
-	s.takes(c, amounts(twin.GPUMem, 8000))
+	s.takes(c, amounts(offer.GPUMem, 8000))
 }
 
 func TestSharesOfADeviceAddUp(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
-	s.takes(c, amounts(twin.GPUMem, 9000))
+	s.takes(c, amounts(offer.GPUMem, 9000))
 	s.comesBack(a)
-	s.takes(c, amounts(twin.GPUMem, 7000))
-	second := s.takes(c, amounts(twin.GPUMem, 9000))
-	s.refuses(c, amounts(twin.GPUMem, 9000))
+	s.takes(c, amounts(offer.GPUMem, 7000))
+	second := s.takes(c, amounts(offer.GPUMem, 9000))
+	s.refuses(c, amounts(offer.GPUMem, 9000))
 	s.ends(second)
 	s.settled()
-	s.takes(c, amounts(twin.GPU, 1))
+	s.takes(c, amounts(offer.GPU, 1))
 }
 
 func TestAnExclusiveTaskIsAlone(t *testing.T) {
@@ -123,7 +123,7 @@ func TestAWorkerThatShrankGetsNothingUntilItFits(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
 	first := s.takes(c, amounts("cpu", 3000))
-	a.announce(twin.Kit{Slots: 9, Resources: map[string]int64{"cpu": 2000}, Devices: a.Devices})
+	a.announce(offer.Kit{Slots: 9, Resources: map[string]int64{"cpu": 2000}, Devices: a.Devices})
 	s.returns(a)
 	require.Contains(t, s.worker(a).Info.Flags, "overcommitted")
 	s.refuses(c, needs{})
@@ -139,7 +139,7 @@ func TestAGangThatDoesNotFitTakesNothing(t *testing.T) {
 		g := &group{gang: true}
 		for range n {
 			t := c.newTask()
-			t.needs, t.group = amounts(twin.GPUMem, 16_000, "cpu", 1000), g
+			t.needs, t.group = amounts(offer.GPUMem, 16_000, "cpu", 1000), g
 			g.tasks = append(g.tasks, t)
 		}
 		c.batch(g)
@@ -153,7 +153,7 @@ func TestAGangThatDoesNotFitTakesNothing(t *testing.T) {
 	for _, task := range gang(2) {
 		s.runs(task)
 	}
-	s.refuses(c, amounts(twin.GPUMem, 1000))
+	s.refuses(c, amounts(offer.GPUMem, 1000))
 }
 
 func TestAnExclusiveTaskGetsDevicesThatAreLargeEnough(t *testing.T) {
@@ -163,10 +163,10 @@ func TestAnExclusiveTaskGetsDevicesThatAreLargeEnough(t *testing.T) {
 	a.offer(nil, []wire.Device{{Memory: 16384}, {Memory: 8192}})
 	a.down = false
 	s.returns(a)
-	n := amounts(twin.GPU, 2, twin.GPUMem, 16384)
+	n := amounts(offer.GPU, 2, offer.GPUMem, 16384)
 	n.exclusive = true
 	s.refuses(c, n)
-	n.resources[twin.GPUMem] = 8192
+	n.resources[offer.GPUMem] = 8192
 	require.Equal(t, uint64(0b11), s.takes(c, n).lease.takes.Devices)
 }
 

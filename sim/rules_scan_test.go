@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/sched"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 )
 
 // scan is a whole scan of the fleet.
@@ -25,15 +25,15 @@ func (s *script) scan() sched.FleetScan {
 func TestTotalsOverTheFleet(t *testing.T) {
 	s := newScript(t)
 	a, c := s.equip("w1", 9), s.client("c1")
-	s.takes(c, amounts("cpu", 3000, twin.GPUMem, 6000))
+	s.takes(c, amounts("cpu", 3000, offer.GPUMem, 6000))
 	a.external = 2
 	a.send(a.book.Heartbeat(a.external))
 	s.settled()
 	want := map[string]sched.Amount{
-		sched.Slots: {Capacity: 9, Taken: 3, Free: 6},
-		"cpu":       {Capacity: 4000, Taken: 3000, Free: 1000},
-		twin.GPU:    {Capacity: 2, Taken: 0, Free: 1},
-		twin.GPUMem: {Capacity: 32768, Taken: 6000, Free: 26768},
+		sched.Slots:  {Capacity: 9, Taken: 3, Free: 6},
+		"cpu":        {Capacity: 4000, Taken: 3000, Free: 1000},
+		offer.GPU:    {Capacity: 2, Taken: 0, Free: 1},
+		offer.GPUMem: {Capacity: 32768, Taken: 6000, Free: 26768},
 	}
 	require.Equal(t, want, s.scan().Resources)
 	s.cordon("w1", true)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -242,7 +243,7 @@ func (w *World) judgeFeasible() {
 	for _, tag := range allTags {
 		tasks = append(tasks, &task{tags: []string{tag}})
 	}
-	for _, r := range []map[string]int64{{"cpu": 1500}, {"mem": 3000}, {twin.GPU: 1}, {twin.GPUMem: 5000}, {twin.GPU: 2, twin.GPUMem: 16384}} {
+	for _, r := range []map[string]int64{{"cpu": 1500}, {"mem": 3000}, {offer.GPU: 1}, {offer.GPUMem: 5000}, {offer.GPU: 2, offer.GPUMem: 16384}} {
 		tasks = append(tasks, &task{needs: needs{resources: r}})
 	}
 	for i, t := range tasks {

@@ -3,7 +3,7 @@ package sim
 import (
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -16,7 +16,7 @@ func (s seen) Failed() bool                    { return s.w.err != nil }
 func (s seen) Hit(f fault.Kind)                { s.w.counts[f]++ }
 func (s seen) Ask(m wire.Message) wire.Message { return s.w.ask(m) }
 func (s seen) NextPulse() sched.Time           { return s.w.host.state.NextPulse() }
-func (s seen) Formula(text string) (f *twin.Formula, ok bool) {
+func (s seen) Formula(text string) (f *offer.Formula, ok bool) {
 	f, ok = s.w.formulas[text]
 	return f, ok
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
-	"github.com/dtask/dtask-scheduler/sim/twin"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -18,7 +18,7 @@ type lease struct {
 	address     string
 	agent       *agent // nil for a worker that speaks HTTP
 	incarnation uint64
-	takes       twin.Share
+	takes       offer.Share
 	target      wire.Handover
 
 	answers []*answer // grants under way
@@ -88,7 +88,7 @@ func (w *World) judgeGrant(l *lease, t *task) {
 // and that the devices are as many and as large (I5).
 func (w *World) judgeKit(l *lease, t *task) {
 	a, n := l.agent, &t.needs
-	q := twin.Asked{Tags: t.tags, Resources: n.resources, Selector: n.selector, Not: n.notWorkers}
+	q := offer.Asked{Tags: t.tags, Resources: n.resources, Selector: n.selector, Not: n.notWorkers}
 	if !q.Wants(l.worker, &a.said) {
 		w.fail("I5: %v wants %v, %+v, %s has %+v", l.id, t.tags, t.needs, a.name(), a.said)
 	}
@@ -96,18 +96,18 @@ func (w *World) judgeKit(l *lease, t *task) {
 	switch {
 	case n.exclusive:
 		want = bits.OnesCount64(a.said.Present())
-	case devices > 0 && n.resources[twin.GPU] > 0:
-		want = int(n.resources[twin.GPU])
-	case n.resources[twin.GPUMem] > 0:
+	case devices > 0 && n.resources[offer.GPU] > 0:
+		want = int(n.resources[offer.GPU])
+	case n.resources[offer.GPUMem] > 0:
 		want = 1
 	}
 	if mask := l.takes.Devices; bits.OnesCount64(mask) != want || mask&^a.said.Present() != 0 {
 		w.fail("I5: %v takes the devices %b, it wants %d of %d", l.id, mask, want, devices)
 		return
 	}
-	for _, i := range twin.BitsOf(l.takes.Devices) {
-		if !n.exclusive && a.said.Devices[i].Memory < n.resources[twin.GPUMem] {
-			w.fail("I5: %v wants %d MiB, the device %d of %s has %d", l.id, n.resources[twin.GPUMem], i, a.name(), a.said.Devices[i].Memory)
+	for _, i := range offer.BitsOf(l.takes.Devices) {
+		if !n.exclusive && a.said.Devices[i].Memory < n.resources[offer.GPUMem] {
+			w.fail("I5: %v wants %d MiB, the device %d of %s has %d", l.id, n.resources[offer.GPUMem], i, a.name(), a.said.Devices[i].Memory)
 		}
 	}
 }
@@ -118,7 +118,7 @@ type question struct {
 	release *lease
 
 	register *agent // of a registration, and what it offers
-	kit      twin.Kit
+	kit      offer.Kit
 
 	cordon wire.Cordon
 }
@@ -163,7 +163,7 @@ func (t *truth) asked(w *World, l *link, m wire.Message) (q question) {
 		if m.Beats > 0 && uint64(a.beats[m.Incarnation]) > uint64(m.Beats)+wire.BeatSkip {
 			a.beats[m.Incarnation] = m.Beats // others were forged
 		}
-		q.register, q.kit = a, twin.Kit{Tags: slices.Clone(m.Tags), Slots: m.Slots, Resources: maps.Clone(m.Resources), Devices: slices.Clone(m.Devices)}
+		q.register, q.kit = a, offer.Kit{Tags: slices.Clone(m.Tags), Slots: m.Slots, Resources: maps.Clone(m.Resources), Devices: slices.Clone(m.Devices)}
 		if l.peerOpen && m.Incarnation == a.book.Incarnation() && a.Kit.Same(&q.kit) {
 			a.announced = true
 			t.touch(a)
@@ -272,7 +272,7 @@ func (t *truth) placed(w *World, task *task, m *wire.Placed) *lease {
 func (t *truth) adopt(w *World, task *task, m *wire.Placed) *lease {
 	worker, address := wire.ReadTarget(m.Target)
 	l := &lease{id: m.Lease, worker: worker, address: address, incarnation: m.Incarnation, agent: w.agentAt(address)}
-	l.takes = twin.Share{Resources: task.needs.resources, Devices: m.Devices, Exclusive: task.needs.exclusive}
+	l.takes = offer.Share{Resources: task.needs.resources, Devices: m.Devices, Exclusive: task.needs.exclusive}
 	l.ttl, l.sworn = sched.Time(m.TTLMS), t.sworn[m.Lease]
 	t.byID[m.Lease] = l
 	t.list = append(t.list, l)
@@ -363,7 +363,7 @@ func (t *truth) judge(w *World) {
 
 // outstanding counts what the leases take on an agent that run or may begin,
 // even if nobody holds them now: a client that lost the answer may ask again.
-func (t *truth) outstanding(a *agent) *twin.Tally {
+func (t *truth) outstanding(a *agent) *offer.Tally {
 	n := a.Kit.Tally()
 	for _, l := range t.list {
 		if l.agent == a && (l.running || l.incarnation == a.book.Incarnation() && l.sworn != l.incarnation && (!l.over || l.wanted())) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/sim/twin"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -35,8 +36,8 @@ type World struct {
 	manners  manners
 	plan     plan
 	counts   fault.Counts
-	formulas map[string]*twin.Formula // that were ever asked for, by their texts; never walked
-	healing  bool                     // no further faults, nothing new is asked for
+	formulas map[string]*offer.Formula // that were ever asked for, by their texts; never walked
+	healing  bool                      // no further faults, nothing new is asked for
 
 	dec   wire.Decoder
 	pool  [][]byte
@@ -74,7 +75,7 @@ func newWorld(seed uint64) *World {
 	w.trace.hash = hashStart
 	w.truth.byID, w.truth.sworn = map[wire.LeaseID]*lease{}, map[wire.LeaseID]uint64{}
 	w.truth.cordoned, w.truth.emptied = map[string]bool{}, map[string]sched.Time{}
-	w.formulas = map[string]*twin.Formula{}
+	w.formulas = map[string]*offer.Formula{}
 	w.poisoned = map[string]sched.Time{}
 	return w
 }

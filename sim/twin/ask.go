@@ -11,42 +11,72 @@ import (
 // single predicts the answer to a request for one place, unless it waits.
 func (t *Twin) single(to said, m *wire.Schedule) {
 	if t.badPreempt(to.to, m, false) {
-		to.kind, to.code = wire.KindError, wire.CodeBadRequest
-		t.say(to)
+		t.bad(to)
 		return
 	}
-	one := []wire.Schedule{*m}
-	if tell, code, handled := t.again(to, one, false, false, -1); handled {
-		t.said = append(t.said, tell...)
-		if code != wire.CodeWaiting {
-			to.kind, to.code = wire.KindError, code
-			t.say(to)
-		}
-		return
-	}
-	answer := t.scheduleOver(to, m, nil)
-	if t.waits(m, answer.code) {
-		t.enqueue(t.newWaiter(to, one, false, false, -1))
-		return
-	}
-	t.say(answer)
+	t.admit(t.newWaiter(to, []wire.Schedule{*m}, false, false, -1))
 }
 
-// scheduleOver is schedule for a task that has not waited: where there is no
-// other room, it may have what is held for a lower priority.
-func (t *Twin) scheduleOver(to said, m *wire.Schedule, b *twinBatch) said {
-	answer, _ := t.schedule(to, m, b, false)
-	if answer.code == wire.CodeUnavailable {
-		t.queue.over = &m.Priority
-		answer, _ = t.schedule(to, m, b, false)
+func (t *Twin) bad(to said) {
+	to.kind, to.code = wire.KindError, wire.CodeBadRequest
+	t.say(to)
+}
+
+// admit answers a request, unless it waits.
+func (t *Twin) admit(x *waiter) {
+	answers, told := t.decide(x, nil)
+	t.said = append(t.said, told...)
+	if answers != nil {
+		t.said = append(t.said, x.form(answers)...)
+	}
+}
+
+// decide returns the answers to the tasks of a request, none if it waits, and what
+// those are told who asked for the same before.
+func (t *Twin) decide(x *waiter, b *batchState) (answers, told []said) {
+	if old := t.waitsAlready(x); old != nil {
+		if old.content != x.content {
+			return x.refusals(wire.CodeConflict), nil
+		}
+		told = old.refused(wire.CodeConflict)
+		if x.tasks[0].WaitMS == 0 {
+			t.drop(old)
+			return x.refusals(t.whyOver(old)), told
+		}
+		old.to, old.request, old.index, old.over, old.mute = x.to, x.request, x.index, x.over, false
+		return nil, told
+	}
+	answers, failed := t.try(x, b)
+	if failed >= 0 && answers[failed].code == wire.CodeUnavailable { // then it may have what is held for a lower priority
+		t.queue.over = &x.priority
+		answers, failed = t.try(x, b)
 		t.queue.over = nil
 	}
-	return answer
+	inVain := t.cfg.MaxOwnerLeases > 0 && len(x.tasks) > t.cfg.MaxOwnerLeases
+	if failed >= 0 && t.waits(&x.tasks[0], answers[failed].code) && !inVain {
+		t.enqueue(x)
+		return nil, nil
+	}
+	return answers, nil
+}
+
+// try places the tasks of a request, or tells which of them gets nothing; -1 is
+// none.
+func (t *Twin) try(x *waiter, b *batchState) (answers []said, failed int) {
+	to := said{to: x.to, request: x.request}
+	if x.gang {
+		return t.placeGang(to, x.tasks, x.distinct)
+	}
+	answer, _ := t.schedule(to, &x.tasks[0], b, false)
+	if failed = -1; answer.kind == wire.KindError {
+		failed = 0
+	}
+	return []said{answer}, failed
 }
 
 // heldFromOthers reports whether a worker is held for somebody else than who is
 // being served.
-func (t *Twin) heldFromOthers(w *twinWorker) bool {
+func (t *Twin) heldFromOthers(w *worker) bool {
 	q := &t.queue
 	if slices.Contains(q.held, w) && q.serving != q.holder && (q.over == nil || *q.over <= q.holder.priority) {
 		return true
@@ -70,74 +100,33 @@ func (t *Twin) badPreempt(from sched.Session, m *wire.Schedule, gang bool) bool 
 // batch predicts the answer to a batch.
 func (t *Twin) batch(to said, m *wire.Batch) {
 	for i := range m.Tasks {
-		if q := t.readAsked(&m.Tasks[i], true); q.bad || q.policy == "spread" && m.Tasks[i].WaitMS > 0 && !m.AllOrNone || t.badPreempt(to.to, &m.Tasks[i], m.AllOrNone) {
-			to.kind, to.code = wire.KindError, wire.CodeBadRequest
-			t.say(to)
+		one := &m.Tasks[i]
+		q := t.readAsked(one, true)
+		mixed := m.AllOrNone && t.cfg.MaxOwnerLeases > 0 && string(one.Owner) != string(m.Tasks[0].Owner)
+		if q.Bad || mixed || q.Policy == "spread" && one.WaitMS > 0 && !m.AllOrNone || t.badPreempt(to.to, one, m.AllOrNone) {
+			t.bad(to)
 			return
 		}
 	}
 	if m.AllOrNone {
-		if t.mixedOwners(m.Tasks) {
-			to.kind, to.code = wire.KindError, wire.CodeBadRequest
-			t.say(to)
-			return
-		}
-		t.gang(to, m)
+		t.admit(t.newWaiter(to, m.Tasks, true, m.Distinct, -1))
 		return
 	}
-	b := &twinBatch{spreads: map[string]map[string]int{}}
-	answers, told := []said{}, []said{}
+	b := &batchState{spreads: map[string]map[string]int{}}
+	results, told := []said{{to: to.to, request: to.request, kind: wire.KindPlacedAll}}, []said{}
 	for i := range m.Tasks {
-		answer, tell := t.batched(to, m.Tasks[i:i+1], i, b)
-		answers, told = append(answers, answer), append(told, tell...)
-	}
-	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
-	t.said = append(append(t.said, answers...), told...)
-}
-
-// batched predicts the answer to one task of a batch.
-func (t *Twin) batched(to said, one []wire.Schedule, i int, b *twinBatch) (answer said, tell []said) {
-	tell, code, handled := t.again(to, one, false, false, i)
-	if handled {
-		to.kind, to.code = wire.KindError, code
-		return to, tell
-	}
-	answer = t.scheduleOver(to, &one[0], b)
-	if t.waits(&one[0], answer.code) {
-		t.enqueue(t.newWaiter(to, one, false, false, i))
-		answer.code = wire.CodeWaiting
-	}
-	return answer, nil
-}
-
-// gang predicts the answer to a gang, unless it waits.
-func (t *Twin) gang(to said, m *wire.Batch) {
-	x := t.newWaiter(to, m.Tasks, true, m.Distinct, -1)
-	if tell, code, handled := t.again(to, m.Tasks, true, m.Distinct, -1); handled {
-		t.said = append(t.said, tell...)
-		if code != wire.CodeWaiting {
-			t.said = append(t.said, x.refused(code)...)
+		answers, tell := t.decide(t.newWaiter(to, m.Tasks[i:i+1], false, false, i), b)
+		if answers == nil {
+			answers = []said{{to: to.to, request: to.request, kind: wire.KindError, code: wire.CodeWaiting}}
 		}
-		return
+		results, told = append(results, answers...), append(told, tell...)
 	}
-	answers, failed := t.placeGang(to, m.Tasks, m.Distinct)
-	if failed >= 0 && answers[failed].code == wire.CodeUnavailable {
-		t.queue.over = &m.Tasks[0].Priority
-		answers, failed = t.placeGang(to, m.Tasks, m.Distinct)
-		t.queue.over = nil
-	}
-	inVain := t.cfg.MaxOwnerLeases > 0 && len(m.Tasks) > t.cfg.MaxOwnerLeases
-	if failed >= 0 && t.waits(&m.Tasks[0], answers[failed].code) && !inVain {
-		t.enqueue(x)
-		return
-	}
-	t.say(said{to: to.to, request: to.request, kind: wire.KindPlacedAll})
-	t.said = append(t.said, answers...)
+	t.said = append(append(t.said, results...), told...)
 }
 
 // placeGang places all of a gang, or none: then it returns which one failed.
 func (t *Twin) placeGang(to said, tasks []wire.Schedule, distinct bool) (answers []said, failed int) {
-	b := &twinBatch{gang: true, spreads: map[string]map[string]int{}}
+	b := &batchState{gang: true, spreads: map[string]map[string]int{}}
 	for i := range tasks {
 		if l := t.keyed(t.keyOf(to.to, &tasks[i])); l != nil && distinct {
 			b.taken = append(b.taken, l.worker)
@@ -145,7 +134,7 @@ func (t *Twin) placeGang(to said, tasks []wire.Schedule, distinct bool) (answers
 	}
 	answers = make([]said, len(tasks))
 	given := make([]int, len(tasks)) // when the workers were given something before
-	var made []*twinWorker
+	var made []*worker
 	first := t.first()
 	for i := range tasks {
 		fresh := len(t.leases)

@@ -8,18 +8,19 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// twinBatch is what the twin knows of a batch while it places it.
-type twinBatch struct {
+// batchState is what the twin knows of a batch while it places it.
+type batchState struct {
 	gang    bool
-	taken   []*twinWorker             // a distinct gang: they have one of its tasks
+	taken   []*worker                 // a distinct gang: they have one of its tasks
 	spreads map[string]map[string]int // by tag key: tasks by value
 }
 
 // tally counts what the leases of a worker take.
-func (t *Twin) tally(w *twinWorker) *Tally {
+func (t *Twin) tally(w *worker) *offer.Tally {
 	n := w.Kit.Tally()
 	for _, l := range t.leases {
 		if l.worker == w {
@@ -30,16 +31,16 @@ func (t *Twin) tally(w *twinWorker) *Tally {
 }
 
 // load is the dominant share of a worker.
-func (t *Twin) load(w *twinWorker) uint64 { return t.tally(w).Load(w.external) }
+func (t *Twin) load(w *worker) uint64 { return t.tally(w).Load(w.external) }
 
 // choose returns the worker that a request gets, and the devices there.
-func (t *Twin) choose(q *Asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
+func (t *Twin) choose(q *offer.Asked, b *batchState) (*worker, uint64, wire.Code) {
 	code := wire.CodeInfeasible
 	if t.takeable(q, b) {
 		code = wire.CodeUnavailable
 	}
-	var best *twinWorker
-	if q.prefer != nil {
+	var best *worker
+	if q.Prefer != nil {
 		if best = t.search(q, b, true); best == nil && code == wire.CodeUnavailable {
 			t.w.Hit(fault.NotPreferred)
 		}
@@ -50,13 +51,13 @@ func (t *Twin) choose(q *Asked, b *twinBatch) (*twinWorker, uint64, wire.Code) {
 	if best == nil {
 		return nil, 0, code
 	}
-	mask, _ := t.tally(best).Place(q.Resources, q.exclusive)
+	mask, _ := t.tally(best).Place(q.Resources, q.Exclusive)
 	return best, mask, wire.CodeOK
 }
 
 // takeable reports whether a request is not infeasible: a worker could take it, or
 // workers are still to come after the start.
-func (t *Twin) takeable(q *Asked, b *twinBatch) bool {
+func (t *Twin) takeable(q *offer.Asked, b *batchState) bool {
 	if t.feasible(q, b) {
 		return true
 	}
@@ -67,18 +68,18 @@ func (t *Twin) takeable(q *Asked, b *twinBatch) bool {
 }
 
 // feasible reports whether a worker could take a request if it were idle.
-func (t *Twin) feasible(q *Asked, b *twinBatch) bool {
-	return slices.ContainsFunc(t.workers, func(w *twinWorker) bool {
-		return w != nil && q.Wants(w.id, &w.Kit) && !slices.Contains(b.taken, w) && !(q.exclusive && w.http)
+func (t *Twin) feasible(q *offer.Asked, b *batchState) bool {
+	return slices.ContainsFunc(t.workers, func(w *worker) bool {
+		return w != nil && q.Wants(w.id, &w.Kit) && !slices.Contains(b.taken, w) && !(q.Exclusive && w.http)
 	})
 }
 
 // search returns the best worker that a request can have now.
-func (t *Twin) search(q *Asked, b *twinBatch, prefer bool) *twinWorker {
+func (t *Twin) search(q *offer.Asked, b *batchState, prefer bool) *worker {
 	for {
-		var best *twinWorker
+		var best *worker
 		for _, w := range t.workers {
-			if w == nil || prefer && !q.prefer.holds(w.Tags) || !t.canHave(q, b, w) || t.queue.serving != nil && t.silent(w) {
+			if w == nil || prefer && !q.Prefer.Holds(w.Tags) || !t.canHave(q, b, w) || t.queue.serving != nil && t.silent(w) {
 				continue
 			}
 			if best == nil || t.order(q, b, w, best) < 0 {
@@ -94,7 +95,7 @@ func (t *Twin) search(q *Asked, b *twinBatch, prefer bool) *twinWorker {
 }
 
 // silent reports whether a worker should have spoken long ago.
-func (t *Twin) silent(w *twinWorker) bool { return t.w.Now() >= w.seen+t.patience(w) }
+func (t *Twin) silent(w *worker) bool { return t.w.Now() >= w.seen+t.patience(w) }
 
 // noticed asks the real one which silent workers it has noticed when it looked
 // for room for those who wait. It looks less often than its twin.
@@ -116,34 +117,34 @@ func (t *Twin) noticed() {
 }
 
 // canHave reports whether a request could get a worker now.
-func (t *Twin) canHave(q *Asked, b *twinBatch, w *twinWorker) bool {
+func (t *Twin) canHave(q *offer.Asked, b *batchState, w *worker) bool {
 	if w.presence != presenceOnline || !w.http && !w.promised || t.cordons[w.id] != nil || t.barred(w) || t.heldFromOthers(w) || slices.Contains(b.taken, w) || !q.Wants(w.id, &w.Kit) {
 		return false
 	}
 	n := t.tally(w)
-	_, ok := n.Place(q.Resources, q.exclusive)
+	_, ok := n.Place(q.Resources, q.Exclusive)
 	load := n.Load(w.external)
-	return ok && load < LoadUnit && !(q.exclusive && (load > 0 || w.http))
+	return ok && load < offer.LoadUnit && !(q.Exclusive && (load > 0 || w.http))
 }
 
 // order says which of two workers goes first. The one never given anything with
 // the lowest number goes before the one least recently given; pack turns all of
 // it round.
-func (t *Twin) order(q *Asked, b *twinBatch, v, w *twinWorker) int {
+func (t *Twin) order(q *offer.Asked, b *batchState, v, w *worker) int {
 	spread := 0
-	if q.policy == "spread" {
-		counts := b.spreads[q.spread]
-		spread = cmp.Compare(counts[v.value(q.spread)], counts[w.value(q.spread)])
+	if q.Policy == "spread" {
+		counts := b.spreads[q.Spread]
+		spread = cmp.Compare(counts[v.value(q.Spread)], counts[w.value(q.Spread)])
 	}
 	least := cmp.Or(cmp.Compare(t.load(v), t.load(w)), cmp.Compare(v.given, w.given), cmp.Compare(v.number, w.number))
-	if q.policy == "pack" {
+	if q.Policy == "pack" {
 		least = -least
 	}
 	return cmp.Or(spread, least)
 }
 
 // value is the worker's value of a tag key: the first of several, "" of none.
-func (w *twinWorker) value(key string) string {
+func (w *worker) value(key string) string {
 	var values []string
 	for _, tag := range w.Tags {
 		if v, ok := strings.CutPrefix(tag, key+"="); ok {
@@ -157,15 +158,15 @@ func (w *twinWorker) value(key string) string {
 }
 
 // note counts a task that was placed.
-func (b *twinBatch) note(q *Asked, w *twinWorker, distinct bool) {
+func (b *batchState) note(q *offer.Asked, w *worker, distinct bool) {
 	if distinct {
 		b.taken = append(b.taken, w)
 	}
-	if q.policy == "spread" {
-		if b.spreads[q.spread] == nil {
-			b.spreads[q.spread] = map[string]int{}
+	if q.Policy == "spread" {
+		if b.spreads[q.Spread] == nil {
+			b.spreads[q.Spread] = map[string]int{}
 		}
-		b.spreads[q.spread][w.value(q.spread)]++
+		b.spreads[q.Spread][w.value(q.Spread)]++
 	}
 }
 
@@ -182,17 +183,17 @@ func (t *Twin) keyOf(from sched.Session, m *wire.Schedule) (client, key string) 
 
 // schedule predicts the answer to a request for a place. It returns when the
 // chosen worker was given something before, too.
-func (t *Twin) schedule(to said, m *wire.Schedule, b *twinBatch, distinct bool) (answer said, given int) {
+func (t *Twin) schedule(to said, m *wire.Schedule, b *batchState, distinct bool) (answer said, given int) {
 	q := t.readAsked(m, b != nil)
-	if q.bad {
+	if q.Bad {
 		to.kind, to.code = wire.KindError, wire.CodeBadRequest
 		return to, 0
 	}
 	if b == nil {
-		b = &twinBatch{}
+		b = &batchState{}
 	}
 	client, key := t.keyOf(to.to, m)
-	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.Tags, m.Priority, m.Owner, m.Group, q.Resources, m.Selector, m.Prefer, m.NotWorkers, q.exclusive, q.policy, q.spread) + fmt.Sprint(m.OnPreempt)
+	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.Tags, m.Priority, m.Owner, m.Group, q.Resources, m.Selector, m.Prefer, m.NotWorkers, q.Exclusive, q.Policy, q.Spread) + fmt.Sprint(m.OnPreempt)
 	if l := t.keyed(client, key); l != nil {
 		return t.repeat(l, to, content), 0
 	}
@@ -205,11 +206,11 @@ func (t *Twin) schedule(to said, m *wire.Schedule, b *twinBatch, distinct bool) 
 		to.kind, to.code = wire.KindError, code
 		return to, 0
 	}
-	if given = w.given; q.exclusive {
+	if given = w.given; q.Exclusive {
 		t.w.Hit(fault.Exclusive)
 	}
-	l := &twinLease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
-		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.Now(), takes: Share{q.Resources, mask, q.exclusive}, onPreempt: m.OnPreempt}
+	l := &lease{worker: w, client: client, key: key, task: string(m.Task), content: content, state: wire.StateGranted, ttl: sched.Time(m.TTLMS),
+		owner: string(m.Owner), group: string(m.Group), priority: m.Priority, granted: t.w.Now(), takes: offer.Share{Resources: q.Resources, Devices: mask, Exclusive: q.Exclusive}, onPreempt: m.OnPreempt}
 	if m.OnPreempt == wire.OnPreemptRequeue {
 		l.request = t.keepRequest(m)
 	}
@@ -222,8 +223,8 @@ func (t *Twin) schedule(to said, m *wire.Schedule, b *twinBatch, distinct bool) 
 }
 
 // keepRequest keeps what a task asked for that may be requeued.
-func (t *Twin) keepRequest(m *wire.Schedule) *twinRequest {
-	r := &twinRequest{task: copyTask(m), arrived: t.w.Now()}
+func (t *Twin) keepRequest(m *wire.Schedule) *requeueRequest {
+	r := &requeueRequest{task: copyTask(m), arrived: t.w.Now()}
 	if x := t.queue.serving; x != nil {
 		r.number, r.arrived = x.number, x.arrived
 	} else {
@@ -234,7 +235,7 @@ func (t *Twin) keepRequest(m *wire.Schedule) *twinRequest {
 }
 
 // grant gives a new lease its room.
-func (t *Twin) grant(l *twinLease, to *said) {
+func (t *Twin) grant(l *lease, to *said) {
 	w := l.worker
 	if l.ttl == 0 {
 		l.ttl = t.cfg.StartTTL
@@ -251,4 +252,9 @@ func (t *Twin) grant(l *twinLease, to *said) {
 	t.leases = append(t.leases, l)
 	t.probes(l)
 	t.touch(w)
+}
+
+// readAsked reads a request; batch says that it is one of a batch.
+func (t *Twin) readAsked(m *wire.Schedule, batch bool) offer.Asked {
+	return offer.Read(m, batch, t.w.Formula)
 }

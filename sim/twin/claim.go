@@ -8,6 +8,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 // seeking counts the waiters that preempt and have no victims.
-func (q *twinQueue) seeking() (n int) {
+func (q *waitQueue) seeking() (n int) {
 	for _, x := range q.waiters {
 		if x.preempt && x.claim == nil {
 			n++
@@ -47,13 +48,13 @@ func (t *Twin) seek() {
 	}
 	q.soughtAt, q.seekAt = t.w.Now(), t.w.Now()+seekEvery
 	next := t.inOrder()
-	line := func(x *twinWaiter) int {
-		return slices.IndexFunc(next, func(o *twinWaiter) bool {
+	line := func(x *waiter) int {
+		return slices.IndexFunc(next, func(o *waiter) bool {
 			return o.priority == x.priority && o.owner == x.owner && o.need == x.need
 		})
 	}
 	all := slices.Clone(q.waiters)
-	slices.SortStableFunc(all, func(a, b *twinWaiter) int { return cmp.Compare(line(a), line(b)) })
+	slices.SortStableFunc(all, func(a, b *waiter) int { return cmp.Compare(line(a), line(b)) })
 	for _, x := range all {
 		if x.preempt && x.claim == nil && !t.overLimit(x.owner, 1+t.claimed(x.owner)) {
 			t.claim(x)
@@ -73,8 +74,8 @@ func (t *Twin) claimed(owner string) (n int) {
 }
 
 // claim has the least valuable tasks make room for a waiter, if there are such.
-func (t *Twin) claim(x *twinWaiter) {
-	var best *twinPlan
+func (t *Twin) claim(x *waiter) {
+	var best *victimPlan
 	for _, w := range t.workers {
 		if p := t.plan(x, w); p != nil && (best == nil || p.compare(best) < 0) {
 			best = p
@@ -94,30 +95,30 @@ func (t *Twin) claim(x *twinWaiter) {
 	}
 }
 
-// twinPlan is the tasks that would make room on a worker.
-type twinPlan struct {
-	worker  *twinWorker
-	victims []*twinLease
+// victimPlan is the tasks that would make room on a worker.
+type victimPlan struct {
+	worker  *worker
+	victims []*lease
 	highest int64
 	load    uint64
 }
 
-func (p *twinPlan) compare(o *twinPlan) int {
+func (p *victimPlan) compare(o *victimPlan) int {
 	return cmp.Or(cmp.Compare(p.highest, o.highest), cmp.Compare(len(p.victims), len(o.victims)), cmp.Compare(p.load, o.load))
 }
 
 // plan finds the tasks on a worker that would make room for a waiter; nil if
 // they cannot.
-func (t *Twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
+func (t *Twin) plan(x *waiter, w *worker) *victimPlan {
 	if w == nil || !t.usable(w) || t.onProbe(w) || w.http || t.claimant(w) != nil || slices.Contains(t.queue.held, w) && t.queue.holder != x {
 		return nil
 	}
 	q := t.readAsked(&x.tasks[0], true)
-	if !q.Wants(w.id, &w.Kit) || !slices.ContainsFunc(t.of(w), func(l *twinLease) bool { return l.preemptible() }) {
+	if !q.Wants(w.id, &w.Kit) || !slices.ContainsFunc(t.of(w), func(l *lease) bool { return l.preemptible() }) {
 		return nil
 	}
-	gone := map[*twinLease]bool{}
-	var may []*twinLease
+	gone := map[*lease]bool{}
+	var may []*lease
 	for _, l := range t.of(w) {
 		switch {
 		case l.preempted && !l.killed:
@@ -127,8 +128,8 @@ func (t *Twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 		}
 	}
 	slices.Reverse(may) // the youngest first
-	slices.SortStableFunc(may, func(a, b *twinLease) int { return cmp.Compare(a.priority, b.priority) })
-	var victims []*twinLease
+	slices.SortStableFunc(may, func(a, b *lease) int { return cmp.Compare(a.priority, b.priority) })
+	var victims []*lease
 	for !t.fitsWithout(&q, w, gone) {
 		if len(may) == 0 {
 			return nil
@@ -145,7 +146,7 @@ func (t *Twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 		}
 		gone[victims[i]] = true
 	}
-	p := &twinPlan{worker: w, victims: victims, highest: math.MinInt64, load: t.load(w)}
+	p := &victimPlan{worker: w, victims: victims, highest: math.MinInt64, load: t.load(w)}
 	for _, l := range victims {
 		p.highest = max(p.highest, int64(l.priority))
 	}
@@ -154,21 +155,21 @@ func (t *Twin) plan(x *twinWaiter, w *twinWorker) *twinPlan {
 
 // fitsWithout reports whether a request has room on a worker without some of
 // its leases.
-func (t *Twin) fitsWithout(q *Asked, w *twinWorker, gone map[*twinLease]bool) bool {
+func (t *Twin) fitsWithout(q *offer.Asked, w *worker, gone map[*lease]bool) bool {
 	n := w.Kit.Tally()
 	for _, l := range t.of(w) {
 		if !gone[l] {
 			n.Add(&l.takes)
 		}
 	}
-	_, ok := n.Place(q.Resources, q.exclusive)
+	_, ok := n.Place(q.Resources, q.Exclusive)
 	load := n.Load(w.external)
-	return ok && load < LoadUnit && !(q.exclusive && load > 0)
+	return ok && load < offer.LoadUnit && !(q.Exclusive && load > 0)
 }
 
 // preemptible reports whether a task of a higher priority may take the room of a
 // lease.
-func (l *twinLease) preemptible() bool {
+func (l *lease) preemptible() bool {
 	switch l.onPreempt {
 	case wire.OnPreemptDefault:
 		return l.priority < 0
@@ -180,7 +181,7 @@ func (l *twinLease) preemptible() bool {
 
 // claimant is the waiter that a worker is held for because tasks there make
 // room.
-func (t *Twin) claimant(w *twinWorker) *twinWaiter {
+func (t *Twin) claimant(w *worker) *waiter {
 	for _, x := range t.queue.waiters {
 		if x.claim == w {
 			return x
@@ -195,7 +196,7 @@ func (t *Twin) keepClaims() (room bool) {
 		if x.claim == nil {
 			continue
 		}
-		making := slices.ContainsFunc(t.of(x.claim), func(l *twinLease) bool { return l.preempted })
+		making := slices.ContainsFunc(t.of(x.claim), func(l *lease) bool { return l.preempted })
 		if x.until <= t.w.Now() || !t.usable(x.claim) || !making || t.overLimit(x.owner, 1) {
 			t.w.Hit(fault.ChosenAgain)
 			t.dropClaim(x)
@@ -206,7 +207,7 @@ func (t *Twin) keepClaims() (room bool) {
 }
 
 // dropClaim gives up a claim. Victims that do not know it yet go on.
-func (t *Twin) dropClaim(x *twinWaiter) {
+func (t *Twin) dropClaim(x *waiter) {
 	w := x.claim
 	if slices.Contains(t.queue.waiters, x) {
 		t.seekSoon()
@@ -227,13 +228,13 @@ func (t *Twin) dropClaim(x *twinWaiter) {
 // serveClaimant places the first waiter of a priority for which tasks have made
 // room.
 func (t *Twin) serveClaimant(priority int32) bool {
-	var all []*twinWaiter
+	var all []*waiter
 	for _, x := range t.queue.waiters {
 		if x.claim != nil && x.priority == priority {
 			all = append(all, x)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *twinWaiter) int { return cmp.Compare(a.until, b.until) })
+	slices.SortStableFunc(all, func(a, b *waiter) int { return cmp.Compare(a.until, b.until) })
 	for _, x := range all {
 		if q := t.readAsked(&x.tasks[0], true); t.fitsWithout(&q, x.claim, nil) && t.usable(x.claim) && t.give(x) {
 			return true
@@ -244,7 +245,7 @@ func (t *Twin) serveClaimant(priority int32) bool {
 
 // request is what a task asked for that may be requeued, and its place among
 // those that wait.
-type twinRequest struct {
+type requeueRequest struct {
 	task    wire.Schedule
 	number  int
 	arrived sched.Time
@@ -252,7 +253,7 @@ type twinRequest struct {
 
 // requeueOr predicts whether the task of a lease that ends waits again, and
 // what its client is told.
-func (t *Twin) requeueOr(l *twinLease, reason wire.Reason) {
+func (t *Twin) requeueOr(l *lease, reason wire.Reason) {
 	if l.onPreempt != wire.OnPreemptRequeue {
 		return
 	}
@@ -270,7 +271,7 @@ func (t *Twin) requeueOr(l *twinLease, reason wire.Reason) {
 
 // inform predicts that the client of a lease is told of it, when this event has
 // been applied.
-func (t *Twin) inform(l *twinLease, s said) {
+func (t *Twin) inform(l *lease, s said) {
 	if s.to = t.latest[l.client]; s.to != 0 {
 		s.kind, s.lease = wire.KindNotice, l.id
 		t.news = append(t.news, s)
@@ -298,7 +299,7 @@ func (t *Twin) meet() {
 }
 
 // grantedOn returns the lease that a task has on a worker and that is not known.
-func (t *Twin) grantedOn(l *twinLease, worker string) (id wire.LeaseID, ok bool) {
+func (t *Twin) grantedOn(l *lease, worker string) (id wire.LeaseID, ok bool) {
 	m, ok := t.w.Ask(&wire.GetWorker{ID: worker}).(*wire.Worker)
 	if !ok {
 		return id, false
@@ -313,4 +314,4 @@ func (t *Twin) grantedOn(l *twinLease, worker string) (id wire.LeaseID, ok bool)
 }
 
 // describe names a waiter where others are told of it.
-func (x *twinWaiter) describe() string { return fmt.Sprintf("%s/%s", x.client, x.tasks[0].Task) }
+func (x *waiter) describe() string { return fmt.Sprintf("%s/%s", x.client, x.tasks[0].Task) }

@@ -9,8 +9,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// twinCordon is a worker that is out of service, known or not.
-type twinCordon struct {
+// cordon is a worker that is out of service, known or not.
+type cordon struct {
 	own, drain bool
 	drained    bool       // as it was listed
 	deadline   sched.Time // 0: none
@@ -30,10 +30,10 @@ func (t *Twin) cordon(m *wire.Cordon, answer wire.Message) {
 		return
 	}
 	if !m.Own {
-		t.absolve(m.Worker)
+		t.reinstate(m.Worker)
 	}
 	if delete(t.cordons, m.Worker); m.On {
-		c := &twinCordon{own: m.Own, drain: m.Drain}
+		c := &cordon{own: m.Own, drain: m.Drain}
 		if m.DeadlineMS > 0 {
 			c.deadline = t.w.Now() + sched.Time(m.DeadlineMS)
 		}
@@ -60,7 +60,7 @@ func (t *Twin) changes(m *wire.Cordon) bool {
 }
 
 // endOwn ends the cordon of an agent that is gone, and reports whether it had one.
-func (t *Twin) endOwn(w *twinWorker) bool {
+func (t *Twin) endOwn(w *worker) bool {
 	c := t.cordons[w.id]
 	if c == nil || !c.own {
 		return false
@@ -71,7 +71,7 @@ func (t *Twin) endOwn(w *twinWorker) bool {
 
 // judgeDrain is the law that a worker is drained from when it has said that it has
 // nothing until it has something.
-func (t *Twin) judgeDrain(w *twinWorker, i *wire.WorkerInfo) {
+func (t *Twin) judgeDrain(w *worker, i *wire.WorkerInfo) {
 	c, is := t.cordons[w.id], slices.Contains(i.Flags, "drained")
 	if (c != nil && c.drain) != (is || slices.Contains(i.Flags, "draining")) {
 		t.w.Fail("%s is flagged %v, its cordon is %+v", w.id, i.Flags, c)

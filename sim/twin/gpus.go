@@ -6,6 +6,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -16,7 +17,7 @@ func (t *Twin) offline() sched.Time {
 
 // judgeID is the law that an agent does not get the id of one on another machine
 // that is alive, unless tasks run on it and none there.
-func (t *Twin) judgeID(w *twinWorker, m *wire.Register) {
+func (t *Twin) judgeID(w *worker, m *wire.Register) {
 	if !w.http && w.incarnation != m.Incarnation && w.machine != 0 && m.Machine != 0 && w.machine != m.Machine && t.w.Now()-w.seen < t.offline() && !(runsAny(m) && len(t.of(w)) == 0) {
 		t.w.Fail("an agent at %s gets the id of %s, which is alive", m.Address, w.id)
 	}
@@ -28,7 +29,7 @@ func runsAny(m *wire.Register) bool {
 }
 
 // offers reports whether a worker has a GPU that is not missing.
-func (w *twinWorker) offers(uuid string) bool {
+func (w *worker) offers(uuid string) bool {
 	return slices.ContainsFunc(w.Devices, func(d wire.Device) bool { return !d.Missing && strings.EqualFold(d.UUID, uuid) })
 }
 
@@ -54,7 +55,7 @@ func (t *Twin) giveWay(m *wire.Register) {
 
 // lets reports whether a worker lets another have a GPU that is device i of its
 // registration.
-func (t *Twin) lets(w *twinWorker, m *wire.Register, i int) bool {
+func (t *Twin) lets(w *worker, m *wire.Register, i int) bool {
 	if len(t.of(w)) > 0 {
 		return false
 	}
@@ -69,7 +70,7 @@ func (t *Twin) lets(w *twinWorker, m *wire.Register, i int) bool {
 // judgeGPUs is the law that no GPU is given to two live leases: of those that
 // take one GPU, named by its UUID, only one worker may have got some by a grant
 // of this moment.
-func (t *Twin) judgeGPUs(w *twinWorker) {
+func (t *Twin) judgeGPUs(w *worker) {
 	for _, l := range t.of(w) {
 		if l.granted != t.w.Now() || l.adopted {
 			continue
@@ -83,9 +84,9 @@ func (t *Twin) judgeGPUs(w *twinWorker) {
 }
 
 // sharesGPU reports whether two leases take the same GPU, which is not missing.
-func sharesGPU(a, b *twinLease) bool {
-	for _, i := range BitsOf(a.takes.Devices) {
-		for _, j := range BitsOf(b.takes.Devices) {
+func sharesGPU(a, b *lease) bool {
+	for _, i := range offer.BitsOf(a.takes.Devices) {
+		for _, j := range offer.BitsOf(b.takes.Devices) {
 			if i < len(a.worker.Devices) && j < len(b.worker.Devices) {
 				d, o := a.worker.Devices[i], b.worker.Devices[j]
 				if d.UUID != "" && strings.EqualFold(d.UUID, o.UUID) && !d.Missing && !o.Missing {

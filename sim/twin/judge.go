@@ -10,7 +10,7 @@ import (
 )
 
 // touch asks for a look at a worker after this event.
-func (t *Twin) touch(w *twinWorker) {
+func (t *Twin) touch(w *worker) {
 	if !w.touched {
 		w.touched = true
 		t.touched = append(t.touched, w)
@@ -62,7 +62,7 @@ func (t *Twin) JudgeAll() {
 }
 
 // judgeWorker compares what is listed of one worker with the twin's view.
-func (t *Twin) judgeWorker(w *twinWorker) {
+func (t *Twin) judgeWorker(w *worker) {
 	m, ok := t.w.Ask(&wire.GetWorker{ID: w.id}).(*wire.Worker)
 	if w.removed {
 		if ok && t.find(w.id) == nil {
@@ -98,12 +98,12 @@ func sketch(m *wire.Worker) string {
 }
 
 // sketch is what should be listed of a worker.
-func (t *Twin) sketch(w *twinWorker) string {
+func (t *Twin) sketch(w *worker) string {
 	flags := []string{}
 	if !w.promised {
 		flags = append(flags, "connecting")
 	}
-	q, c := t.quarantines.suspects[w.id], t.cordons[w.id]
+	q, c := t.quarantines.outliers[w.id], t.cordons[w.id]
 	out, deadline := q != nil && q.phase != "", sched.Time(0)
 	if c != nil || out {
 		flags = append(flags, "cordoned")
@@ -112,7 +112,7 @@ func (t *Twin) sketch(w *twinWorker) string {
 		deadline = max(c.deadline-t.w.Now(), 0)
 	}
 	if out {
-		flags = append(flags, phaseKeptOut)
+		flags = append(flags, phaseEjected)
 	}
 	if out && q.phase == phaseOnProbe {
 		flags = append(flags, phaseOnProbe)
@@ -129,7 +129,7 @@ func (t *Twin) sketch(w *twinWorker) string {
 		taken = max(taken, int(w.Slots))
 	}
 	left := sched.Time(0)
-	if out && q.phase == phaseKeptOut {
+	if out && q.phase == phaseEjected {
 		left = max(q.timer-t.w.Now(), 0)
 	}
 	s := fmt.Sprint(w.presence, flags, w.Slots, taken, w.external, w.incarnation, uint64(t.w.Now()-w.seen), n.Used(), t.heldBy(w), uint64(deadline), " ", len(w.recent), len(w.failed()), left)
@@ -140,7 +140,7 @@ func (t *Twin) sketch(w *twinWorker) string {
 }
 
 // heldBy is whom a worker is held for.
-func (t *Twin) heldBy(w *twinWorker) string {
+func (t *Twin) heldBy(w *worker) string {
 	x := t.claimant(w)
 	if x == nil && slices.Contains(t.queue.held, w) {
 		x = t.queue.holder

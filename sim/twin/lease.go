@@ -3,6 +3,7 @@ package twin
 import (
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -11,14 +12,14 @@ import (
 const httpTTL = 11_000
 
 // place describes a lease.
-func (t *Twin) place(l *twinLease, to said) said {
+func (t *Twin) place(l *lease, to said) said {
 	to.kind, to.worker, to.lease = wire.KindPlaced, l.worker.id, l.id
 	to.incarnation, to.number, to.devices = l.worker.incarnation, uint32(l.ttl), l.takes.Devices
 	return to
 }
 
 // repeat predicts the answer to a task that holds a lease.
-func (t *Twin) repeat(l *twinLease, to said, content string) said {
+func (t *Twin) repeat(l *lease, to said, content string) said {
 	if l.content != "" && l.content != content {
 		to.kind, to.code = wire.KindError, wire.CodeConflict
 		return to
@@ -38,7 +39,7 @@ func (t *Twin) repeat(l *twinLease, to said, content string) said {
 }
 
 // keyed returns the live lease of a key.
-func (t *Twin) keyed(client, key string) *twinLease {
+func (t *Twin) keyed(client, key string) *lease {
 	if key == "" {
 		return nil
 	}
@@ -52,8 +53,8 @@ func (t *Twin) keyed(client, key string) *twinLease {
 
 // alive returns a live lease by its id. Of several the one that was granted
 // here goes before those that workers claim, and of these the first.
-func (t *Twin) alive(id wire.LeaseID) *twinLease {
-	var claimed *twinLease
+func (t *Twin) alive(id wire.LeaseID) *lease {
+	var claimed *lease
 	for _, l := range t.leases {
 		switch {
 		case l.id != id || l.rival:
@@ -67,7 +68,7 @@ func (t *Twin) alive(id wire.LeaseID) *twinLease {
 }
 
 // aliveOn returns a live lease as one worker claims it.
-func (t *Twin) aliveOn(id wire.LeaseID, w *twinWorker) *twinLease {
+func (t *Twin) aliveOn(id wire.LeaseID, w *worker) *lease {
 	for _, l := range t.of(w) {
 		if l.id == id {
 			return l
@@ -101,21 +102,21 @@ func (t *Twin) release(m *wire.Release) {
 }
 
 // askBack asks the worker of a lease, which decides.
-func (t *Twin) askBack(l *twinLease) {
+func (t *Twin) askBack(l *lease) {
 	l.state = wire.StateAskedBack
 	t.touch(l.worker)
 	t.revoke(l)
 }
 
 // revoke predicts the push to a worker that is connected.
-func (t *Twin) revoke(l *twinLease) {
+func (t *Twin) revoke(l *lease) {
 	if l.worker.session != 0 {
 		t.say(said{to: l.worker.session, kind: wire.KindRevoke, number: l.worker.handle, lease: l.id})
 	}
 }
 
 // adopt believes that the task of a lease runs on w.
-func (t *Twin) adopt(w *twinWorker, r *wire.Record) {
+func (t *Twin) adopt(w *worker, r *wire.Record) {
 	t.touch(w)
 	if l := t.aliveOn(r.Lease, w); l != nil {
 		if l.state != wire.StateBegun {
@@ -124,9 +125,9 @@ func (t *Twin) adopt(w *twinWorker, r *wire.Record) {
 		}
 		return
 	}
-	l := &twinLease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
+	l := &lease{id: r.Lease, worker: w, client: string(r.Client), task: string(r.Task), state: wire.StateBegun, adopted: true,
 		owner: string(r.Owner), group: string(r.Group), priority: r.Priority, granted: t.w.Now(),
-		takes: Share{readResources(r.Resources), r.Devices, r.Exclusive}, onPreempt: r.OnPreempt}
+		takes: offer.Share{Resources: offer.ReadResources(r.Resources), Devices: r.Devices, Exclusive: r.Exclusive}, onPreempt: r.OnPreempt}
 	l.rival = t.alive(r.Lease) != nil
 	l.orphan = l.rival || r.Lease.Instance == t.cfg.Instance
 	if !l.orphan && l.client != "" && t.keyed(l.client, l.task) == nil {
@@ -137,18 +138,18 @@ func (t *Twin) adopt(w *twinWorker, r *wire.Record) {
 }
 
 // end ends a lease. An orphan's end was counted and told before.
-func (t *Twin) end(l *twinLease, reason wire.Reason) {
+func (t *Twin) end(l *lease, reason wire.Reason) {
 	if !l.orphan {
 		t.ends[reason]++
 	}
 	t.requeueOr(l, reason)
 	t.touch(l.worker)
 	t.unprobe(l)
-	t.leases = slices.DeleteFunc(t.leases, func(o *twinLease) bool { return o == l })
+	t.leases = slices.DeleteFunc(t.leases, func(o *lease) bool { return o == l })
 }
 
 // outcome is the reason for which a lease ends that its worker says ended so.
-func (l *twinLease) outcome(reported wire.Reason) wire.Reason {
+func (l *lease) outcome(reported wire.Reason) wire.Reason {
 	if l.warned && (reported == wire.ReasonFailed || reported == wire.ReasonLost) {
 		return wire.ReasonPreempted
 	}
@@ -156,8 +157,8 @@ func (l *twinLease) outcome(reported wire.Reason) wire.Reason {
 }
 
 // of returns the leases of a worker, the oldest first.
-func (t *Twin) of(w *twinWorker) []*twinLease {
-	var out []*twinLease
+func (t *Twin) of(w *worker) []*lease {
+	var out []*lease
 	for _, l := range t.leases {
 		if l.worker == w {
 			out = append(out, l)
@@ -167,7 +168,7 @@ func (t *Twin) of(w *twinWorker) []*twinLease {
 }
 
 // owned returns the client that is listed for a lease.
-func (l *twinLease) owned() string {
+func (l *lease) owned() string {
 	if l.client == "(http)" {
 		return ""
 	}

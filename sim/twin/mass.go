@@ -23,19 +23,19 @@ func (t *Twin) note(what, worker, reason string) {
 }
 
 // setPresence notes what a worker is now.
-func (t *Twin) setPresence(w *twinWorker, p string) {
+func (t *Twin) setPresence(w *worker, p string) {
 	was, lost := w.presence, w.lost
 	w.presence, w.spared = p, 0
 	w.lost = p == presenceOffline && t.mass.on
 	t.watchMass()
-	untold := lost && t.count((*twinWorker).isLost) >= t.cfg.MassLossTold
+	untold := lost && t.count((*worker).isLost) >= t.cfg.MassLossTold
 	if untold {
 		t.w.Hit(fault.BackUntold)
 	}
 	if t.mass.on || untold {
 		return
 	}
-	if was != presenceOffline && p != presenceOffline && t.count((*twinWorker).isSuspicious) > t.cfg.MassLossTold {
+	if was != presenceOffline && p != presenceOffline && t.count((*worker).isSuspicious) > t.cfg.MassLossTold {
 		t.w.Hit(fault.Untold)
 		t.unordered = true
 		return
@@ -46,12 +46,12 @@ func (t *Twin) setPresence(w *twinWorker, p string) {
 	t.note(p, w.id, "")
 }
 
-func (w *twinWorker) isLost() bool       { return w.lost } // became offline in a mass loss
-func (w *twinWorker) isSuspicious() bool { return w.presence == presenceSuspicious }
-func (w *twinWorker) isOffline() bool    { return w.presence == presenceOffline }
+func (w *worker) isLost() bool       { return w.lost } // became offline in a mass loss
+func (w *worker) isSuspicious() bool { return w.presence == presenceSuspicious }
+func (w *worker) isOffline() bool    { return w.presence == presenceOffline }
 
 // count counts workers.
-func (t *Twin) count(is func(*twinWorker) bool) (n int) {
+func (t *Twin) count(is func(*worker) bool) (n int) {
 	for _, w := range t.workers {
 		if w != nil && is(w) {
 			n++
@@ -63,8 +63,8 @@ func (t *Twin) count(is func(*twinWorker) bool) (n int) {
 // watchMass predicts the three events of a mass loss. It is over when few are
 // silent, or when its minute is over and the silent ones are offline.
 func (t *Twin) watchMass() {
-	m, silent, offline, lost := &t.mass, t.count((*twinWorker).isSuspicious), t.count((*twinWorker).isOffline), t.count((*twinWorker).isLost)
-	all := t.count(func(*twinWorker) bool { return true }) - offline
+	m, silent, offline, lost := &t.mass, t.count((*worker).isSuspicious), t.count((*worker).isOffline), t.count((*worker).isLost)
+	all := t.count(func(*worker) bool { return true }) - offline
 	few := func(silent, all int) bool {
 		return silent < t.cfg.MassLossLeast || 400*silent < t.cfg.MassLossShare*all
 	}

@@ -14,7 +14,7 @@ func (t *Twin) waits(m *wire.Schedule, c wire.Code) bool {
 		return false
 	}
 	if c == wire.CodeInfeasible {
-		known := slices.ContainsFunc(t.workers, func(w *twinWorker) bool { return w != nil })
+		known := slices.ContainsFunc(t.workers, func(w *worker) bool { return w != nil })
 		if m.WaitForWorkers {
 			t.w.Hit(fault.Nobody)
 		}
@@ -25,9 +25,9 @@ func (t *Twin) waits(m *wire.Schedule, c wire.Code) bool {
 
 // couldRun reports whether for each task of a waiter some known worker could take
 // it, were it idle.
-func (t *Twin) couldRun(x *twinWaiter) bool {
+func (t *Twin) couldRun(x *waiter) bool {
 	for i := range x.tasks {
-		if q := t.readAsked(&x.tasks[i], true); !t.feasible(&q, &twinBatch{}) {
+		if q := t.readAsked(&x.tasks[i], true); !t.feasible(&q, &batchState{}) {
 			return false
 		}
 	}
@@ -35,7 +35,7 @@ func (t *Twin) couldRun(x *twinWaiter) bool {
 }
 
 // whyOver is what a waiter is told that got nothing.
-func (t *Twin) whyOver(x *twinWaiter) wire.Code {
+func (t *Twin) whyOver(x *waiter) wire.Code {
 	if !t.learning && !t.couldRun(x) {
 		t.w.Hit(fault.NobodyCame)
 		return wire.CodeInfeasible

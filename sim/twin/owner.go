@@ -2,6 +2,7 @@ package twin
 
 import (
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,7 +23,7 @@ func (t *Twin) owns(owner string) (n int) {
 }
 
 // refusedOwner predicts the answer to a request whose owner is at its limit.
-func (t *Twin) refusedOwner(to said, q *Asked, b *twinBatch) said {
+func (t *Twin) refusedOwner(to said, q *offer.Asked, b *batchState) said {
 	to.kind, to.code = wire.KindError, wire.CodeInfeasible
 	if t.takeable(q, b) {
 		t.w.Hit(fault.OwnerFull)
@@ -33,14 +34,3 @@ func (t *Twin) refusedOwner(to said, q *Asked, b *twinBatch) said {
 
 // worthWaiting reports whether a request that is refused waits if it may.
 func worthWaiting(c wire.Code) bool { return c == wire.CodeUnavailable || c == wire.CodeOwnerLimit }
-
-// mixedOwners reports whether a gang has several owners although each has a
-// limit.
-func (t *Twin) mixedOwners(tasks []wire.Schedule) bool {
-	for i := range tasks {
-		if t.cfg.MaxOwnerLeases > 0 && string(tasks[i].Owner) != string(tasks[0].Owner) {
-			return true
-		}
-	}
-	return false
-}

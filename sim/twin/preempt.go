@@ -30,7 +30,7 @@ func (t *Twin) overdue() {
 }
 
 // preempt wants the room of a lease back.
-func (t *Twin) preempt(l *twinLease) {
+func (t *Twin) preempt(l *lease) {
 	if l.preempted || l.worker.http {
 		return
 	}
@@ -45,7 +45,7 @@ func (t *Twin) preempt(l *twinLease) {
 }
 
 // begins notes that a lease has begun, perhaps where nothing should run any more.
-func (t *Twin) begins(l *twinLease) {
+func (t *Twin) begins(l *lease) {
 	if c := t.cordons[l.worker.id]; c != nil && c.deadline != 0 && c.deadline <= t.w.Now() {
 		l.preempted = true
 	}
@@ -53,7 +53,7 @@ func (t *Twin) begins(l *twinLease) {
 }
 
 // warn predicts that a worker is told of the grace, or to kill.
-func (t *Twin) warn(l *twinLease) {
+func (t *Twin) warn(l *lease) {
 	if l.warned {
 		if !l.killed {
 			t.w.Hit(fault.Killed)
@@ -69,7 +69,7 @@ func (t *Twin) warn(l *twinLease) {
 }
 
 // tellPreempt predicts the push to a worker that is connected.
-func (t *Twin) tellPreempt(l *twinLease, grace sched.Time) {
+func (t *Twin) tellPreempt(l *lease, grace sched.Time) {
 	if l.worker.session != 0 {
 		t.say(said{to: l.worker.session, kind: wire.KindPreempt, number: l.worker.handle, lease: l.id, ttl: uint32(max(grace, 0))})
 	}

@@ -13,18 +13,18 @@ import (
 // outcomesKept is how many outcomes of a worker count.
 const outcomesKept = 15
 
-// twinOutcome is how a task on a worker ended.
-type twinOutcome struct {
+// taskEnd is how a task on a worker ended.
+type taskEnd struct {
 	failed bool
-	party  string // whose task it was
+	tenant string // whose task it was
 }
 
-// twinParty counts, for an owner or group with a failure among the outcomes of
+// tenant counts, for an owner or group with a failure among the outcomes of
 // some worker, the workers on which it failed anew and its successes.
-type twinParty struct{ failed, oks int }
+type tenant struct{ failed, oks int }
 
 // age halves both counts when they are of many outcomes.
-func (g *twinParty) age() {
+func (g *tenant) age() {
 	if g.failed+g.oks > 64 {
 		g.failed, g.oks = g.failed/2, g.oks/2
 	}
@@ -32,14 +32,14 @@ func (g *twinParty) age() {
 
 // How far a quarantine is.
 const (
-	phaseKeptOut = "quarantined"
+	phaseEjected = "quarantined"
 	phaseOnProbe = "probing"
 )
 
-// twinSuspect is a worker that failed tasks, or was kept out for it.
-type twinSuspect struct {
+// outlier is a worker that failed tasks, or was kept out for it.
+type outlier struct {
 	phase    string // "": in service
-	probe    *twinLease
+	probe    *lease
 	backoff  sched.Time // 0: it was never kept out
 	forgiven sched.Time
 	timer    sched.Time // 0: none
@@ -47,17 +47,17 @@ type twinSuspect struct {
 
 // quarantines is what the twin knows of workers that fail.
 type quarantines struct {
-	suspects map[string]*twinSuspect // by worker id
-	parties  map[string]*twinParty
+	outliers map[string]*outlier // by worker id
+	tenants  map[string]*tenant
 	times    uint64
 }
 
 func newQuarantines() quarantines {
-	return quarantines{suspects: map[string]*twinSuspect{}, parties: map[string]*twinParty{}}
+	return quarantines{outliers: map[string]*outlier{}, tenants: map[string]*tenant{}}
 }
 
-// party is whose task a lease is.
-func (l *twinLease) party() string {
+// tenant is whose task a lease is.
+func (l *lease) tenant() string {
 	if l.owner == "" && l.group == "" {
 		return "client " + l.owned()
 	}
@@ -65,7 +65,7 @@ func (l *twinLease) party() string {
 }
 
 // failed lists the failures among the outcomes of a worker.
-func (w *twinWorker) failed() (list []twinOutcome) {
+func (w *worker) failed() (list []taskEnd) {
 	for _, o := range w.recent {
 		if o.failed {
 			list = append(list, o)
@@ -74,13 +74,13 @@ func (w *twinWorker) failed() (list []twinOutcome) {
 	return list
 }
 
-// failsOn reports whether a failure of a party is among the outcomes of a worker.
-func (w *twinWorker) failsOn(party string) bool {
-	return slices.ContainsFunc(w.recent, func(o twinOutcome) bool { return o.failed && o.party == party })
+// failsOn reports whether a failure of a tenant is among the outcomes of a worker.
+func (w *worker) failsOn(tenant string) bool {
+	return slices.ContainsFunc(w.recent, func(o taskEnd) bool { return o.failed && o.tenant == tenant })
 }
 
 // says reports whether an outcome says something of the worker.
-func (l *twinLease) says(outcome wire.Reason, fresh bool) bool {
+func (l *lease) says(outcome wire.Reason, fresh bool) bool {
 	switch {
 	case l.preempted || l.orphan:
 		return false
@@ -93,12 +93,12 @@ func (l *twinLease) says(outcome wire.Reason, fresh bool) bool {
 }
 
 // outcome reads what a worker reports of a task, before its lease ends.
-func (t *Twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
+func (t *Twin) outcome(l *lease, outcome wire.Reason, fresh bool) {
 	if !t.cfg.Quarantine || !l.says(outcome, fresh) {
 		return
 	}
 	q, w := &t.quarantines, l.worker
-	p := q.suspects[w.id]
+	p := q.outliers[w.id]
 	if p != nil && p.phase != "" {
 		if p.probe == l {
 			t.probed(w, p, outcome)
@@ -108,68 +108,68 @@ func (t *Twin) outcome(l *twinLease, outcome wire.Reason, fresh bool) {
 	t.touch(w)
 	if len(w.recent) == outcomesKept {
 		w.recent = slices.Delete(w.recent, 0, 1)
-		t.dropParties()
+		t.dropTenants()
 	}
-	o := twinOutcome{outcome != wire.ReasonOK, l.party()}
-	switch g := q.parties[o.party]; {
+	o := taskEnd{outcome != wire.ReasonOK, l.tenant()}
+	switch g := q.tenants[o.tenant]; {
 	case !o.failed && g != nil:
 		g.oks++
 		g.age()
-	case o.failed && !w.failsOn(o.party):
+	case o.failed && !w.failsOn(o.tenant):
 		if g == nil {
-			g = &twinParty{}
-			q.parties[o.party] = g
+			g = &tenant{}
+			q.tenants[o.tenant] = g
 		}
 		g.failed++
 		g.age()
 	}
 	w.recent = append(w.recent, o)
 	if p == nil && o.failed {
-		p = &twinSuspect{}
-		q.suspects[w.id] = p
+		p = &outlier{}
+		q.outliers[w.id] = p
 	}
 	switch {
 	case o.failed:
 		p.timer = max(t.w.Now()+t.cfg.QuarantineMemory, p.forgiven)
 		t.consider(w)
 	case p != nil && p.backoff == 0 && len(w.failed()) == 0:
-		delete(q.suspects, w.id)
+		delete(q.outliers, w.id)
 	}
 }
 
-// dropParties forgets the owners and groups that have no failure any more.
-func (t *Twin) dropParties() {
-	maps.DeleteFunc(t.quarantines.parties, func(party string, _ *twinParty) bool { return t.workersOf(party) == 0 })
+// dropTenants forgets the owners and groups that have no failure any more.
+func (t *Twin) dropTenants() {
+	maps.DeleteFunc(t.quarantines.tenants, func(tenant string, _ *tenant) bool { return t.workersOf(tenant) == 0 })
 }
 
-// workersOf counts the workers with a failure of a party.
-func (t *Twin) workersOf(party string) (n int) {
+// workersOf counts the workers with a failure of a tenant.
+func (t *Twin) workersOf(tenant string) (n int) {
 	for _, w := range t.workers {
-		if w != nil && w.failsOn(party) {
+		if w != nil && w.failsOn(tenant) {
 			n++
 		}
 	}
 	return n
 }
 
-// failsAnywhere reports whether a party, not a worker, is to blame.
-func (t *Twin) failsAnywhere(party string) bool {
-	g := t.quarantines.parties[party]
-	return t.workersOf(party)-1 >= 2 && g.failed > g.oks
+// failsElsewhere reports whether a tenant, not a worker, is to blame.
+func (t *Twin) failsElsewhere(tenant string) bool {
+	g := t.quarantines.tenants[tenant]
+	return t.workersOf(tenant)-1 >= 2 && g.failed > g.oks
 }
 
 // consider predicts whether a worker is kept out.
-func (t *Twin) consider(w *twinWorker) {
-	failed, parties := 0, map[string]bool{}
+func (t *Twin) consider(w *worker) {
+	failed, tenants := 0, map[string]bool{}
 	ended := len(w.recent)
 	for _, o := range w.failed() {
-		if t.failsAnywhere(o.party) {
+		if t.failsElsewhere(o.tenant) {
 			ended--
 			t.w.Hit(fault.FailsAnywhere)
 			continue
 		}
 		failed++
-		parties[o.party] = true
+		tenants[o.tenant] = true
 	}
 	others, othersFailed, online := 0, 0, 0
 	for _, o := range t.workers {
@@ -192,14 +192,14 @@ func (t *Twin) consider(w *twinWorker) {
 		t.w.Hit(fault.FailsCordoned)
 	case t.mass.on:
 		t.w.Hit(fault.FailsInMass)
-	case len(parties) < t.cfg.QuarantineOwners:
+	case len(tenants) < t.cfg.QuarantineOwners:
 		t.w.Hit(fault.FewOwners)
 	case others < t.cfg.QuarantineFailures || 2*went < others || 2*wentHere*others >= went*ended:
 		t.w.Hit(fault.FleetFails)
 	case online < 2 || out > 0 && 100*(out+1) > t.cfg.QuarantineShare*online:
 		t.w.Hit(fault.TooManyOut)
 	default:
-		t.keepOut(w)
+		t.eject(w)
 	}
 }
 
@@ -215,25 +215,25 @@ func (t *Twin) out() (n int) {
 
 // Quarantined reports whether a worker is kept out or on probe.
 func (t *Twin) Quarantined(id string) bool {
-	p := t.quarantines.suspects[id]
+	p := t.quarantines.outliers[id]
 	return p != nil && p.phase != ""
 }
 
 // barred reports whether nothing may come to a worker.
-func (t *Twin) barred(w *twinWorker) bool {
-	p := t.quarantines.suspects[w.id]
-	return p != nil && (p.phase == phaseKeptOut || p.phase == phaseOnProbe && p.probe != nil)
+func (t *Twin) barred(w *worker) bool {
+	p := t.quarantines.outliers[w.id]
+	return p != nil && (p.phase == phaseEjected || p.phase == phaseOnProbe && p.probe != nil)
 }
 
 // onProbe reports whether a worker is on probe.
-func (t *Twin) onProbe(w *twinWorker) bool {
-	p := t.quarantines.suspects[w.id]
+func (t *Twin) onProbe(w *worker) bool {
+	p := t.quarantines.outliers[w.id]
 	return p != nil && p.phase == phaseOnProbe
 }
 
-// keepOut predicts that a worker gets nothing for a while.
-func (t *Twin) keepOut(w *twinWorker) {
-	p := t.quarantines.suspects[w.id]
+// eject predicts that a worker gets nothing for a while.
+func (t *Twin) eject(w *worker) {
+	p := t.quarantines.outliers[w.id]
 	switch {
 	case p.phase == "" && (p.backoff == 0 || t.w.Now() >= p.forgiven):
 		p.backoff = t.cfg.QuarantineFirst
@@ -243,53 +243,53 @@ func (t *Twin) keepOut(w *twinWorker) {
 	}
 	t.w.Hit(fault.KeptOut)
 	t.quarantines.times++
-	p.phase, p.probe = phaseKeptOut, nil
+	p.phase, p.probe = phaseEjected, nil
 	p.timer = t.w.Now() + p.backoff
 	t.wipe(w)
 }
 
 // wipe forgets the outcomes of a worker.
-func (t *Twin) wipe(w *twinWorker) {
+func (t *Twin) wipe(w *worker) {
 	w.recent = nil
-	t.dropParties()
+	t.dropTenants()
 	t.touch(w)
 }
 
-// quarantinesDue predicts what becomes of suspects with time.
+// quarantinesDue predicts what becomes of outliers with time.
 func (t *Twin) quarantinesDue() {
-	for _, id := range slices.Sorted(maps.Keys(t.quarantines.suspects)) {
-		p, w := t.quarantines.suspects[id], t.find(id)
+	for _, id := range slices.Sorted(maps.Keys(t.quarantines.outliers)) {
+		p, w := t.quarantines.outliers[id], t.find(id)
 		switch {
 		case p.timer == 0 || p.timer > t.w.Now():
-		case p.phase == phaseKeptOut && w != nil:
+		case p.phase == phaseEjected && w != nil:
 			p.phase, p.timer = phaseOnProbe, 0
 			t.touch(w)
-		case p.phase == phaseKeptOut:
+		case p.phase == phaseEjected:
 			p.phase, p.timer = phaseOnProbe, t.w.Now()+10*p.backoff
 		case w != nil:
 			t.w.Hit(fault.OutcomesForgotten)
-			delete(t.quarantines.suspects, id)
+			delete(t.quarantines.outliers, id)
 			t.wipe(w)
 		default:
 			t.w.Hit(fault.GoneForgotten)
-			delete(t.quarantines.suspects, id)
+			delete(t.quarantines.outliers, id)
 		}
 	}
 }
 
 // probes notes a grant: it may be the one task of a worker that is on probe.
-func (t *Twin) probes(l *twinLease) {
-	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.phase == phaseOnProbe {
+func (t *Twin) probes(l *lease) {
+	if p := t.quarantines.outliers[l.worker.id]; p != nil && p.phase == phaseOnProbe {
 		t.w.Hit(fault.Probed)
 		p.probe = l
 	}
 }
 
 // probed predicts what follows from the end of a probe.
-func (t *Twin) probed(w *twinWorker, p *twinSuspect, outcome wire.Reason) {
+func (t *Twin) probed(w *worker, p *outlier, outcome wire.Reason) {
 	t.touch(w)
 	if outcome != wire.ReasonOK {
-		t.keepOut(w)
+		t.eject(w)
 		return
 	}
 	t.w.Hit(fault.Recovered)
@@ -299,8 +299,8 @@ func (t *Twin) probed(w *twinWorker, p *twinSuspect, outcome wire.Reason) {
 
 // unprobe notes that a lease is over or undone: if it was a probe, another may
 // come.
-func (t *Twin) unprobe(l *twinLease) {
-	if p := t.quarantines.suspects[l.worker.id]; p != nil && p.probe == l {
+func (t *Twin) unprobe(l *lease) {
+	if p := t.quarantines.outliers[l.worker.id]; p != nil && p.probe == l {
 		t.w.Hit(fault.ProbeSilent)
 		p.probe = nil
 		t.touch(l.worker)
@@ -308,8 +308,8 @@ func (t *Twin) unprobe(l *twinLease) {
 }
 
 // returns notes that a worker has become known.
-func (t *Twin) returns(w *twinWorker) {
-	p := t.quarantines.suspects[w.id]
+func (t *Twin) returns(w *worker) {
+	p := t.quarantines.outliers[w.id]
 	if p == nil || p.phase == "" {
 		return
 	}
@@ -320,30 +320,30 @@ func (t *Twin) returns(w *twinWorker) {
 }
 
 // departs notes that a worker is removed.
-func (t *Twin) departs(w *twinWorker) {
+func (t *Twin) departs(w *worker) {
 	t.wipe(w)
-	switch p := t.quarantines.suspects[w.id]; {
+	switch p := t.quarantines.outliers[w.id]; {
 	case p == nil:
 	case p.phase == phaseOnProbe:
 		p.timer = t.w.Now() + 10*p.backoff
 	case p.backoff == 0:
-		delete(t.quarantines.suspects, w.id)
+		delete(t.quarantines.outliers, w.id)
 	}
 }
 
-// absolve is the word of an operator.
-func (t *Twin) absolve(id string) {
+// reinstate is the word of an operator.
+func (t *Twin) reinstate(id string) {
 	if t.Quarantined(id) {
 		t.w.Hit(fault.Absolved)
 	}
-	delete(t.quarantines.suspects, id)
+	delete(t.quarantines.outliers, id)
 	if w := t.find(id); w != nil {
 		t.wipe(w)
 	}
 }
 
 // carry notes that the leases of a worker are those of an earlier incarnation.
-func (t *Twin) carry(w *twinWorker, fresh bool) {
+func (t *Twin) carry(w *worker, fresh bool) {
 	for _, l := range t.of(w) {
 		l.carried = l.carried || fresh
 	}
@@ -354,7 +354,7 @@ func (t *Twin) judgeQuarantines(s *wire.Stats, next sched.Time) {
 	if n, out := s.Counters["quarantines"], s.Counters["quarantined"]; n != t.quarantines.times || out != uint64(t.out()) {
 		t.w.Fail("%d quarantines, of which %d go on; the twin counts %d, %d", n, out, t.quarantines.times, t.out())
 	}
-	for id, p := range t.quarantines.suspects {
+	for id, p := range t.quarantines.outliers {
 		if p.timer != 0 && p.timer < next {
 			t.w.Fail("the core wants its next pulse at %d, %s is looked at again at %d", next, id, p.timer)
 		}

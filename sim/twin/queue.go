@@ -11,8 +11,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// twinWaiter is a task that waits, or a gang.
-type twinWaiter struct {
+// waiter is a task that waits, or a gang.
+type waiter struct {
 	to       sched.Session
 	request  uint64
 	index    int // in a batch; -1: it came alone
@@ -31,18 +31,18 @@ type twinWaiter struct {
 	number   int // in order of arrival
 
 	preempt bool
-	claim   *twinWorker // where tasks make room for it
-	until   sched.Time  // it chooses again then
-	mute    bool        // it was requeued, and nobody has asked for it since
+	claim   *worker    // where tasks make room for it
+	until   sched.Time // it chooses again then
+	mute    bool       // it was requeued, and nobody has asked for it since
 }
 
-// twinQueue is the tasks that wait, and whose turn it is.
-type twinQueue struct {
-	waiters          []*twinWaiter      // in order of arrival
+// waitQueue is the tasks that wait, and whose turn it is.
+type waitQueue struct {
+	waiters          []*waiter          // in order of arrival
 	turns            map[int32][]string // the owners of each priority, the next first; never walked
-	holder           *twinWaiter        // nil: nothing is held
-	held             []*twinWorker
-	serving          *twinWaiter
+	holder           *waiter            // nil: nothing is held
+	held             []*worker
+	serving          *waiter
 	over             *int32 // of a request that does not wait: what is held for lower priorities than this is not held from it
 	last             int    // number
 	seekAt, soughtAt sched.Time
@@ -58,8 +58,8 @@ func copyTask(m *wire.Schedule) wire.Schedule {
 }
 
 // newWaiter makes the waiter of a request.
-func (t *Twin) newWaiter(to said, tasks []wire.Schedule, gang, distinct bool, index int) *twinWaiter {
-	x := &twinWaiter{
+func (t *Twin) newWaiter(to said, tasks []wire.Schedule, gang, distinct bool, index int) *waiter {
+	x := &waiter{
 		to: to.to, request: to.request, index: index, gang: gang, distinct: distinct, owner: string(tasks[0].Owner), priority: tasks[0].Priority,
 		arrived: t.w.Now(), over: t.w.Now() + sched.Time(tasks[0].WaitMS), preempt: tasks[0].Preempt,
 	}
@@ -77,7 +77,7 @@ func (t *Twin) newWaiter(to said, tasks []wire.Schedule, gang, distinct bool, in
 }
 
 // enqueue lets a request wait.
-func (t *Twin) enqueue(x *twinWaiter) {
+func (t *Twin) enqueue(x *waiter) {
 	t.w.Hit(fault.Waited)
 	q := &t.queue
 	if x.preempt {
@@ -88,17 +88,17 @@ func (t *Twin) enqueue(x *twinWaiter) {
 		x.number = q.last
 	}
 	q.waiters = append(q.waiters, x)
-	slices.SortStableFunc(q.waiters, func(a, b *twinWaiter) int { return cmp.Compare(a.number, b.number) })
+	slices.SortStableFunc(q.waiters, func(a, b *waiter) int { return cmp.Compare(a.number, b.number) })
 	if !slices.Contains(q.turns[x.priority], x.owner) {
 		q.turns[x.priority] = append(q.turns[x.priority], x.owner)
 	}
 }
 
 // drop takes a waiter out.
-func (t *Twin) drop(x *twinWaiter) {
+func (t *Twin) drop(x *waiter) {
 	q := &t.queue
-	q.waiters = slices.DeleteFunc(q.waiters, func(o *twinWaiter) bool { return o == x })
-	if !slices.ContainsFunc(q.waiters, func(o *twinWaiter) bool { return o.priority == x.priority && o.owner == x.owner }) {
+	q.waiters = slices.DeleteFunc(q.waiters, func(o *waiter) bool { return o == x })
+	if !slices.ContainsFunc(q.waiters, func(o *waiter) bool { return o.priority == x.priority && o.owner == x.owner }) {
 		q.turns[x.priority] = slices.DeleteFunc(q.turns[x.priority], func(o string) bool { return o == x.owner })
 	}
 	if q.holder == x {
@@ -109,49 +109,46 @@ func (t *Twin) drop(x *twinWaiter) {
 	}
 }
 
-// again predicts the answer to a request whose task waits already.
-func (t *Twin) again(to said, tasks []wire.Schedule, gang, distinct bool, index int) (tell []said, code wire.Code, handled bool) {
-	x := t.newWaiter(to, tasks, gang, distinct, index)
-	i := slices.IndexFunc(t.queue.waiters, func(o *twinWaiter) bool { return o.key != "" && o.client == x.client && o.key == x.key })
-	if i < 0 {
-		return nil, 0, false
+// waitsAlready returns the waiter of the same task, nil if there is none.
+func (t *Twin) waitsAlready(x *waiter) *waiter {
+	for _, o := range t.queue.waiters {
+		if o.key != "" && o.client == x.client && o.key == x.key {
+			return o
+		}
 	}
-	old := t.queue.waiters[i]
-	if old.content != x.content {
-		return nil, wire.CodeConflict, true
-	}
-	tell = old.refused(wire.CodeConflict)
-	if tasks[0].WaitMS == 0 {
-		t.drop(old)
-		return tell, t.whyOver(old), true
-	}
-	old.to, old.request, old.index, old.over, old.mute = x.to, x.request, x.index, x.over, false
-	return tell, wire.CodeWaiting, true
+	return nil
 }
 
-// refused is the answer to a waiter that gets nothing.
-func (x *twinWaiter) refused(code wire.Code) []said {
-	if x.mute {
-		return nil
-	}
-	e := said{to: x.to, request: x.request, kind: wire.KindError, code: code}
-	switch {
-	case x.index >= 0:
-		e.kind, e.index = wire.KindSettled, x.index
-		return []said{e}
-	case !x.gang:
-		return []said{e}
-	}
-	out := []said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}, e}
-	for range len(x.tasks) - 1 {
-		e.code = wire.CodeAllOrNone
-		out = append(out, e)
+// refusals are the answers to the tasks of a request that gets nothing.
+func (x *waiter) refusals(code wire.Code) (out []said) {
+	for range x.tasks {
+		out = append(out, said{to: x.to, request: x.request, kind: wire.KindError, code: code})
+		code = wire.CodeAllOrNone
 	}
 	return out
 }
 
+// form is how the answers to the tasks of a request are sent.
+func (x *waiter) form(answers []said) []said {
+	switch {
+	case x.gang:
+		return append([]said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}}, answers...)
+	case x.index >= 0:
+		answers[0].kind, answers[0].index = wire.KindSettled, x.index
+	}
+	return answers
+}
+
+// refused is what a waiter is told that gets nothing.
+func (x *waiter) refused(code wire.Code) []said {
+	if x.mute {
+		return nil
+	}
+	return x.form(x.refusals(code))
+}
+
 // endWait ends a wait with a refusal.
-func (t *Twin) endWait(x *twinWaiter, code wire.Code) {
+func (t *Twin) endWait(x *waiter, code wire.Code) {
 	t.said = append(t.said, x.refused(code)...)
 	t.drop(x)
 }
@@ -159,14 +156,14 @@ func (t *Twin) endWait(x *twinWaiter, code wire.Code) {
 // inOrder lists the waiters that are next: of each owner and need the oldest,
 // by priority, turn, and arrival. Those whose owner may not have what they wait
 // for are passed over.
-func (t *Twin) inOrder() []*twinWaiter {
+func (t *Twin) inOrder() []*waiter {
 	q := &t.queue
 	type line struct {
 		priority    int32
 		owner, need string
 	}
 	seen := map[line]bool{}
-	var out []*twinWaiter
+	var out []*waiter
 	for _, x := range q.waiters {
 		if t.overLimit(x.owner, len(x.tasks)) {
 			continue
@@ -176,8 +173,8 @@ func (t *Twin) inOrder() []*twinWaiter {
 			out = append(out, x)
 		}
 	}
-	turn := func(x *twinWaiter) int { return slices.Index(q.turns[x.priority], x.owner) }
-	slices.SortStableFunc(out, func(a, b *twinWaiter) int {
+	turn := func(x *waiter) int { return slices.Index(q.turns[x.priority], x.owner) }
+	slices.SortStableFunc(out, func(a, b *waiter) int {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(turn(a), turn(b)))
 	})
 	return out
@@ -226,7 +223,7 @@ func (t *Twin) serveOne() bool {
 }
 
 // give places a waiter, if it fits.
-func (t *Twin) give(x *twinWaiter) bool {
+func (t *Twin) give(x *waiter) bool {
 	q := &t.queue
 	q.serving = x
 	answers, ok := t.tryWaiter(x)
@@ -244,7 +241,7 @@ func (t *Twin) give(x *twinWaiter) bool {
 
 // answer predicts the answer to a waiter. A task that was requeued and not asked
 // for since gets none.
-func (t *Twin) answer(x *twinWaiter, answers []said) {
+func (t *Twin) answer(x *waiter, answers []said) {
 	if !x.mute {
 		t.said = append(t.said, answers...)
 	} else if l := answers[0].made; l != nil {
@@ -253,26 +250,15 @@ func (t *Twin) answer(x *twinWaiter, answers []said) {
 }
 
 // tryWaiter places a waiter; false if it has to wait on.
-func (t *Twin) tryWaiter(x *twinWaiter) ([]said, bool) {
-	to := said{to: x.to, request: x.request}
-	waits := func(a said) bool {
-		return a.kind == wire.KindError && (worthWaiting(a.code) || a.code == wire.CodeInfeasible)
-	}
-	if x.gang {
-		answers, failed := t.placeGang(to, x.tasks, x.distinct)
-		return append([]said{{to: x.to, request: x.request, kind: wire.KindPlacedAll}}, answers...), failed < 0 || !waits(answers[failed])
-	}
-	answer, _ := t.schedule(to, &x.tasks[0], nil, false)
-	ok := !waits(answer)
-	if x.index >= 0 {
-		answer.kind, answer.index = wire.KindSettled, x.index
-	}
-	return []said{answer}, ok
+func (t *Twin) tryWaiter(x *waiter) ([]said, bool) {
+	answers, failed := t.try(x, nil)
+	waits := failed >= 0 && (worthWaiting(answers[failed].code) || answers[failed].code == wire.CodeInfeasible)
+	return x.form(answers), !waits
 }
 
 // first returns the waiter that is the first of all that a known worker could
 // take, nil if there is none among those that are next.
-func (t *Twin) first() *twinWaiter {
+func (t *Twin) first() *waiter {
 	next := t.inOrder()
 	for _, x := range next[:min(len(next), 64)] {
 		if t.couldRun(x) {
@@ -284,12 +270,12 @@ func (t *Twin) first() *twinWaiter {
 
 // passed counts that a worker gave room to another than the first of all, as it
 // was before that.
-func (t *Twin) passed(w *twinWorker, x *twinWaiter) {
+func (t *Twin) passed(w *worker, x *waiter) {
 	if x == nil || x == t.queue.serving {
 		return
 	}
 	for i := range x.tasks {
-		if q := t.readAsked(&x.tasks[i], true); q.suits(&w.Kit) {
+		if q := t.readAsked(&x.tasks[i], true); q.Suits(&w.Kit) {
 			x.bypassed++
 			return
 		}
@@ -300,7 +286,7 @@ func (t *Twin) passed(w *twinWorker, x *twinWaiter) {
 // a worker that cannot be used. It reports whether room came.
 func (t *Twin) endHold() (room bool) {
 	q := &t.queue
-	if q.holder != nil && (t.first() != q.holder || slices.ContainsFunc(q.held, func(w *twinWorker) bool { return !t.usable(w) })) {
+	if q.holder != nil && (t.first() != q.holder || slices.ContainsFunc(q.held, func(w *worker) bool { return !t.usable(w) })) {
 		t.letGo()
 		return true
 	}
@@ -326,29 +312,29 @@ func (t *Twin) holdForFirst() {
 func (t *Twin) letGo() { t.queue.holder, t.queue.held = nil, nil }
 
 // usable reports whether a worker may get anything, were it not held.
-func (t *Twin) usable(w *twinWorker) bool {
+func (t *Twin) usable(w *worker) bool {
 	return !w.removed && w.presence == presenceOnline && (w.http || w.promised) && t.cordons[w.id] == nil && !t.barred(w)
 }
 
 // nearest are the workers that lack least for a waiter: one, or as many as a
 // gang needs.
-func (t *Twin) nearest(x *twinWaiter) []*twinWorker {
+func (t *Twin) nearest(x *waiter) []*worker {
 	q := t.readAsked(&x.tasks[0], true)
-	var all []*twinWorker
+	var all []*worker
 	for _, w := range t.workers {
-		if w != nil && t.usable(w) && !t.onProbe(w) && t.claimant(w) == nil && q.Wants(w.id, &w.Kit) && !(q.exclusive && w.http) {
+		if w != nil && t.usable(w) && !t.onProbe(w) && t.claimant(w) == nil && q.Wants(w.id, &w.Kit) && !(q.Exclusive && w.http) {
 			all = append(all, w)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *twinWorker) int {
-		return cmp.Compare(t.tally(a).lacks(&q, a.external), t.tally(b).lacks(&q, b.external))
+	slices.SortStableFunc(all, func(a, b *worker) int {
+		return cmp.Compare(t.tally(a).Lacks(&q, a.external), t.tally(b).Lacks(&q, b.external))
 	})
 	left := int64(len(x.tasks))
 	for i, w := range all {
-		if !x.gang || x.distinct || q.exclusive {
+		if !x.gang || x.distinct || q.Exclusive {
 			left--
 		} else {
-			left -= w.Kit.holds(&q)
+			left -= w.Kit.Holds(&q)
 		}
 		if left <= 0 {
 			return all[:i+1]
@@ -361,8 +347,8 @@ func (t *Twin) nearest(x *twinWaiter) []*twinWorker {
 // owner's turn, arrival (I16).
 func (t *Twin) judgeQueue() {
 	all := slices.Clone(t.queue.waiters)
-	turn := func(x *twinWaiter) int { return slices.Index(t.queue.turns[x.priority], x.owner) }
-	slices.SortFunc(all, func(a, b *twinWaiter) int {
+	turn := func(x *waiter) int { return slices.Index(t.queue.turns[x.priority], x.owner) }
+	slices.SortFunc(all, func(a, b *waiter) int {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(turn(a), turn(b)), cmp.Compare(a.number, b.number))
 	})
 	rows := t.w.Queue()

@@ -2,8 +2,7 @@
 // plain slices, scans, every number counted anew when it is wanted. It says
 // where tasks are placed, in which order those that wait are served, who makes
 // room for them and which workers are kept out. What the real scheduler accepts
-// of other messages it follows. It also holds what a worker offers and a task
-// takes in plain Go values, for all judges of the simulator.
+// of other messages it follows.
 package twin
 
 import (
@@ -11,6 +10,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -23,7 +23,7 @@ type simulation interface {
 	Ask(wire.Message) wire.Message // asks the real scheduler, beside its traffic
 	Queue() []wire.WaiterInfo      // as the real one lists it
 	NextPulse() sched.Time         // that the real one wants
-	Formula(text string) (f *Formula, known bool)
+	Formula(text string) (f *offer.Formula, known bool)
 }
 
 // Twin follows one life of the real scheduler. Of workers that speak HTTP it asks
@@ -33,22 +33,22 @@ type Twin struct {
 	cfg         sched.Config
 	learning    bool                     // it was just started, and its workers may not have come yet
 	clients     map[sched.Session]string // ids of those connected; never walked
-	workers     []*twinWorker            // in order of their numbers; gaps are nil
+	workers     []*worker                // in order of their numbers; gaps are nil
 	free        []int                    // numbers of removed workers, the last is used first
-	leases      []*twinLease             // alive, the oldest first
-	cordons     map[string]*twinCordon   // by worker id; walked in no order that matters
-	queue       twinQueue
+	leases      []*lease                 // alive, the oldest first
+	cordons     map[string]*cordon       // by worker id; walked in no order that matters
+	queue       waitQueue
 	mass        massLoss
 	gives       int
 	quarantines quarantines
 	ends        [wire.ReasonPreempted + 1]uint64
 	latest      map[string]sched.Session // of each client, the one that said hello last; never walked
 	news        []said                   // for clients, told when this event has been applied
-	unmet       []*twinLease             // granted without an answer
+	unmet       []*lease                 // granted without an answer
 
 	said      []said // what the real one must say
 	followed  said   // a request whose answer is not predicted
-	touched   []*twinWorker
+	touched   []*worker
 	events    uint64   // that were read
 	notes     []string // that the real one must have recorded since
 	shuffled  bool     // the real one says the same in another order
@@ -56,10 +56,10 @@ type Twin struct {
 	unordered bool     // which of the workers that one late pulse finds silent comes first is not known
 }
 
-type twinWorker struct {
+type worker struct {
 	number      int
 	id, address string
-	Kit
+	offer.Kit
 	external    uint32
 	http        bool
 	incarnation uint64
@@ -76,12 +76,12 @@ type twinWorker struct {
 	given       int        // 0: never
 	removed     bool
 	touched     bool
-	recent      []twinOutcome // of its last tasks, the oldest first
+	recent      []taskEnd // of its last tasks, the oldest first
 }
 
-type twinLease struct {
+type lease struct {
 	id                        wire.LeaseID
-	worker                    *twinWorker
+	worker                    *worker
 	client                    string
 	key                       string // "": none
 	task                      string
@@ -89,7 +89,7 @@ type twinLease struct {
 	owner                     string
 	group                     string
 	priority                  int32
-	takes                     Share
+	takes                     offer.Share
 	granted                   sched.Time // or adopted
 	state                     wire.State
 	ttl                       sched.Time
@@ -99,7 +99,7 @@ type twinLease struct {
 	rival                     bool // it lives under another worker, too: one of them lies
 	listed                    bool
 	onPreempt                 wire.OnPreempt
-	request                   *twinRequest // nil: its task is not requeued
+	request                   *requeueRequest // nil: its task is not requeued
 	preempted, warned, killed bool
 	wanted                    bool       // another task wanted its room, once
 	carried                   bool       // over from an earlier incarnation
@@ -118,7 +118,7 @@ type said struct {
 	flags       uint8
 	worker      string
 	lease       wire.LeaseID
-	made        *twinLease // the lease is new: its id is not predicted
+	made        *lease // the lease is new: its id is not predicted
 	index       int
 	incarnation uint64
 	number      uint32 // handle, TTL, count or news
@@ -131,10 +131,10 @@ func New(w simulation, cfg sched.Config) *Twin {
 	return &Twin{
 		w: w, cfg: cfg, learning: cfg.Learning,
 		clients:     map[sched.Session]string{0: ""},
-		cordons:     map[string]*twinCordon{},
+		cordons:     map[string]*cordon{},
 		quarantines: newQuarantines(),
 		latest:      map[string]sched.Session{},
-		queue:       twinQueue{turns: map[int32][]string{}},
+		queue:       waitQueue{turns: map[int32][]string{}},
 	}
 }
 
@@ -241,7 +241,7 @@ func (t *Twin) report(from sched.Session, m wire.Message, answer wire.Message) {
 }
 
 // reporter returns the worker of a connection.
-func (t *Twin) reporter(from sched.Session, handle uint32) *twinWorker {
+func (t *Twin) reporter(from sched.Session, handle uint32) *worker {
 	for _, w := range t.workers {
 		if w != nil && w.session == from && w.handle == handle {
 			return w
@@ -252,7 +252,7 @@ func (t *Twin) reporter(from sched.Session, handle uint32) *twinWorker {
 }
 
 // inTime returns the worker of a report, unless that is older than another (I3).
-func (t *Twin) inTime(from sched.Session, handle, seq uint32) *twinWorker {
+func (t *Twin) inTime(from sched.Session, handle, seq uint32) *worker {
 	w := t.reporter(from, handle)
 	if w == nil || seq <= w.seq {
 		return nil
@@ -366,7 +366,7 @@ func (t *Twin) match(got, want *said) {
 
 // tied moves a fresh lease to another worker that was never given anything,
 // either, and is no more loaded: only their numbers tell them apart.
-func (t *Twin) tied(l *twinLease, other string) bool {
+func (t *Twin) tied(l *lease, other string) bool {
 	from, to := l.worker, t.find(other)
 	if to == nil || !l.first || to.given != 0 || t.load(to) != l.load {
 		return false

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -18,7 +19,7 @@ const (
 )
 
 // find returns a worker by its id.
-func (t *Twin) find(id string) *twinWorker {
+func (t *Twin) find(id string) *worker {
 	for _, w := range t.workers {
 		if w != nil && w.id == id {
 			return w
@@ -28,8 +29,8 @@ func (t *Twin) find(id string) *twinWorker {
 }
 
 // add makes a worker, with the number of the one removed last.
-func (t *Twin) add(id string) *twinWorker {
-	w := &twinWorker{id: id, presence: presenceOnline, seen: t.w.Now()}
+func (t *Twin) add(id string) *worker {
+	w := &worker{id: id, presence: presenceOnline, seen: t.w.Now()}
 	t.returns(w)
 	if t.cordons[id] != nil {
 		t.w.Hit(fault.CordonKept)
@@ -45,7 +46,7 @@ func (t *Twin) add(id string) *twinWorker {
 }
 
 // removeWorker forgets a worker; its leases are lost.
-func (t *Twin) removeWorker(w *twinWorker) {
+func (t *Twin) removeWorker(w *worker) {
 	for _, l := range t.of(w) {
 		l.preempted = false // nobody knows whether its task is over
 		t.end(l, wire.ReasonLost)
@@ -75,7 +76,7 @@ func (t *Twin) Reported(r *sched.Report) {
 	if w == nil {
 		w = t.add(r.Worker)
 	}
-	w.http, w.Kit = true, Kit{Tags: r.Tags, Slots: r.Slots}
+	w.http, w.Kit = true, offer.Kit{Tags: r.Tags, Slots: r.Slots}
 	t.believe()
 	t.heard(w)
 	t.serve()
@@ -103,7 +104,7 @@ func (t *Twin) register(from sched.Session, m *wire.Register, answer wire.Messag
 	}
 	t.correctBeats(w, m)
 	w.address, w.external = m.Address, m.External
-	w.Kit = Kit{slices.Clone(m.Tags), m.Slots, maps.Clone(m.Resources), slices.Clone(m.Devices)}
+	w.Kit = offer.Kit{Tags: slices.Clone(m.Tags), Slots: m.Slots, Resources: maps.Clone(m.Resources), Devices: slices.Clone(m.Devices)}
 	w.incarnation, w.seq = m.Incarnation, m.Seq
 	t.reconcile(w, m, !same)
 	t.carry(w, !same)
@@ -128,7 +129,7 @@ func (t *Twin) refused(answer wire.Message) {
 
 // correctBeats believes an agent that has sent far fewer datagrams than were
 // counted for it.
-func (t *Twin) correctBeats(w *twinWorker, m *wire.Register) {
+func (t *Twin) correctBeats(w *worker, m *wire.Register) {
 	if m.Beats > 0 && int64(w.beat) > int64(m.Beats)+wire.BeatSkip {
 		t.w.Hit(fault.BeatsForged)
 		w.beat = m.Beats
@@ -136,7 +137,7 @@ func (t *Twin) correctBeats(w *twinWorker, m *wire.Register) {
 }
 
 // repeatPushes tells a worker again which leases are asked back or must make room.
-func (t *Twin) repeatPushes(w *twinWorker) {
+func (t *Twin) repeatPushes(w *worker) {
 	for _, l := range t.of(w) {
 		switch {
 		case l.state == wire.StateAskedBack:
@@ -150,7 +151,7 @@ func (t *Twin) repeatPushes(w *twinWorker) {
 }
 
 // reconcile makes the leases of a worker agree with its list.
-func (t *Twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
+func (t *Twin) reconcile(w *worker, m *wire.Register, fresh bool) {
 	for _, r := range m.Leases {
 		l := t.aliveOn(r.Lease, w)
 		switch {
@@ -176,7 +177,7 @@ func (t *Twin) reconcile(w *twinWorker, m *wire.Register, fresh bool) {
 }
 
 // heard notes that a worker lives.
-func (t *Twin) heard(w *twinWorker) {
+func (t *Twin) heard(w *worker) {
 	w.seen = t.w.Now()
 	if w.presence != presenceOnline {
 		t.setPresence(w, presenceOnline)
@@ -185,10 +186,10 @@ func (t *Twin) heard(w *twinWorker) {
 }
 
 // due is when a silent worker becomes something worse.
-func (t *Twin) due(w *twinWorker) sched.Time { return max(w.seen+t.patience(w), w.spared) }
+func (t *Twin) due(w *worker) sched.Time { return max(w.seen+t.patience(w), w.spared) }
 
 // patience is how long a worker may be silent before it is something worse.
-func (t *Twin) patience(w *twinWorker) sched.Time {
+func (t *Twin) patience(w *worker) sched.Time {
 	quiet := max(t.cfg.Suspicious, t.cfg.Heartbeat*33/10)
 	gone := max(t.cfg.Offline, 2*quiet)
 	if w.http {
@@ -212,7 +213,7 @@ func (t *Twin) silences() {
 	}
 	removedAt := sched.Time(-1)
 	for {
-		var w *twinWorker
+		var w *worker
 		for _, o := range t.workers {
 			if o != nil && (w == nil || t.due(o) < t.due(w)) {
 				w = o

@@ -1,4 +1,4 @@
-package twin
+package offer
 
 import (
 	"maps"
@@ -12,17 +12,18 @@ type Asked struct {
 	Tags      []string
 	Resources map[string]int64
 	Selector  *Formula
-	prefer    *Formula
+	Prefer    *Formula
 	Not       []string
-	exclusive bool
-	policy    string
-	spread    string
-	bad       bool
+	Exclusive bool
+	Policy    string
+	Spread    string
+	Bad       bool
 }
 
-// readAsked reads a request; b says that it is one of a batch.
-func (t *Twin) readAsked(m *wire.Schedule, b bool) Asked {
-	q := Asked{Resources: readResources(m.Resources), exclusive: m.Exclusive, policy: string(m.Policy), spread: string(m.SpreadBy)}
+// Read reads a request; batch says that it is one of a batch. Selectors are known
+// by their texts.
+func Read(m *wire.Schedule, batch bool, known func(text string) (*Formula, bool)) Asked {
+	q := Asked{Resources: ReadResources(m.Resources), Exclusive: m.Exclusive, Policy: string(m.Policy), Spread: string(m.SpreadBy)}
 	wire.EachTag(m.Tags, func(tag []byte) bool {
 		q.Tags = append(q.Tags, string(tag))
 		return true
@@ -33,19 +34,19 @@ func (t *Twin) readAsked(m *wire.Schedule, b bool) Asked {
 		q.Not = append(q.Not, string(id))
 		return true
 	})
-	known := true
+	ok := true
 	if len(m.Selector) > 0 {
-		q.Selector, known = t.w.Formula(string(m.Selector))
+		q.Selector, ok = known(string(m.Selector))
 	}
 	if len(m.Prefer) > 0 {
-		q.prefer, _ = t.w.Formula(string(m.Prefer))
+		q.Prefer, _ = known(string(m.Prefer))
 	}
-	q.bad = !known || q.policy != "spread" && q.spread != "" || q.policy == "spread" && (!b || q.spread == "")
+	q.Bad = !ok || q.Policy != "spread" && q.Spread != "" || q.Policy == "spread" && (!batch || q.Spread == "")
 	return q
 }
 
-// readResources reads a raw map; amounts of 0 ask for nothing.
-func readResources(raw []byte) map[string]int64 {
+// ReadResources reads a raw map; amounts of 0 ask for nothing.
+func ReadResources(raw []byte) map[string]int64 {
 	out := map[string]int64{}
 	wire.EachResource(raw, func(name []byte, n int64) bool {
 		if n != 0 {
@@ -59,17 +60,17 @@ func readResources(raw []byte) map[string]int64 {
 // Wants reports whether a worker with a kit is one that a request means, and
 // could take it if it were idle.
 func (q *Asked) Wants(id string, k *Kit) bool {
-	return q.suits(k) && !slices.Contains(q.Not, id) && k.Slots > 0
+	return q.Suits(k) && !slices.Contains(q.Not, id) && k.Slots > 0
 }
 
-// suits reports whether a kit is what a request means, whoever has it.
-func (q *Asked) suits(k *Kit) bool {
+// Suits reports whether a kit is what a request means, whoever has it.
+func (q *Asked) Suits(k *Kit) bool {
 	for _, tag := range q.Tags {
 		if !slices.Contains(k.Tags, tag) {
 			return false
 		}
 	}
-	if !q.Selector.holds(k.Tags) {
+	if !q.Selector.Holds(k.Tags) {
 		return false
 	}
 	_, ok := k.Tally().Place(q.Resources, false)

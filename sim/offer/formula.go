@@ -1,4 +1,4 @@
-package twin
+package offer
 
 import (
 	"slices"
@@ -42,19 +42,19 @@ func (f *Formula) String() string {
 	return f.Key + f.Op + f.Values[0]
 }
 
-// holds reports whether a worker with some tags is one that the formula means;
+// Holds reports whether a worker with some tags is one that the formula means;
 // nil means all.
-func (f *Formula) holds(tags []string) bool {
+func (f *Formula) Holds(tags []string) bool {
 	if f == nil {
 		return true
 	}
 	switch f.Op {
 	case "not":
-		return !f.Args[0].holds(tags)
+		return !f.Args[0].Holds(tags)
 	case "and":
-		return !slices.ContainsFunc(f.Args, func(a *Formula) bool { return !a.holds(tags) })
+		return !slices.ContainsFunc(f.Args, func(a *Formula) bool { return !a.Holds(tags) })
 	case "or":
-		return slices.ContainsFunc(f.Args, func(a *Formula) bool { return a.holds(tags) })
+		return slices.ContainsFunc(f.Args, func(a *Formula) bool { return a.Holds(tags) })
 	case "!=", "not in":
 		return !f.any(tags, func(v string) bool { return slices.Contains(f.Values, v) })
 	case "has":

@@ -1,4 +1,6 @@
-package twin
+// Package offer is what a worker offers, a task asks for and leases take, in plain
+// Go values and sums: the arithmetic of all judges of the simulator.
+package offer
 
 import (
 	"math/bits"
@@ -240,14 +242,14 @@ func (t *Tally) device(i int) wire.DeviceInfo {
 	return row
 }
 
-// lacks is the largest share of a dimension that is missing for a task, as a
+// Lacks is the largest share of a dimension that is missing for a task, as a
 // load.
-func (t *Tally) lacks(q *Asked, external uint32) uint64 {
+func (t *Tally) Lacks(q *Asked, external uint32) uint64 {
 	used, slots := uint64(t.Leases)+uint64(external), uint64(t.kit.Slots)
 	switch {
 	case t.Exclusive > 0 || t.Over(external):
 		return LoadUnit
-	case q.exclusive:
+	case q.Exclusive:
 		return min(used*LoadUnit/slots, LoadUnit)
 	}
 	worst := uint64(0)
@@ -288,8 +290,8 @@ func (t *Tally) lacks(q *Asked, external uint32) uint64 {
 	return worst
 }
 
-// holds is how many tasks that ask for something an idle worker runs at once.
-func (k *Kit) holds(q *Asked) int64 {
+// Holds is how many tasks that ask for something an idle worker runs at once.
+func (k *Kit) Holds(q *Asked) int64 {
 	most := int64(k.Slots)
 	for name, n := range q.Resources {
 		if has, plain := k.Resources[name]; plain {
