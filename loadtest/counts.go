@@ -18,7 +18,7 @@ type counts struct {
 	Revokes      uint64 // leases that the scheduler asked back
 	GivenBack    uint64 // and that had not begun
 	Preempting   uint64 // tasks that take the room of others
-	Preempted    uint64 // tasks that were told to make room
+	Preempted    uint64 // preempted tasks
 	Killed       uint64 // times that a worker was told to kill one
 	Requeued     uint64 // tasks that waited again
 	Heartbeats   uint64 // over connections and by HTTP

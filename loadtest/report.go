@@ -50,8 +50,8 @@ type Report struct {
 	Revokes         uint64                `json:"revokes"`
 	GivenBack       uint64                `json:"given_back"`
 	Preempting      uint64                `json:"preempting"` // tasks that take the room of others
-	Preempted       uint64                `json:"preempted"`  // tasks that were told to make room
-	Killed          uint64                `json:"killed"`     // orders to kill one
+	Preempted       uint64                `json:"preempted"`  // preempted tasks
+	Killed          uint64                `json:"killed"`     // kills of one
 	Requeued        uint64                `json:"requeued"`   // tasks that waited again
 	Heartbeats      uint64                `json:"heartbeats"`
 	Reconnects      uint64                `json:"reconnects"`

@@ -67,7 +67,7 @@ func (r *Report) rows() [][2]string {
 		{"processor", cpu},
 	}
 	if r.Profile == ProfileOverload {
-		rows = append(rows, [2]string{"preemption", fmt.Sprintf("%s tasks preempt, %s were told to make room, %s orders to kill, %s waited again",
+		rows = append(rows, [2]string{"preemption", fmt.Sprintf("%s tasks preempt, %s preempted, %s kills, %s requeued",
 			grouped(r.Preempting), grouped(r.Preempted), grouped(r.Killed), grouped(r.Requeued))})
 	}
 	rows = append(rows, r.transportRows()...)

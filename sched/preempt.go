@@ -103,7 +103,7 @@ func (s *State) checkPreempt(sess *session, m *wire.Schedule, gang bool) *wire.E
 	case gang:
 		return badField("on_preempt", "requeue is not for gangs")
 	case m.Preempt && Time(m.WaitMS) < s.cfg.PreemptGrace:
-		err := badField("wait_ms", "is less than the grace of the tasks that make room")
+		err := badField("wait_ms", "is less than the grace of preempted tasks")
 		err.Limit = uint64(s.cfg.PreemptGrace)
 		return err
 	case m.OnPreempt == wire.OnPreemptRequeue && len(m.SpreadBy) > 0:

@@ -168,7 +168,7 @@ func (s *State) tellWaiter(w *waiter, why *wire.Error, out *Outbox) {
 
 var (
 	nobodyCame  = &wire.Error{Code: wire.CodeInfeasible, Field: "wait_ms", Message: "no known worker could take the task within the wait"}
-	waitIsOver  = &wire.Error{Code: wire.CodeUnavailable, Field: "wait_ms", Message: "no room within the wait"}
+	waitIsOver  = &wire.Error{Code: wire.CodeUnavailable, Field: "wait_ms", Message: "no free capacity within the wait"}
 	isCancelled = &wire.Error{Code: wire.CodeCancelled, Message: wire.CodeCancelled.Sentence()}
 	takenOver   = &wire.Error{Code: wire.CodeConflict, Field: "task", Message: "a later request asks for the same task"}
 )

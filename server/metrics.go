@@ -103,21 +103,21 @@ var (
 	leaseRevokes = define("counter", "dtask_lease_revokes_total",
 		"Leases that were asked back from their workers.")
 	preemptions = define("counter", "dtask_preemptions_total",
-		"Tasks that were told to make room.")
+		"Preempted tasks.")
 	queueLength = define("gauge", "dtask_queue_length",
-		"Tasks that wait for room.", "class")
+		"Waiting tasks.", "class")
 	queueMax = define("gauge", "dtask_queue_max",
 		"Tasks that may wait at once, of all classes together.")
 	queueOldest = define("gauge", "dtask_queue_oldest_age_seconds",
-		"How long the task has waited that waits longest for room; 0 if none does.", "class")
+		"How long the longest waiting task has waited; 0 if none waits.", "class")
 	queueWait = define("histogram", "dtask_queue_wait_seconds",
-		"How long tasks waited that got their room.", "class")
+		"How long placed tasks waited.", "class")
 	queueEnds = define("counter", "dtask_queue_ends_total",
 		"Tasks that waited, by how that ended.", "end")
 	holdsNow = define("gauge", "dtask_holds",
-		"1 while room is held for a task that was passed over too often, else 0.")
+		"1 while a worker is reserved for a task because of bypasses, else 0.")
 	holdsTotal = define("counter", "dtask_holds_total",
-		"How often room was held for a task.")
+		"Reservations because of bypasses.")
 	violations = define("counter", "dtask_invariant_violations_total",
 		"Workers found in breach of an invariant when the fleet was read for these metrics.", "invariant")
 )

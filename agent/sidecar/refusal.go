@@ -27,7 +27,7 @@ var refusals = [...]refusal{
 	{agent.ErrOldIncarnation, "old_incarnation", http.StatusConflict, "the worker was restarted since: schedule the task again"},
 	{agent.ErrOtherInstance, "other_instance", http.StatusConflict, "the worker obeys another scheduler now: schedule the task there"},
 	{agent.ErrNotPromised, "not_promised", http.StatusServiceUnavailable, "the worker is not registered: repeat in a moment"},
-	{agent.ErrMemoryFull, "memory_full", http.StatusServiceUnavailable, "the worker registers anew: schedule the task again"},
+	{agent.ErrMemoryFull, "memory_full", http.StatusServiceUnavailable, "the worker registers again: schedule the task again"},
 	{agent.ErrNotStored, "not_stored", http.StatusInternalServerError, "make the worker's state directory writable and restart the worker"},
 	{agent.ErrStopped, "stopping", http.StatusServiceUnavailable, "the worker is leaving: schedule the task again"},
 	{agent.ErrDead, "dead_process", http.StatusConflict, "name the id of a living process, as this machine counts them"},

@@ -142,7 +142,7 @@ func TestGangsOverHTTP(t *testing.T) {
 	require.NotErrorIs(t, err, httpapi.ErrAllOrNone)
 	waits := append([]httpapi.Task{{ID: "g0", Resources: map[string]int64{"gpu": 1}, MaxWaitMS: 50}}, gang...)
 	_, err = c.ScheduleGang(within(t), waits, false)
-	require.ErrorIs(t, err, httpapi.ErrUnavailable, "no room within the wait")
+	require.ErrorIs(t, err, httpapi.ErrUnavailable, "no free capacity within the wait")
 	waits[0].MaxWaitMS = 60_001
 	_, err = c.ScheduleGang(within(t), waits, false)
 	require.ErrorContains(t, err, "max_wait_ms")

@@ -175,9 +175,9 @@ func (d *demo) until(ctx context.Context, what string, holds func() (bool, error
 	}
 }
 
-// settle waits until every end has been acknowledged: all room is back.
+// settle waits until every end has been acknowledged: all slots are free.
 func (d *demo) settle(ctx context.Context) error {
-	return d.until(ctx, "all room is back", func() (bool, error) {
+	return d.until(ctx, "all slots are free", func() (bool, error) {
 		s, err := d.client.Stats(ctx)
 		if err != nil {
 			return false, err

@@ -76,11 +76,11 @@ func (j *Judge) Told(id wire.LeaseID, s wire.State) {
 	case !known:
 	case j.workers[l.worker].Heuristic:
 		if s == wire.StateBegun {
-			j.broken(ToldBegun, "%v was told that lease %v has begun on %s, which speaks no leases", l.task, id, j.workers[l.worker].ID)
+			j.broken(ToldBegun, "%v got begun for lease %v on %s, which speaks no leases", l.task, id, j.workers[l.worker].ID)
 		}
 	case s == wire.StateBegun && !l.began:
-		j.broken(ToldBegun, "%v was told that lease %v has begun on %s, which never began it", l.task, id, j.workers[l.worker].ID)
+		j.broken(ToldBegun, "%v got begun for lease %v on %s, which never began it", l.task, id, j.workers[l.worker].ID)
 	case s == wire.StateEnded && l.state == running:
-		j.broken(ToldEnded, "%v was told that lease %v has ended, and it runs on %s", l.task, id, j.workers[l.worker].ID)
+		j.broken(ToldEnded, "%v got ended for lease %v, and it runs on %s", l.task, id, j.workers[l.worker].ID)
 	}
 }

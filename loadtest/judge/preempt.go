@@ -47,12 +47,12 @@ func (j *Judge) Noticed(w int, id wire.LeaseID, grace time.Duration, judged bool
 	switch y := l.yield; {
 	case y == nil:
 	case !y.May:
-		j.broken(WrongVictim, "%v, lease %v on %s, was told to make room, and nobody may take it", l.task, id, at.ID)
+		j.broken(WrongVictim, "%v, lease %v on %s, was preempted and must not be", l.task, id, at.ID)
 	case !j.wanted(y.Class, at):
-		j.broken(WrongVictim, "%v of class %d, lease %v on %s, was told to make room, and no task of a higher class preempts", l.task, y.Class, id, at.ID)
+		j.broken(WrongVictim, "%v of class %d, lease %v on %s, was preempted, and no task of a higher class preempts", l.task, y.Class, id, at.ID)
 	}
 	if l.warned > 0 && judged {
-		j.broken(ToldTwice, "%s was told twice that %v, lease %v, must make room", at.ID, l.task, id)
+		j.broken(ToldTwice, "%s got two notices that %v, lease %v, is preempted", at.ID, l.task, id)
 	}
 	l.warned, l.grace = j.now(), grace
 	j.leases[id] = l
@@ -96,9 +96,9 @@ func (j *Judge) Killed(w int, id wire.LeaseID, judged bool) {
 	}
 	switch lived := j.now() - l.warned; {
 	case l.warned == 0:
-		j.broken(KilledEarly, "%s was told to kill %v, lease %v, without a notice", j.workers[w].ID, l.task, id)
+		j.broken(KilledEarly, "%s got a kill of %v, lease %v, without a notice", j.workers[w].ID, l.task, id)
 	case lived+slack < l.grace:
-		j.broken(KilledEarly, "%s was told to kill %v, lease %v, %.3fs after the notice, and the grace is %v", j.workers[w].ID, l.task, id, lived.Seconds(), l.grace)
+		j.broken(KilledEarly, "%s got a kill of %v, lease %v, %.3fs after the notice, and the grace is %v", j.workers[w].ID, l.task, id, lived.Seconds(), l.grace)
 	}
 }
 
@@ -113,7 +113,7 @@ func (j *Judge) Heard(id wire.LeaseID, news wire.News, judged bool) {
 	}
 	switch {
 	case news == wire.NewsPreempted && l.heard && judged:
-		j.broken(ToldTwice, "%v heard twice that lease %v must make room", l.task, id)
+		j.broken(ToldTwice, "%v got two notices that lease %v is preempted", l.task, id)
 	case news == wire.NewsPreempted:
 		l.heard = true
 	case l.closed:

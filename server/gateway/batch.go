@@ -45,7 +45,7 @@ type batchTask struct {
 func (q *batchTask) batchFault(grace time.Duration) *wire.Error {
 	switch {
 	case q.Preempt:
-		return badField("preempt", "is for requests of one task: those of a batch do not wait for others to make room", 0)
+		return badField("preempt", "is for requests of one task: tasks of a batch do not wait for a preemption", 0)
 	case q.MaxWaitMS > 0 && q.MaxWaitMS <= MaxWaitMS:
 		return badField("max_wait_ms", "stands beside tasks, for a gang as a whole", 0)
 	case q.ForWorkers:

@@ -98,11 +98,11 @@ func (q *taskRequest) preemptFault(grace time.Duration) *wire.Error {
 	case !known:
 		return badField("on_preempt", "is neither end nor never", 0)
 	case on == wire.OnPreemptRequeue:
-		return badField("on_preempt", "requeue is for clients of the native protocol: nobody could be told over HTTP", 0)
+		return badField("on_preempt", "requeue is for clients of the native protocol: HTTP has no notices", 0)
 	case q.Preempt && q.MaxWaitMS == 0:
-		return badField("max_wait_ms", "is missing: who preempts waits until others have made room", 0)
+		return badField("max_wait_ms", "is missing: a task that preempts waits for its victims to end", 0)
 	case q.Preempt && q.MaxWaitMS < grace.Milliseconds():
-		return badField("max_wait_ms", "is less than the grace of "+grace.String()+" of the tasks that make room", int(grace.Milliseconds()))
+		return badField("max_wait_ms", "is less than the grace of "+grace.String()+" of preempted tasks", int(grace.Milliseconds()))
 	}
 	return nil
 }
