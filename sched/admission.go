@@ -28,6 +28,8 @@ type admission struct {
 	workers map[int32]bool           // of a distinct gang: those that hold one of its tasks
 	spreads map[string]*index.Spread // of a batch, by tag key
 	made    []made                   // of a gang, to undo it
+	plan    *gangPlan                // of a gang
+	at      int                      // of a gang: the task that is being placed
 }
 
 // made is a lease that a gang was granted, and the give stamp of its worker from
@@ -50,8 +52,8 @@ func (s *State) alone(sess *session, of *member) *admission {
 var nowWaiting = &wire.Error{Code: wire.CodeWaiting}
 
 // admit places the tasks of a message that came now, or lets them wait. If it does
-// neither it returns which of them was refused, and why; nowWaiting and notReady are
-// no refusals.
+// neither it returns which of them was refused, and why; nowWaiting, notReady and
+// planUndecided are no refusals.
 func (s *State) admit(c *caller, a *admission, b bundle, results []wire.BatchResult) (failed int, err *wire.Error) {
 	if s.queue.n > 0 {
 		if err, handled := s.again(c, b); handled {
@@ -60,7 +62,7 @@ func (s *State) admit(c *caller, a *admission, b bundle, results []wire.BatchRes
 	}
 	first := &b.tasks[0]
 	a.request.rank = rank{reach: lastResort, priority: first.Priority}
-	if failed, err = s.placeAll(a, b, results); err == nil || err == notReady {
+	if failed, err = s.placeAll(a, b, results); err == nil || err == notReady || err == planUndecided {
 		return failed, err
 	}
 	if s.waits(first, err.Code) && !(b.gang && s.queue.owners.neverFits(b.tasks)) {
@@ -75,37 +77,24 @@ func (s *State) placeAll(a *admission, b bundle, results []wire.BatchResult) (fa
 	if !b.gang {
 		return 0, s.place(a, &b.tasks[0], &results[0].Placed)
 	}
-	k := a.request.rank
-	if k.reach == lastResort {
-		a.request.rank.reach = unreserved
-	}
-	failed, err = s.placeGang(a, b, results)
-	if k.reach == lastResort && err != nil && err.Code == wire.CodeUnavailable && s.reservations.usesAny(&k) {
-		a.request.rank.reach = together
+	for k, p := a.request.rank, a.plan; ; {
+		if k.reach == lastResort {
+			a.request.rank.reach = unreserved
+			if p.lastResort {
+				a.request.rank.reach = together
+			}
+		}
 		failed, err = s.placeGang(a, b, results)
-	}
-	return failed, err
-}
-
-// placeGang places all tasks of a gang, or none.
-func (s *State) placeGang(a *admission, b bundle, results []wire.BatchResult) (failed int, err *wire.Error) {
-	a.workers, a.spreads, a.made = nil, nil, a.made[:0]
-	if b.distinct {
-		a.workers = s.holders(a.sess, b.tasks)
-	}
-	s.index.KeepStamps(uint32(len(b.tasks)))
-	defer s.index.FreeStamps()
-	for i := range b.tasks {
-		if err := s.place(a, &b.tasks[i], &results[i].Placed); err != nil {
-			s.disband(a)
-			return i, err
+		switch {
+		case err == planUndecided || err == notReady:
+			return failed, err
+		case k.reach == lastResort && !p.lastResort && err != nil && err.Code == wire.CodeUnavailable && s.reservations.usesAny(&k):
+			*p = gangPlan{lastResort: true}
+		default:
+			*p = gangPlan{}
+			return failed, err
 		}
 	}
-	for i := 0; s.queue.n > 0 && i < len(a.made); i++ {
-		s.countBypass(s.leases.slots.At(a.made[i].slot).worker)
-	}
-	s.queue.seatOwner(b.tasks[0].Owner)
-	return 0, nil
 }
 
 // add notes the lease of a task of a batch.
@@ -119,23 +108,5 @@ func (a *admission) add(s *State, slot int32, stamp uint32) {
 	}
 	if a.workers != nil {
 		a.workers[n] = true
-	}
-}
-
-// holders returns the workers on which tasks of a gang hold leases already.
-func (s *State) holders(sess *session, tasks []wire.Schedule) map[int32]bool {
-	workers := map[int32]bool{}
-	for i := range tasks {
-		if slot, ok, _, _ := s.held(sess, &tasks[i]); ok {
-			workers[s.leases.slots.At(slot).worker] = true
-		}
-	}
-	return workers
-}
-
-// disband undoes what was granted to a gang, the last first.
-func (s *State) disband(a *admission) {
-	for i := len(a.made) - 1; i >= 0; i-- {
-		s.undo(a.made[i].slot, a.made[i].stamp)
 	}
 }

@@ -76,11 +76,14 @@ func (s *State) batched(c *caller, j *Job, m *wire.Batch) bool {
 // gang places all tasks of a gang, or none, or lets it wait. It reports false if
 // the requirement of a task is to be found out anew.
 func (s *State) gang(c *caller, j *Job, m *wire.Batch) bool {
+	j.admission.plan = &j.plan
 	all := &wire.PlacedAll{Results: make([]wire.BatchResult, len(m.Tasks))}
 	failed, err := s.admit(c, &j.admission, bundle{tasks: m.Tasks, gang: true, distinct: m.Distinct}, all.Results)
 	switch {
 	case err == nowWaiting:
 		return true
+	case err == planUndecided:
+		return false
 	case err == notReady:
 		j.checked = failed
 		return false

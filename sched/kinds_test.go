@@ -114,7 +114,11 @@ var greatest = map[wire.Kind]func(b *loaded) (Session, []wire.Message){
 			}
 			all = append(all, m)
 		}
-		return busyClient, all
+		unlike := unlikeGang(wire.MaxBatch, 1000)
+		for i := range unlike.Tasks {
+			unlike.Tasks[i].Tags, unlike.Tasks[i].Selector = nil, []byte(fmt.Sprintf("!c%d && big-1", i))
+		}
+		return busyClient, append(all, unlike)
 	},
 	wire.KindRenew: func(b *loaded) (Session, []wire.Message) {
 		m := &wire.Renew{}

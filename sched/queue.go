@@ -37,16 +37,17 @@ type queue struct {
 	remembered  int    // wants, by all kits
 	rememberers []*kit // those that remember some, the one that began first in front
 
-	freed   []int32 // workers that may have got room since serve looked
-	cut     bool    // the walk through the queue goes on in the next pulse, with
-	marked  int     // how many of freed wants were marked for,
-	left    int     // how many marked wants there may be room for,
-	flagged int     // how many of freed may have been passed by
-	until   int     // what turnLeft is when the present event has done enough for those who wait
-	work    int     // serveWork, smaller in tests
-	found   []int32 // waiters whose task turned out to run
-	closed  []int32 // waiters of closed sessions, the first of each; slot + 1
-	round   uint64  // of serve
+	freed     []int32 // workers that may have got room since serve looked
+	undecided bool    // so is that of a gang
+	cut       bool    // the walk through the queue goes on in the next pulse, with
+	marked    int     // how many of freed wants were marked for,
+	left      int     // how many marked wants there may be room for,
+	flagged   int     // how many of freed may have been passed by
+	until     int     // what turnLeft is when the present event has done enough for those who wait
+	work      int     // serveWork, smaller in tests
+	found     []int32 // waiters whose task turned out to run
+	closed    []int32 // waiters of closed sessions, the first of each; slot + 1
+	round     uint64  // of serve
 
 	shaken   bool    // a preemption may have become hopeless
 	seeking  int     // waiters that preempt and have no claim
@@ -98,6 +99,7 @@ type waiter struct {
 type gang struct {
 	tasks    []wire.Schedule
 	distinct bool
+	plan     gangPlan
 }
 
 func (w *waiter) task() []byte { return w.body[:w.taskLen] }

@@ -69,9 +69,15 @@ func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Erro
 	if s.queue.owners.refuses(m.Owner) {
 		return s.overLimit(r)
 	}
-	n, devices, code := s.choose(r)
-	if code != wire.CodeOK {
-		return s.refusal(code)
+	n, devices, planned := int32(0), uint64(0), false
+	if a.gang {
+		n, devices, planned = s.chooseAgain(a)
+	}
+	if !planned {
+		code := wire.CodeOK
+		if n, devices, code = s.choose(r); code != wire.CodeOK {
+			return s.refusal(code)
+		}
 	}
 	stamp := s.index.Stamp(index.Worker(n))
 	slot = s.grant(n, client, r, devices)

@@ -168,6 +168,7 @@ func (s *State) answerFound(out *Outbox) {
 func (s *State) hand(out *Outbox) {
 	q := &s.queue
 	s.spend(1)
+	q.undecided = false
 	due := s.duePreemptions()
 	if s.holderIsFirst() {
 		due = s.servePreemptions(due, s.reservations.bypassed()[0].priority, out)
@@ -207,7 +208,7 @@ func (s *State) hand(out *Outbox) {
 func (s *State) isCut() {
 	q := &s.queue
 	was := q.cut
-	if q.cut = s.exhausted(); !q.cut {
+	if q.cut = s.exhausted() || q.undecided; !q.cut {
 		return
 	}
 	if !was {
@@ -381,6 +382,10 @@ func (s *State) serveHead(slot int32, out *Outbox) bool {
 	results, ok := s.tryWaiter(sess, slot)
 	q.serving = 0
 	if !ok {
+		if w.gang != nil && len(w.gang.plan.workers) > 0 {
+			q.undecided = true // the next pulse goes on with it
+			return false
+		}
 		g.at++
 		return false
 	}
@@ -397,7 +402,7 @@ func (s *State) tryWaiter(sess *session, slot int32) ([]wire.BatchResult, bool) 
 	var m wire.Schedule
 	a, b, results := s.alone(sess, nil), bundle{}, s.queue.one[:]
 	if w.gang != nil {
-		a.batch, a.gang = true, true
+		a.batch, a.gang, a.plan = true, true, &w.gang.plan
 		b, results = bundle{tasks: w.gang.tasks, gang: true, distinct: w.gang.distinct}, make([]wire.BatchResult, len(w.gang.tasks))
 	} else {
 		m = w.message()
@@ -409,7 +414,7 @@ func (s *State) tryWaiter(sess *session, slot int32) ([]wire.BatchResult, bool) 
 	if err == nil {
 		return results, true
 	}
-	if mayWait(err.Code) || err.Code == wire.CodeInfeasible {
+	if err == planUndecided || mayWait(err.Code) || err.Code == wire.CodeInfeasible {
 		return nil, false
 	}
 	for i := range results {

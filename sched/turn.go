@@ -21,6 +21,7 @@ const (
 
 	workerWork = 32 // units that a worker counts for that changes
 	leaseWork  = 32 // units that a lease counts for that begins or ends
+	planWork   = 16 // units that a task of a gang counts for that is granted what it was before
 	lookWork   = 4  // units for a look at a record
 	rowWork    = 64 // units for a row of a list
 	statsWork  = 256
@@ -38,8 +39,9 @@ type Job struct {
 	// Of a batch:
 	admission admission
 	checked   int // tasks that nothing is wrong with, and whose requirements were found out
-	placed    int // tasks that have their results; a gang is placed in one turn
+	placed    int // tasks that have their results
 	all       *wire.PlacedAll
+	plan      gangPlan
 }
 
 // notReady says that what a task requires must be found out in further turns. It
