@@ -1,6 +1,7 @@
 package offer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -43,6 +44,19 @@ func Read(m *wire.Schedule, batch bool, known func(text string) (*Formula, bool)
 	}
 	q.Bad = !ok || q.Policy != "spread" && q.Spread != "" || q.Policy == "spread" && (!batch || q.Spread == "")
 	return q
+}
+
+// Content names all that a request says, whatever the order of its tags and
+// amounts: another content under the same task id is a conflict.
+func (q *Asked) Content(m *wire.Schedule) string {
+	return fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.Tags, m.Priority, m.Owner, m.Group, q.Resources, m.Selector, m.Prefer, m.NotWorkers,
+		q.Exclusive, q.Policy, q.Spread) + fmt.Sprint(m.OnPreempt)
+}
+
+// Needs names what a request needs of its worker, in the bytes that it has: tasks
+// with the same needs wait in one request class.
+func Needs(m *wire.Schedule) string {
+	return fmt.Sprintf("%q %q %q %q %q %v %q %q", m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Exclusive, m.Policy, m.SpreadBy)
 }
 
 // ReadResources reads a raw map; amounts of 0 ask for nothing.

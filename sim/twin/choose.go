@@ -2,7 +2,6 @@ package twin
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -193,7 +192,7 @@ func (t *Twin) schedule(to said, m *wire.Schedule, b *batchState, distinct bool)
 		b = &batchState{}
 	}
 	client, key := t.keyOf(to.to, m)
-	content := fmt.Sprintf("%q %d %q %q %v %q %q %q %v %q %q", q.Tags, m.Priority, m.Owner, m.Group, q.Resources, m.Selector, m.Prefer, m.NotWorkers, q.Exclusive, q.Policy, q.Spread) + fmt.Sprint(m.OnPreempt)
+	content := q.Content(m)
 	if l := t.keyed(client, key); l != nil {
 		return t.repeat(l, to, content), 0
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dtask/dtask-scheduler/sched"
 	"github.com/dtask/dtask-scheduler/sim/fault"
+	"github.com/dtask/dtask-scheduler/sim/offer"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -69,7 +70,7 @@ func (t *Twin) newWaiter(to said, tasks []wire.Schedule, gang, distinct bool, in
 	for i := range tasks {
 		m := copyTask(&tasks[i])
 		x.tasks = append(x.tasks, m)
-		need := fmt.Sprintf("%q %q %q %q %q %v %q %q", m.Tags, m.Resources, m.Selector, m.Prefer, m.NotWorkers, m.Exclusive, m.Policy, m.SpreadBy)
+		need := offer.Needs(&m)
 		x.need += need
 		x.content += fmt.Sprintf("%s %q %d %q %q %v %d", need, m.Task, m.Priority, m.Owner, m.Group, m.Preempt, m.OnPreempt)
 	}
