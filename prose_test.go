@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -36,6 +37,31 @@ func TestDocumentsArePlain(t *testing.T) {
 		for i, line := range strings.Split(read(t, file), "\n") {
 			if found := banned.FindString(line); found != "" {
 				t.Errorf("%s:%d says %q: name the component that acts, or use the field's term", file, i+1, found)
+			}
+		}
+	}
+}
+
+// maxWords bounds a sentence of a document, where a colon or a semicolon ends
+// one as well, and code is not counted.
+const maxWords = 25
+
+// longSentences are documents in which sentences may still be longer.
+var longSentences = []string{"CHANGELOG.md", "docs/architecture.md"}
+
+func TestSentencesAreShort(t *testing.T) {
+	fenced := regexp.MustCompile("(?s)```.*?```")
+	replaced := regexp.MustCompile("`[^`]*`|\\]\\([^)]*\\)")
+	ends := regexp.MustCompile(`[.!?:;*]*[.!?:;][\s*]|(?:[^\\])\||\n`)
+	for _, file := range documents(t) {
+		if slices.Contains(longSentences, filepath.ToSlash(file)) {
+			continue
+		}
+		text := replaced.ReplaceAllString(fenced.ReplaceAllString(read(t, file), ""), " ")
+		for _, sentence := range ends.Split(text, -1) {
+			words := slices.DeleteFunc(strings.Fields(sentence), func(w string) bool { return !strings.ContainsFunc(w, unicode.IsLetter) })
+			if len(words) > maxWords {
+				t.Errorf("%s: a sentence has %d words, the limit is %d: %s", file, len(words), maxWords, strings.Join(words, " "))
 			}
 		}
 	}

@@ -58,7 +58,7 @@ type Worker struct {
 	External    uint32           `json:"external" doc:"tasks outside any lease"`
 	Resources   map[string]int64 `json:"resources" doc:"its capacity by name, in the units of the protocol: cpu in millicores, mem in MiB"`
 	Used        map[string]int64 `json:"used" doc:"what leases take of resources, and of gpu and gpu_mem over all devices"`
-	Devices     []Device         `json:"devices" doc:"its GPUs; the place in the list is the number. Each has model, memory and used in MiB, uuid, leases, whole (one lease has all of it), failed (recent failures that had it), missing (it is gone: leases keep it, nothing new gets it)"`
+	Devices     []Device         `json:"devices" doc:"its GPUs; the place in the list is the number. Each has model, memory and used in MiB, uuid and leases. whole: one lease has all of it; failed: recent failures that had it; missing: it is gone, leases keep it"`
 	Incarnation uint64           `json:"incarnation,string" doc:"the run of its agent, a number in a string"`
 	LastSeen    Time             `json:"last_seen" doc:"when it last reported"`
 	HeldBy      string           `json:"held_by,omitempty" doc:"client/task that the worker is reserved for, because of bypasses or a preemption"`
