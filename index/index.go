@@ -195,7 +195,11 @@ func (x *Index) rekey(w Worker, m *record, room []int64) {
 		return
 	}
 	p := *x.profiles.at(int(m.profile - 1))
-	p.settle(int(place), entry{makeKey(m.load, m.stamp, w), w}, &x.workers, room)
+	if e := (entry{makeKey(m.load, m.stamp, w), w}); p.plain() {
+		p.heap.settle(int(place), e, &x.workers)
+	} else {
+		p.shift(int(place), e, &x.workers, room)
+	}
 	if place == 0 || m.place == 0 {
 		x.layout.setTop(p.slot, p.heap.top())
 	}

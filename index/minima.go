@@ -4,14 +4,15 @@ import "math/bits"
 
 // setTop notes the least key of the profile in a slot and mends the minima above it.
 func (l *layout) setTop(slot uint32, top uint64) {
-	here := l.tops.at(int(slot))
+	b := slot / blockSlots
+	tops := l.topsOf(b)
+	here := &tops[slot%blockSlots]
 	old := *here
 	if old == top {
 		return
 	}
 	*here = top
-	b := slot / blockSlots
-	least := mend(l.blockLeast[b], old, top, l.topsOf(b))
+	least := mend(l.blockLeast[b], old, top, tops)
 	old = l.blockLeast[b]
 	if old == least {
 		return

@@ -62,16 +62,7 @@ func (p *profile) remove(i int, records *vector[record]) {
 	}
 }
 
-// settle puts an entry where it belongs, given a vacant place i.
-func (p *profile) settle(i int, e entry, records *vector[record], room []int64) {
-	if p.plain() {
-		p.heap.settle(i, e, records)
-		return
-	}
-	p.shift(i, e, records, room)
-}
-
-// shift is settle for a profile that is not plain. room must not lie in own.
+// shift is heap.settle for a profile that is not plain. room must not lie in own.
 func (p *profile) shift(i int, e entry, records *vector[record], room []int64) {
 	h, r, lowest := &p.heap, &p.rooms, i
 	for i > 0 {
