@@ -12,9 +12,9 @@ const maxLinks = 4096
 
 // session is one connection that has said hello.
 type session struct {
-	client  int32
 	links   []link // by handle
-	waiting int32  // its waiters, the latest first; slot + 1
+	client  int32
+	waiting int32 // its waiters, the latest first; slot + 1
 }
 
 // link is one registration of a worker through a session. It is the worker's

@@ -197,19 +197,20 @@ func (c *core) route(out *sched.Outbox, own sched.Session, direct bool) {
 // send gives one message to the courier. What is settled of a batch that is still
 // under way follows its answer. The lock is held.
 func (c *core) send(s *session, it *sched.Item) {
-	if s.job == 0 || it.Request != s.job {
+	j := s.job
+	if j == nil || it.Request != j.request {
 		c.courier.push(s, it)
 		return
 	}
 	if it.Kind == wire.KindSettled {
-		s.settled = wire.Append(s.settled, it.Request, it.Message())
+		j.settled = wire.Append(j.settled, it.Request, it.Message())
 		return
 	}
 	c.courier.push(s, it)
-	if len(s.settled) > 0 {
-		c.courier.pushFrames(s, s.settled)
+	if len(j.settled) > 0 {
+		c.courier.pushFrames(s, j.settled)
 	}
-	s.job, s.settled = 0, nil
+	s.job = nil
 }
 
 // outboxes are those of the HTTP gateway's requests.

@@ -58,26 +58,26 @@ func aside(m wire.Message) bool {
 // session takes no further frame until it is answered, so its answers keep their
 // order. The core's lock is held.
 func (l *loop) park(s *session, frame []byte, k wire.Kind, job *sched.Job) {
-	s.parked.Store(true)
-	s.parkedBytes = len(frame)
+	s.parked = &parked{bytes: len(frame)}
 	own := bytes.Clone(frame)
-	go l.carryOut(s, own, k, job, l.began)
+	go l.carryOut(s, s.parked, own, k, job, l.began)
 }
 
 // unpark counts the frame that was parked, if the lane has answered it.
 func (l *loop) unpark(s *session) (parked bool) {
-	if s.parkedBytes == 0 || s.parked.Load() {
-		return s.parkedBytes > 0
+	p := s.parked
+	if p == nil || !p.done.Load() {
+		return p != nil
 	}
-	s.parkedBytes = 0
+	s.parked = nil
 	if l.metered {
-		l.meter.count(s.parkedAs, 1, s.parkedFor, bucketOf(s.parkedFor))
+		l.meter.count(p.as, 1, p.took, bucketOf(p.took))
 	}
 	return false
 }
 
 // carryOut answers a frame that was parked.
-func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, began time.Duration) {
+func (l *loop) carryOut(s *session, p *parked, frame []byte, k wire.Kind, job *sched.Job, began time.Duration) {
 	defer func() {
 		if l.srv.recovered(recover()) {
 			_ = s.conn.Close()
@@ -100,8 +100,8 @@ func (l *loop) carryOut(s *session, frame []byte, k wire.Kind, job *sched.Job, b
 		}
 		frames = wire.Append(nil, request, answer)
 	}
-	s.parkedAs, s.parkedFor = requestOf(k, code), c.clock.Since()-began
-	c.resume(s, frames)
+	p.as, p.took = requestOf(k, code), c.clock.Since()-began
+	c.resume(s, p, frames)
 }
 
 // carryJob goes on with the job of a frame until it is over, and returns the code of
@@ -141,14 +141,14 @@ func (c *core) carryTurn(job *sched.Job, m wire.Message, out *sched.Outbox, id s
 }
 
 // resume sends the answer to a parked frame and lets the session go on.
-func (c *core) resume(s *session, frames []byte) {
+func (c *core) resume(s *session, p *parked, frames []byte) {
 	c.mu.Lock()
 	defer c.unlock()
 	if c.sessions[s.id] == s && len(frames) > 0 {
 		c.courier.pushFrames(s, frames)
 	}
-	s.job = 0
-	s.parked.Store(false)
+	s.job = nil
+	p.done.Store(true)
 	c.courier.wakes = append(c.courier.wakes, s)
 	c.courier.kick()
 }

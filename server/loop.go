@@ -95,10 +95,10 @@ func (l *loop) traffic(s *session) gnet.Action {
 	advanced := false
 	for budget > 0 && !l.unpark(s) {
 		avail := s.conn.InboundBuffered()
-		if avail < s.need {
+		if avail < int(s.need) {
 			break
 		}
-		in, err := s.conn.Peek(min(avail, max(s.need, peekBytes)))
+		in, err := s.conn.Peek(min(avail, max(int(s.need), peekBytes)))
 		if err != nil {
 			return gnet.Close
 		}
@@ -147,7 +147,7 @@ func (l *loop) batch(s *session, in []byte, budget int) (used int) {
 	s.heard = l.now
 	l.out.Reset()
 	l.costly, l.spent = false, 0
-	for l.spent < budget && !s.closing && s.parkedBytes == 0 && (used == 0 || l.ahead.frame == nil) {
+	for l.spent < budget && !s.closing && s.parked == nil && (used == 0 || l.ahead.frame == nil) {
 		frame, n, err := wire.Split(in[used:], s.limit())
 		if err != nil {
 			l.refuse(s, 0, 0, err)
@@ -221,7 +221,7 @@ func (l *loop) handle(s *session, frame []byte) int {
 // begun notes that a request of s goes on in the lane. What the core has settled
 // of it already, among the messages from before on, follows the answer.
 func (l *loop) begun(s *session, request uint64, before int) {
-	s.job = request
+	s.job = &job{request: request}
 	kept := l.out.Items[:before]
 	for _, it := range l.out.Items[before:] {
 		if it.To == s.id && it.Request == request {
@@ -267,6 +267,7 @@ func (l *loop) notice(s *session, m wire.Message, it *sched.Item) {
 	switch it.Kind {
 	case wire.KindHelloOK:
 		s.helloed = true
+		s.heard = l.now
 		l.quiet.add(s, l.now)
 		l.srv.core.sessions[s.id] = s
 	case wire.KindError:
@@ -376,14 +377,18 @@ func (l *loop) write(s *session, b []byte) bool {
 func (l *loop) leave(s *session, advanced bool) gnet.Action {
 	parked := l.unpark(s)
 	rest := s.conn.InboundBuffered()
-	if total := rest + s.parkedBytes; total != s.held {
+	total := int32(rest)
+	if parked {
+		total += int32(s.parked.bytes)
+	}
+	if total != s.held {
 		all := l.srv.input.Add(int64(total - s.held))
 		s.held = total
 		if all > int64(l.srv.cfg.MaxInput) || rest > maxLeftover {
 			return l.fail(s, &wire.Error{Code: wire.CodeBusy, Message: "too much input waits", Limit: maxLeftover})
 		}
 	}
-	s.more = parked || rest >= s.need
+	s.more = parked || rest >= int(s.need)
 	switch {
 	case rest == 0 || s.more:
 		s.halfway = false

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"time"
 
 	"github.com/dtask/dtask-scheduler/sched"
@@ -17,20 +16,36 @@ const quietChecks = 512
 // quietList holds the sessions of a loop that said hello, the one that was
 // looked at longest ago in front. What comes in moves nobody: it only notes the
 // time.
-type quietList struct{ list.List }
+type quietList struct{ first, last *session }
 
 // add puts a session behind all others.
 func (q *quietList) add(s *session, now sched.Time) {
-	s.heard, s.checked = now, now
-	s.place = q.PushBack(s)
+	s.checked, s.quiet = now, true
+	s.before, s.after = q.last, nil
+	if q.last != nil {
+		q.last.after = s
+	} else {
+		q.first = s
+	}
+	q.last = s
 }
 
-// remove takes a session out that is gone.
+// remove takes a session out, if it is in.
 func (q *quietList) remove(s *session) {
-	if s.place != nil {
-		q.Remove(s.place)
-		s.place = nil
+	if !s.quiet {
+		return
 	}
+	if s.before != nil {
+		s.before.after = s.after
+	} else {
+		q.first = s.after
+	}
+	if s.after != nil {
+		s.after.before = s.before
+	} else {
+		q.last = s.before
+	}
+	s.before, s.after, s.quiet = nil, nil, false
 }
 
 // quietSteps is in how many steps of PingAfter a session is looked at.
@@ -41,16 +56,12 @@ const quietSteps = 4
 func (l *loop) probeQuiet(now sched.Time) {
 	step := max(1, millis(l.srv.cfg.PingAfter)/quietSteps)
 	for range quietChecks {
-		front := l.quiet.Front()
-		if front == nil {
+		s := l.quiet.first
+		if s == nil || now-s.checked < step {
 			return
 		}
-		s := front.Value.(*session)
-		if now-s.checked < step {
-			return
-		}
-		s.checked = now
-		l.quiet.MoveToBack(front)
+		l.quiet.remove(s)
+		l.quiet.add(s, now)
 		if !s.closing && l.silent(s, now) {
 			_ = s.conn.Close()
 		}

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"container/list"
 	"net/netip"
-
 	"sync/atomic"
 	"time"
 
@@ -13,7 +11,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// session is one connection of the native protocol.
+// session is one connection of the native protocol. Most of a large fleet's memory is
+// in them, so flags stand together, and what few sessions need stands apart.
 type session struct {
 	id   sched.Session // never used again
 	conn gnet.Conn
@@ -23,41 +22,52 @@ type session struct {
 
 	// The fields below belong to the loop of the connection.
 
-	helloed bool // hello was accepted
-	closing bool // nothing more is read; the connection is about to close
-	closed  bool // OnClose ran
-	watched bool // stands in the loop's watch list
-	armed   bool // another OnTraffic was asked for
-	more    bool // complete frames are left over
-
-	opened  sched.Time
-	heard   sched.Time    // when something last came in
-	place   *list.Element // in the loop's list of quiet sessions, after hello
-	checked sched.Time    // when it was put there
-	probed  bool          // a probe was sent since heard
-	need    int           // bytes until the next frame is complete
-	partial sched.Time    // when the first byte of an unfinished frame came
-	halfway bool          // partial is set
-	held    int           // bytes left over, as counted in Server.input
-
-	parked      atomic.Bool // a frame is with the lane: no further one is taken
-	parkedBytes int         // of that frame; 0: there is none
-	parkedAs    request     // what was answered, set before parked is false
-	parkedFor   time.Duration
+	opened        sched.Time
+	heard         sched.Time // when something last came in
+	checked       sched.Time // when it was put into the loop's list of quiet sessions
+	partial       sched.Time // when the first byte of an unfinished frame came
+	before, after *session   // in that list; nil at its ends
+	need          int32      // bytes until the next frame is complete
+	held          int32      // bytes left over, as counted in Server.input
 
 	wrote    uint64     // bytes handed to gnet
 	drained  uint64     // of them gone to the kernel
 	moved    sched.Time // when drained grew, or the first byte began to wait
 	buffered int        // bytes that wait in gnet, as counted in Server.output
 
+	parked *parked // the frame that is with the lane: no further one is taken; else nil
+
+	helloed bool // hello was accepted
+	closing bool // nothing more is read; the connection is about to close
+	closed  bool // OnClose ran
+	watched bool // stands in the loop's watch list
+	armed   bool // another OnTraffic was asked for
+	more    bool // complete frames are left over
+	quiet   bool // stands in the loop's list of quiet sessions
+	probed  bool // a probe was sent since heard
+	halfway bool // partial is set
+
 	// The fields below are guarded by core.mu.
 
-	pending  []byte // frames that wait for the courier
-	inflight int    // bytes that the courier handed over and gnet has not sent
 	listed   bool   // stands in the courier's list
 	overflow bool   // too much waits: the connection closes
-	job      uint64 // the request that is carried out in turns, 0 for none
-	settled  []byte // frames that follow its answer
+	pending  []byte // frames that wait for the courier
+	inflight int    // bytes that the courier handed over and gnet has not sent
+	job      *job   // the request that is carried out in turns, nil for none
+}
+
+// parked is a frame that is with the lane.
+type parked struct {
+	bytes int
+	done  atomic.Bool   // it is answered
+	as    request       // what was answered, set before done
+	took  time.Duration // the same
+}
+
+// job is a request that is carried out in turns.
+type job struct {
+	request uint64
+	settled []byte // frames that follow its answer
 }
 
 // lengthBytes is the size of a frame's length.
@@ -80,14 +90,14 @@ func (s *session) expect(rest []byte) {
 	}
 	n := uint32(rest[0])<<24 | uint32(rest[1])<<16 | uint32(rest[2])<<8 | uint32(rest[3])
 	if n <= uint32(s.limit()) {
-		s.need += int(n)
+		s.need += int32(n)
 	}
 }
 
 // woken runs on the loop after the OnTraffic that the courier asked for.
 func (s *session) woken(gnet.Conn, error) error {
 	s.armed = false
-	if s.more && !s.closed && !s.parked.Load() {
+	if s.more && !s.closed && (s.parked == nil || s.parked.done.Load()) {
 		s.armed = true
 		s.loop.srv.core.courier.rearm(s)
 	}
