@@ -11,8 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -145,7 +145,7 @@ func (c *Config) verifyNative() error {
 		return &FieldError{"Token", fmt.Sprintf("is over %d bytes", wire.MaxToken)}
 	case len(c.Tags) > wire.MaxWorkerTags:
 		return &FieldError{"Tags", fmt.Sprintf("are more than %d", wire.MaxWorkerTags)}
-	case len(c.Devices) > 0 && offers(c.Resources, resource.GPU), offers(c.Resources, resource.GPUMem):
+	case len(c.Devices) > 0 && offers(c.Resources, capacity.GPU), offers(c.Resources, capacity.GPUMem):
 		return &FieldError{"Resources", "count gpu or gpu_mem, which are counted by device: list Devices"}
 	case len(c.Resources) > wire.MaxResources:
 		return &FieldError{"Resources", fmt.Sprintf("are more than %d", wire.MaxResources)}

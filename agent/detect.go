@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -67,15 +67,15 @@ func (m *machine) detect(ctx context.Context, gpus int) *Detection {
 
 func (d *Detection) add(f Finding) {
 	d.Findings = append(d.Findings, f)
-	if f.Name == resource.GPU && f.Amount > 0 {
+	if f.Name == capacity.GPU && f.Amount > 0 {
 		d.Tags = append(d.Tags, TagGPU)
 	}
 	switch {
-	case f.Amount < 0 && f.Name == resource.GPU:
+	case f.Amount < 0 && f.Name == capacity.GPU:
 		d.Warnings = append(d.Warnings, "no GPU: "+f.Evidence)
 	case f.Amount < 0:
 		d.Warnings = append(d.Warnings, f.Name+" was not found: "+f.Evidence)
-	case f.Amount > 0 && (f.Name != resource.GPU || len(d.Devices) == 0):
+	case f.Amount > 0 && (f.Name != capacity.GPU || len(d.Devices) == 0):
 		d.Resources[f.Name] = f.Amount
 	}
 }
@@ -84,7 +84,7 @@ func (d *Detection) add(f Finding) {
 func (d *Detection) String() string {
 	var b strings.Builder
 	for _, f := range d.Findings {
-		amount := resource.Format(f.Name, f.Amount)
+		amount := capacity.Format(f.Name, f.Amount)
 		if f.Amount < 0 {
 			amount = "none"
 		}
@@ -93,7 +93,7 @@ func (d *Detection) String() string {
 	for i, v := range d.Devices {
 		memory := "unknown"
 		if v.Memory > 0 {
-			memory = resource.Format(resource.GPUMem, v.Memory)
+			memory = capacity.Format(capacity.GPUMem, v.Memory)
 		}
 		fmt.Fprintf(&b, "%-9s %-10s %s as %s\n", "device "+strconv.Itoa(i), memory, v.Model, d.VisibleDevices[i])
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,7 +22,7 @@ type found struct {
 // that nvidia-smi knows.
 func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 	if told >= 0 {
-		d.add(Finding{resource.GPU, int64(told), "given"})
+		d.add(Finding{capacity.GPU, int64(told), "given"})
 		return
 	}
 	list, mapped := m.getenv(visibleDevices)
@@ -30,7 +30,7 @@ func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 	if mapped {
 		evidence = fmt.Sprintf("%s=%.200q", visibleDevices, list)
 		if len(pickVisible(list, nil, false)) == 0 {
-			d.add(Finding{resource.GPU, 0, evidence})
+			d.add(Finding{capacity.GPU, 0, evidence})
 			return
 		}
 	}
@@ -48,7 +48,7 @@ func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 		all = pickVisible(list, rows, true)
 		d.warnOfOrder(m, rows)
 	case err != nil:
-		d.add(Finding{resource.GPU, -1, err.Error()})
+		d.add(Finding{capacity.GPU, -1, err.Error()})
 		return
 	}
 	if len(all) > wire.MaxDevices {
@@ -56,7 +56,7 @@ func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 		all = all[:wire.MaxDevices]
 	}
 	d.announce(all)
-	d.add(Finding{resource.GPU, int64(len(all)), evidence})
+	d.add(Finding{capacity.GPU, int64(len(all)), evidence})
 }
 
 // announce lists devices, named by their UUIDs if all of them have one.

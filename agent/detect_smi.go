@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -120,7 +120,7 @@ func parseSMILine(line string) (row found, problem string) {
 		row.Model = modelOf(name)
 	}
 	if memory := strings.TrimSpace(strings.TrimSuffix(fields[last-1], "MiB")); !unknown(memory) {
-		if row.Memory, err = resource.Parse(resource.GPUMem, memory+"Mi", resource.Down); err != nil {
+		if row.Memory, err = capacity.Parse(capacity.GPUMem, memory+"Mi", capacity.Down); err != nil {
 			return row, "tells no memory, so the GPU may be broken"
 		}
 	}

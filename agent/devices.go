@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/dtask/dtask-scheduler/agent/ledger"
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -40,8 +40,8 @@ func ParseDevices(text string) ([]wire.Device, error) {
 		if !ok || marked && uuid == "" {
 			return bad("is not MODEL:MEMORY or MODEL:MEMORY@UUID")
 		}
-		mib, err := resource.Parse(resource.GPUMem, memory, resource.Down)
-		var amount *resource.Error
+		mib, err := capacity.Parse(capacity.GPUMem, memory, capacity.Down)
+		var amount *capacity.Error
 		if errors.As(err, &amount) {
 			return bad("has a memory that %s", amount.Message)
 		}
@@ -160,7 +160,7 @@ func (n *native) arrange(left map[wire.LeaseID]bool) error {
 			held |= r.Devices
 		}
 	}
-	if offers(c.Resources, resource.GPU) && held != 0 {
+	if offers(c.Resources, capacity.GPU) && held != 0 {
 		return nil
 	}
 	now := make([]ledger.Known, len(c.Devices))

@@ -9,9 +9,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
 	"github.com/dtask/dtask-scheduler/client/fake"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -191,7 +191,7 @@ func Example_needs() {
 	defer s.Close()
 	ctx := context.Background()
 
-	needs, err := resource.ParseList("cpu=4,mem=16Gi,gpu=1,gpu_mem=20Gi", resource.Up)
+	needs, err := capacity.ParseList("cpu=4,mem=16Gi,gpu=1,gpu_mem=20Gi", capacity.Up)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func Example_gang() {
 
 	gang := make([]client.Task, 4)
 	for i := range gang {
-		gang[i] = client.Task{ID: fmt.Sprintf("train-8/%d", i), Resources: map[string]int64{resource.GPU: 1}}
+		gang[i] = client.Task{ID: fmt.Sprintf("train-8/%d", i), Resources: map[string]int64{capacity.GPU: 1}}
 	}
 	leases, err := c.ScheduleGang(ctx, gang, false) // true: no two on one worker
 	if err != nil {

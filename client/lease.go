@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -87,7 +87,7 @@ func (l *Lease) Devices() []int {
 	if l.devices == 0 {
 		return nil
 	}
-	return resource.Bits(l.devices)
+	return capacity.Bits(l.devices)
 }
 
 // Flags returns what the scheduler said about the placement.

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -57,7 +57,7 @@ func (t *Task) checkResources() error {
 			return badLimit("resources", wire.MaxID, fmt.Sprintf("resources: the name %.150q is not 1 to %d bytes of [A-Za-z0-9._:@/-]", name, wire.MaxID))
 		case amount < 0 || amount > wire.MaxAmount:
 			return badLimit("resources", wire.MaxAmount, fmt.Sprintf("resources: %d of %s is not in [0, %d]", amount, name, int64(wire.MaxAmount)))
-		case name == resource.GPU && amount > wire.MaxDevices:
+		case name == capacity.GPU && amount > wire.MaxDevices:
 			return badLimit("resources", wire.MaxDevices, fmt.Sprintf("resources: %d GPU devices are more than the %d that a worker can have", amount, wire.MaxDevices))
 		}
 	}

@@ -40,10 +40,10 @@ var mutants = []faulty{
 		edit("sched.State.Pulse", "\t\ts.askBack(slot, out)\n", "\t\tif MUTANT {\n\t\t\ts.end(slot, wire.ReasonReleased)\n\t\t\treturn\n\t\t}\n\t\ts.askBack(slot, out)\n"),
 	}, hard, []judge.Rule{judge.RefusedFull, judge.OverCapacity}},
 	{"amounts are not taken", []mutant.Edit{
-		edit("sched.holding.addAmounts", "h.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n", "if !MUTANT {\n\th.amounts[placeIn(k.plainDims, dim)] += by * a.amount\n}\n"),
+		edit("capacity.Used.Add", "u.Amounts[o.place(a.Dim)] += int64(by) * a.Amount\n", "if !MUTANT {\n\tu.Amounts[o.place(a.Dim)] += int64(by) * a.Amount\n}\n"),
 	}, append(slices.Clone(needy), "--workers=40", "--slots=60"), []judge.Rule{judge.RefusedFull, judge.OverAmount}},
 	{"a device is given twice", []mutant.Edit{
-		edit("sched.holding.addDevices", "\t\tg.leases += uint32(by)\n", "\t\tif !MUTANT {\n\t\t\tg.leases += uint32(by)\n\t\t}\n"),
+		edit("capacity.Used.addDevices", "\t\tt.Leases += uint32(by)\n", "\t\tif !MUTANT {\n\t\t\tt.Leases += uint32(by)\n\t\t}\n"),
 	}, needy, []judge.Rule{judge.RefusedFull, judge.DeviceTwice}},
 	{"selectors hold for everybody", []mutant.Edit{
 		edit("sched.State.requirement", `parse("selector", m.Selector)`, `parse("selector", map[bool][]byte{false: m.Selector}[MUTANT])`),

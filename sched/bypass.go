@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/sched/health"
 )
 
@@ -66,7 +66,7 @@ func (s *State) nearest(w *waiter) []int32 {
 	for at, matches, ok := walk.Next(); ok && left > 0; at, matches, ok = walk.Next() {
 		n := int32(at)
 		k := s.workers.At(n)
-		if left--; !matches || !k.usable() || k.reserved != nil || k.admits == health.Probe || k.slots == 0 || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
+		if left--; !matches || !k.usable() || k.reserved != nil || k.admits == health.Probe || k.slots == 0 || !capacity.CouldEver(&k.kit.Offer, &d.Demand) || ruledOut(m.ask.NotWorkers, k.id) || m.ask.Exclusive && k.http != nil {
 			continue
 		}
 		all = append(all, near{n, s.shortfall(k, m)})
@@ -79,7 +79,7 @@ func (s *State) nearest(w *waiter) []int32 {
 		if w.gang == nil || w.gang.distinct || m.ask.Exclusive {
 			left--
 		} else {
-			left -= k.kit.holds(k.slots, d)
+			left -= k.kit.Holds(k.slots, &d.Demand)
 		}
 	}
 	return out
@@ -100,66 +100,9 @@ func (s *State) shortfall(w *worker, m *member) uint32 {
 	if used >= uint64(w.slots) {
 		worst = index.Load(used+1-uint64(w.slots), uint64(w.slots))
 	}
-	for i, a := range d.amounts {
-		if a.name == resource.GPU && len(w.kit.devices) > 0 {
-			continue
-		}
-		at := placeIn(w.kit.plainDims, d.dims[i])
-		if lack := a.amount - (w.kit.plain[at].capacity - w.held.amounts[at]); lack > 0 {
-			worst = max(worst, index.Load(uint64(lack), uint64(w.kit.plain[at].capacity)))
-		}
+	if w.held != nil {
+		lack, of := capacity.Shortfall(&w.kit.Offer, w.held, &d.Demand)
+		worst = max(worst, index.Load(uint64(lack), uint64(of)))
 	}
-	return max(worst, w.deviceShortfall(d))
-}
-
-// deviceShortfall is shortfall for devices alone.
-func (w *worker) deviceShortfall(d *demand) uint32 {
-	if len(w.kit.devices) == 0 || d.gpus == 0 && d.memory == 0 {
-		return 0
-	}
-	free, most := int64(0), int64(0)
-	for i := range w.kit.devices {
-		g, memory := &w.held.devices[i], w.kit.devices[i].Memory
-		if w.kit.devices[i].Missing {
-			continue
-		}
-		if g.leases == 0 && memory >= d.memory {
-			free++
-		}
-		if g.wholes == 0 {
-			most = max(most, memory-g.shares)
-		}
-	}
-	switch {
-	case d.gpus > free:
-		return index.Load(uint64(d.gpus-free), uint64(len(w.kit.devices)))
-	case d.gpus == 0 && most < d.memory:
-		return index.Load(uint64(d.memory-most), uint64(d.memory))
-	}
-	return 0
-}
-
-// holds returns how many tasks with a demand an idle worker with this kit runs
-// at once, at least 1: it can take one.
-func (k *kit) holds(slots uint32, d *demand) int64 {
-	most := int64(slots)
-	for i, a := range d.amounts {
-		if a.name != resource.GPU || len(k.devices) == 0 {
-			most = min(most, k.plain[placeIn(k.plainDims, d.dims[i])].capacity/a.amount)
-		}
-	}
-	if len(k.devices) > 0 && (d.gpus > 0 || d.memory > 0) {
-		fit := int64(0)
-		for _, dev := range k.devices {
-			switch {
-			case dev.Missing, dev.Memory < d.memory:
-			case d.gpus == 0:
-				fit += dev.Memory / d.memory
-			default:
-				fit++
-			}
-		}
-		most = min(most, fit/max(d.gpus, 1))
-	}
-	return max(most, 1)
+	return worst
 }

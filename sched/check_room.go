@@ -35,10 +35,10 @@ func (s *State) checkHeld(w *worker) error {
 	for e := w.head; e != 0; e = s.leases.slots.At(e - 1).next {
 		l := s.leases.slots.At(e - 1)
 		d := s.demands.at(l.demand)
-		for _, a := range d.amounts {
-			sums[a.name] += a.amount
+		for _, a := range d.Amounts {
+			sums[a.Name] += a.Amount
 		}
-		whole := d.gpus > 0
+		whole := d.GPUs > 0
 		if l.flags&leaseExclusive != 0 {
 			exclusive, whole = exclusive+1, true
 		}
@@ -50,7 +50,7 @@ func (s *State) checkHeld(w *worker) error {
 			case taken && whole:
 				wholes[i]++
 			case taken:
-				shares[i] += d.memory
+				shares[i] += d.Memory
 			}
 		}
 	}
@@ -60,15 +60,15 @@ func (s *State) checkHeld(w *worker) error {
 	if w.uncounted > 0 {
 		return nil // a registration that is under way counts them
 	}
-	for i, o := range w.kit.plain {
-		if name := s.dims.names[o.dim]; w.held.amounts[i] != sums[name] {
-			return fmt.Errorf("I1: leases take %d of %s, counted %d", sums[name], name, w.held.amounts[i])
+	for i, o := range w.kit.Limits {
+		if name := s.dims.names[o.Dim]; w.held.Amounts[i] != sums[name] {
+			return fmt.Errorf("I1: leases take %d of %s, counted %d", sums[name], name, w.held.Amounts[i])
 		}
 	}
 	for i := range w.kit.devices {
-		if g := &w.held.devices[i]; g.shares != shares[i] || int(g.wholes) != wholes[i] {
+		if g := &w.held.Devices[i]; g.Shares != shares[i] || int(g.Wholes) != wholes[i] {
 			return fmt.Errorf("I5: leases take %d MiB and %d times all of device %d, counted %d and %d",
-				shares[i], wholes[i], i, g.shares, g.wholes)
+				shares[i], wholes[i], i, g.Shares, g.Wholes)
 		}
 	}
 	return nil
@@ -97,8 +97,8 @@ func (s *State) checkDemands() error {
 	}
 	var dims [dimCount]int
 	for _, k := range s.kits {
-		for _, o := range k.plain {
-			dims[o.dim]++
+		for _, o := range k.Limits {
+			dims[o.Dim]++
 		}
 	}
 	if dims != s.dims.refs {

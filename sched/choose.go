@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -131,7 +132,7 @@ func (s *State) anyAble(r *request, left *int) bool {
 		}
 		s.spend(1)
 		n := int32(k)
-		if w := s.workers.At(n); matches && w.slots > 0 && w.kit.canTake(d) && !s.excludes(r, n) {
+		if w := s.workers.At(n); matches && w.slots > 0 && capacity.CouldEver(&w.kit.Offer, &d.Demand) && !s.excludes(r, n) {
 			return true
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -18,31 +18,20 @@ const noDemand uint32 = 0
 // demand is what a task takes beside its slot, shared by all requests and
 // leases that ask for it in the same bytes.
 type demand struct {
-	raw     string
-	amounts []amount // above 0, by name; gpu among them, gpu_mem not
-	gpus    int64    // whole devices
-	memory  int64    // MiB: of each of them, or without any of a share of one device
-	hash    uint64   // of amounts and memory
-	serial  uint64   // never given twice, as the number is
-	refs    int      // leases
-	queued  bool     // in demandTable.idle
+	capacity.Demand
+	raw    string
+	hash   uint64 // of amounts and memory
+	serial uint64 // never given twice, as the number is
+	refs   int    // leases
+	queued bool   // in demandTable.idle
 
 	// What follows is for the dimensions of the fleet after dimTable.changes
 	// became at.
 	at    uint64
 	known bool // every name is offered by some worker
 	needs []index.Need
-	mask  uint64  // the dimensions of needs
-	dims  []uint8 // of amounts; noDim if no worker offers the name
+	mask  uint64 // the dimensions of needs
 }
-
-// amount is how much of one dimension a task takes.
-type amount struct {
-	name   string
-	amount int64
-}
-
-const noDim = dimCount
 
 // demandTable numbers the demands.
 type demandTable struct {
@@ -73,13 +62,13 @@ func (t *demandTable) find(raw []byte) uint32 {
 		d.add(string(name), n)
 		return true
 	})
-	if len(d.amounts) == 0 && d.memory == 0 {
+	if len(d.Amounts) == 0 && d.Memory == 0 {
 		return noDemand
 	}
-	slices.SortFunc(d.amounts, func(a, b amount) int { return cmp.Compare(a.name, b.name) })
-	d.hash = uint64(d.memory)
-	for _, a := range d.amounts {
-		d.hash = hashBytes(d.hash^uint64(a.amount), []byte(a.name))
+	slices.SortFunc(d.Amounts, func(a, b capacity.Amount) int { return cmp.Compare(a.Name, b.Name) })
+	d.hash = uint64(d.Memory)
+	for _, a := range d.Amounts {
+		d.hash = hashBytes(d.hash^uint64(a.Amount), []byte(a.Name))
 	}
 	t.last++
 	d.serial = t.last
@@ -99,13 +88,13 @@ func (d *demand) add(name string, n int64) {
 	switch {
 	case n == 0:
 		return
-	case name == resource.GPUMem:
-		d.memory = n
+	case name == capacity.GPUMem:
+		d.Memory = n
 		return
-	case name == resource.GPU:
-		d.gpus = n
+	case name == capacity.GPU:
+		d.GPUs = n
 	}
-	d.amounts = append(d.amounts, amount{name, n})
+	d.Amounts = append(d.Amounts, capacity.Amount{Name: name, Amount: n, Dim: capacity.NoDim})
 }
 
 // hold counts a lease that has the demand.
@@ -145,22 +134,22 @@ func (s *State) resolve(d *demand) {
 		return
 	}
 	d.at, d.known = s.dims.changes+1, true
-	d.needs, d.dims = d.needs[:0], d.dims[:0]
-	for _, a := range d.amounts {
-		dim, ok := s.dims.byName[a.name]
-		if !ok {
-			dim, d.known = noDim, false
+	d.needs = d.needs[:0]
+	for i := range d.Amounts {
+		a := &d.Amounts[i]
+		dim, ok := s.dims.byName[a.Name]
+		if a.Dim = dim; !ok {
+			a.Dim, d.known = capacity.NoDim, false
 		} else {
-			d.needs = append(d.needs, index.Need{Dim: dim, Amount: a.amount})
+			d.needs = append(d.needs, index.Need{Dim: dim, Amount: a.Amount})
 		}
-		d.dims = append(d.dims, dim)
 	}
 	switch {
-	case d.memory == 0:
-	case d.gpus == 0:
-		d.needs = append(d.needs, index.Need{Dim: dimShare, Amount: d.memory})
+	case d.Memory == 0:
+	case d.GPUs == 0:
+		d.needs = append(d.needs, index.Need{Dim: dimShare, Amount: d.Memory})
 	default:
-		d.needs = append(d.needs, index.Need{Dim: dimWhole, Amount: d.memory})
+		d.needs = append(d.needs, index.Need{Dim: dimWhole, Amount: d.Memory})
 	}
 	slices.SortFunc(d.needs, func(a, b index.Need) int { return cmp.Compare(a.Dim, b.Dim) })
 	d.mask = 0

@@ -1,10 +1,6 @@
 package sched
 
-import (
-	"math/bits"
-
-	"github.com/dtask/dtask-scheduler/resource"
-)
+import "github.com/dtask/dtask-scheduler/capacity"
 
 // The dimensions of a worker with devices. Their numbers are fixed and the
 // smallest, so they lead the room that the index is told.
@@ -13,7 +9,7 @@ const (
 	dimShare    = 1 // memory left on the device, not taken whole, that has most
 	dimWhole    = 2 // memory of the largest device that nothing is taken of
 	dimFirst    = 3 // the numbers from here on are given to names
-	dimCount    = 64
+	dimCount    = capacity.NoDim
 	deviceDims  = 1<<dimGPU | 1<<dimShare | 1<<dimWhole
 	deviceRooms = 3 // how many they are
 )
@@ -28,8 +24,8 @@ type dimTable struct {
 }
 
 func newDimTable() dimTable {
-	t := dimTable{byName: map[string]uint8{resource.GPU: dimGPU}}
-	t.names[dimGPU] = resource.GPU
+	t := dimTable{byName: map[string]uint8{capacity.GPU: dimGPU}}
+	t.names[dimGPU] = capacity.GPU
 	return t
 }
 
@@ -58,6 +54,3 @@ func (t *dimTable) drop(d uint8) {
 		t.changes++
 	}
 }
-
-// placeIn returns how many dimensions of a mask have smaller numbers.
-func placeIn(mask uint64, dim uint8) int { return bits.OnesCount64(mask & (1<<dim - 1)) }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -143,15 +143,15 @@ func termsOf(req *index.Requirement, d *demand) []term {
 			terms = append(terms, term{kind: termWhere, where: e, leaves: leaves(e), text: e.String()})
 		}
 	}
-	for i, a := range d.amounts {
-		name := a.name
-		if name == resource.GPU {
+	for i, a := range d.Amounts {
+		name := a.Name
+		if name == capacity.GPU {
 			name = "gpus"
 		}
-		terms = append(terms, term{kind: termAmount, at: i, text: name + "=" + resource.Format(a.name, a.amount)})
+		terms = append(terms, term{kind: termAmount, at: i, text: name + "=" + capacity.Format(a.Name, a.Amount)})
 	}
-	if d.memory > 0 {
-		terms = append(terms, term{kind: termMemory, text: resource.GPUMem + "=" + resource.Format(resource.GPUMem, d.memory)})
+	if d.Memory > 0 {
+		terms = append(terms, term{kind: termMemory, text: capacity.GPUMem + "=" + capacity.Format(capacity.GPUMem, d.Memory)})
 	}
 	return append(terms, term{kind: termSlots})
 }
@@ -246,11 +246,11 @@ func (p *survey) has(t *term, k *kind) bool {
 		p.work += t.leaves * len(k.tags)
 		return t.where.Match(k.tags)
 	case termAmount:
-		p.work += len(k.devices)
-		return k.most(d, t.at) >= d.amounts[t.at].amount
+		p.work += len(k.offer.Devices)
+		return k.offer.Most(&d.Amounts[t.at]) >= d.Amounts[t.at].Amount
 	case termMemory:
-		p.work += len(k.devices)
-		return k.memoryOn(max(d.gpus, 1)) >= d.memory
+		p.work += len(k.offer.Devices)
+		return k.offer.MemoryOn(max(d.GPUs, 1)) >= d.Memory
 	}
 	return k.able > 0
 }

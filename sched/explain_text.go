@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/selector"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -31,9 +31,9 @@ type figure struct {
 func (f *figure) add(p *survey, t *term, k *kind) {
 	switch t.kind {
 	case termAmount:
-		f.amount(k.most(p.demand, t.at), k.workers)
+		f.amount(k.offer.Most(&p.demand.Amounts[t.at]), k.workers)
 	case termMemory:
-		f.amount(k.memoryOn(max(p.demand.gpus, 1)), k.workers)
+		f.amount(k.offer.MemoryOn(max(p.demand.GPUs, 1)), k.workers)
 	case termWhere:
 		if t.where.Op == selector.Leaf {
 			p.work += len(k.tags)
@@ -173,16 +173,16 @@ func (p *survey) missing() string {
 		if !f.any {
 			return fmt.Sprintf("%s: %s it", cut(name, explainWord), p.nobody("offers", "offer"))
 		}
-		return fmt.Sprintf("%s: at most %s on %s", cut(name, explainWord), resource.Format(p.demand.amounts[t.at].name, f.most), p.anybody())
+		return fmt.Sprintf("%s: at most %s on %s", cut(name, explainWord), capacity.Format(p.demand.Amounts[t.at].Name, f.most), p.anybody())
 	case termMemory:
 		device := "one device"
-		if n := p.demand.gpus; n > 1 {
+		if n := p.demand.GPUs; n > 1 {
 			device = fmt.Sprintf("each of %d devices", n)
 		}
 		if !f.any {
-			return fmt.Sprintf("%s: %s %s", resource.GPUMem, p.nobody("has", "have"), strings.TrimPrefix(device, "each of "))
+			return fmt.Sprintf("%s: %s %s", capacity.GPUMem, p.nobody("has", "have"), strings.TrimPrefix(device, "each of "))
 		}
-		return fmt.Sprintf("%s: at most %s on %s of %s", resource.GPUMem, resource.Format(resource.GPUMem, f.most), device, p.anybody())
+		return fmt.Sprintf("%s: at most %s on %s of %s", capacity.GPUMem, capacity.Format(capacity.GPUMem, f.most), device, p.anybody())
 	}
 	return fmt.Sprintf("%s, with no slots for tasks", matching(p.reached))
 }

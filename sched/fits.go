@@ -1,8 +1,8 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -33,20 +33,10 @@ func (s *State) fitsNow(w *worker, demand uint32, exclusive bool) bool {
 	}
 	d := s.demands.at(demand)
 	s.resolve(d)
-	if !w.kit.canTake(d) {
-		return false
+	if w.held == nil {
+		return capacity.CouldEver(&w.kit.Offer, &d.Demand)
 	}
-	for i, a := range d.amounts {
-		if a.name == resource.GPU && len(w.kit.devices) > 0 {
-			continue
-		}
-		at := placeIn(w.kit.plainDims, d.dims[i])
-		if w.kit.plain[at].capacity-w.held.amounts[at] < a.amount {
-			return false
-		}
-	}
-	_, ok := s.pick(w, d, false)
-	return ok
+	return capacity.FitsNow(&w.kit.Offer, w.held, &d.Demand, &s.deviceBuf)
 }
 
 func ruledOut(raw []byte, id string) (out bool) {

@@ -133,7 +133,7 @@ func (w *worker) runsOnMissing() bool {
 		return true // it may
 	}
 	for i := range w.kit.devices {
-		if w.kit.devices[i].Missing && w.held.devices[i].leases > 0 {
+		if w.kit.devices[i].Missing && w.held.Devices[i].Leases > 0 {
 			return true
 		}
 	}

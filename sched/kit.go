@@ -4,20 +4,19 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
 // kit is what a worker offers beside its slots. Workers that offer the same
 // share one.
 type kit struct {
+	capacity.Offer
 	key       string
 	tags      []string // as sent
 	resources string   // raw msgpack map, sorted; empty for a worker that speaks HTTP
 	devices   []wire.Device
 	dims      uint64 // the dimensions in which the index is told of room
-	plainDims uint64 // those of plain
-	plain     []offer
 	memory    int64  // of the devices that are present, MiB; one whose memory is not known counts 1
 	present   uint64 // the devices that are not missing
 	refs      int
@@ -27,12 +26,6 @@ type kit struct {
 	kind      *kind
 
 	served served
-}
-
-// offer is how much there is of one dimension that is not counted by device.
-type offer struct {
-	dim      uint8
-	capacity int64
 }
 
 // kitTable shares kits between workers.
@@ -80,8 +73,8 @@ func (s *State) number(k *kit) bool {
 	wire.EachResource([]byte(k.resources), func(name []byte, n int64) bool {
 		var dim uint8
 		if dim, ok = s.dims.hold(string(name)); ok {
-			k.plain = append(k.plain, offer{dim, n})
-			k.plainDims |= 1 << dim
+			k.Limits = append(k.Limits, capacity.Limit{Dim: dim, Amount: n})
+			k.Dims |= 1 << dim
 		}
 		return ok
 	})
@@ -89,12 +82,13 @@ func (s *State) number(k *kit) bool {
 		s.unnumber(k)
 		return false
 	}
-	slices.SortFunc(k.plain, func(a, b offer) int { return int(a.dim) - int(b.dim) })
-	k.dims = k.plainDims
+	slices.SortFunc(k.Limits, func(a, b capacity.Limit) int { return int(a.Dim) - int(b.Dim) })
+	k.dims = k.Dims
 	if len(k.devices) > 0 {
 		k.dims |= deviceDims
 	}
 	for i, d := range k.devices {
+		k.Devices = append(k.Devices, capacity.Memory{MiB: d.Memory, Missing: d.Missing})
 		if d.Missing {
 			continue
 		}
@@ -108,8 +102,8 @@ func (s *State) number(k *kit) bool {
 func weight(memory int64) int64 { return max(memory, 1) }
 
 func (s *State) unnumber(k *kit) {
-	for _, o := range k.plain {
-		s.dims.drop(o.dim)
+	for _, o := range k.Limits {
+		s.dims.drop(o.Dim)
 	}
 }
 
@@ -125,30 +119,4 @@ func (s *State) dropKit(k *kit) {
 		s.queue.forget(k)
 		s.kinds.drop(k.kind)
 	}
-}
-
-// canTake reports whether a worker with this kit could take a demand, were it
-// idle.
-func (k *kit) canTake(d *demand) bool {
-	for i, a := range d.amounts {
-		dim := d.dims[i]
-		switch {
-		case a.name == resource.GPU && len(k.devices) > 0:
-			continue
-		case dim == noDim || k.plainDims&(1<<dim) == 0:
-			return false
-		case k.plain[placeIn(k.plainDims, dim)].capacity < a.amount:
-			return false
-		}
-	}
-	if len(k.devices) == 0 {
-		return d.memory == 0
-	}
-	fit := int64(0)
-	for _, dev := range k.devices {
-		if !dev.Missing && dev.Memory >= d.memory {
-			fit++
-		}
-	}
-	return fit >= d.gpus && (d.memory == 0 || fit > 0)
 }

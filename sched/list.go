@@ -1,8 +1,8 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -85,27 +85,27 @@ func (s *State) inform(n int32) wire.WorkerInfo {
 // informUsed describes what the leases of a worker take.
 func (s *State) informUsed(w *worker, info *wire.WorkerInfo) {
 	info.Used, info.Devices = map[string]int64{}, []wire.DeviceInfo{}
-	for i, o := range w.kit.plain {
-		n := w.held.amounts[i]
+	for i, o := range w.kit.Limits {
+		n := w.held.Amounts[i]
 		if w.exclusive > 0 {
-			n = max(n, o.capacity)
+			n = max(n, o.Amount)
 		}
-		info.Used[s.dims.names[o.dim]] = n
+		info.Used[s.dims.names[o.Dim]] = n
 	}
 	if len(w.kit.devices) > 0 {
-		info.Used[resource.GPU], info.Used[resource.GPUMem] = 0, 0
+		info.Used[capacity.GPU], info.Used[capacity.GPUMem] = 0, 0
 	}
 	for i, d := range w.kit.devices {
-		g := &w.held.devices[i]
-		row := wire.DeviceInfo{Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: g.shares, Leases: g.leases, Whole: g.wholes > 0, Missing: d.Missing}
+		g := &w.held.Devices[i]
+		row := wire.DeviceInfo{Model: d.Model, Memory: d.Memory, UUID: d.UUID, Used: g.Shares, Leases: g.Leases, Whole: g.Wholes > 0, Missing: d.Missing}
 		if row.Whole {
 			row.Used = d.Memory
 		}
 		if row.Whole && !d.Missing {
-			info.Used[resource.GPU]++
+			info.Used[capacity.GPU]++
 		}
 		if !d.Missing {
-			info.Used[resource.GPUMem] += row.Used
+			info.Used[capacity.GPUMem] += row.Used
 		}
 		info.Devices = append(info.Devices, row)
 	}
@@ -184,11 +184,11 @@ var noSuchWorker = &wire.Error{Code: wire.CodeNotFound, Field: "worker", Message
 // informLease describes a live lease.
 func (s *State) informLease(l *lease) wire.LeaseInfo {
 	resources := map[string]int64{}
-	for _, a := range s.demands.at(l.demand).amounts {
-		resources[a.name] = a.amount
+	for _, a := range s.demands.at(l.demand).Amounts {
+		resources[a.Name] = a.Amount
 	}
-	if m := s.demands.at(l.demand).memory; m > 0 {
-		resources[resource.GPUMem] = m
+	if m := s.demands.at(l.demand).Memory; m > 0 {
+		resources[capacity.GPUMem] = m
 	}
 	return wire.LeaseInfo{
 		Resources: resources, Devices: l.devices(), Exclusive: l.flags&leaseExclusive != 0, Preempted: l.flags&leasePreempted != 0,

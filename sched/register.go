@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -112,7 +112,7 @@ func (s *State) checkRegistration(m *wire.Register, sess *session) *wire.Error {
 			Message: "too many leases are alive"}
 	case s.leases.ahead+s.claimsAhead(m) > claimsAhead:
 		return neverGranted
-	case hasName(m.Resources, resource.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, resource.GPU):
+	case hasName(m.Resources, capacity.GPUMem), len(m.Devices) > 0 && hasName(m.Resources, capacity.GPU):
 		return &wire.Error{Code: wire.CodeBadRequest, Field: "resources",
 			Message: "gpu and gpu_mem are counted by device: a worker lists its devices instead"}
 	}

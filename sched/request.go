@@ -93,14 +93,14 @@ func (s *State) readQuery(a *admission) *wire.Error {
 	r := &a.request
 	d := s.demands.at(r.demand)
 	if r.demand != noDemand {
-		if d.gpus > wire.MaxDevices {
+		if d.GPUs > wire.MaxDevices {
 			return &wire.Error{Code: wire.CodeBadRequest, Field: "resources", Limit: wire.MaxDevices,
 				Message: "the task asks for more GPU devices than a worker can have"}
 		}
 		s.resolve(d)
 		r.query.Needs = d.needs
 	}
-	if len(r.not) > 0 || r.taken != nil || r.m.Exclusive || d.gpus > 0 && d.memory > 0 {
+	if len(r.not) > 0 || r.taken != nil || r.m.Exclusive || d.GPUs > 0 && d.Memory > 0 {
 		if r.fits == nil {
 			r.fits = func(w index.Worker) bool { return s.fits(r, int32(w)) }
 		}
@@ -120,7 +120,7 @@ func (s *State) fits(r *request, n int32) bool {
 		return false
 	}
 	d := s.demands.at(r.demand)
-	if d.gpus == 0 || d.memory == 0 {
+	if d.GPUs == 0 || d.Memory == 0 {
 		return true // the index's dimensions say all of it
 	}
 	_, ok := s.pick(s.workers.At(n), d, false)

@@ -1,6 +1,6 @@
 package sched
 
-import "github.com/dtask/dtask-scheduler/resource"
+import "github.com/dtask/dtask-scheduler/capacity"
 
 // Bounds of one slice of a scan: whoever waits for the State waits no longer
 // than these visits take, whatever the size of the fleet.
@@ -104,23 +104,23 @@ func (f *FleetScan) add(w *worker) {
 	used := uint64(w.takenSlots()) + uint64(w.external)
 	gives := w.takesMore()
 	f.slots.add(int64(w.slots), int64(used), gives)
-	for i, o := range w.kit.plain {
-		taken := w.held.amounts[i]
+	for i, o := range w.kit.Limits {
+		taken := w.held.Amounts[i]
 		if w.exclusive > 0 {
-			taken = max(taken, o.capacity)
+			taken = max(taken, o.Amount)
 		}
-		f.sums[o.dim].add(o.capacity, taken, gives)
+		f.sums[o.Dim].add(o.Amount, taken, gives)
 	}
 	for i, d := range w.kit.devices {
-		g := &w.held.devices[i]
+		g := &w.held.Devices[i]
 		if d.Missing {
 			continue
 		}
-		whole, memory := int64(0), g.shares
-		if g.wholes > 0 {
+		whole, memory := int64(0), g.Shares
+		if g.Wholes > 0 {
 			whole, memory = 1, d.Memory
 		}
-		f.gpus[0].add(1, whole, gives && g.leases == 0) // nobody can have the whole of one in shares
+		f.gpus[0].add(1, whole, gives && g.Leases == 0) // nobody can have the whole of one in shares
 		f.gpus[1].add(d.Memory, memory, gives)
 	}
 }
@@ -137,8 +137,8 @@ func (a *Amount) add(capacity, taken int64, gives bool) {
 // fold adds the sums of the slice to the totals, by name.
 func (s *State) fold(f *FleetScan) {
 	f.put(Slots, &f.slots)
-	f.put(resource.GPU, &f.gpus[0])
-	f.put(resource.GPUMem, &f.gpus[1])
+	f.put(capacity.GPU, &f.gpus[0])
+	f.put(capacity.GPUMem, &f.gpus[1])
 	for dim, name := range s.dims.names {
 		if name == Slots {
 			name += " (resource)" // no name of a resource has a blank

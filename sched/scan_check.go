@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -38,7 +39,7 @@ func (s *State) violated(f *FleetScan, invariant int, w *worker, format string, 
 
 // recounted is what the leases of one worker take, counted anew.
 type recounted struct {
-	holding
+	capacity.Used
 	taken     uint32
 	exclusive uint16
 	digest    uint64
@@ -47,9 +48,9 @@ type recounted struct {
 // blank returns the scratch recount, empty, for a worker with a kit.
 func (s *State) blank(k *kit) *recounted {
 	r := &s.recounted
-	r.amounts = append(r.amounts[:0], make([]int64, len(k.plain))...)
-	r.devices = append(r.devices[:0], make([]gpu, len(k.devices))...)
-	r.astray, r.taken, r.exclusive, r.digest = 0, 0, 0, 0
+	r.Amounts = append(r.Amounts[:0], make([]int64, len(k.Limits))...)
+	r.Devices = append(r.Devices[:0], make([]capacity.Taken, len(k.devices))...)
+	r.Astray, r.taken, r.exclusive, r.digest = 0, 0, 0, 0
 	return r
 }
 
@@ -67,10 +68,7 @@ func (r *recounted) count(s *State, k *kit, l *lease) {
 	}
 	d := s.demands.at(l.demand)
 	s.resolve(d)
-	astray := r.addAmounts(k, d, 1)
-	if !r.addDevices(k, l, d, 1) || astray {
-		r.astray++
-	}
+	r.Add(&k.Offer, &d.Demand, l.devices(), l.flags&leaseExclusive != 0, 1)
 }
 
 // inspect checks one worker and returns how many leases it visited. One with
@@ -128,16 +126,16 @@ func (s *State) compare(f *FleetScan, w *worker, r *recounted) {
 	if booked == nil {
 		booked = &nothingHeld
 	}
-	if !sameOrNone(booked.amounts, r.amounts) || booked.astray != r.astray {
-		s.violated(f, violatedRoom, w, "%v of %d leases astray are booked, and its leases take %v, %d astray", booked.amounts, booked.astray, r.amounts, r.astray)
+	if !sameOrNone(booked.Amounts, r.Amounts) || booked.Astray != r.Astray {
+		s.violated(f, violatedRoom, w, "%v of %d leases astray are booked, and its leases take %v, %d astray", booked.Amounts, booked.Astray, r.Amounts, r.Astray)
 	}
-	if !sameOrNone(booked.devices, r.devices) {
-		s.violated(f, violatedDevices, w, "%v are booked of its devices, and its leases take %v", booked.devices, r.devices)
+	if !sameOrNone(booked.Devices, r.Devices) {
+		s.violated(f, violatedDevices, w, "%v are booked of its devices, and its leases take %v", booked.Devices, r.Devices)
 	}
 }
 
 // nothingHeld is what is booked for a worker whose leases take slots alone.
-var nothingHeld holding
+var nothingHeld capacity.Used
 
 // sameOrNone reports whether what is booked equals what was counted; nothing
 // may be booked where nothing is taken.

@@ -73,8 +73,8 @@ func TestAScanFindsWhatIsWrong(t *testing.T) {
 	for invariant, faults := range map[string][]func(s *State, w *worker){
 		"I1": {
 			func(_ *State, w *worker) { w.taken-- },
-			func(_ *State, w *worker) { w.held.amounts[0] += 5 },
-			func(_ *State, w *worker) { w.held.astray++ },
+			func(_ *State, w *worker) { w.held.Amounts[0] += 5 },
+			func(_ *State, w *worker) { w.held.Astray++ },
 			func(s *State, w *worker) { s.occupy(w, s.leases.slots.At(w.head-1), -1) },
 		},
 		"I4": {
@@ -82,8 +82,8 @@ func TestAScanFindsWhatIsWrong(t *testing.T) {
 			func(_ *State, w *worker) { w.promised = false },
 		},
 		"I5": {
-			func(_ *State, w *worker) { w.held.devices[0].shares += 7 },
-			func(_ *State, w *worker) { w.held.devices[1].leases-- },
+			func(_ *State, w *worker) { w.held.Devices[0].Shares += 7 },
+			func(_ *State, w *worker) { w.held.Devices[1].Leases-- },
 		},
 		"I6": {
 			func(s *State, w *worker) { s.index.SetLoad(0, index.Full-2, s.room(w)...) },

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -118,7 +118,7 @@ func (c *script) placed(m *wire.Placed, task string) string {
 		}
 	}
 	if m.Devices != 0 {
-		text += fmt.Sprintf(" devices=%v", resource.Bits(m.Devices))
+		text += fmt.Sprintf(" devices=%v", capacity.Bits(m.Devices))
 	}
 	return text
 }
@@ -174,9 +174,9 @@ func infoText(w *wire.WorkerInfo) string {
 		total := w.Resources[name]
 		for _, d := range w.Devices {
 			switch name {
-			case resource.GPU:
+			case capacity.GPU:
 				total++
-			case resource.GPUMem:
+			case capacity.GPUMem:
 				total += d.Memory
 			}
 		}

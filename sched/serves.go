@@ -3,6 +3,7 @@ package sched
 import (
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
 )
 
@@ -113,7 +114,7 @@ func (s *State) checkDims(k *kit) {
 func (s *State) serves(n int32, g *want) bool {
 	k := s.workers.At(n).kit
 	return slices.ContainsFunc(s.membersOf(g), func(m member) bool {
-		return s.index.Matches(m.req, index.Worker(n)) && k.canTake(s.demands.at(m.demand))
+		return s.index.Matches(m.req, index.Worker(n)) && capacity.CouldEver(&k.Offer, &s.demands.at(m.demand).Demand)
 	})
 }
 

@@ -10,9 +10,9 @@
 package sched
 
 import (
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/ds"
 	"github.com/dtask/dtask-scheduler/index"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -84,12 +84,12 @@ type State struct {
 	single    admission // scratch, as all below
 	roomBuf   []int64
 	notBuf    []int32
-	deviceBuf []resource.Device
+	deviceBuf [capacity.MaxDevices]capacity.Device
 	keyBuf    []byte
 
 	recounted    recounted
 	scratch      worker // as all below
-	scratchHeld  holding
+	scratchHeld  capacity.Used
 	planBuf      plan
 	victimSearch victimSearch
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -79,7 +80,7 @@ func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 // consider looks at one worker for the search that is under way.
 func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
 	q, f, k := &s.queue, &s.victimSearch, s.workers.At(n)
-	if k.preemptible == 0 || !k.usable() || k.admits == health.Probe || !k.kit.canTake(d) || ruledOut(m.ask.NotWorkers, k.id) {
+	if k.preemptible == 0 || !k.usable() || k.admits == health.Probe || !capacity.CouldEver(&k.kit.Offer, &d.Demand) || ruledOut(m.ask.NotWorkers, k.id) {
 		return
 	}
 	if k.reserved != nil && k.reserved.waiter != slot {
@@ -152,9 +153,9 @@ func (s *State) without(w *worker) *worker {
 	s.scratch = *w
 	if w.held != nil {
 		h := &s.scratchHeld
-		h.amounts = append(h.amounts[:0], w.held.amounts...)
-		h.devices = append(h.devices[:0], w.held.devices...)
-		h.astray = w.held.astray
+		h.Amounts = append(h.Amounts[:0], w.held.Amounts...)
+		h.Devices = append(h.Devices[:0], w.held.Devices...)
+		h.Astray = w.held.Astray
 		s.scratch.held = h
 	}
 	return &s.scratch

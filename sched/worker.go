@@ -3,6 +3,7 @@ package sched
 import (
 	"slices"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/index"
 	"github.com/dtask/dtask-scheduler/sched/health"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -26,8 +27,8 @@ const supersededMemory = 4
 // worker is a machine that runs tasks.
 type worker struct {
 	id          string
-	target      []byte   // id and address as Placed carries them; replaced, never changed
-	held        *holding // nil: its leases take slots alone, and it offers nothing else
+	target      []byte         // id and address as Placed carries them; replaced, never changed
+	held        *capacity.Used // nil: its leases take slots alone, and it offers nothing else
 	kit         *kit
 	incarnation uint64 // 0: speaks HTTP
 	machine     uint64 // of its agent; 0: not known

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/sched"
 )
 
@@ -71,9 +71,9 @@ func (s *Server) collectScan(out sink) {
 // cores, bytes, and for names of a fleet's own what it means by them.
 func baseUnit(name string) float64 {
 	switch name {
-	case resource.CPU:
+	case capacity.CPU:
 		return 1.0 / 1000
-	case resource.Mem, resource.GPUMem:
+	case capacity.Mem, capacity.GPUMem:
 		return 1 << 20
 	}
 	return 1

@@ -11,8 +11,8 @@ var scanMutants = []rule{
 		`uint64(w.takenSlots()) + uint64(w.external)*map[bool]uint64{false: 1}[MUTANT]`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-shares", "sched.FleetScan.add",
-		`gives && g.leases == 0)`,
-		`gives && (g.leases == 0 || MUTANT))`,
+		`gives && g.Leases == 0)`,
+		`gives && (g.Leases == 0 || MUTANT))`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-online", "sched.State.ScanFleet",
 		`		if w.presence == online {
@@ -21,7 +21,7 @@ var scanMutants = []rule{
 			f.add(w)`,
 		"TestTotalsOverTheFleet", true},
 	{"scan-exclusive", "sched.FleetScan.add",
-		`taken = max(taken, o.capacity)`,
-		`taken = max(taken, o.capacity*map[bool]int64{false: 1}[MUTANT])`,
+		`taken = max(taken, o.Amount)`,
+		`taken = max(taken, o.Amount*map[bool]int64{false: 1}[MUTANT])`,
 		"TestAnExclusiveTaskLeavesNothingFree", false},
 }

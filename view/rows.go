@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -151,7 +151,7 @@ func LeaseOf(l *wire.LeaseInfo, c Clock) Lease {
 	return Lease{
 		Lease: l.Lease, Task: l.Task, Client: l.Client, Owner: l.Owner, Group: l.Group, Priority: l.Priority,
 		State: l.State.String(), Worker: l.Worker, Granted: at, Since: at,
-		Resources: l.Resources, Devices: resource.Bits(l.Devices), Exclusive: l.Exclusive, Preempted: l.Preempted,
+		Resources: l.Resources, Devices: capacity.Bits(l.Devices), Exclusive: l.Exclusive, Preempted: l.Preempted,
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -71,9 +71,9 @@ func (t *tally) add(r *wire.Record) {
 	whole, share := r.Exclusive, int64(0)
 	wire.EachResource(r.Resources, func(name []byte, amount int64) bool {
 		switch {
-		case string(name) == resource.GPUMem:
+		case string(name) == capacity.GPUMem:
 			share = amount
-		case t.byDevice && string(name) == resource.GPU:
+		case t.byDevice && string(name) == capacity.GPU:
 			whole = whole || amount > 0
 		default:
 			t.take(name, amount)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -123,7 +123,7 @@ func TestRoomAgainstEachDimension(t *testing.T) {
 					h.Resources[name] = n
 				}
 			}
-			h.Devices = resource.Bits(rapid.Uint64Range(0, 15).Draw(t, "mask"))
+			h.Devices = capacity.Bits(rapid.Uint64Range(0, 15).Draw(t, "mask"))
 			h.Exclusive = rapid.IntRange(0, 9).Draw(t, "exclusive") == 0
 			want := plainRoom(offers, devices, append(run, h))
 			_, err := l.Begin(h, "p")

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dtask/dtask-scheduler/agent"
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 )
 
 // TestConsoles types what the documents show at a prompt, each document as one
@@ -117,7 +117,7 @@ func (s *session) worker(args []string) {
 	var err error
 	cfg.Devices, err = agent.ParseDevices(devices)
 	require.NoError(s.t, err)
-	cfg.Resources, err = resource.ParseList("cpu=16,mem=64Gi", resource.Down)
+	cfg.Resources, err = capacity.ParseList("cpu=16,mem=64Gi", capacity.Down)
 	require.NoError(s.t, err)
 	cfg.Scheduler, cfg.Slots, cfg.TasksDieWithAgent = "dtask://"+s.addr, uint32(slots), true
 	cfg.Tags = append(strings.Split(tags, ","), "arch=amd64", "os=linux")

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 )
 
 // Limits of the batch.
@@ -88,7 +88,7 @@ func (d *demo) runBatch(ctx context.Context, all *files, s *summary) error {
 					t.Tags = nil
 				}
 				if slices.Contains(t.Tags, agent.TagGPU) {
-					t.Resources = map[string]int64{resource.GPU: 1}
+					t.Resources = map[string]int64{capacity.GPU: 1}
 				}
 				if err := d.hashOnWorker(ctx, t, all.names[i], all.sums[i], s); err != nil {
 					cancel(err)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/view"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -115,7 +115,7 @@ func (a *app) tableOfLeases(list []wire.LeaseInfo) {
 		l := &list[i]
 		rows = append(rows, []string{
 			l.Lease.String(), l.Task, stateOf(l), l.Worker, dash(l.Owner), dash(l.Group), age(view.Millis(l.AgeMS)),
-			dash(numbers(resource.Bits(l.Devices))), dash(takes(l)),
+			dash(numbers(capacity.Bits(l.Devices))), dash(takes(l)),
 		})
 	}
 	a.out.table([]string{"LEASE", "TASK", "STATE", "WORKER", "OWNER", "GROUP", "AGE", "DEVICES", "TAKES"}, rows)
@@ -169,7 +169,7 @@ func (a *app) showLease(ctx context.Context, c *client.Client, id wire.LeaseID) 
 			a.out.pairs([][2]string{
 				{"LEASE", id.String()}, {"TASK", l.Task}, {"STATE", stateOf(&l)}, {"WORKER", l.Worker}, {"CLIENT", dash(l.Client)},
 				{"OWNER", dash(l.Owner)}, {"GROUP", dash(l.Group)}, {"PRIORITY", fmt.Sprint(l.Priority)}, {"AGE", age(view.Millis(l.AgeMS))},
-				{"DEVICES", dash(numbers(resource.Bits(l.Devices)))}, {"TAKES", dash(takes(&l))},
+				{"DEVICES", dash(numbers(capacity.Bits(l.Devices)))}, {"TAKES", dash(takes(&l))},
 			})
 		}
 		return nil

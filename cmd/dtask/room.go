@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -18,12 +18,12 @@ func capacityOf(w *wire.WorkerInfo) map[string]int64 {
 	all := map[string]int64{}
 	maps.Copy(all, w.Resources)
 	if len(w.Devices) > 0 {
-		all[resource.GPU] = 0
+		all[capacity.GPU] = 0
 	}
 	for _, d := range w.Devices {
 		if !d.Missing {
-			all[resource.GPU]++
-			all[resource.GPUMem] += d.Memory
+			all[capacity.GPU]++
+			all[capacity.GPUMem] += d.Memory
 		}
 	}
 	return all
@@ -44,11 +44,11 @@ func (a *app) tableOfRoom(w *wire.WorkerInfo) {
 	var rows [][]string
 	for _, name := range names {
 		used, free := w.Used[name], all[name]-w.Used[name]
-		left := resource.Format(name, max(free, 0))
+		left := capacity.Format(name, max(free, 0))
 		if free < 0 {
-			left = a.out.in(red, "-"+resource.Format(name, -free))
+			left = a.out.in(red, "-"+capacity.Format(name, -free))
 		}
-		rows = append(rows, []string{name, resource.Format(name, used), left, resource.Format(name, all[name])})
+		rows = append(rows, []string{name, capacity.Format(name, used), left, capacity.Format(name, all[name])})
 	}
 	a.out.linef("")
 	a.out.table([]string{"RESOURCE", "USED", "FREE", "CAPACITY"}, rows)
@@ -64,7 +64,7 @@ func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
 	}
 	holders := make([][]string, len(w.Devices))
 	for i := range leases {
-		for _, n := range resource.Bits(leases[i].Devices) {
+		for _, n := range capacity.Bits(leases[i].Devices) {
 			if n < len(holders) {
 				holders[n] = append(holders[n], leases[i].Task)
 			}
@@ -77,11 +77,11 @@ func (a *app) tableOfDevices(w *wire.WorkerInfo, leases []wire.LeaseInfo) {
 	}
 	var rows [][]string
 	for i, d := range w.Devices {
-		used := resource.Format(resource.GPUMem, d.Used)
+		used := capacity.Format(capacity.GPUMem, d.Used)
 		if d.Whole {
 			used = "whole"
 		}
-		memory := resource.Format(resource.GPUMem, d.Memory)
+		memory := capacity.Format(capacity.GPUMem, d.Memory)
 		if d.Missing {
 			memory = a.out.in(red, "missing")
 		}
@@ -107,8 +107,8 @@ func few(list []string) string {
 // gpusOf says how many of a worker's GPUs are in use, "-" if it has none.
 func gpusOf(w *wire.WorkerInfo) string {
 	if len(w.Devices) == 0 {
-		if n := w.Resources[resource.GPU]; n > 0 {
-			return fmt.Sprintf("%d/%d", w.Used[resource.GPU], n)
+		if n := w.Resources[capacity.GPU]; n > 0 {
+			return fmt.Sprintf("%d/%d", w.Used[capacity.GPU], n)
 		}
 		return "-"
 	}
@@ -135,7 +135,7 @@ func takes(l *wire.LeaseInfo) string {
 		parts = append(parts, "preempted")
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Resources)) {
-		parts = append(parts, name+"="+resource.Format(name, l.Resources[name]))
+		parts = append(parts, name+"="+capacity.Format(name, l.Resources[name]))
 	}
 	return strings.Join(parts, " ")
 }

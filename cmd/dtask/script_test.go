@@ -17,8 +17,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/server"
 	"github.com/dtask/dtask-scheduler/wire"
 )
@@ -116,7 +116,7 @@ func startMachine(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	devices, err := agent.ParseDevices(args[2])
 	ts.Check(err)
-	resources, err := resource.ParseList(args[3], resource.Down)
+	resources, err := capacity.ParseList(args[3], capacity.Down)
 	ts.Check(err)
 	start(ts, args[0], args[1], agent.Config{Devices: devices, Resources: resources, Tags: args[4:]})
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -123,7 +123,7 @@ func choiceOf(cmd *cli.Command) (t client.Task, err error) {
 
 // amountFlags are the flags of one resource each.
 var amountFlags = [...]struct{ flag, name string }{
-	{"cpu", resource.CPU}, {"mem", resource.Mem}, {"gpus", resource.GPU}, {"gpu-mem", resource.GPUMem},
+	{"cpu", capacity.CPU}, {"mem", capacity.Mem}, {"gpus", capacity.GPU}, {"gpu-mem", capacity.GPUMem},
 }
 
 // amountsOf reads the resources that a task takes.
@@ -133,14 +133,14 @@ func amountsOf(cmd *cli.Command) (map[string]int64, error) {
 		if !cmd.IsSet(f.flag) {
 			continue
 		}
-		n, err := resource.Parse(f.name, cmd.String(f.flag), resource.Up)
+		n, err := capacity.Parse(f.name, cmd.String(f.flag), capacity.Up)
 		if err := badAmount("--"+f.flag, n, err); err != nil {
 			return nil, err
 		}
 		amounts[f.name] = n
 	}
 	for _, text := range cmd.StringSlice("resource") {
-		more, err := resource.ParseList(text, resource.Up)
+		more, err := capacity.ParseList(text, capacity.Up)
 		if err := badAmount("--resource", 1, err); err != nil {
 			return nil, err
 		}
@@ -163,7 +163,7 @@ func amountsOf(cmd *cli.Command) (map[string]int64, error) {
 // badAmount returns what is wrong with the amount of a flag.
 func badAmount(flag string, n int64, err error) error {
 	const hint = "dtask schedule --cpu 2 --mem 16Gi --gpus 1 --gpu-mem 20Gi --resource scratch=200Gi"
-	var e *resource.Error
+	var e *capacity.Error
 	switch {
 	case errors.As(err, &e) && flag == "--resource":
 		return usage(fmt.Sprintf("%s: %v", flag, e), hint)

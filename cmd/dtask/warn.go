@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/agent"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/client"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/selector"
 )
 
@@ -21,7 +21,7 @@ const noGPU = "the task asks for a worker with the tag " + agent.TagGPU + " and 
 // lacksGPU reports whether a task must run on a worker with the tag of GPUs and
 // gets none of them.
 func lacksGPU(t *client.Task) bool {
-	if t.Exclusive || t.Resources[resource.GPU] > 0 || t.Resources[resource.GPUMem] > 0 {
+	if t.Exclusive || t.Resources[capacity.GPU] > 0 || t.Resources[capacity.GPUMem] > 0 {
 		return false
 	}
 	if slices.Contains(t.Tags, agent.TagGPU) {

@@ -17,9 +17,9 @@ import (
 
 	"github.com/dtask/dtask-scheduler/agent"
 	"github.com/dtask/dtask-scheduler/agent/sidecar"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/cmd/cmdline"
 	"github.com/dtask/dtask-scheduler/cmd/logflags"
-	"github.com/dtask/dtask-scheduler/resource"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -213,7 +213,7 @@ func (o *options) config(ctx context.Context) (agent.Config, error) {
 	c.Resources = d.AddResources(o.resources)
 	switch {
 	case len(o.listed) > 0:
-		delete(c.Resources, resource.GPU) // counted by device
+		delete(c.Resources, capacity.GPU) // counted by device
 	case len(d.Devices) > 0:
 		c.Devices, c.VisibleDevices = d.Devices, d.VisibleDevices
 	}
@@ -256,7 +256,7 @@ func (o *options) told() int {
 	if len(o.listed) > 0 {
 		return len(o.listed)
 	}
-	if n, ok := o.resources[resource.GPU]; ok {
+	if n, ok := o.resources[capacity.GPU]; ok {
 		return int(max(n, 0))
 	}
 	return o.gpus
@@ -268,7 +268,7 @@ func warnOfMore(found, own map[string]int64) {
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if has := found[name]; has > 0 && own[name] > has {
 			slog.Warn("--resources announces more than was detected", "resource", name,
-				"announced", resource.Format(name, own[name]), "detected", resource.Format(name, has))
+				"announced", capacity.Format(name, own[name]), "detected", capacity.Format(name, has))
 		}
 	}
 }
@@ -320,24 +320,24 @@ func (r resources) Set(list string) error {
 		if name = strings.TrimSpace(name); strings.TrimSpace(text) != "off" {
 			amounts = append(amounts, pair)
 		} else if _, twice := own[name]; twice {
-			return &resource.Error{Name: name, Text: pair, Message: "names the resource twice"}
+			return &capacity.Error{Name: name, Text: pair, Message: "names the resource twice"}
 		} else {
 			own[name] = -1
 		}
 	}
-	parsed, err := resource.ParseList(strings.Join(amounts, ","), resource.Down)
+	parsed, err := capacity.ParseList(strings.Join(amounts, ","), capacity.Down)
 	if err != nil {
 		return err
 	}
 	for name, amount := range parsed {
 		if _, off := own[name]; off {
-			return &resource.Error{Name: name, Text: list, Message: "names the resource twice"}
+			return &capacity.Error{Name: name, Text: list, Message: "names the resource twice"}
 		}
 		own[name] = amount
 	}
 	for name := range own {
 		if !wire.ValidID(name) {
-			return &resource.Error{Name: "resources", Text: name, Message: fmt.Sprintf("is no name: 1 to %d of the letters A-Z a-z 0-9 . _ : @ / -", wire.MaxID)}
+			return &capacity.Error{Name: "resources", Text: name, Message: fmt.Sprintf("is no name: 1 to %d of the letters A-Z a-z 0-9 . _ : @ / -", wire.MaxID)}
 		}
 	}
 	maps.Copy(r, own)

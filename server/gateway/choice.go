@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -49,12 +49,12 @@ func amountOf(name string, raw json.RawMessage) (amount int64, fault *wire.Error
 	}
 	var text string
 	_ = json.Unmarshal(raw, &text) // it is a text
-	amount, err := resource.Parse(name, text, resource.Up)
+	amount, err := capacity.Parse(name, text, capacity.Up)
 	if err == nil {
 		return amount, nil
 	}
 	fault = &wire.Error{Code: wire.CodeBadRequest, Field: "resources", Message: err.Error()}
-	var e *resource.Error
+	var e *capacity.Error
 	if errors.As(err, &e) {
 		fault.Limit = uint64(e.Limit)
 	}

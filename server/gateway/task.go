@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dtask/dtask-scheduler/resource"
+	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -179,7 +179,7 @@ func placedOf(q *taskRequest, p *wire.Placed) *placed {
 	return &placed{
 		Worker: worker, Address: address, Lease: p.Lease, Incarnation: p.Incarnation,
 		Task: q.TaskID, Owner: q.Owner, Group: q.Group, Priority: q.Priority,
-		Resources: q.Resources.list, Devices: resource.Bits(p.Devices), Exclusive: q.Exclusive, OnPreempt: on, TTLMS: p.TTLMS,
+		Resources: q.Resources.list, Devices: capacity.Bits(p.Devices), Exclusive: q.Exclusive, OnPreempt: on, TTLMS: p.TTLMS,
 		Repeat: p.Flags&wire.PlacedRepeat != 0, Begun: p.Flags&wire.PlacedBegun != 0,
 		AskedBack: p.Flags&wire.PlacedAskedBack != 0, BestEffort: p.Flags&wire.PlacedBestEffort != 0,
 	}

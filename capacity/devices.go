@@ -1,4 +1,4 @@
-package resource
+package capacity
 
 import "math/bits"
 
