@@ -72,7 +72,7 @@ func TestHTTPSaysWhatIsWrongWithMakingRoom(t *testing.T) {
 		more, field, message string
 		limit                uint64
 	}{
-		{`"on_preempt":"requeue"`, "on_preempt", "nobody could be told", 0},
+		{`"on_preempt":"requeue"`, "on_preempt", "is for clients of the native protocol", 0},
 		{`"on_preempt":"later"`, "on_preempt", "neither end nor never", 0},
 		{`"preempt":true`, "max_wait_ms", "is missing", 0},
 		{`"preempt":true,"max_wait_ms":29999`, "max_wait_ms", "grace of 30s", grace},
