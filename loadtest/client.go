@@ -26,7 +26,7 @@ type client struct {
 	conn     *poll.Conn
 	up       bool // the connection is past hello
 	ttl      int64
-	grace    uint64 // of tasks that must make room, in milliseconds; 0 if the scheduler knows of none
+	grace    uint64 // of preempted tasks, in milliseconds; 0 if the scheduler knows of none
 	follows  map[wire.LeaseID]follower
 	failures int
 	life     uint64

@@ -41,7 +41,7 @@ type Config struct {
 	// HTTPAddr is host:port of its HTTP API. It is used if some workers report
 	// so.
 	HTTPAddr string
-	// Scheduler can restart the scheduler at Addr; nil if nobody can. It is
+	// Scheduler can restart the scheduler at Addr; nil if nothing can. It is
 	// used with Faults only.
 	Scheduler Restarter
 	// Embedded says that the scheduler runs in this process and shares its

@@ -19,7 +19,7 @@ type counts struct {
 	GivenBack    uint64 // and that had not begun
 	Preempting   uint64 // tasks that take the room of others
 	Preempted    uint64 // preempted tasks
-	Killed       uint64 // times that a worker was told to kill one
+	Killed       uint64 // kills that workers got
 	Requeued     uint64 // tasks that waited again
 	Heartbeats   uint64 // over connections and by HTTP
 	Reconnects   uint64 // of workers and clients

@@ -55,7 +55,7 @@ type job struct {
 	task    judge.Task
 	need    *requirement
 	lease   wire.LeaseID
-	at      *worker // whom the lease is on
+	at      *worker // the worker of the lease
 	granted uint64  // incarnation of that worker
 	devices uint64  // that the lease takes
 	plan    plan
@@ -169,7 +169,7 @@ func (j *job) message(s step) wire.Message {
 			j.schedule.Priority, j.schedule.Owner, j.schedule.WaitMS = j.priority(), j.owner, waitMS
 			j.schedule.Preempt, j.schedule.OnPreempt = j.preempts, j.on
 			if j.plan == planRelease && !j.preempts && !j.client.sh.loading {
-				j.schedule.WaitMS = 0 // nobody needs the place any more
+				j.schedule.WaitMS = 0 // the placement is not needed any more
 			}
 		}
 		return &j.schedule

@@ -42,7 +42,7 @@ func (r *run) load(ctx context.Context, p *progress) (window, error) {
 	return w, err
 }
 
-// quiesce ends the load: no new requests, and nobody sits on a lease.
+// quiesce ends the load: no new requests, and no lease is kept.
 func (s *shard) quiesce() {
 	s.loading = false
 	s.loop.Pace(nil)

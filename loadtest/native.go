@@ -149,8 +149,8 @@ func (n *native) supersede() {
 	n.sh.counts.Superseded++
 }
 
-// heartbeat reports that the worker lives, and looks for calls that nobody
-// answers.
+// heartbeat reports that the worker lives, and looks for calls without
+// an answer.
 func (n *native) heartbeat(now int64) {
 	n.timer(n.nextBeat(now), timerBeat)
 	switch {

@@ -6,14 +6,14 @@ import (
 	"github.com/dtask/dtask-scheduler/loadtest/proxy"
 )
 
-// badNetwork is what stands between everybody and the scheduler in a run with
+// badNetwork is what stands between workers, clients and the scheduler in a run with
 // faults. Its parts are nil where nothing passes.
 type badNetwork struct {
 	native, web *proxy.Proxy
 	datagrams   *proxy.Relay
 }
 
-// network says who is talked to at which address, and puts a bad network
+// network returns the addresses of the scheduler, and puts a bad network
 // between if there are to be faults.
 func (r *run) network() error {
 	c := &r.cfg

@@ -16,14 +16,14 @@ import (
 var (
 	preempting = [classes]float64{0, 0.1, 0.3} // take the room of others, if the grace is short enough
 	requeuing  = [classes]float64{0.5, 0.2, 0.1}
-	yielding   = [classes]float64{0.2, 0.1, 0.3} // end when they must make room
-	unyielding = [classes]float64{0.1, 0, 0.1}   // say that nobody takes their room
+	yielding   = [classes]float64{0.2, 0.1, 0.3} // end when they are preempted
+	unyielding = [classes]float64{0.1, 0, 0.1}   // say that they are never preempted
 )
 
 // stubborn is the share of told tasks that go on until they are killed.
 const stubborn = 0.25
 
-// drawYield draws what a task says of making room. One that is asked for twice
+// drawYield draws what a task says of preemption. One that is asked for twice
 // is not requeued: its two requests would mix up its two lives.
 func (j *job) drawYield() {
 	s := j.client.sh
@@ -46,7 +46,7 @@ func (j *job) drawYield() {
 // above.
 func (j *job) priority() int32 { return int32(j.class - 1) }
 
-// yields tells the judge of a fresh lease, and remembers whom to ask for again.
+// yields tells the judge of a fresh lease, and remembers which task to ask for again.
 func (j *job) yields(m *wire.Placed) {
 	if j.owner == nil || m.Flags&wire.PlacedBestEffort != 0 {
 		return
@@ -58,7 +58,7 @@ func (j *job) yields(m *wire.Placed) {
 	}
 }
 
-// follower is a task whose client is told of its end.
+// follower is a task whose client gets a notice of its end.
 type follower struct {
 	task  judge.Task
 	need  *requirement
@@ -66,7 +66,7 @@ type follower struct {
 	owner []byte
 }
 
-// noticed reads what a client is told of a task of its own. One that waits again
+// noticed reads a notice to a client about its task. One that waits again
 // is asked for again: the answer belongs to that request.
 func (c *client) noticed(now int64, m *wire.Notice) {
 	s := c.sh
@@ -92,7 +92,7 @@ func (c *client) noticed(now int64, m *wire.Notice) {
 	j.begin(now, call{job: j, step: stepSchedule, intended: now})
 }
 
-// preempt implements what a worker does that is told to make room with a task:
+// preempt implements what a worker does with a preempted task:
 // most end soon, some go on until they are killed.
 func (n *native) preempt(now int64, m *wire.Preempt) {
 	s := n.sh
@@ -116,7 +116,7 @@ func (n *native) preempt(now int64, m *wire.Preempt) {
 	s.loop.At(now+s.rng.Int64N(int64(grace)/4+1), &farewell{n.worker, m.Lease, wire.ReasonFailed}, 0)
 }
 
-// farewell is the end of a task that makes room.
+// farewell is the end of a preempted task.
 type farewell struct {
 	worker  *worker
 	lease   wire.LeaseID
@@ -135,8 +135,8 @@ func (f *farewell) Ring(now int64, _ uint64) {
 	}
 }
 
-// followed returns how many ends of tasks their clients were not told of. With
-// faults nobody need be told.
+// followed returns how many ends of tasks had no notice to their clients. With
+// faults none is required.
 func (r *run) followed() (n int) {
 	if r.cfg.Faults {
 		return 0

@@ -40,11 +40,11 @@ var errTime = errors.New("it took too long")
 // run is one load test.
 type run struct {
 	cfg       Config
-	to        netip.AddrPort // whom workers and clients dial
-	beatsTo   netip.AddrPort // and to whom datagrams go
+	to        netip.AddrPort // the address that workers and clients dial
+	beatsTo   netip.AddrPort // and the address of datagrams
 	start     time.Time
 	judge     *judge.Judge
-	web       *web       // nil if nobody speaks HTTP
+	web       *web       // nil without HTTP workers
 	bad       badNetwork // nothing without faults
 	fleet     []spec
 	needs     []requirement
@@ -188,7 +188,7 @@ func (r *run) populate() error {
 	return nil
 }
 
-// up connects everybody.
+// up connects workers and clients.
 func (r *run) up(ctx context.Context) error {
 	r.each(func(s *shard) { s.startWorkers(startWindow) })
 	err := r.wait(ctx, startLimit, func() bool { return r.ready.Load() == int64(len(r.workers)) })

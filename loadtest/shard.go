@@ -26,10 +26,10 @@ type shard struct {
 	loop     *poll.Loop
 	rng      *rand.Rand
 	decoder  wire.Decoder
-	to       netip.AddrPort // whom to dial
+	to       netip.AddrPort // the address to dial
 	workers  []*worker
 	clients  []*client
-	started  int // workers that were told to connect
+	started  int // workers that were asked to connect
 	loading  bool
 	pausing  bool // tasks do not end, so that lists can be compared
 	tasks    []*task

@@ -12,7 +12,7 @@ type task struct {
 	lease  wire.LeaseID
 	over   bool // ended before its time, or died with its worker
 
-	stubborn bool // was told to make room, and goes on until it is killed
+	stubborn bool // was preempted, and goes on until it is killed
 }
 
 // pauseStep is how long a task that should end waits while none may.

@@ -30,7 +30,7 @@ type worker struct {
 	ready    bool // has been ready once
 	quitting bool
 	failures int
-	life     uint64 // counts links and their ends, so that timers of earlier ones are told apart
+	life     uint64 // counts links and their ends, so that timers of earlier ones are distinguished
 	interval time.Duration
 	running  map[wire.LeaseID]*task
 }

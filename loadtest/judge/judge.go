@@ -47,8 +47,8 @@ const (
 	NotInfeasible  Rule = "not-infeasible"  // a task was called infeasible that a worker could take
 	OutOfOrder     Rule = "out-of-order"    // a task that waited got its answer long after one that mattered less got a place
 
-	WrongVictim  Rule = "wrong-victim"  // a task was told to make room whose room nobody may take, or nobody that matters more wants
-	ToldTwice    Rule = "told-twice"    // a worker or a client was told twice that a task must make room
+	WrongVictim  Rule = "wrong-victim"  // a task was preempted that must not be, or without a task of a higher class that preempts
+	ToldTwice    Rule = "told-twice"    // a worker or a client got two notices of one preemption
 	KilledEarly  Rule = "killed-early"  // a task was to be killed without a notice, or long before its grace was over
 	WrongRequeue Rule = "wrong-requeue" // a client heard twice of the end of one lease, or of a task that did not ask to be requeued
 
@@ -132,8 +132,8 @@ type lease struct {
 	since       time.Duration // of the state
 	began       bool
 
-	yield  *Yield        // nil if nobody said
-	warned time.Duration // when its worker was told that it must make room; 0: never
+	yield  *Yield        // nil if it is not known
+	warned time.Duration // when its worker got the notice of its preemption; 0: never
 	grace  time.Duration // that it has then
 	heard  bool          // its client heard so
 	closed bool          // and how it ended

@@ -26,7 +26,7 @@ type waiting struct {
 type line struct{ tasks []Task }
 
 // Asked: a task has asked for a place and may wait for it. preempts is what it
-// needs if tasks of lower classes are to make room for it, else nil.
+// needs if it preempts tasks of lower classes, else nil.
 func (j *Judge) Asked(t Task, w Wait, preempts *Need) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -44,7 +44,7 @@ func (j *Judge) Asked(t Task, w Wait, preempts *Need) {
 
 // Settled: the task was given a place, or none. It must not come long after one
 // that mattered less and needed the same. Call it without judged if the
-// scheduler may have forgotten who waits.
+// scheduler may have forgotten its queue.
 func (j *Judge) Settled(t Task, placed, judged bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

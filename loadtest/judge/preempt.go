@@ -6,8 +6,8 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// This file judges tasks that make room for others: whose room it is, how long
-// they have, and what their clients hear.
+// This file judges preemptions: their victims, how long these may go on, and
+// which notices their clients get.
 
 // Yield says how the task of a lease stands to others that want its room.
 type Yield struct {
@@ -34,8 +34,8 @@ func (j *Judge) Yields(id wire.LeaseID, y Yield) {
 	}
 }
 
-// Noticed: a worker was told that a task must make room within the grace. Call
-// it without judged if another scheduler may have told it before.
+// Noticed: a worker got the notice of a preemption with its grace. Call it
+// without judged if another scheduler may have sent one before.
 func (j *Judge) Noticed(w int, id wire.LeaseID, grace time.Duration, judged bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -85,7 +85,7 @@ func (j *Judge) settledLately(w *waiting, now time.Duration) {
 	}
 }
 
-// Killed: a worker was told to kill a task that had to make room. Call it
+// Killed: a worker got the kill of a preempted task. Call it
 // without judged if the notice may have been delayed.
 func (j *Judge) Killed(w int, id wire.LeaseID, judged bool) {
 	j.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handler is told what happens to one connection.
+// Handler gets the events of one connection.
 type Handler interface {
 	// Opened: the connection stands.
 	Opened(now int64)
@@ -187,7 +187,7 @@ func (c *Conn) flush() {
 	c.block(false)
 }
 
-// block notes whether the kernel has no room, and asks to be told when it has.
+// block notes whether the kernel's buffer is full, and asks for an event when it is not.
 func (c *Conn) block(blocked bool) {
 	if c.blocked == blocked {
 		return

@@ -12,7 +12,7 @@ const (
 	maxRound   = 256     // datagrams taken from a port in one round
 )
 
-// Receiver is told what comes to a Port.
+// Receiver gets what comes to a Port.
 type Receiver interface {
 	// Datagram: buf holds one datagram. It is not kept.
 	Datagram(now int64, buf []byte)
@@ -80,7 +80,7 @@ func (p *Port) read() {
 	for range maxRound {
 		n, err := unix.Read(p.fd, p.loop.input)
 		switch {
-		case err == unix.ECONNREFUSED: // nobody listened to an earlier datagram
+		case err == unix.ECONNREFUSED: // no socket listened to an earlier datagram
 			continue
 		case err != nil:
 			return

@@ -1,4 +1,4 @@
-// Package proxy stands between everybody and a scheduler and does what bad
+// Package proxy stands between a scheduler and its peers and does what bad
 // networks do: it delays each direction of each connection by times of its own,
 // so that messages of different connections overtake each other, breaks
 // connections in the middle of a frame, and delivers heartbeats twice, at once

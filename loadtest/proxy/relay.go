@@ -14,7 +14,7 @@ import (
 const (
 	datagramSize   = 64 << 10
 	datagramBuffer = 8 << 20 // bytes that the kernel is asked to hold for a socket
-	maxPaths       = 256     // senders that are told apart; datagrams of further ones are lost
+	maxPaths       = 256     // senders that are distinguished; datagrams of further ones are lost
 	maxWaiting     = 1 << 16 // datagrams that are delayed at once; further ones are lost
 )
 
@@ -185,7 +185,7 @@ func (r *Relay) answers(p *path, to netip.AddrPort) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // nobody listened to an earlier datagram
+		if err != nil { // no socket listened to an earlier datagram
 			continue
 		}
 		r.carry(&p.andBack, buf[:n], func(b []byte) { _, _ = r.front.WriteToUDPAddrPort(b, to) })
