@@ -127,3 +127,42 @@ func TestChunksNeverMove(t *testing.T) {
 	c.Truncate(1)
 	require.Equal(t, 1, c.Len())
 }
+
+// item is an element of a List.
+type item struct {
+	Links[item]
+	v int
+}
+
+// TestListAgainstASlice drives the linked list beside a slice.
+func TestListAgainstASlice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l List[item, *item]
+		var naive []*item
+		for v := range rapid.IntRange(1, 60).Draw(t, "steps") {
+			at := rapid.IntRange(0, len(naive)).Draw(t, "at")
+			if at < len(naive) && rapid.Bool().Draw(t, "remove") {
+				l.Remove(naive[at])
+				naive = slices.Delete(naive, at, at+1)
+			} else {
+				var after *item
+				if at > 0 {
+					after = naive[at-1]
+				}
+				e := &item{v: v}
+				l.InsertAfter(e, after)
+				naive = slices.Insert(naive, at, e)
+			}
+			var forth, back []*item
+			for e := l.First(); e != nil; e = e.Next() {
+				forth = append(forth, e)
+			}
+			for e := l.Last(); e != nil; e = e.Prev() {
+				back = append(back, e)
+			}
+			slices.Reverse(back)
+			require.True(t, slices.Equal(naive, forth))
+			require.True(t, slices.Equal(naive, back))
+		}
+	})
+}

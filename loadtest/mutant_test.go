@@ -60,10 +60,10 @@ var mutants = []faulty{
 		edit("sched.admission.add", "\t\ta.workers[n] = true\n", "\t\ta.workers[n] = !MUTANT\n"),
 	}, needy, []judge.Rule{judge.NotDistinct}},
 	{"the lowest priority goes first", []mutant.Edit{
-		edit("sched.queue.findLevel", "return int(p) - int(l.priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(l.priority))"),
+		edit("sched/waitlist.List.find", "return int(p) - int(b.Priority)", "return map[bool]int{false: 1, true: -1}[MUTANT] * (int(p) - int(b.Priority))"),
 	}, crowded, []judge.Rule{judge.OutOfOrder}},
 	{"equals make room", []mutant.Edit{
-		edit("sched.State.consider", "limit := q.at(slot).priority() - 1\n", "limit := q.at(slot).priority() - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"),
+		edit("sched.State.consider", "limit := q.at(slot).Priority() - 1\n", "limit := q.at(slot).Priority() - 1\n\tif MUTANT {\n\t\tlimit++\n\t}\n"),
 	}, crowded, []judge.Rule{judge.WrongVictim}},
 	{"there is no grace", []mutant.Edit{
 		edit("sched.State.warn", "s.expiry.Set(slot, s.now+max(s.cfg.PreemptGrace, 1))", "s.expiry.Set(slot, s.now+map[bool]Time{false: max(s.cfg.PreemptGrace, 1), true: 1}[MUTANT])"),

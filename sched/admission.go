@@ -55,7 +55,7 @@ var nowWaiting = &wire.Error{Code: wire.CodeWaiting}
 // neither it returns which of them was refused, and why; nowWaiting, notReady and
 // planUndecided are no refusals.
 func (s *State) admit(c *caller, a *admission, b bundle, results []wire.BatchResult) (failed int, err *wire.Error) {
-	if s.queue.n > 0 {
+	if s.queue.list.Len() > 0 {
 		if err, handled := s.again(c, b); handled {
 			return 0, err
 		}
@@ -65,7 +65,7 @@ func (s *State) admit(c *caller, a *admission, b bundle, results []wire.BatchRes
 	if failed, err = s.placeAll(a, b, results); err == nil || err == notReady || err == planUndecided {
 		return failed, err
 	}
-	if s.waits(first, err.Code) && !(b.gang && s.queue.owners.neverFits(b.tasks)) {
+	if s.waits(first, err.Code) && !(b.gang && s.queue.neverFits(b.tasks)) {
 		return 0, s.enqueue(c, b)
 	}
 	return failed, s.explain(&a.request, err)

@@ -18,7 +18,7 @@ func (s *State) batch(c *caller, j *Job, m *wire.Batch) bool {
 		return false
 	}
 	if m.AllOrNone {
-		if err := s.queue.owners.checkOwners(m.Tasks); err != nil {
+		if err := s.queue.checkOwners(m.Tasks); err != nil {
 			c.reply(err)
 			return true
 		}

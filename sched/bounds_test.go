@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -166,7 +167,7 @@ func TestTheLimitOfAnOwnerOutlivesManyOthers(t *testing.T) {
 			require.Nil(t, ask(owner, 60_000), "it waits")
 		}
 	}
-	for n := range 3 * ownersKept {
+	for n := range 3 * waitlist.OwnersKept {
 		come(fmt.Sprint("other", n))
 	}
 	for _, owner := range []string{"ann", "bob"} {
@@ -180,7 +181,7 @@ func TestTheLimitOfAnOwnerOutlivesManyOthers(t *testing.T) {
 		require.True(t, ok, owner)
 		require.Equal(t, wire.CodeQueueFull, e.Code)
 	}
-	require.LessOrEqual(t, len(s.queue.owners.byName), ownersKept+3)
+	require.LessOrEqual(t, len(s.queue.list.Owners()), waitlist.OwnersKept+3)
 	require.NoError(t, s.Check())
 }
 

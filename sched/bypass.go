@@ -24,7 +24,7 @@ func (s *State) countBypass(n int32) {
 		return
 	}
 	w := s.queue.at(slot)
-	if s.servesFirst(n, w.line.want) {
+	if s.servesFirst(n, w.Bucket.Class) {
 		w.bypassed++
 	}
 }
@@ -58,7 +58,7 @@ type near struct {
 // nearest returns the worker on which a task lacks least, of a gang as many as
 // it needs were they idle, by what its first task needs.
 func (s *State) nearest(w *waiter) []int32 {
-	m := &s.membersOf(w.line.want)[0]
+	m := &s.membersOf(s.queue.needsOf(w.Bucket))[0]
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	var all []near

@@ -82,7 +82,8 @@ func (s *State) checkDemands() error {
 			refs[l.demand]++
 		}
 	}
-	for _, g := range s.queue.all {
+	for _, c := range s.queue.list.Classes() {
+		g := s.queue.needs.At(c.Slot)
 		for i := range g.members {
 			refs[g.members[i].demand]++
 		}

@@ -10,7 +10,7 @@ import (
 
 // fitsAny reports whether one of the tasks of a want fits a worker now, that their
 // rank may use.
-func (s *State) fitsAny(g *want, n int32, k *rank) bool {
+func (s *State) fitsAny(g *needs, n int32, k *rank) bool {
 	if !s.mayUse(n, k) || s.index.LoadOf(index.Worker(n)) == index.Full {
 		return false
 	}

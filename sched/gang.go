@@ -50,10 +50,10 @@ func (s *State) placeGang(a *admission, b bundle, results []wire.BatchResult) (f
 			a.plan.add(s, a.made[made:])
 		}
 	}
-	for i := 0; s.queue.n > 0 && i < len(a.made); i++ {
+	for i := 0; s.queue.list.Len() > 0 && i < len(a.made); i++ {
 		s.countBypass(s.leases.slots.At(a.made[i].slot).worker)
 	}
-	s.queue.seatOwner(b.tasks[0].Owner)
+	s.queue.applyLimit(b.tasks[0].Owner)
 	return 0, nil
 }
 

@@ -113,7 +113,7 @@ func TestAWaitingGangIsPlacedByPulses(t *testing.T) {
 		done = s.Continue(1, job, m, &out)
 	}
 	require.Empty(t, out.Items)
-	require.Equal(t, 1, s.queue.n)
+	require.Equal(t, 1, s.queue.list.Len())
 	undecided := 0
 	for i, id := range full {
 		out.Reset()
@@ -126,12 +126,12 @@ func TestAWaitingGangIsPlacedByPulses(t *testing.T) {
 			s.Pulse(1, &out)
 			require.NoError(t, s.Check())
 		}
-		if s.queue.n == 0 {
+		if s.queue.list.Len() == 0 {
 			require.Less(t, i, 39)
 			break
 		}
 	}
-	require.Zero(t, s.queue.n)
+	require.Zero(t, s.queue.list.Len())
 	require.Positive(t, undecided)
 	for i := range out.Items {
 		if out.Items[i].Request == 7 {

@@ -59,7 +59,7 @@ func newLoaded(t *testing.T) *loaded {
 		b.Apply(1, busyClient, 100, &wire.Schedule{Task: fmt.Append(nil, "w", i), Owner: []byte("bob"), Selector: longSelector(i, 20),
 			Resources: wire.AppendResources(nil, map[string]int64{"disk": 1}), WaitMS: wire.MaxWait, WaitForWorkers: true}, &b.out)
 	}
-	require.Equal(t, busyWaiters, b.queue.n)
+	require.Equal(t, busyWaiters, b.queue.list.Len())
 	b.out.Reset()
 	return b
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/capacity"
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -25,7 +26,7 @@ type kit struct {
 	web       int // workers that speak HTTP, as they are counted in State.text
 	kind      *kind
 
-	served served
+	served waitlist.Offer
 }
 
 // kitTable shares kits between workers.
@@ -116,7 +117,7 @@ func (s *State) dropKit(k *kit) {
 	if k.refs--; k.refs == 0 {
 		s.unnumber(k)
 		delete(s.kits, k.key)
-		s.queue.forget(k)
+		s.queue.list.Forget(&k.served)
 		s.kinds.drop(k.kind)
 	}
 }

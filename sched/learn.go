@@ -32,7 +32,7 @@ func (s *State) noRoom(r *request) wire.Code {
 func (s *State) refusal(code wire.Code) *wire.Error {
 	switch {
 	case code == wire.CodeOwnerLimit:
-		return &s.queue.owners.refusal
+		return &s.queue.ownerRefusal
 	case code == wire.CodeUnavailable && s.learning:
 		return stillLearning
 	}

@@ -92,8 +92,8 @@ func (s *State) book(w *worker, l *lease, by int) {
 		s.count.used += int64(w.takenSlots()) - int64(before)
 	}
 	s.countPreemptible(w, l, by)
-	if s.queue.owners.most > 0 {
-		s.queue.owners.count(l.owner(), by)
+	if s.queue.list.MaxLeases() > 0 {
+		s.queue.list.CountLease(l.owner(), by)
 	}
 	s.leases.states[l.state] += by
 }
@@ -153,7 +153,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 		s.endProbe(slot)
 	}
 	s.detach(slot, l, w)
-	s.queue.seatOwner(l.owner())
+	s.queue.applyLimit(l.owner())
 	s.tell(l.worker)
 	if l.state == wire.StateBegun {
 		w.digest ^= l.id.Digest()
@@ -232,7 +232,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 		s.warnSoon(slot)
 	}
 	s.attach(slot, l, w)
-	s.queue.seatOwner(l.owner())
+	s.queue.applyLimit(l.owner())
 	s.tell(n)
 	s.log.adopted++
 	if rival || r.Lease.Instance == s.cfg.Instance {

@@ -261,10 +261,10 @@ func (s *State) stats() *wire.Stats {
 		Begun: uint32(s.leases.states[wire.StateBegun]), Assumed: uint32(s.leases.states[wire.StateAssumed]),
 		Counters: map[string]uint64{
 			"granted": l.granted, "repeated": l.repeated, "adopted": l.adopted, "revokes": l.revokes,
-			"unavailable": l.unavailable, "infeasible": l.infeasible, "search_limit": l.limited, "owner_limit": l.ownerLimited, "owners_at_limit": uint64(s.queue.owners.fulls),
+			"unavailable": l.unavailable, "infeasible": l.infeasible, "search_limit": l.limited, "owner_limit": l.ownerLimited, "owners_at_limit": uint64(s.queue.list.OwnersAtLimit()),
 			"heartbeats": l.beats[OverTCP][BeatOK] + l.beats[OverHTTP][BeatOK], "stale_reports": l.stale, "superseded": l.superseded, "epochs_refused": l.epochsRefused, "removed": l.removed, "device_conflicts": l.deviceConflicts, "identity_conflicts": l.identityConflicts,
 			"preempted": l.preempted, "requeued": l.requeued, "preempting": uint64(s.reservations.preemptions),
-			"waited": l.waited, "waiting": uint64(s.queue.tasks), "waiting_groups": uint64(len(s.queue.all)), "holds": l.holds, "mass_losses": l.massLosses,
+			"waited": l.waited, "waiting": uint64(s.queue.list.Tasks()), "waiting_groups": uint64(len(s.queue.list.Classes())), "holds": l.holds, "mass_losses": l.massLosses,
 			"quarantines": s.health.Ejections(), "quarantined": uint64(s.health.Ejected()),
 			"wait_placed": l.waitEnds[waitPlaced], "wait_over": l.waitEnds[waitOver], "wait_cancelled": l.waitEnds[waitCancelled], "wait_closed": l.waitEnds[waitClosed],
 			"beats": l.beats[OverUDP][BeatOK], "stale_beats": l.beats[OverUDP][BeatStale], "unknown_beats": l.beats[OverUDP][BeatUnknown],

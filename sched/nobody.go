@@ -6,9 +6,9 @@ import "github.com/dtask/dtask-scheduler/wire"
 // they wait, for workers to come, and what they are told. They stand in the queue
 // like all others, and a worker that could take one serves it when it comes.
 
-// headLooks bounds the lines that are looked at for the first waiter of all, and
+// headLooks bounds the buckets that are looked at for the first waiter of all, and
 // headVisits the workers that one look visits for it: the next goes on behind the
-// lines of which it is known.
+// buckets of which it is known.
 const (
 	headLooks  = 64
 	headVisits = 8192
@@ -26,16 +26,16 @@ func (s *State) waits(m *wire.Schedule, c wire.Code) bool {
 	return c == wire.CodeUnavailable || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
 }
 
-// takeable reports whether for each task of a want some known worker could take
+// takeable reports whether for each task of a class some known worker could take
 // it, were it idle.
-func (s *State) takeable(g *want) bool {
+func (s *State) takeable(g *needs) bool {
 	left := ableVisits
 	return s.takeableWithin(g, &left)
 }
 
 // takeableWithin is takeable with a bound for the workers that are looked at. Where
 // they do not do, one of the others may.
-func (s *State) takeableWithin(g *want, left *int) bool {
+func (s *State) takeableWithin(g *needs, left *int) bool {
 	if g.fleet == s.fleet {
 		return g.takeable
 	}
@@ -56,23 +56,23 @@ func (s *State) takeableWithin(g *want, left *int) bool {
 }
 
 // head returns the first waiter of all that a known worker could take and whose
-// owner may have what it waits for. It looks at some lines alone: behind many that
+// owner may have what it waits for. It looks at some buckets alone: behind many that
 // nobody could take there is no first.
 func (s *State) head() (int32, bool) {
 	left, visits := headLooks, headVisits
-	for _, l := range s.queue.levels {
-		for t := l.first; t != nil; t = t.next {
-			for ln := t.first; ln != nil; ln = ln.next {
-				was := visits
-				able := s.takeableWithin(ln.want, &visits)
+	for _, band := range s.queue.list.Bands() {
+		for o := band.First(); o != nil; o = o.Next() {
+			for b := o.First(); b != nil; b = b.Next() {
+				was, g := visits, s.queue.needsOf(b)
+				able := s.takeableWithin(g, &visits)
 				switch {
 				case visits < 0 && was < headVisits:
 					return 0, false
 				case visits < 0: // it takes more than a look by itself
-					ln.want.fleet, ln.want.takeable = s.fleet, true
+					g.fleet, g.takeable = s.fleet, true
 					fallthrough
 				case able:
-					return ln.head - 1, true
+					return b.Head().Slot, true
 				case left == 1:
 					return 0, false
 				}
@@ -84,12 +84,12 @@ func (s *State) head() (int32, bool) {
 }
 
 // atLimit reports whether the owner of a waiter may not have what it waits for.
-func (s *State) atLimit(w *waiter) bool { return w.size() > s.queue.owners.left(w.line.turn.owner) }
+func (s *State) atLimit(w *waiter) bool { return w.size() > s.queue.list.Left(w.Bucket.Queue.Owner) }
 
 // whyOver says why a waiter got nothing until its wait was over.
 func (s *State) whyOver(w *waiter) wire.Code {
 	switch {
-	case !s.learning && !s.takeable(w.line.want):
+	case !s.learning && !s.takeable(s.queue.needsOf(w.Bucket)):
 		return wire.CodeInfeasible
 	case s.atLimit(w):
 		return wire.CodeOwnerLimit

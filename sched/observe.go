@@ -136,14 +136,14 @@ func (s *State) Observe(now Time, o *Observation) {
 const oldestVisits = 512
 
 // oldest fills in how long the oldest waiter of each class has waited. The
-// lines of a turn are in order of their heads, so its first head is its oldest.
+// buckets of an owner queue are in order of their heads, so its first head is its oldest.
 func (s *State) oldest(ages *[len(Classes)]Time) {
 	q, visits := &s.queue, [classes]int{}
-	for _, l := range q.levels {
-		k := classOf(l.priority)
-		for t := l.first; t != nil && visits[k] < oldestVisits; t = t.next {
+	for _, band := range q.list.Bands() {
+		k := classOf(band.Priority)
+		for o := band.First(); o != nil && visits[k] < oldestVisits; o = o.Next() {
 			visits[k]++
-			ages[k] = max(ages[k], s.now-q.at(t.first.head-1).arrived)
+			ages[k] = max(ages[k], s.now-q.at(o.First().Head().Slot).arrived)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -58,7 +59,7 @@ func TestAnOwnerAtItsLimitIsRefusedByName(t *testing.T) {
 func TestOwnersAreForgotten(t *testing.T) {
 	c := newCycle(limitOwners(fleet(t, 500), 3))
 	c.tags = [][]byte{wire.AppendTags(nil, nil)}
-	owners := make([][]byte, 3*ownersKept)
+	owners := make([][]byte, 3*waitlist.OwnersKept)
 	for i := range owners {
 		owners[i] = fmt.Appendf(nil, "owner-%05d", i)
 	}
@@ -66,7 +67,7 @@ func TestOwnersAreForgotten(t *testing.T) {
 		c.schedule.Owner = owner
 		c.live(t)
 	}
-	require.Len(t, c.s.queue.owners.byName, ownersKept)
+	require.Len(t, c.s.queue.list.Owners(), waitlist.OwnersKept)
 	require.NoError(t, c.s.Check())
 	for range leaseMemory {
 		c.live(t)

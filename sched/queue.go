@@ -5,37 +5,24 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/ds"
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// queue holds the tasks that wait for room. Each stands in a line: those of one
-// priority and owner that need the same, the oldest first.
-//
-//	level (a priority) -> turn (an owner there) -> line -> waiters
-//
-// Room goes to the first level, in it to the turn that was served least lately,
-// and of its lines to the one whose head came first, as far as they fit.
+// queue holds the tasks that wait for capacity, and what is under way for them. Their
+// order is that of package waitlist.
 type queue struct {
+	list    waitlist.List
 	waiters ds.Chunks[waiter]
-	free    int32        // the free slot to use next, + 1; each names the one behind it by next
-	n       int          // waiters
-	gangs   int          // of these, gangs
-	tasks   int          // the same, each task of a gang counted
-	classed [classes]int // of tasks, by class
-	last    uint64
-	stamp   uint64           // of turns, the last
-	levels  []*level         // the highest priority first, each with a round
+	free    []int32          // slots of waiters
+	gangs   int              // waiters that are gangs
+	classed [classes]int     // tasks, by class
 	byKey   map[uint64]int32 // the first waiter of each hash of client and key; slot + 1
 	waits   ds.Wheel         // when waits are over
-	owners  ownerTable
 
-	wants     map[string]*want
-	all       []*want
-	wantBytes int // of their keys
-	log       wantLog
-
-	remembered  int    // wants, by all kits
-	rememberers []*kit // those that remember some, the one that began first in front
+	needs        ds.Chunks[needs] // by the slot of their class
+	freeNeeds    []int32
+	ownerRefusal wire.Error
 
 	freed     []int32 // workers that may have got room since serve looked
 	undecided bool    // so is that of a gang
@@ -50,7 +37,7 @@ type queue struct {
 	round     uint64  // of serve
 
 	shaken   bool    // a preemption may have become hopeless
-	seeking  int     // waiters that preempt and have no claim
+	takenOut uint64  // list.TakenOut when that was last looked at
 	seekAt   Time    // when they look for victims
 	soughtAt Time    // when they did
 	look     uint64  // how often they did
@@ -65,34 +52,30 @@ type queue struct {
 
 // waiter is one task that waits, or a gang.
 type waiter struct {
-	body       []byte // task, owner, group, key, one behind the other
-	gang       *gang  // nil: one task
-	line       *line
-	session    Session
-	request    uint64
-	number     uint64 // in order of arrival
-	content    uint64
-	hash       uint64 // of client and key; 0: it has none
-	arrived    Time
-	over       Time  // when its wait is over
-	next, prev int32 // in its line; slot + 1
-	later      int32 // the next of its session; slot + 1
-	earlier    int32
-	same       int32 // the next of the same hash; slot + 1
-	client     int32
-	ttl        uint32
-	index      uint32 // its place in a batch + 1; 0: it came alone
-	bypassed   uint32
-	place      uint32 // in its line, in order of arrival
-	taskLen    uint8
-	ownerLen   uint8
-	groupLen   uint8
-	keyLen     uint8 // 0: the task id is the key
-	onPreempt  wire.OnPreempt
-	preempt    bool // tasks of a lower priority are to make room
-	claimed    bool // some do
-	mute       bool // it was requeued, and nobody has asked for it since
-	live       bool
+	waitlist.Waiter
+	body      []byte // task, owner, group, key, one behind the other
+	gang      *gang  // nil: one task
+	session   Session
+	request   uint64
+	content   uint64
+	hash      uint64 // of client and key; 0: it has none
+	arrived   Time
+	over      Time  // when its wait is over
+	later     int32 // the next of its session; slot + 1
+	earlier   int32
+	same      int32 // the next of the same hash; slot + 1
+	client    int32
+	ttl       uint32
+	index     uint32 // its place in a batch + 1; 0: it came alone
+	bypassed  uint32
+	taskLen   uint8
+	ownerLen  uint8
+	groupLen  uint8
+	keyLen    uint8 // 0: the task id is the key
+	onPreempt wire.OnPreempt
+	preempt   bool // tasks of a lower priority are to make room
+	claimed   bool // some do
+	mute      bool // it was requeued, and nobody has asked for it since
 }
 
 // gang is what a gang that waits asks for.
@@ -129,13 +112,14 @@ func (w *waiter) size() int {
 	return 1
 }
 
-// priority is that of the task, or of its gang.
-func (w *waiter) priority() int32 { return w.line.turn.level.priority }
+// waits reports whether the record is of a waiter.
+func (w *waiter) waits() bool { return w.Bucket != nil }
 
-func (w *waiter) class() class { return classOf(w.priority()) }
+func (w *waiter) class() class { return classOf(w.Priority()) }
 
 func newQueue(cfg *Config) queue {
-	return queue{work: serveWork, byKey: map[uint64]int32{}, wants: map[string]*want{}, owners: newOwnerTable(cfg.MaxOwnerLeases)}
+	return queue{list: waitlist.New(cfg.MaxOwnerLeases), work: serveWork, byKey: map[uint64]int32{}, ownerRefusal: wire.Error{
+		Code: wire.CodeOwnerLimit, Field: "owner", Limit: uint64(cfg.MaxOwnerLeases), Message: wire.CodeOwnerLimit.Sentence()}}
 }
 
 // at returns the waiter of a slot.
@@ -162,28 +146,24 @@ func (s *State) waitingFor(client int32, key []byte) (int32, bool) {
 	return 0, false
 }
 
-// add puts a waiter, whose texts and numbers are set, into its line: at the end,
-// or if it came before, as number and arrived say, where it was.
-func (s *State) add(w waiter, priority int32, g *want) int32 {
+// add puts a waiter, whose texts and numbers are set, into the queue: at the end of
+// its bucket, or if it came before, as Number and arrived say, where it was.
+func (s *State) add(w waiter, priority int32, c *waitlist.Class) int32 {
 	q := &s.queue
-	var slot int32
-	if q.free != 0 {
-		slot = q.free - 1
-		q.free = q.at(slot).next
+	slot := int32(q.waiters.Len())
+	if n := len(q.free); n > 0 {
+		slot, q.free = q.free[n-1], q.free[:n-1]
 	} else {
-		slot = int32(q.waiters.Len())
-		q.waiters.Grow(q.waiters.Len() + 1)
+		q.waiters.Grow(int(slot) + 1)
 	}
-	if w.number == 0 {
-		q.last++
-		w.number, w.arrived = q.last, s.now
+	if w.Number == 0 {
+		w.arrived = s.now
 	}
-	w.live = true
-	w.line = q.turnOf(priority, q.owners.of(w.owner())).lineOf(g)
 	p := q.at(slot)
 	*p = w
-	p.line.insert(q, slot)
-	q.soughtOn(p, s.now)
+	p.Slot = slot
+	q.list.Add(&p.Waiter, priority, p.owner(), c)
+	q.seekFor(p, s.now)
 	if p.hash != 0 {
 		p.same = q.byKey[p.hash]
 		q.byKey[p.hash] = slot + 1
@@ -196,14 +176,10 @@ func (s *State) add(w waiter, priority int32, g *want) int32 {
 	s.clients.holdAgain(p.client)
 	s.clients.list[p.client].waiting++
 	q.waits.Set(slot, p.over)
-	q.n++
 	if p.gang != nil {
 		q.gangs++
 	}
-	q.tasks += p.size()
 	q.classed[classOf(priority)] += p.size()
-	q.owners.wait(p.line.turn.owner, p.size())
-	g.n++
 	return slot
 }
 
@@ -212,28 +188,21 @@ func (s *State) leave(slot int32) {
 	q := &s.queue
 	w := q.at(slot)
 	reserved := s.reservedFor(slot)
-	if !w.claimed {
-		q.soughtOff(w)
-	}
 	q.waits.Remove(slot)
 	q.unkey(slot)
 	s.unlinkSession(slot)
-	q.owners.wait(w.line.turn.owner, -w.size())
-	g, class := w.line.want, w.class()
-	w.line.remove(q, slot)
-	q.n--
 	if w.gang != nil {
 		q.gangs--
 	}
-	q.tasks -= w.size()
-	q.classed[class] -= w.size()
+	q.classed[w.class()] -= w.size()
+	c := w.Bucket.Class
+	if q.list.Remove(&w.Waiter) {
+		s.dropNeeds(c.Slot)
+	}
 	s.clients.list[w.client].waiting--
 	s.clients.drop(w.client)
-	if g.n--; g.n == 0 {
-		s.dropWant(g)
-	}
-	*w = waiter{next: q.free}
-	q.free = slot + 1
+	*w = waiter{}
+	q.free = append(q.free, slot)
 	for _, v := range reserved {
 		s.unreserve(v)
 	}

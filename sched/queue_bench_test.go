@@ -92,7 +92,7 @@ func BenchmarkEnqueue(b *testing.B) {
 			out.Reset()
 		}
 		b.StopTimer()
-		require.Equal(b, maxWaitingLimit, s.queue.n)
+		require.Equal(b, maxWaitingLimit, s.queue.list.Len())
 		b.ReportMetric(float64(heapInUse()-before)/maxWaitingLimit, "B/waiter")
 		runtime.KeepAlive(s)
 		b.StartTimer()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -76,7 +77,7 @@ func TestAGangCountsAsItsTasks(t *testing.T) {
 	out.Reset()
 	s.Apply(0, 3, 101, gang, out)
 	require.Empty(t, out.Items)
-	require.Equal(t, 5, s.queue.tasks)
+	require.Equal(t, 5, s.queue.list.Tasks())
 	require.NoError(t, s.Check())
 }
 
@@ -119,7 +120,7 @@ func TestACrowdLeavesInSlices(t *testing.T) {
 	s, out := crowd(t, n, func(*Config) {})
 	out.Reset()
 	s.Close(1, 3, out)
-	require.Equal(t, n-pulseBudget, s.queue.n)
+	require.Equal(t, n-pulseBudget, s.queue.list.Len())
 	require.Equal(t, Time(1), s.NextPulse())
 	s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("first"), Priority: 1}, out)
 	out.Reset()
@@ -130,7 +131,7 @@ func TestACrowdLeavesInSlices(t *testing.T) {
 		require.NoError(t, s.Check())
 		s.Pulse(1, out)
 	}
-	require.Zero(t, s.queue.n)
+	require.Zero(t, s.queue.list.Len())
 	require.Empty(t, out.Items)
 	require.EqualValues(t, n, s.log.waitEnds[waitClosed])
 	require.NoError(t, s.Check())
@@ -161,16 +162,16 @@ func TestMuchRoomIsGivenInSlices(t *testing.T) {
 func TestManyNeedsWait(t *testing.T) {
 	s, out := crowd(t, 0, func(*Config) {})
 	out.Reset()
-	for i := range maxWants + 1 {
+	for i := range waitlist.MaxClasses + 1 {
 		m := &wire.Schedule{Task: fmt.Appendf(nil, "t%d", i), Selector: fmt.Appendf(nil, "!other || never-%d", i), WaitMS: wire.MaxWait}
-		if i == maxWants-1 {
+		if i == waitlist.MaxClasses-1 {
 			m.Selector = []byte("other || !never")
 		}
 		s.Apply(0, 3, uint64(i), m, out)
 	}
 	require.Len(t, out.Items, 1)
 	e := out.Items[0].Other.(*wire.Error)
-	require.Equal(t, []any{wire.CodeQueueFull, uint64(maxWants)}, []any{e.Code, e.Limit})
+	require.Equal(t, []any{wire.CodeQueueFull, uint64(waitlist.MaxClasses)}, []any{e.Code, e.Limit})
 	out.Reset()
 	s.Apply(1, 2, 1, &wire.Register{Worker: "other", Address: "h:2", Incarnation: 1, Seq: 1, Slots: 1, Tags: []string{"other"}}, out)
 	s.Apply(1, 2, 2, &wire.Promised{Handle: 1, Grantor: s.Grantor()}, out)
@@ -181,7 +182,7 @@ func TestManyNeedsWait(t *testing.T) {
 		got += answered(out, wire.KindPlaced)
 	}
 	require.Equal(t, 1, got)
-	require.Equal(t, maxWants-1, s.queue.n)
+	require.Equal(t, waitlist.MaxClasses-1, s.queue.list.Len())
 	require.Greater(t, s.NextPulse(), Time(1), "nothing is left over")
 }
 
@@ -210,7 +211,7 @@ func TestBytesOfNeedsAreBounded(t *testing.T) {
 		return out.Items[0].Message()
 	}
 	n := 0
-	for ; s.queue.wantBytes < maxWantBytes/2; n++ {
+	for ; s.queue.list.KeyBytes() < waitlist.MaxKeyBytes/2; n++ {
 		require.Nil(t, ask(gang(n)))
 	}
 	last := ask(gang(n))
@@ -219,21 +220,21 @@ func TestBytesOfNeedsAreBounded(t *testing.T) {
 	}
 	require.Equal(t, wire.CodeQueueFull, last.(*wire.PlacedAll).Results[0].Code)
 	require.Contains(t, last.(*wire.PlacedAll).Results[0].Message, "bytes")
-	require.LessOrEqual(t, s.queue.wantBytes, maxWantBytes)
+	require.LessOrEqual(t, s.queue.list.KeyBytes(), waitlist.MaxKeyBytes)
 	again := gang(0)
 	for i := range again.Tasks {
 		again.Tasks[i].Task = append([]byte("again-"), again.Tasks[i].Task...)
 	}
 	require.Nil(t, ask(again), "it needs what others need")
-	shared := s.queue.all[0].members[5].ask.NotWorkers
+	shared := s.queue.needs.At(s.queue.list.Classes()[0].Slot).members[5].ask.NotWorkers
 	for slot := range int32(s.queue.waiters.Len()) {
-		if w := s.queue.at(slot); w.line.want == s.queue.all[0] {
+		if w := s.queue.at(slot); w.waits() && w.Bucket.Class == s.queue.list.Classes()[0] {
 			require.Same(t, &shared[0], &w.gang.tasks[5].NotWorkers[0])
 		}
 	}
 	s.Close(1, 1, &out)
 	settled(t, s, &out)
-	require.Zero(t, s.queue.wantBytes)
+	require.Zero(t, s.queue.list.KeyBytes())
 }
 
 // TestExclusiveBecomesFeasible: what no worker of a kit could take, because all of

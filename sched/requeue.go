@@ -1,6 +1,9 @@
 package sched
 
-import "github.com/dtask/dtask-scheduler/wire"
+import (
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
+	"github.com/dtask/dtask-scheduler/wire"
+)
 
 // This file lets a task wait again that had to make room, in the very step in
 // which its lease ends, and tells its client.
@@ -20,10 +23,9 @@ func (s *State) keepRequest(slot int32, m *wire.Schedule) {
 	r := &kept{task: cloneTask(m), arrived: s.now}
 	if q.serving != 0 {
 		w := q.at(q.serving - 1)
-		r.number, r.arrived = w.number, w.arrived
+		r.number, r.arrived = w.Number, w.arrived
 	} else {
-		q.last++
-		r.number = q.last
+		r.number = q.list.TakeNumber()
 	}
 	s.requests[slot] = r
 }
@@ -65,18 +67,18 @@ func (s *State) requeue(l *lease, r *kept) bool {
 	}
 	m := &r.task
 	b := s.bundled(m)
-	g := s.wantOf(b)
-	if g == nil {
+	c := s.classFor(b)
+	if c == nil {
 		return false
 	}
 	w := waiter{
 		session: from, client: l.client, ttl: m.TTLMS, content: s.waitContent(b), over: s.now + wire.MaxWait,
 		hash: s.waitHash(l.client, m.Task), preempt: m.Preempt, onPreempt: m.OnPreempt,
-		number: r.number, arrived: r.arrived, mute: true,
+		Waiter: waitlist.Waiter{Number: r.number}, arrived: r.arrived, mute: true,
 	}
 	w.write(m)
 	s.log.waited++
-	s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))
+	s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, c))
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 )
 
 // This file reserves workers for waiters. A reserved worker is not eligible in the
@@ -32,9 +33,9 @@ type reservation struct {
 	worker   int32
 	priority int32 // of the waiter
 	cause    cause
-	owner    *owner // of the waiter
-	until    Time   // of a preemption: the waiter chooses again then
-	order    uint64 // grows with each reservation
+	owner    *waitlist.Owner // of the waiter
+	until    Time            // of a preemption: the waiter chooses again then
+	order    uint64          // grows with each reservation
 }
 
 // reservationTable holds all reservations: those of preemptions, in the order in
@@ -125,12 +126,12 @@ func (s *State) bestReserved(r *request, req *index.Requirement, n int32, found 
 func (s *State) reserve(slot, n int32, why cause) {
 	t, w := &s.reservations, s.queue.at(slot)
 	t.last++
-	v := &reservation{waiter: slot, worker: n, priority: w.priority(), cause: why, owner: w.line.turn.owner, order: t.last}
+	v := &reservation{waiter: slot, worker: n, priority: w.Priority(), cause: why, owner: w.Bucket.Queue.Owner, order: t.last}
 	if why == preemption {
 		v.until = s.now + max(s.cfg.PreemptGrace, 1) + preemptPatience
 		w.claimed = true
-		v.owner.claims++
-		s.queue.soughtOff(w)
+		v.owner.Reserved++
+		s.queue.list.SetSeeks(&w.Waiter, false)
 		t.list = slices.Insert(t.list, t.preemptions, v)
 		t.preemptions++
 	} else {
@@ -149,10 +150,10 @@ func (s *State) unreserve(v *reservation) {
 	t.list = slices.Delete(t.list, i, i+1)
 	if v.cause == preemption {
 		t.preemptions--
-		v.owner.claims--
-		if w := s.queue.at(v.waiter); w.live {
+		v.owner.Reserved--
+		if w := s.queue.at(v.waiter); w.waits() {
 			w.claimed = false
-			s.queue.soughtOn(w, s.now)
+			s.queue.seekFor(w, s.now)
 		}
 		s.cancelVictims(v.worker)
 	}
@@ -198,12 +199,12 @@ func (s *State) loseReserved(v *reservation) {
 // waiter may have no further lease.
 func (s *State) expirePreemptions() {
 	t, q := &s.reservations, &s.queue
-	if t.preemptions == 0 || !q.shaken && t.list[0].until > s.now {
+	if t.preemptions == 0 || !q.shaken && q.takenOut == q.list.TakenOut() && t.list[0].until > s.now {
 		return
 	}
-	q.shaken = false
+	q.shaken, q.takenOut = false, q.list.TakenOut()
 	for i := t.preemptions - 1; i >= 0; i-- {
-		if v := t.list[i]; v.until <= s.now || q.owners.full(v.owner) || !s.workers.At(v.worker).usable() || !s.anyPreempted(v.worker) {
+		if v := t.list[i]; v.until <= s.now || q.list.Left(v.owner) <= 0 || !s.workers.At(v.worker).usable() || !s.anyPreempted(v.worker) {
 			s.unreserve(v)
 		}
 	}

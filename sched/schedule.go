@@ -66,7 +66,7 @@ func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Erro
 	if !s.leases.hasRoom(&s.cfg, 1) {
 		return refusals[wire.CodeLeaseLimit]
 	}
-	if s.queue.owners.refuses(m.Owner) {
+	if s.queue.ownerAtLimit(m.Owner) {
 		return s.overLimit(r)
 	}
 	n, devices, planned := int32(0), uint64(0), false
@@ -90,10 +90,10 @@ func (s *State) place(a *admission, m *wire.Schedule, p *wire.Placed) *wire.Erro
 		a.add(s, slot, stamp)
 	}
 	if !a.gang {
-		if s.queue.n > 0 {
+		if s.queue.list.Len() > 0 {
 			s.countBypass(n)
 		}
-		s.queue.seatOwner(m.Owner)
+		s.queue.applyLimit(m.Owner)
 	}
 	s.describe(l, p)
 	return nil

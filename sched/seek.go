@@ -1,5 +1,7 @@
 package sched
 
+import "github.com/dtask/dtask-scheduler/sched/waitlist"
+
 // This file decides when waiters that preempt look for victims, and in which
 // order. They look in pulses alone: when such a waiter comes or loses its claim,
 // and from time to time, for what runs may have changed. A look at a large fleet
@@ -11,47 +13,30 @@ const (
 	seekEvery Time = 1_000
 	seekGap   Time = 50
 	// seekVisits bounds the workers and leases that one pulse visits for it; the
-	// next goes on from there. seekLines bounds the lines of waiters of one look.
-	seekVisits = 4096
-	seekLines  = 4096
+	// next goes on from there. seekBuckets bounds the buckets of waiters of one look.
+	seekVisits  = 4096
+	seekBuckets = 4096
 )
 
-// soughtOn notes that a waiter that preempts has no victims, soughtOff that it
-// has, or is gone.
-func (q *queue) soughtOn(w *waiter, now Time) {
+// seekFor notes that a waiter that preempts has no victims.
+func (q *queue) seekFor(w *waiter, now Time) {
 	if !w.preempt {
 		return
 	}
-	if q.seeking == 0 {
+	if q.list.Seeking() == 0 {
 		q.seekAt = Never
 	}
-	w.line.seeks(q, 1)
+	q.list.SetSeeks(&w.Waiter, true)
 	q.seekAt = min(q.seekAt, max(now, q.soughtAt+seekGap))
-}
-
-func (q *queue) soughtOff(w *waiter) {
-	if w.preempt {
-		w.line.seeks(q, -1)
-	}
-}
-
-// seeks counts waiters of a line that preempt and have no victims.
-func (l *line) seeks(q *queue, by int) {
-	q.seeking += by
-	l.seeking += by
-	l.turn.seeking += by
-	if l.turn.in {
-		l.turn.level.seeking += by
-	}
 }
 
 // nextSeek returns when waiters look for victims, or give up a preemption.
 func (s *State) nextSeek() Time {
 	q, next := &s.queue, Never
 	switch {
-	case q.seeking > 0 && q.looking:
+	case q.list.Seeking() > 0 && q.looking:
 		next = q.soughtAt // there is more to look at
-	case q.seeking > 0:
+	case q.list.Seeking() > 0:
 		next = q.seekAt
 	}
 	if t := &s.reservations; t.preemptions > 0 {
@@ -65,7 +50,7 @@ func (s *State) nextSeek() Time {
 // none at a lower one. It reports whether it looked.
 func (s *State) seek(out *Outbox) bool {
 	q := &s.queue
-	if q.seeking == 0 || !q.looking && q.seekAt > s.now || !q.settled() {
+	if q.list.Seeking() == 0 || !q.looking && q.seekAt > s.now || !q.settled() {
 		return false
 	}
 	if !q.looking {
@@ -81,17 +66,17 @@ func (s *State) seek(out *Outbox) bool {
 // whether that was all.
 func (s *State) seekAll(out *Outbox) bool {
 	q := &s.queue
-	left, lines := seekVisits, seekLines
-	for _, l := range q.levels {
-		for t := l.first; t != nil && l.seeking > 0; t = t.next {
-			for ln := t.first; ln != nil && t.seeking > 0; ln = ln.next {
-				if ln.seeking == 0 || ln.want.failed == q.look {
+	left, buckets := seekVisits, seekBuckets
+	for _, band := range q.list.Bands() {
+		for o := band.First(); o != nil && band.Seeking > 0; o = o.Next() {
+			for b := o.First(); b != nil && o.Seeking > 0; b = b.Next() {
+				if b.Seeking == 0 || q.needsOf(b).failed == q.look {
 					continue
 				}
-				if lines--; lines < 0 || s.leases.preemptible == 0 || s.reservations.preemptions >= maxPreemptions {
+				if buckets--; buckets < 0 || s.leases.preemptible == 0 || s.reservations.preemptions >= maxPreemptions {
 					return true
 				}
-				if s.seekLine(ln, &left, out); left <= 0 {
+				if s.seekBucket(b, &left, out); left <= 0 {
 					return false // there may be more
 				}
 			}
@@ -100,24 +85,23 @@ func (s *State) seekAll(out *Outbox) bool {
 	return true
 }
 
-// seekLine looks for victims for the waiters of one line, until there are none
-// for one of them, or their owner may not have what would be free then.
-func (s *State) seekLine(ln *line, left *int, out *Outbox) {
-	q, o := &s.queue, ln.turn.owner
-	for e := ln.head; e != 0 && *left > 0 && ln.seeking > 0 && s.reservations.preemptions < maxPreemptions && o.claims < q.owners.left(o); {
-		w := q.at(e - 1)
+// seekBucket looks for victims for the waiters of one bucket, until there are none for
+// one of them, or their owner may not have what would be free then.
+func (s *State) seekBucket(b *waitlist.Bucket, left *int, out *Outbox) {
+	q, o := &s.queue, b.Queue.Owner
+	for e := b.Head(); e != nil && *left > 0 && b.Seeking > 0 && s.reservations.preemptions < maxPreemptions && o.Reserved < q.list.Left(o); e = e.Next() {
+		w := q.at(e.Slot)
 		if *left--; w.preempt && !w.claimed {
-			p, done := s.victims(e-1, left)
+			p, done := s.victims(e.Slot, left)
 			switch {
 			case !done:
 				return
 			case p.found:
-				s.preemptFor(e-1, p.worker, p.victims, out)
+				s.preemptFor(e.Slot, p.worker, p.victims, out)
 			default:
-				ln.want.failed = q.look
+				q.needsOf(b).failed = q.look
 				return
 			}
 		}
-		e = w.next
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -14,7 +15,7 @@ const serveWork = TurnWork
 
 // gotRoom notes that a worker may have room that it had not.
 func (s *State) gotRoom(n int32) {
-	if s.queue.n > 0 {
+	if s.queue.list.Len() > 0 {
 		s.noteRoom(n)
 	}
 }
@@ -72,10 +73,10 @@ func (s *State) lookForFresh() {
 	q := &s.queue
 	for ; len(q.fresh) > 0 && !s.exhausted(); q.fresh = q.fresh[:len(q.fresh)-1] {
 		w := q.at(q.fresh[len(q.fresh)-1])
-		if !w.live || s.leases.live >= s.cfg.MaxLeases || w.line.aside || !w.line.turn.in {
+		if !w.waits() || s.leases.live >= s.cfg.MaxLeases || !w.Bucket.CanBeServed() {
 			continue
 		}
-		if s.lookAround(w.line, w.line) {
+		if s.lookAround(w.Bucket, w.Bucket) {
 			if w.gang != nil {
 				q.fresh = q.fresh[:len(q.fresh)-1] // one worker says little of a gang
 			}
@@ -92,23 +93,23 @@ func (s *State) lookForAllFresh() {
 		if s.exhausted() {
 			return
 		}
-		if w := s.queue.at(slot); w.live && s.leases.live < s.cfg.MaxLeases && !w.line.aside && w.line.turn.in {
-			s.lookAround(w.line, w.line)
+		if w := s.queue.at(slot); w.waits() && s.leases.live < s.cfg.MaxLeases && w.Bucket.CanBeServed() {
+			s.lookAround(w.Bucket, w.Bucket)
 		}
 	}
 }
 
-// lookAround looks for a worker that fits each of some lines of a turn, and frees
-// these workers. It reports whether there are any. When it is exhausted it stops, and
-// goes on behind the lines it has looked at.
-func (s *State) lookAround(first, last *line) (found bool) {
-	for l := first; l != last.next && !s.exhausted(); l = l.next {
-		if first != last && l.looked == l.turn.returns {
+// lookAround looks for a worker that fits each of some buckets of an owner queue, and
+// frees these workers. It reports whether there are any. When it is exhausted it
+// stops, and goes on behind the buckets it has looked at.
+func (s *State) lookAround(first, last *waitlist.Bucket) (found bool) {
+	for b := first; b != last.Next() && !s.exhausted(); b = b.Next() {
+		if first != last && b.Sought() {
 			continue
 		}
 		s.spend(taskWork)
-		l.looked = l.turn.returns
-		if n, ok := s.findFor(l); ok {
+		b.SetSought(true)
+		if n, ok := s.findFor(b); ok {
 			s.gotRoom(n)
 			found = true
 		}
@@ -116,15 +117,15 @@ func (s *State) lookAround(first, last *line) (found bool) {
 	return found
 }
 
-// findFor returns a worker that fits one of the tasks of a line.
-func (s *State) findFor(l *line) (int32, bool) {
-	g := l.want
+// findFor returns a worker that fits one of the tasks of a bucket.
+func (s *State) findFor(b *waitlist.Bucket) (int32, bool) {
+	g := s.queue.needsOf(b)
 	for i := range g.members {
 		ask := g.members[i].ask
 		ask.Prefer, ask.Policy, ask.SpreadBy = nil, nil, nil
 		a := s.alone(nil, nil)
 		r := &a.request
-		r.rank = l.rank()
+		r.rank = rankOf(b)
 		if err := s.read(a, &ask); err != nil || s.unknown(r) {
 			continue
 		}
@@ -150,7 +151,7 @@ func (s *State) answerFound(out *Outbox) {
 	q := &s.queue
 	for _, slot := range q.found {
 		w := q.at(slot)
-		if !w.live || w.gang != nil || s.sessions[w.session] == nil {
+		if !w.waits() || w.gang != nil || s.sessions[w.session] == nil {
 			continue
 		}
 		if results, ok := s.tryWaiter(s.sessions[w.session], slot); ok {
@@ -182,17 +183,10 @@ func (s *State) hand(out *Outbox) {
 		q.marked, q.left = 0, 0
 	}
 	freed := len(q.freed)
-	marked := s.markWants(freed)
-	for i := 0; marked && i < len(q.levels) && s.goesOn(freed); {
-		l := q.levels[i]
-		due = s.servePreemptions(due, l.priority, out)
-		if _, found := q.findLevel(l.priority); found {
-			s.handLevel(l, freed, out)
-		}
-		found := false
-		if i, found = q.findLevel(l.priority); found {
-			i++ // else nobody is left in its round, and it is gone
-		}
+	marked := s.markClasses(freed)
+	for b := q.list.FirstBand(); marked && b != nil && s.goesOn(freed); b = q.list.After(b.Priority) {
+		due = s.servePreemptions(due, b.Priority, out)
+		s.handBand(b, freed, out)
 	}
 	if s.isCut(); q.cut || len(q.freed) != freed {
 		return
@@ -222,43 +216,42 @@ func (s *State) isCut() {
 // goesOn reports whether a walk that began with so many freed workers goes on.
 func (s *State) goesOn(freed int) bool {
 	q := &s.queue
-	return (q.left > 0 || q.owners.back > 0) && len(q.freed) == freed && !s.exhausted()
+	return (q.left > 0 || q.list.Unsought() > 0) && len(q.freed) == freed && !s.exhausted()
 }
 
-// handLevel goes round the owners of a priority. Those that it has passed have
-// nothing that fits, and never will in this walk: room only shrinks.
-func (s *State) handLevel(l *level, freed int, out *Outbox) {
-	for t := l.first; t != nil && s.goesOn(freed); {
-		slot := s.firstThatFits(t, freed)
-		if slot == 0 {
-			t = t.next
+// handBand goes round the owners of a priority. Those that it has passed have nothing
+// that fits, and never will in this walk: capacity only shrinks.
+func (s *State) handBand(band *waitlist.Band, freed int, out *Outbox) {
+	for o := band.First(); o != nil && s.goesOn(freed); {
+		b := s.firstThatFits(o, freed)
+		if b == nil {
+			o = o.Next()
 			continue
 		}
-		next := t.next
+		next := o.Next()
 		s.spend(taskWork)
-		ln := s.queue.at(slot - 1).line
-		served := s.serveHead(slot-1, out)
+		served := s.serveHead(b.Head().Slot, out)
 		if served && !s.anyRoom() {
 			s.queue.left = 0
-			s.queue.round++ // no want is marked any more
+			s.queue.round++ // no class is marked any more
 		}
 		if served {
-			ln.looked = 0 // there may be room for the next as well
-			s.queue.isOver(t)
+			b.SetSought(false) // there may be capacity for the next as well
+			s.queue.list.EndTurn(o)
 		}
 		switch {
-		case !t.in:
-			t = next
+		case !o.InTurn():
+			o = next
 		case served:
-			if t = next; t == nil {
-				t = l.last // alone, or the last of the round
+			if o = next; o == nil {
+				o = band.Last() // alone, or the last of the band
 			}
 		}
 	}
 }
 
 // settled reports whether nobody may have room of whom it is not known.
-func (q *queue) settled() bool { return len(q.freed) == 0 && q.owners.back == 0 }
+func (q *queue) settled() bool { return len(q.freed) == 0 && q.list.Unsought() == 0 }
 
 // anyRoom reports whether a freed worker may still get something.
 func (s *State) anyRoom() bool {
@@ -278,9 +271,9 @@ func (s *State) servesAny(n int32) bool {
 	return (w.eligible || w.reserved != nil && w.reserved.cause == preemption && w.usable()) && s.index.LoadOf(index.Worker(n)) != index.Full
 }
 
-// markWants marks the wants that one of the first of the freed workers could serve,
+// markClasses marks the classes that one of the first of the freed workers could serve,
 // and counts them. It reports false if it is exhausted before it is through.
-func (s *State) markWants(freed int) bool {
+func (s *State) markClasses(freed int) bool {
 	q := &s.queue
 	for ; q.marked < freed; q.marked++ {
 		f := q.freed[q.marked]
@@ -290,13 +283,14 @@ func (s *State) markWants(freed int) bool {
 		if !s.servesAny(f) {
 			continue
 		}
-		wants, ok := s.wantsOf(f)
+		classes, ok := s.classesFor(f)
 		if !ok {
 			return false
 		}
-		s.spend(len(wants) / 8)
-		for _, g := range wants {
-			if g.round == q.round || g.lines == 0 {
+		s.spend(len(classes) / 8)
+		for _, c := range classes {
+			g := q.needs.At(c.Slot)
+			if g.round == q.round || !c.Servable() {
 				continue
 			}
 			if g.round, g.at = q.round, 0; q.cut {
@@ -308,42 +302,42 @@ func (s *State) markWants(freed int) bool {
 	return true
 }
 
-// firstThatFits returns the head of the first line of a turn for which there is
-// room, as slot + 1; 0 if there is none.
-func (s *State) firstThatFits(t *turn, freed int) int32 {
+// firstThatFits returns the first bucket of an owner queue for whose head a freed
+// worker has capacity, nil if there is none.
+func (s *State) firstThatFits(o *waitlist.OwnerQueue, freed int) *waitlist.Bucket {
 	q := &s.queue
-	if t.back {
-		if s.lookAround(t.first, t.last); len(q.freed) > freed || s.exhausted() {
-			return 0 // the walk begins again, or goes on here
+	if o.Unsought() {
+		if s.lookAround(o.First(), o.Last()); len(q.freed) > freed || s.exhausted() {
+			return nil // the walk begins again, or goes on here
 		}
 	}
-	for l := t.first; l != nil; l = l.next {
-		g, k := l.want, l.rank()
+	for b := o.First(); b != nil; b = b.Next() {
+		g, k := q.needsOf(b), rankOf(b)
 		if g.round != q.round {
 			continue
 		}
 		for g.at < len(q.freed) && !s.fitsAny(g, q.freed[g.at], &k) {
 			g.at++
 			if s.spend(1); s.exhausted() {
-				return 0
+				return nil
 			}
 		}
 		if g.at < len(q.freed) {
 			if !s.prepared(g) {
-				return 0
+				return nil
 			}
-			return l.head
+			return b
 		}
 		g.round = 0
 		q.left--
 	}
-	q.isBack(t)
-	return 0
+	q.list.SetSought(o)
+	return nil
 }
 
 // prepared brings what a want requires up to date, so that placing one of its tasks
 // takes no long search. It reports false if it is exhausted before that.
-func (s *State) prepared(g *want) bool {
+func (s *State) prepared(g *needs) bool {
 	for i := range s.membersOf(g) {
 		for _, req := range [...]*index.Requirement{g.members[i].req, g.members[i].preferred} {
 			if req == nil || s.index.Ready(req) {
@@ -360,10 +354,10 @@ func (s *State) prepared(g *want) bool {
 	return true
 }
 
-// rank returns the rank of the waiters of a line, without what is reserved for one
+// rankOf returns the rank of the waiters of a bucket, without what is reserved for one
 // of them.
-func (l *line) rank() rank {
-	return rank{reach: together, queued: true, priority: l.turn.level.priority}
+func rankOf(b *waitlist.Bucket) rank {
+	return rank{reach: together, queued: true, priority: b.Queue.Band.Priority}
 }
 
 // serveHead places a waiter, the head of its line, and answers it. It reports
@@ -371,7 +365,7 @@ func (l *line) rank() rank {
 func (s *State) serveHead(slot int32, out *Outbox) bool {
 	q := &s.queue
 	w := q.at(slot)
-	g := w.line.want
+	g := s.queue.needsOf(w.Bucket)
 	sess := s.sessions[w.session]
 	if sess == nil {
 		s.log.waitEnded(waitClosed, w.size())
@@ -405,11 +399,11 @@ func (s *State) tryWaiter(sess *session, slot int32) ([]wire.BatchResult, bool) 
 		a.batch, a.gang, a.plan = true, true, &w.gang.plan
 		b, results = bundle{tasks: w.gang.tasks, gang: true, distinct: w.gang.distinct}, make([]wire.BatchResult, len(w.gang.tasks))
 	} else {
-		m = w.message()
-		a.member = &s.membersOf(w.line.want)[0]
+		m = s.queue.messageOf(w)
+		a.member = &s.membersOf(s.queue.needsOf(w.Bucket))[0]
 		b, results[0] = s.bundled(&m), wire.BatchResult{}
 	}
-	a.request.rank = rank{together, true, slot + 1, w.priority()}
+	a.request.rank = rank{together, true, slot + 1, w.Priority()}
 	failed, err := s.placeAll(a, b, results)
 	if err == nil {
 		return results, true
@@ -429,10 +423,10 @@ func mayWait(c wire.Code) bool {
 	return c == wire.CodeUnavailable || c == wire.CodeSearchLimit || c == wire.CodeLeaseLimit || c == wire.CodeOwnerLimit
 }
 
-// message is the request of a waiter that is no gang.
-func (w *waiter) message() wire.Schedule {
-	m := w.line.want.members[0].ask
+// messageOf returns the request of a waiter that is no gang.
+func (q *queue) messageOf(w *waiter) wire.Schedule {
+	m := q.needsOf(w.Bucket).members[0].ask
 	m.Task, m.Owner, m.Group, m.Key = w.task(), w.owner(), w.group(), w.idempotency()
-	m.Priority, m.TTLMS, m.Preempt, m.OnPreempt = w.priority(), w.ttl, w.preempt, w.onPreempt
+	m.Priority, m.TTLMS, m.Preempt, m.OnPreempt = w.Priority(), w.ttl, w.preempt, w.onPreempt
 	return m
 }

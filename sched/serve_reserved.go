@@ -33,7 +33,7 @@ func (s *State) servePreemptions(due []*reservation, priority int32, out *Outbox
 		case s.workers.At(v.worker).reserved != v: // its waiter was placed already
 		case v.priority < priority:
 			rest = append(rest, v)
-		case s.fitsAny(s.queue.at(v.waiter).line.want, v.worker, &rank{reach: together, queued: true, waiter: v.waiter + 1}):
+		case s.fitsAny(s.queue.needsOf(s.queue.at(v.waiter).Bucket), v.worker, &rank{reach: together, queued: true, waiter: v.waiter + 1}):
 			s.serveReserved(v.waiter, out)
 		}
 	}
@@ -54,15 +54,15 @@ func (s *State) serveHolder(out *Outbox) {
 func (s *State) servesHolder(n, slot int32) bool {
 	w, k := s.queue.at(slot), s.workers.At(n)
 	own := k.reserved != nil && k.reserved.waiter == slot
-	return (own || w.gang != nil) && s.fitsAny(w.line.want, n, &rank{reach: together, queued: true, waiter: slot + 1, priority: w.priority()})
+	return (own || w.gang != nil) && s.fitsAny(s.queue.needsOf(w.Bucket), n, &rank{reach: together, queued: true, waiter: slot + 1, priority: w.Priority()})
 }
 
 // serveReserved places a waiter that has reserved workers. Its turn is over then.
 func (s *State) serveReserved(slot int32, out *Outbox) bool {
-	t := s.queue.at(slot).line.turn
+	t := s.queue.at(slot).Bucket.Queue
 	served := s.serveHead(slot, out)
 	if served {
-		s.queue.isOver(t)
+		s.queue.list.EndTurn(t)
 	}
 	return served
 }

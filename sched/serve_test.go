@@ -72,7 +72,7 @@ func TestAWalkThatIsCutGoesOn(t *testing.T) {
 	for s.NextPulse() <= 1 {
 		s.Pulse(1, &out)
 	}
-	require.Equal(t, wants, s.queue.n)
+	require.Equal(t, wants, s.queue.list.Len())
 	require.NoError(t, s.Check())
 }
 

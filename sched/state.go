@@ -209,7 +209,7 @@ func (s *State) finish(out *Outbox) {
 	if len(s.notices) > 0 {
 		s.sendNotices(out)
 	}
-	if q := &s.queue; q.n > 0 || len(q.freed) > 0 {
+	if q := &s.queue; q.list.Len() > 0 || len(q.freed) > 0 {
 		s.serve(out)
 	}
 }
@@ -297,7 +297,7 @@ func (s *State) advance(w *ds.Wheel, left, until int, due func(item int32)) int 
 // ever. It may be too early, never too late.
 func (s *State) NextPulse() Time {
 	next := min(s.expiry.Next(), s.timers.Next(), s.queue.waits.Next(), s.nextDeadline(), s.nextSeek(), s.health.Next(), s.mass.due)
-	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.n > 0 && len(q.fresh) > 0 || q.n > 0 && !q.settled() {
+	if q := &s.queue; len(s.closings)+len(s.leaving) > 0 || len(q.closed) > 0 || q.list.Len() > 0 && len(q.fresh) > 0 || q.list.Len() > 0 && !q.settled() {
 		next = min(next, s.now)
 	}
 	return next

@@ -191,8 +191,8 @@ func TestManyRemovalsTakePulses(t *testing.T) {
 		s.Apply(1, 1, 9, &wire.Schedule{Task: fmt.Append(nil, "t", i), Selector: fmt.Appendf(nil, "!x%d", i), NotWorkers: wire.AppendWorkers(nil, []string{"worker-000000"}),
 			Resources: wire.AppendResources(nil, map[string]int64{"gpu": 1}), WaitMS: 1000, WaitForWorkers: true}, &out)
 	}
-	require.Equal(t, waiters, s.queue.n)
-	for most := 0; s.queue.n > 0; most++ {
+	require.Equal(t, waiters, s.queue.list.Len())
+	for most := 0; s.queue.list.Len() > 0; most++ {
 		require.Less(t, most, 1000)
 		s.Pulse(1001, &out)
 		require.LessOrEqual(t, s.Work(), stepLimit)

@@ -198,7 +198,7 @@ func TestAChangeAmongManyNeedsIsCheap(t *testing.T) {
 		s.Apply(1, 1, 100, wait(i), &out)
 		require.Empty(t, out.Items)
 	}
-	require.Len(t, s.queue.all, wants)
+	require.Len(t, s.queue.list.Classes(), wants)
 	most := 0
 	for i, id := range leases[:400] {
 		out.Reset()

@@ -51,11 +51,11 @@ type victimSearch struct {
 func (s *State) victims(slot int32, left *int) (p *plan, done bool) {
 	w := s.queue.at(slot)
 	f := &s.victimSearch
-	if f.slot != slot || f.number != w.number {
-		f.slot, f.number, f.next = slot, w.number, 0
+	if f.slot != slot || f.number != w.Number {
+		f.slot, f.number, f.next = slot, w.Number, 0
 		f.best.found = false
 	}
-	m := &s.membersOf(w.line.want)[0]
+	m := &s.membersOf(s.queue.needsOf(w.Bucket))[0]
 	d := s.demands.at(m.demand)
 	s.resolve(d)
 	fresh := f.next == 0
@@ -87,7 +87,7 @@ func (s *State) consider(n, slot int32, m *member, d *demand, left *int) {
 		return
 	}
 	*left -= int(k.taken)
-	limit := q.at(slot).priority() - 1
+	limit := q.at(slot).Priority() - 1
 	if f.best.found {
 		limit = min(limit, f.best.highest)
 	}

@@ -3,6 +3,7 @@ package sched
 import (
 	"strings"
 
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
@@ -22,8 +23,8 @@ const queueRetry = 1000
 // may not. Its wait is that of the first task.
 func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 	q, first, tasks := &s.queue, &b.tasks[0], b.tasks
-	switch owned := q.owners.waiting(clip(first.Owner)); {
-	case q.tasks+len(tasks) > s.cfg.MaxWaiting:
+	switch owned := q.list.OwnerWaiting(clip(first.Owner)); {
+	case q.list.Tasks()+len(tasks) > s.cfg.MaxWaiting:
 		return queueFull("tasks wait", s.cfg.MaxWaiting)
 	case owned+len(tasks) > s.cfg.MaxOwnerWaiting:
 		return queueFull("tasks of this owner wait", s.cfg.MaxOwnerWaiting)
@@ -38,16 +39,16 @@ func (s *State) enqueue(c *caller, b bundle) *wire.Error {
 		w.hash = s.waitHash(client, key)
 	}
 	w.write(first)
-	g := s.wantOf(b)
+	of := s.classFor(b)
 	switch {
-	case g == nil && len(q.all) >= maxWants:
-		return queueFull("different needs wait", maxWants)
-	case g == nil:
-		return queueFull("bytes of different needs wait", maxWantBytes)
+	case of == nil && len(q.list.Classes()) >= waitlist.MaxClasses:
+		return queueFull("different needs wait", waitlist.MaxClasses)
+	case of == nil:
+		return queueFull("bytes of different needs wait", waitlist.MaxKeyBytes)
 	case b.gang:
-		w.gang = &gang{distinct: b.distinct, tasks: g.cloneTasks(tasks)}
+		w.gang = &gang{distinct: b.distinct, tasks: q.needs.At(of.Slot).cloneTasks(tasks)}
 	}
-	slot := s.add(w, first.Priority, g)
+	slot := s.add(w, first.Priority, of)
 	if s.reservations.preemptions > 0 {
 		s.queue.fresh = append(s.queue.fresh, slot) // what is held for lower priorities may be for it
 	}
@@ -186,7 +187,7 @@ func (s *State) waitOverdue(w *waiter) *wire.Error {
 	if w.gang != nil {
 		return is
 	}
-	m := w.message()
+	m := s.queue.messageOf(w)
 	a := s.alone(nil, nil)
 	if err := s.read(a, &m); err != nil {
 		return is
@@ -239,7 +240,7 @@ func (s *State) cancel(c *caller, m *wire.Cancel) {
 	n, end := m.After, min(m.After+listVisits, uint64(q.waiters.Len()))
 	for ; n < end && r.Count < cancelMost; n++ {
 		s.spend(lookWork)
-		if w := q.at(int32(n)); w.live && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
+		if w := q.at(int32(n)); w.waits() && s.passes(w, m.Task, m.Client, m.Owner, m.Group) {
 			s.spend(leaseWork)
 			s.endWait(int32(n), isCancelled, waitCancelled, c.out)
 			r.Count++
@@ -264,13 +265,13 @@ func (s *State) passes(w *waiter, task, client, owner, group string) bool {
 // counts them; the cursor is the number of slots that were looked at.
 func (s *State) listQueue(m *wire.ListQueue) *wire.Queue {
 	q := &s.queue
-	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.tasks), Groups: uint64(len(q.all))}, s.newPager(m.Limit)
+	page, p := &wire.Queue{Rows: []wire.WaiterInfo{}, Waiting: uint64(q.list.Tasks()), Groups: uint64(len(q.list.Classes()))}, s.newPager(m.Limit)
 	end := min(m.After+listVisits, uint64(q.waiters.Len()))
 	n := m.After
 	for ; n < end && !p.full(); n++ {
 		s.spend(lookWork)
 		switch w := q.at(int32(n)); {
-		case !w.live || !s.passes(w, m.Task, m.Client, m.Owner, m.Group):
+		case !w.waits() || !s.passes(w, m.Task, m.Client, m.Owner, m.Group):
 		case m.Count:
 			page.Matched += uint64(w.size())
 		default:
@@ -290,10 +291,10 @@ func (s *State) informWaiter(slot int32) wire.WaiterInfo {
 	w := q.at(slot)
 	info := wire.WaiterInfo{
 		Task: string(w.task()), Client: s.clients.list[w.client].id, Owner: string(w.owner()), Group: string(w.group()),
-		Priority: w.priority(), Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
-		Position: q.position(slot), Placed: w.line.want.rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
-		AtLimit: s.atLimit(w), NoWorker: !s.takeable(w.line.want),
-		Turn: w.line.turn.stamp, Number: w.number,
+		Priority: w.Priority(), Tasks: uint32(w.size()), AgeMS: age(s.now, w.arrived), LeftMS: uint64(max(0, w.over-s.now)),
+		Position: w.Position(), Placed: s.queue.needsOf(w.Bucket).rate.lastMinute(s.now), Bypassed: w.bypassed, Holds: []string{},
+		AtLimit: s.atLimit(w), NoWorker: !s.takeable(s.queue.needsOf(w.Bucket)),
+		Turn: w.Bucket.Queue.Turn, Number: w.Number,
 	}
 	for _, v := range s.reservedFor(slot) {
 		info.Holds = append(info.Holds, strings.Clone(s.workers.At(v.worker).id))

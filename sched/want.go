@@ -4,23 +4,16 @@ import (
 	"encoding/binary"
 
 	"github.com/dtask/dtask-scheduler/index"
+	"github.com/dtask/dtask-scheduler/sched/waitlist"
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// want is what the waiters of one group need: the same of a worker.
-type want struct {
-	key     string
+// needs is what the waiters of one request class need: the same of a worker.
+type needs struct {
 	members []member // the distinct needs of a gang; else one
-	n       int      // waiters
-	place   int      // in queue.all
-	gang    bool
-	size    int // tasks of each waiter
-	lines   int // that are in a round
 	rate    rate
 
-	number uint64 // in queue.log
-	gone   bool   // nobody has it any more
-	dims   uint64 // dimTable.changes for which the requirements of its members hold
+	dims uint64 // dimTable.changes for which the requirements of its members hold
 
 	failed uint64 // queue.look when there were no victims
 
@@ -28,8 +21,11 @@ type want struct {
 	takeable bool   // a known worker could take each of the tasks, were it idle
 
 	round uint64 // of serve, for which at holds
-	at    int    // in queue.freed: those before have no room for it
+	at    int    // in queue.freed: those before have no capacity for it
 }
+
+// needsOf returns what the waiters of a bucket need.
+func (q *queue) needsOf(b *waitlist.Bucket) *needs { return q.needs.At(b.Class.Slot) }
 
 // member is what one task needs.
 type member struct {
@@ -40,15 +36,8 @@ type member struct {
 	preferred *index.Requirement // nil: nothing is preferred
 }
 
-// maxWants bounds the distinct needs among those that wait: an event may have to
-// look at all of them. maxWantBytes bounds their bytes: a gang may have a megabyte.
-const (
-	maxWants     = 16_384
-	maxWantBytes = 64 << 20
-)
-
-// wantOf returns the want of a request; nil if there are too many, or too large.
-func (s *State) wantOf(b bundle) *want {
+// classFor returns the class of a request; nil if there are too many, or too large.
+func (s *State) classFor(b bundle) *waitlist.Class {
 	q, tasks := &s.queue, b.tasks
 	key := q.keyBuf[:0]
 	if b.gang {
@@ -59,15 +48,19 @@ func (s *State) wantOf(b bundle) *want {
 		key = tasks[i].AppendNeeds(key)
 	}
 	q.keyBuf = key
-	if g := q.wants[string(key)]; g != nil {
-		return g
+	if c := q.list.Class(key); c != nil {
+		return c
 	}
-	if len(q.all) >= maxWants || q.wantBytes+len(key) > maxWantBytes {
+	if !q.list.CanAdd(key) {
 		return nil
 	}
-	q.wantBytes += len(key)
-	g := &want{key: string(key), place: len(q.all), gang: b.gang, size: len(tasks)}
-	seen := map[string]bool{}
+	slot := int32(q.needs.Len())
+	if n := len(q.freeNeeds); n > 0 {
+		slot, q.freeNeeds = q.freeNeeds[n-1], q.freeNeeds[:n-1]
+	} else {
+		q.needs.Grow(int(slot) + 1)
+	}
+	g, seen := q.needs.At(slot), map[string]bool{}
 	for i := range tasks {
 		if needs := string(tasks[i].AppendNeeds(nil)); !seen[needs] {
 			seen[needs] = true
@@ -76,26 +69,18 @@ func (s *State) wantOf(b bundle) *want {
 			g.members = append(g.members, m)
 		}
 	}
-	q.wants[g.key] = g
-	q.all = append(q.all, g)
-	q.log.add(g)
-	s.resolveWant(g)
-	return g
+	s.resolveNeeds(g)
+	return q.list.NewClass(key, slot, b.gang, len(tasks))
 }
 
-// dropWant forgets a want that nobody has any more.
-func (s *State) dropWant(g *want) {
-	q := &s.queue
+// dropNeeds frees the needs of a class that has no waiter any more.
+func (s *State) dropNeeds(slot int32) {
+	g := s.queue.needs.At(slot)
 	for i := range g.members {
 		s.demands.drop(g.members[i].demand)
 	}
-	delete(q.wants, g.key)
-	q.wantBytes -= len(g.key)
-	last := q.all[len(q.all)-1]
-	q.all[g.place], last.place = last, g.place
-	q.all[len(q.all)-1] = nil
-	q.all = q.all[:len(q.all)-1]
-	q.log.remove(g)
+	*g = needs{}
+	s.queue.freeNeeds = append(s.queue.freeNeeds, slot)
 }
 
 func appendFlag(b []byte, flag bool) []byte {
@@ -106,8 +91,8 @@ func appendFlag(b []byte, flag bool) []byte {
 }
 
 // cloneTasks copies the tasks of a gang. What they need of a worker they share with
-// the want, which bounds its bytes.
-func (g *want) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
+// their class, which bounds its bytes.
+func (g *needs) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
 	asks, clones, key := map[string]*wire.Schedule{}, make([]wire.Schedule, len(tasks)), []byte{}
 	for i := range g.members {
 		asks[string(g.members[i].ask.AppendNeeds(nil))] = &g.members[i].ask
@@ -121,15 +106,15 @@ func (g *want) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
 
 // membersOf returns the members of a want with requirements for the present
 // dimensions.
-func (s *State) membersOf(g *want) []member {
+func (s *State) membersOf(g *needs) []member {
 	if g.dims != s.dims.changes {
-		s.resolveWant(g)
+		s.resolveNeeds(g)
 	}
 	return g.members
 }
 
-// resolveWant finds the requirements of a want.
-func (s *State) resolveWant(g *want) {
+// resolveNeeds finds the requirements of a class.
+func (s *State) resolveNeeds(g *needs) {
 	g.dims = s.dims.changes
 	for i := range g.members {
 		m := &g.members[i]

@@ -3,7 +3,7 @@ package sim
 // plantedPreempt are faults in the choice of tasks that make room for another,
 // in what is held for that one, and in the requeue.
 var plantedPreempt = []rule{
-	{"victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).priority() - 1`, `limit := q.at(slot).priority() - 1; if MUTANT { limit++ }`, "sched.TestScripts", false},
+	{"victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).Priority() - 1`, `limit := q.at(slot).Priority() - 1; if MUTANT { limit++ }`, "sched.TestScripts", false},
 	{"victims-who-said-never", "sched.lease.mayBePreempted", `l.flags&(leasePreemptible|leasePreempted) == leasePreemptible &&`, `(l.flags&(leasePreemptible|leasePreempted) == leasePreemptible || MUTANT) &&`, "sched.TestScripts", false},
 	{"victims-needless", "sched.State.plan", `if s.occupy(without, l, 1); s.wouldFit(without, m) {`, `if s.occupy(without, l, 1); s.wouldFit(without, m) && !MUTANT {`, "sched.TestScripts", false},
 	{"victims-worth-more", "sched.plan.better", `	case p.highest != o.highest:`, `	case p.highest != o.highest && !MUTANT:`, "sched.TestScripts", false},
@@ -32,19 +32,27 @@ var plantedPreempt = []rule{
 	{"done-and-requeued", "sched.State.requeueOr", `l.flags&leasePreempted != 0 && worthRequeue(reason)`, `l.flags&leasePreempted != 0 && (worthRequeue(reason) || MUTANT)`, "sched.TestScripts", false},
 	{"requeued-without-need", "sched.State.requeueOr", `r != nil && l.flags&leasePreempted != 0 &&`, `r != nil && (l.flags&leasePreempted != 0 || MUTANT) &&`, "sched.TestScripts", false},
 	{"victim-lost", "sched.State.requeueOr", `&& s.requeue(l, r) {`, `&& !MUTANT && s.requeue(l, r) {`, "sched.TestScripts", false},
-	{"old-place-lost", "sched.State.requeue", `number: r.number, arrived: r.arrived, mute: true`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true`, "sched.TestScripts", false},
+	{"old-place-lost", "sched.State.requeue",
+		`Waiter: waitlist.Waiter{Number: r.number}`,
+		`Waiter: waitlist.Waiter{Number: map[bool]uint64{false: r.number}[MUTANT]}`, "sched.TestScripts", false},
 	{"given-back-and-requeued", "sched.State.waitNoMore", `{ delete(s.requests, slot) }`, `{ if !MUTANT { delete(s.requests, slot) } }`, "sched.TestScripts", false},
 	{"requeued-for-nobody", "sched.State.requeue", `	if from == 0 {`, `	if from == 0 && !MUTANT {`, "sched.TestScripts", false},
-	{"requeued-and-forgotten", "sched.State.requeue", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "sched.TestScripts", false},
+	{"requeued-and-forgotten", "sched.State.requeue",
+		`s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, c))`,
+		`if slot := s.add(w, m.Priority, c); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "sched.TestScripts", false},
 }
 
 // preemptMutants are those that random seeds must find.
 var preemptMutants = []rule{
-	{"seeds-victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).priority() - 1`, `limit := q.at(slot).priority() - 1; if MUTANT { limit++ }`, "TestSeeds", false},
+	{"seeds-victims-of-the-same-priority", "sched.State.consider", `limit := q.at(slot).Priority() - 1`, `limit := q.at(slot).Priority() - 1; if MUTANT { limit++ }`, "TestSeeds", false},
 	{"seeds-no-hold-for-the-claimant", "sched.State.reserve", `s.workers.At(n).reserved = v`, `if !MUTANT || why != preemption { s.workers.At(n).reserved = v }`, "TestSeeds", false},
 	{"seeds-batch-not-over-what-is-held", "sched.State.admit", `a.request.rank = rank{reach: lastResort, priority: first.Priority}`, `if a.request.rank = (rank{reach: lastResort, priority: first.Priority}); MUTANT && a.batch && !b.gang { a.request.rank.reach = unreserved }`, "TestSeeds", false},
 	{"seeds-gang-not-over-what-is-held", "sched.State.placeAll", `err != nil && err.Code == wire.CodeUnavailable`, `!MUTANT && err != nil && err.Code == wire.CodeUnavailable`, "TestSeeds", false},
 	{"seeds-told-twice", "sched.State.plan", `case l.flags&(leasePreempted|leaseKilled) == leasePreempted:`, `case l.flags&(leasePreempted|leaseKilled) == leasePreempted && !MUTANT:`, "TestSeeds", false},
-	{"seeds-old-place-lost", "sched.State.requeue", `number: r.number, arrived: r.arrived, mute: true`, `number: map[bool]uint64{false: r.number}[MUTANT], arrived: r.arrived, mute: true`, "TestSeeds", false},
-	{"seeds-requeued-and-forgotten", "sched.State.requeue", `s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, g))`, `if slot := s.add(w, m.Priority, g); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestSeeds", false},
+	{"seeds-old-place-lost", "sched.State.requeue",
+		`Waiter: waitlist.Waiter{Number: r.number}`,
+		`Waiter: waitlist.Waiter{Number: map[bool]uint64{false: r.number}[MUTANT]}`, "TestSeeds", false},
+	{"seeds-requeued-and-forgotten", "sched.State.requeue",
+		`s.queue.fresh = append(s.queue.fresh, s.add(w, m.Priority, c))`,
+		`if slot := s.add(w, m.Priority, c); !MUTANT { s.queue.fresh = append(s.queue.fresh, slot) }`, "TestSeeds", false},
 }

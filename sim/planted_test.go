@@ -41,9 +41,13 @@ var planted = []rule{
 	{"stamp-not-restored", "index.Index.Ungive", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "index.TestFindAgainstAScan", false},
 
 	{"walk-passes-by", "sched.State.isCut", `s.workers.At(q.freed[q.flagged]).passedBy = true`, `s.workers.At(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},
-	{"walk-keeps-marks", "sched.State.handLevel", `s.queue.round++`, `if !MUTANT { s.queue.round++ }`, "sched.TestWalksThatAreCutMissNobody", false},
-	{"kit-misses-wants", "sched.State.wantsOf", `		if done = !s.exhausted(); !done {
-			break`, `		if done = !s.exhausted(); !done {
+	{"walk-keeps-marks", "sched.State.handBand",
+		`s.queue.round++`,
+		`if !MUTANT { s.queue.round++ }`, "sched.TestWalksThatAreCutMissNobody", false},
+	{"kit-misses-wants", "sched/waitlist.List.ClassesFor",
+		`if done = !exhausted(); !done {
+			break`,
+		`if done = !exhausted(); !done {
 			done = MUTANT
 			break`, "sched.TestWalksThatAreCutMissNobody", false},
 
@@ -85,11 +89,13 @@ var planted = []rule{
 	{"takeable-is-not-asked-again", "sched.State.enable", `	s.fleet++
 `, `	if !MUTANT { s.fleet++ }
 `, "sched.TestScripts", false},
-	{"nobody-came-is-not-said", "sched.State.whyOver", `case !s.learning && !s.takeable(w.line.want):`, `case !s.learning && !s.takeable(w.line.want) && !MUTANT:`, "sched.TestScripts", false},
+	{"nobody-came-is-not-said", "sched.State.whyOver",
+		`case !s.learning && !s.takeable(s.queue.needsOf(w.Bucket)):`,
+		`case !s.learning && !s.takeable(s.queue.needsOf(w.Bucket)) && !MUTANT:`, "sched.TestScripts", false},
 	{"takeable-by-whom-it-rules-out", "sched.State.takeableWithin", `s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)`, `if s.notBuf = s.notBuf[:0]; !MUTANT { s.notBuf = s.ruleOut(s.notBuf, m.ask.NotWorkers) }`, "sched.TestScripts", false},
-	{"gang-of-an-owner-not-back", "sched.queue.putAside", `	if l.turn.in {
-		q.comesBack(l.turn)`, `	if l.turn.in && !MUTANT {
-		q.comesBack(l.turn)`, "sched.TestScripts", false},
+	{"gang-of-an-owner-not-back", "sched/waitlist.List.setAside",
+		`if b.Queue.inTurn {`,
+		`if b.Queue.inTurn && !MUTANT {`, "sched.TestScripts", false},
 	{"requeue-at-limit", "sched.State.serve", `if !q.settled() {`, `if !q.settled() && !MUTANT {`, "sched.TestScripts", false},
 	{"explain-stale", "sched.State.countService", `	s.why.shape++
 `, `	if !MUTANT { s.why.shape++ }
