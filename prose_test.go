@@ -24,7 +24,7 @@ var banned = regexp.MustCompile(`(?i)\b(` + strings.Join([]string{
 
 // plainRooms have comments and texts that keep to the list.
 var plainRooms = []string{
-	"agent", "agent/ledger", "bench", "client", "client/fake", "cmd", "deploy", "ds", "loadtest", "resource", "selector", "spell", "view", "webguard", "wire",
+	"agent", "agent/ledger", "bench", "capacity", "client", "client/fake", "cmd", "deploy", "ds", "loadtest", "sched/health", "selector", "server", "server/gateway", "spell", "view", "webguard", "wire",
 }
 
 func TestDocumentsArePlain(t *testing.T) {

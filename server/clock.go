@@ -15,7 +15,7 @@ const (
 	// is beyond it is a pause of the whole process (SIGSTOP, a snapshot of the
 	// machine), in which no message could be read: no time passes for the core.
 	maxClockStep = 500 * time.Millisecond
-	// maxPauses is how many pauses are told apart for the display of times.
+	// maxPauses is how many pauses are distinguished for the display of times.
 	maxPauses = 64
 )
 
@@ -25,7 +25,7 @@ type clock struct {
 	read func() time.Duration // since the start, with the pauses
 
 	// A reader loads mark before left, and a writer stores left before mark: so
-	// whoever sees the mark behind a pause leaves that pause out.
+	// a reader that sees the mark behind a pause leaves that pause out.
 	mark atomic.Int64 // what read gave at the latest tick or pause
 	left atomic.Int64 // sum of the pauses, as far as they are left out
 

@@ -23,7 +23,7 @@ type Config struct {
 	// one, which Server.HTTPAddr names after Start.
 	HTTPAddr string
 	// Insecure allows addresses that other machines can reach. There is no
-	// authentication: turn it on only where everybody on the network may
+	// authentication: turn it on only where every machine of the network may
 	// schedule and remove workers.
 	Insecure bool
 
@@ -36,7 +36,7 @@ type Config struct {
 	// more help only where sockets, and not the core, are the bottleneck.
 	Loops int
 	// MaxConnections bounds the connections of both ports together; a further
-	// one is told so and closed. Start lowers it to what the limit of
+	// one gets busy and is closed. Start lowers it to what the limit of
 	// descriptors allows.
 	MaxConnections int
 	// MaxConnectionsPerSource bounds the connections that come from one address
@@ -94,8 +94,8 @@ type Config struct {
 	// SlowDecision is how long the core may take for a batch of requests before
 	// a line says so; 0 for no such lines.
 	SlowDecision time.Duration
-	// Pprof serves the profiles of the Go runtime under /debug/pprof. Whoever
-	// reaches the HTTP port may then slow the scheduler down and read its memory.
+	// Pprof serves the profiles of the Go runtime under /debug/pprof. A peer
+	// that reaches the HTTP port may then slow the scheduler down and read its memory.
 	Pprof bool
 	// Revision names the source that the program was built from, for metrics.
 	Revision string

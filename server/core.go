@@ -19,7 +19,7 @@ type core struct {
 	log   *slog.Logger
 	lines LogWriter // behind log, nil if log writes at once
 
-	slowAfter time.Duration // what is slower is told to slow; 0: nothing is
+	slowAfter time.Duration // what is slower goes to slow; 0: nothing does
 	slow      func(op string, requests int, took time.Duration, id string)
 
 	mu       sync.Mutex // guards everything below
@@ -37,7 +37,7 @@ type core struct {
 	lane    lane          // to the core, for what takes long
 	wake    chan struct{} // tells the pulse goroutine that pulseAt is earlier
 
-	// applying is true while the core runs, so that a panic there is told from
+	// applying is true while the core runs, so that a panic there is distinguished from
 	// one elsewhere; guarded by mu.
 	applying bool
 	crash    func(cause any, stack []byte)
@@ -73,7 +73,7 @@ const (
 // die ends the process: after a panic inside the core its state cannot be
 // trusted. The panic is raised in a goroutine of its own because net/http would
 // swallow it in one of its own. The runtime would print it to a standard error
-// that nobody reads, and wait there for ever: the process exits at once then.
+// without a reader, and wait there for ever: the process exits at once then.
 func (c *core) die(cause any, stack []byte) {
 	c.log.Error("a fault inside the scheduler's core; it stops", "cause", fmt.Sprint(cause), "stack", string(stack))
 	if c.lines != nil && !c.lines.Flush(crashPatience) {
@@ -151,7 +151,7 @@ func (c *core) leave() {
 	}
 }
 
-// unlock ends a use of the core: the pulse goroutine is told if it must wake
+// unlock ends a use of the core: the pulse goroutine gets a signal if it must wake
 // earlier. It is deferred, and ends the process after a panic inside the core.
 func (c *core) unlock() {
 	if c.applying {

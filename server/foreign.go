@@ -37,7 +37,7 @@ func recognise(in []byte) foreign {
 	return notForeign
 }
 
-// sentence is what such a peer is told before its connection closes.
+// sentence is the answer to such a peer before its connection closes.
 func (f foreign) sentence(httpAddr string) string {
 	switch f {
 	case foreignHTTP:

@@ -10,8 +10,8 @@ import (
 )
 
 // gnetLogger passes gnet's own lines on to slog, at most one of a kind for each
-// second. What gnet calls information is of use to nobody but a developer, and
-// so are the errors with which it ends when it is told to.
+// second. What gnet calls information is of use to developers alone, and
+// so are the errors with which it ends on request.
 type gnetLogger struct {
 	log     *slog.Logger
 	limiter *limiter

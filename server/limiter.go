@@ -10,7 +10,7 @@ import (
 // Bounds of the logging of repeated events.
 const (
 	logEvery   = 1_000 // milliseconds between two lines of one reason
-	logReasons = 64    // reasons that are told apart
+	logReasons = 64    // reasons that are distinguished
 )
 
 // limiter lets one line for each reason and second through, so that a flood of
@@ -62,7 +62,7 @@ func (l *limiter) Allow(reason string, most int) (ok bool, dropped int) {
 }
 
 // flush writes a line for each reason that has swallowed lines and has been
-// silent since: else nobody would learn of the last of a flood.
+// silent since: else the last lines of a flood would never be counted.
 func (l *limiter) flush(log *slog.Logger) {
 	for reason, dropped := range l.swallowed() {
 		log.Info("lines were dropped", "reason", reason, "dropped", dropped)

@@ -9,7 +9,7 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// ops bounds the kinds of requests that are told apart; kind 0 is a frame that
+// ops bounds the kinds of requests that are distinguished; kind 0 is a frame that
 // could not be read.
 const ops = int(wire.FirstAnswer)
 

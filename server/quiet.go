@@ -14,7 +14,7 @@ import (
 const quietChecks = 512
 
 // quietList holds the sessions of a loop that said hello, the one that was
-// looked at longest ago in front. What comes in moves nobody: it only notes the
+// looked at longest ago in front. What comes in moves no session: it only notes the
 // time.
 type quietList struct{ first, last *session }
 

@@ -254,7 +254,7 @@ func (s *Server) end(err error) {
 	})
 }
 
-// watch ends the server when a part of it ended and nobody asked for it:
+// watch ends the server when a part of it ended without a request:
 // something would not be served any more, so the process should go and be
 // restarted.
 func (s *Server) watch(ended <-chan struct{}, what string) {
@@ -282,7 +282,7 @@ func (s *Server) stopHelpers() {
 	s.helpers.Wait()
 }
 
-// Kill ends the server at once: nothing is flushed and nobody is told, as if
+// Kill ends the server at once: nothing is flushed and no peer gets a message, as if
 // the process had been killed. A new Server may take the same ports when it
 // returns.
 func (s *Server) Kill() {

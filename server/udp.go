@@ -71,7 +71,7 @@ func (s *Server) startUDP(addr string) error {
 	return nil
 }
 
-// probeUDP reports whether nobody holds the port. gnet itself would share a
+// probeUDP reports whether no process has the port. gnet itself would share a
 // port with a process that lets others share it.
 func probeUDP(addr string) error {
 	c, err := net.ListenPacket(network("udp", addr), addr)
@@ -110,7 +110,7 @@ func (u *udpPort) bound(engine gnet.Engine) error {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// gnet lets others share the port, who would then get some of the datagrams,
+	// gnet lets other processes share the port and get some of the datagrams,
 	// and allows answers to whole networks.
 	for _, option := range []int{unix.SO_REUSEPORT, unix.SO_BROADCAST} {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 0); err != nil {

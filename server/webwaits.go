@@ -146,8 +146,8 @@ func (c *core) abandon(rid string, id uint64, ch chan wire.Message, out *sched.O
 	})
 }
 
-// placements returns what an answer has granted, but for what an earlier
-// request was told of.
+// placements returns what an answer has granted, except for the answers of
+// earlier requests.
 func placements(answer wire.Message) (granted []*wire.Placed) {
 	switch m := answer.(type) {
 	case *wire.Placed:

@@ -30,8 +30,8 @@ func refuseConn(c net.Conn, body string) {
 	_ = c.Close()
 }
 
-// Connections that are taken though all places are, so that those who watch the
-// scheduler can ask how it is.
+// Connections that are accepted beyond the limit, so that monitoring can still
+// ask for the scheduler's health.
 const (
 	// SpareConnections is how many there may be.
 	SpareConnections = 8
@@ -146,7 +146,7 @@ type conn struct {
 	once    sync.Once
 }
 
-// Read implements net.Conn. A peer that speaks the native protocol is told so, and
+// Read implements net.Conn. A peer that speaks the native protocol gets an error, and
 // the HTTP server sees the end of the connection.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.native {
