@@ -71,8 +71,15 @@ func (s *State) contest(m *wire.Register) (gone []int32, refusal *wire.Error) {
 	}
 	for i := range m.Devices {
 		d := &m.Devices[i]
-		if d.UUID == "" || d.Missing {
-			continue // nothing new gets it here
+		if d.UUID == "" {
+			continue
+		}
+		if d.Missing { // nothing new gets it here, nor elsewhere while a task here uses it
+			if n, listed := s.gpus.offered[strings.ToLower(d.UUID)]; listed && running>>i&1 != 0 && s.workers.At(n).id != m.Worker &&
+				s.workers.At(n).head == 0 && !slices.Contains(gone, n) {
+				gone = append(gone, n)
+			}
+			continue
 		}
 		for j := range i {
 			if o := &m.Devices[j]; !o.Missing && strings.EqualFold(o.UUID, d.UUID) {

@@ -37,11 +37,14 @@ func (w *worker) offers(uuid string) bool {
 // or its tasks run on the GPUs (I29).
 func (t *Twin) giveWay(m *wire.Register) {
 	for i, d := range m.Devices {
-		if own := t.find(m.Worker); d.UUID == "" || d.Missing || own != nil && own.offers(d.UUID) {
+		if own := t.find(m.Worker); d.UUID == "" || d.Missing && !runsOn(m, i) || own != nil && own.offers(d.UUID) {
 			continue
 		}
 		for _, w := range slices.Clone(t.workers) {
 			if w == nil || w.id == m.Worker || !w.offers(d.UUID) {
+				continue
+			}
+			if d.Missing && len(t.of(w)) > 0 {
 				continue
 			}
 			if !t.lets(w, m, i) {
@@ -59,12 +62,12 @@ func (t *Twin) lets(w *worker, m *wire.Register, i int) bool {
 	if len(t.of(w)) > 0 {
 		return false
 	}
-	for _, r := range m.Leases {
-		if r.Outcome == wire.ReasonNone && r.Devices>>i&1 != 0 {
-			return true
-		}
-	}
-	return w.session == 0 && t.w.Now()-w.seen >= t.offline()
+	return runsOn(m, i) || w.session == 0 && t.w.Now()-w.seen >= t.offline()
+}
+
+// runsOn reports whether a task of an agent uses a device.
+func runsOn(m *wire.Register, i int) bool {
+	return slices.ContainsFunc(m.Leases, func(r wire.Record) bool { return r.Outcome == wire.ReasonNone && r.Devices>>i&1 != 0 })
 }
 
 // judgeGPUs is the law that no GPU is given to two live leases: of those that
