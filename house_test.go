@@ -62,6 +62,14 @@ const (
 	maxFunc     = 70
 )
 
+// Limits of the house, in number.
+const (
+	maxMethods = 60 // of a type
+	maxFields  = 32 // of a struct
+	maxParams  = 6  // of a function
+	maxFiles   = 40 // of a package, without tests
+)
+
 // source is one parsed Go file.
 type source struct {
 	path string // slash-separated, from the root
@@ -162,6 +170,103 @@ func TestFilesAndFunctionsFitOnAScreen(t *testing.T) {
 			if ok && s.lines(f) > maxFunc {
 				t.Errorf("%s: %s has %d lines, the limit is %d", s.fset.Position(f.Pos()), f.Name.Name, s.lines(f), maxFunc)
 			}
+		}
+	}
+}
+
+// exceptions are what may be larger than the limits on types, functions and packages,
+// each with its own limit and reason. An exception that is not needed is a mistake.
+var exceptions = map[string]struct {
+	limit  int
+	reason string
+}{
+	"methods of sched.State":    {345, "leases, registration, preemption and cordons keep one set of invariants"},
+	"methods of sim/twin.Twin":  {155, "it predicts each decision of that State"},
+	"methods of sim.World":      {102, "it runs all parts of the system under one virtual clock"},
+	"methods of sim.agent":      {62, "it is an agent with each of its faults"},
+	"methods of index.Index":    {68, "all of them keep the same minima"},
+	"methods of cmd/dtask.app":  {82, "one for each command"},
+	"fields of sched.State":     {63, "the tables that its invariants connect, and scratch memory"},
+	"fields of sched.worker":    {41, "one record for each worker, read together"},
+	"fields of server.Server":   {42, "the parts that it starts and stops"},
+	"fields of sim.agent":       {38, "it is an agent with each of its faults"},
+	"fields of loadtest.Report": {46, "one for each row of the report"},
+	"files of sched":            {70, "one idea for each file, around one State"},
+}
+
+// measured returns what TestTypesAndPackagesStaySmall compares with each limit: by
+// the package and the name of the type, function or package.
+func measured(all []*source) (methods, fields, params, files map[string]int) {
+	methods, fields, params, files = map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+	for _, s := range all {
+		if s.test() {
+			continue
+		}
+		dir := filepath.ToSlash(filepath.Dir(s.path))
+		files[dir]++
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				name := d.Name.Name
+				if d.Recv != nil {
+					t := receiver(d)
+					name = t + "." + name
+					methods[dir+"."+t]++
+				}
+				params[dir+"."+name] += d.Type.Params.NumFields()
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if t, ok := spec.(*ast.TypeSpec); ok {
+						if st, ok := t.Type.(*ast.StructType); ok {
+							fields[dir+"."+t.Name.Name] = st.Fields.NumFields()
+						}
+					}
+				}
+			}
+		}
+	}
+	return methods, fields, params, files
+}
+
+// receiver returns the name of the type of a method.
+func receiver(f *ast.FuncDecl) string {
+	t := f.Recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.Name
+		}
+	}
+}
+
+func TestTypesAndPackagesStaySmall(t *testing.T) {
+	methods, fields, params, files := measured(sources(t))
+	needed := map[string]bool{}
+	for _, of := range []struct {
+		what  string
+		most  int
+		found map[string]int
+	}{{"methods", maxMethods, methods}, {"fields", maxFields, fields}, {"parameters", maxParams, params}, {"files", maxFiles, files}} {
+		for name, n := range of.found {
+			limit, key := of.most, of.what+" of "+name
+			if e, ok := exceptions[key]; ok && n > of.most {
+				needed[key], limit = true, e.limit
+				require.NotEmpty(t, e.reason, key)
+			}
+			if n > limit {
+				t.Errorf("%d %s, the limit is %d", n, key, limit)
+			}
+		}
+	}
+	for key := range exceptions {
+		if !needed[key] {
+			t.Errorf("%s: the exception is not needed", key)
 		}
 	}
 }

@@ -39,7 +39,7 @@ type made struct {
 	stamp uint32
 }
 
-// alone returns the admission of a task that comes alone, of a member of a want if
+// alone returns the admission of a task that comes alone, of a member of a class if
 // it comes from the queue. It is valid until the next call.
 func (s *State) alone(sess *session, of *member) *admission {
 	a := &s.single

@@ -8,7 +8,7 @@ import (
 
 // This file says whether a worker fits a task now.
 
-// fitsAny reports whether one of the tasks of a want fits a worker now, that their
+// fitsAny reports whether one of the tasks of a class fits a worker now, that their
 // rank may use.
 func (s *State) fitsAny(g *needs, n int32, k *rank) bool {
 	if !s.mayUse(n, k) || s.index.LoadOf(index.Worker(n)) == index.Full {

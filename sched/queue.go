@@ -24,11 +24,11 @@ type queue struct {
 	freeNeeds    []int32
 	ownerRefusal wire.Error
 
-	freed     []int32 // workers that may have got room since serve looked
+	freed     []int32 // workers whose free capacity may have grown since serve looked
 	undecided bool    // so is that of a gang
 	cut       bool    // the walk through the queue goes on in the next pulse, with
-	marked    int     // how many of freed wants were marked for,
-	left      int     // how many marked wants there may be room for,
+	marked    int     // how many of freed classes were marked for,
+	left      int     // how many marked classes there may be capacity for,
 	flagged   int     // how many of freed may have been passed by
 	until     int     // what turnLeft is when the present event has done enough for those who wait
 	work      int     // serveWork, smaller in tests

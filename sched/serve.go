@@ -13,7 +13,7 @@ import (
 // stopped.
 const serveWork = TurnWork
 
-// gotRoom notes that a worker may have room that it had not.
+// gotRoom notes that the free capacity of a worker may have grown.
 func (s *State) gotRoom(n int32) {
 	if s.queue.list.Len() > 0 {
 		s.noteRoom(n)
@@ -146,7 +146,7 @@ func (s *State) findFor(b *waitlist.Bucket) (int32, bool) {
 }
 
 // answerFound answers the waiters whose task turned out to run: a worker came
-// back with its lease. It is nobody's turn.
+// back with its lease. It takes no owner's turn.
 func (s *State) answerFound(out *Outbox) {
 	q := &s.queue
 	for _, slot := range q.found {
@@ -165,7 +165,7 @@ func (s *State) answerFound(out *Outbox) {
 // hand goes through the waiters in their order, and gives room to those for
 // which one of the freed workers has it. It stops early when workers are freed
 // meanwhile: those who were passed may have room now. When it is exhausted, the
-// next pulse goes on with the wants that are left.
+// next pulse goes on with the classes that are left.
 func (s *State) hand(out *Outbox) {
 	q := &s.queue
 	s.spend(1)
@@ -188,7 +188,7 @@ func (s *State) hand(out *Outbox) {
 		due = s.servePreemptions(due, b.Priority, out)
 		s.handBand(b, freed, out)
 	}
-	if s.isCut(); q.cut || len(q.freed) != freed {
+	if s.noteCut(); q.cut || len(q.freed) != freed {
 		return
 	}
 	for _, n := range q.freed {
@@ -197,9 +197,9 @@ func (s *State) hand(out *Outbox) {
 	q.freed = q.freed[:0]
 }
 
-// isCut notes whether the walk through the queue stops for lack of time. The
+// noteCut notes whether the walk through the queue stops for lack of time. The
 // workers that it may have passed by are freed once more if they get room.
-func (s *State) isCut() {
+func (s *State) noteCut() {
 	q := &s.queue
 	was := q.cut
 	if q.cut = s.exhausted() || q.undecided; !q.cut {
@@ -250,7 +250,8 @@ func (s *State) handBand(band *waitlist.Band, freed int, out *Outbox) {
 	}
 }
 
-// settled reports whether nobody may have room of whom it is not known.
+// settled reports whether every worker and owner queue was looked at whose waiters may
+// fit now.
 func (q *queue) settled() bool { return len(q.freed) == 0 && q.list.Unsought() == 0 }
 
 // anyRoom reports whether a freed worker may still get something.
@@ -335,7 +336,7 @@ func (s *State) firstThatFits(o *waitlist.OwnerQueue, freed int) *waitlist.Bucke
 	return nil
 }
 
-// prepared brings what a want requires up to date, so that placing one of its tasks
+// prepared brings what a class requires up to date, so that placing one of its tasks
 // takes no long search. It reports false if it is exhausted before that.
 func (s *State) prepared(g *needs) bool {
 	for i := range s.membersOf(g) {
@@ -360,7 +361,7 @@ func rankOf(b *waitlist.Bucket) rank {
 	return rank{reach: together, queued: true, priority: b.Queue.Band.Priority}
 }
 
-// serveHead places a waiter, the head of its line, and answers it. It reports
+// serveHead places a waiter, the head of its bucket, and answers it. It reports
 // false if there was no room for it after all, or nobody to tell.
 func (s *State) serveHead(slot int32, out *Outbox) bool {
 	q := &s.queue

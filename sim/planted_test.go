@@ -40,7 +40,7 @@ var planted = []rule{
 	{"memo-stale", "index.memo.begin", `m.at == tags.changes`, `(m.at == tags.changes || MUTANT && len(m.stamps) >= len(tags.tags))`, "index.TestANumberOfATagIsUsedAgain", false},
 	{"stamp-not-restored", "index.Index.Ungive", `m.load, m.stamp = min(load, Full), stamp`, `m.load = min(load, Full); if !MUTANT { m.stamp = stamp }`, "index.TestFindAgainstAScan", false},
 
-	{"walk-passes-by", "sched.State.isCut", `s.workers.At(q.freed[q.flagged]).passedBy = true`, `s.workers.At(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},
+	{"walk-passes-by", "sched.State.noteCut", `s.workers.At(q.freed[q.flagged]).passedBy = true`, `s.workers.At(q.freed[q.flagged]).passedBy = !MUTANT`, "sched.TestWalksThatAreCutMissNobody", false},
 	{"walk-keeps-marks", "sched.State.handBand",
 		`s.queue.round++`,
 		`if !MUTANT { s.queue.round++ }`, "sched.TestWalksThatAreCutMissNobody", false},

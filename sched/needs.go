@@ -20,7 +20,7 @@ type needs struct {
 	fleet    uint64 // State.fleet for which takeable holds
 	takeable bool   // a known worker could take each of the tasks, were it idle
 
-	round uint64 // of serve, for which at holds
+	round uint64 // queue.round for which at holds
 	at    int    // in queue.freed: those before have no capacity for it
 }
 
@@ -104,7 +104,7 @@ func (g *needs) cloneTasks(tasks []wire.Schedule) []wire.Schedule {
 	return clones
 }
 
-// membersOf returns the members of a want with requirements for the present
+// membersOf returns the members of a class with requirements for the present
 // dimensions.
 func (s *State) membersOf(g *needs) []member {
 	if g.dims != s.dims.changes {
