@@ -46,7 +46,7 @@ type Offer struct {
 func (o *Offer) place(dim uint8) int { return bits.OnesCount64(o.Dims & (1<<dim - 1)) }
 
 // byDevice reports whether an amount is counted by device on a worker.
-func (o *Offer) byDevice(a *Amount) bool { return a.Name == GPU && len(o.Devices) > 0 }
+func (o *Offer) byDevice(a *Amount) bool { return len(o.Devices) > 0 && a.Name == GPU }
 
 // Most returns how much of an amount an idle worker has; -1 if it does not offer it.
 func (o *Offer) Most(a *Amount) int64 {

@@ -85,13 +85,15 @@ const MaxDevices = 64
 
 // FitsNow reports whether a demand is free on a worker. scratch is as in Pick.
 func FitsNow(o *Offer, u *Used, d *Demand, scratch *[MaxDevices]Device) bool {
-	if !CouldEver(o, d) {
-		return false
-	}
 	for i := range d.Amounts {
-		if a := &d.Amounts[i]; !o.byDevice(a) && u.left(o, a) < a.Amount {
+		switch a := &d.Amounts[i]; {
+		case o.byDevice(a):
+		case a.Dim == NoDim || o.Dims&(1<<a.Dim) == 0 || u.left(o, a) < a.Amount:
 			return false
 		}
+	}
+	if len(o.Devices) == 0 {
+		return d.Memory == 0
 	}
 	_, ok := u.Pick(o, d, scratch)
 	return ok

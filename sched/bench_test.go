@@ -12,11 +12,11 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// fleet returns a scheduler with n promised workers of 16 slots, spread over
+// withWorkers returns a scheduler with n promised workers of 16 slots, spread over
 // 48 tag sets, one agent session and one client session.
-func fleet(tb testing.TB, n int) *State { return fleetOf(tb, n, nil, nil) }
+func withWorkers(tb testing.TB, n int) *State { return fleetOf(tb, n, nil, nil) }
 
-// fleetOf is fleet with resources and devices.
+// fleetOf is withWorkers with resources and devices.
 func fleetOf(tb testing.TB, n int, resources map[string]int64, devices []wire.Device) *State {
 	cfg := DefaultConfig()
 	cfg.Instance = 7
@@ -98,7 +98,7 @@ func BenchmarkScheduleBegunEnd(b *testing.B) {
 			continue
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			c := newCycle(fleet(b, n))
+			c := newCycle(withWorkers(b, n))
 			b.ReportAllocs()
 			for b.Loop() {
 				c.live(b)
@@ -110,7 +110,7 @@ func BenchmarkScheduleBegunEnd(b *testing.B) {
 // BenchmarkScheduleRelease is one placement and its release: a lease's whole
 // life as far as the scheduler alone decides it.
 func BenchmarkScheduleRelease(b *testing.B) {
-	c := newCycle(fleet(b, 5_000))
+	c := newCycle(withWorkers(b, 5_000))
 	b.ReportAllocs()
 	for b.Loop() {
 		c.release(c.place(b).Lease)
@@ -119,7 +119,7 @@ func BenchmarkScheduleRelease(b *testing.B) {
 
 // fullFleet is a cycle over 5,000 workers on which every slot is taken.
 func fullFleet(b *testing.B) *cycle {
-	c := newCycle(fleet(b, 5_000))
+	c := newCycle(withWorkers(b, 5_000))
 	for range 5_000 * 16 {
 		c.schedule.Tags = nil
 		c.n++
@@ -144,7 +144,7 @@ func BenchmarkScheduleRefused(b *testing.B) {
 }
 
 func BenchmarkHeartbeat(b *testing.B) {
-	s := fleet(b, 5_000)
+	s := withWorkers(b, 5_000)
 	var out Outbox
 	m := wire.Heartbeat{Seq: 1}
 	b.ReportAllocs()
@@ -160,7 +160,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 // TestHotPathAllocatesNothing: once the tables have grown, a task's life and a
 // heartbeat cost no allocation.
 func TestHotPathAllocatesNothing(t *testing.T) {
-	c := newCycle(fleet(t, 500))
+	c := newCycle(withWorkers(t, 500))
 	for range 3 * leaseMemory {
 		c.live(t)
 	}
@@ -179,9 +179,9 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		const few, many, leases = 20_000, 60_000, 131_072
 		before := heap()
-		small := fleet(b, few)
+		small := withWorkers(b, few)
 		middle := heap()
-		s := fleet(b, many)
+		s := withWorkers(b, many)
 		perWorker := (float64(heap()-middle) - float64(middle-before)) / (many - few)
 		c := newCycle(s)
 		c.schedule.Tags = nil
@@ -261,11 +261,11 @@ func BenchmarkNothingFits(b *testing.B) {
 // the machine disturbs least: compare two trees by it.
 func BenchmarkHotPath(b *testing.B) {
 	b.Run("release", func(b *testing.B) { // as BenchmarkScheduleRelease
-		c := newCycle(fleet(b, 5_000))
+		c := newCycle(withWorkers(b, 5_000))
 		fastest(b, 0, func() { c.release(c.place(b).Lease) })
 	})
 	b.Run("life", func(b *testing.B) { // as BenchmarkScheduleBegunEnd
-		c := newCycle(fleet(b, 5_000))
+		c := newCycle(withWorkers(b, 5_000))
 		fastest(b, 0, func() { c.live(b) })
 	})
 	b.Run("refused", func(b *testing.B) {
@@ -276,7 +276,7 @@ func BenchmarkHotPath(b *testing.B) {
 		})
 	})
 	b.Run("half", func(b *testing.B) { // half of the room is taken, and the oldest task ends
-		c := newCycle(fleet(b, 5_000))
+		c := newCycle(withWorkers(b, 5_000))
 		ids := make([]wire.LeaseID, 40_000)
 		c.tags = [][]byte{nil}
 		for i := range ids {
@@ -291,7 +291,7 @@ func BenchmarkHotPath(b *testing.B) {
 	})
 	b.Run("growing", func(b *testing.B) { // every task is a new one, and all of them stay
 		const room = 300_000
-		c := newCycle(fleet(b, 20_000))
+		c := newCycle(withWorkers(b, 20_000))
 		c.tags = [][]byte{nil}
 		fastest(b, room, func() { c.place(b) })
 	})

@@ -11,7 +11,7 @@ import (
 // TestRingsAreBounded: what happened long ago is forgotten, and a reader that
 // comes late is told how much it missed.
 func TestRingsAreBounded(t *testing.T) {
-	s := fleet(t, 1)
+	s := withWorkers(t, 1)
 	var out Outbox
 	for range 2 * eventMemory {
 		s.Apply(0, 1, 1, &wire.Cordon{Worker: "worker-000000", On: true}, &out)

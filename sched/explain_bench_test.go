@@ -25,7 +25,7 @@ func BenchmarkRefusedBesideCordoned(b *testing.B) {
 // offer the same, and which has changed each time. Time passes, so that none is
 // refused for its cost.
 func BenchmarkExplain(b *testing.B) {
-	s := fleet(b, 0)
+	s := withWorkers(b, 0)
 	for n := range int32(20_000) {
 		if _, err := s.newWorker(fmt.Sprint(n)); err != nil {
 			b.Fatal(err)

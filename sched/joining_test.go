@@ -19,7 +19,7 @@ const (
 // registration that comes next from its agent.
 func bigWorker(t *testing.T, fresh, changed bool) (*State, *wire.Register) {
 	const leases, foreigns = 700, 100
-	s := fleet(t, 5)
+	s := withWorkers(t, 5)
 	s.firstWork, s.turnWork = 500, 500
 	var out Outbox
 	for _, from := range []Session{bigAgent, bigOther} {

@@ -35,7 +35,7 @@ const (
 )
 
 func newLoaded(t *testing.T) *loaded {
-	b := &loaded{State: fleet(t, busyWorkers), t: t}
+	b := &loaded{State: withWorkers(t, busyWorkers), t: t}
 	b.Apply(1, busyAgent, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &b.out)
 	b.Apply(1, busyAgent, 1, b.big(1), &b.out)
 	b.Apply(1, busyAgent, 1, &wire.Promised{Grantor: b.Grantor()}, &b.out)

@@ -38,7 +38,7 @@ func TestLeaseSlotsFitIntoIDs(t *testing.T) {
 // scheduler take the last; those that promised it come back all the same, and
 // nothing follows another instance that had it, or more.
 func TestLargestEpoch(t *testing.T) {
-	s := fleet(t, 1)
+	s := withWorkers(t, 1)
 	var out Outbox
 	register := func(id string, seq uint32, p wire.Grantor) []Item {
 		out.Reset()

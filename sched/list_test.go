@@ -67,7 +67,7 @@ func TestPagesFitIntoFrames(t *testing.T) {
 // TestPageVisitsAreBounded: a filter that nothing passes does not make one page
 // walk through the whole fleet.
 func TestPageVisitsAreBounded(t *testing.T) {
-	s := fleet(t, listVisits+100)
+	s := withWorkers(t, listVisits+100)
 	page := s.listWorkers(&wire.ListWorkers{Tags: []string{"no such tag"}}, true)
 	require.Empty(t, page.Rows)
 	require.Equal(t, fmt.Sprintf("worker-%06d", listVisits-1), page.Next)

@@ -12,7 +12,7 @@ import (
 // does not grow with it.
 func TestAMassLossIsFewEvents(t *testing.T) {
 	const workers = 3_000
-	s := fleet(t, workers)
+	s := withWorkers(t, workers)
 	var out Outbox
 	told := func(what string) uint64 {
 		var o Observation

@@ -17,7 +17,7 @@ type needs struct {
 
 	failed uint64 // queue.look when there were no victims
 
-	fleet    uint64 // State.fleet for which takeable holds
+	fleet    uint64 // State.offered for which takeable holds
 	takeable bool   // a known worker could take each of the tasks, were it idle
 
 	round uint64 // queue.round for which at holds

@@ -36,7 +36,7 @@ func (s *State) takeable(g *needs) bool {
 // takeableWithin is takeable with a bound for the workers that are looked at. Where
 // they do not do, one of the others may.
 func (s *State) takeableWithin(g *needs, left *int) bool {
-	if g.fleet == s.fleet {
+	if g.fleet == s.offered {
 		return g.takeable
 	}
 	members := s.membersOf(g)
@@ -44,14 +44,14 @@ func (s *State) takeableWithin(g *needs, left *int) bool {
 		m := &members[i]
 		s.notBuf = s.ruleOut(s.notBuf[:0], m.ask.NotWorkers)
 		if r := (request{m: &m.ask, req: m.req, demand: m.demand, not: s.notBuf}); s.unknown(&r) || !s.feasibleWithin(&r, left) {
-			g.fleet, g.takeable = s.fleet, false
+			g.fleet, g.takeable = s.offered, false
 			return false
 		}
 		if *left < 0 {
 			return true
 		}
 	}
-	g.fleet, g.takeable = s.fleet, true
+	g.fleet, g.takeable = s.offered, true
 	return true
 }
 
@@ -69,7 +69,7 @@ func (s *State) head() (int32, bool) {
 				case visits < 0 && was < headVisits:
 					return 0, false
 				case visits < 0: // it takes more than a look by itself
-					g.fleet, g.takeable = s.fleet, true
+					g.fleet, g.takeable = s.offered, true
 					fallthrough
 				case able:
 					return b.Head().Slot, true

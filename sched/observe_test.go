@@ -67,7 +67,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 		}
 		return true
 	})
-	s := fleet(t, 0)
+	s := withWorkers(t, 0)
 	var o Observation
 	s.Observe(0, &o)
 	require.Len(t, o.Events, names)

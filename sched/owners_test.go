@@ -57,7 +57,7 @@ func TestAnOwnerAtItsLimitIsRefusedByName(t *testing.T) {
 // Owners that come and go are forgotten, except the last of them; with their
 // names known a task's life costs no allocation.
 func TestOwnersAreForgotten(t *testing.T) {
-	c := newCycle(limitOwners(fleet(t, 500), 3))
+	c := newCycle(limitOwners(withWorkers(t, 500), 3))
 	c.tags = [][]byte{wire.AppendTags(nil, nil)}
 	owners := make([][]byte, 3*waitlist.OwnersKept)
 	for i := range owners {
@@ -118,7 +118,7 @@ func TestMuchRoomForOneWhoComesBack(t *testing.T) {
 func BenchmarkOwners(b *testing.B) {
 	for _, most := range []int{0, 1000} {
 		b.Run(fmt.Sprintf("limit=%d", most), func(b *testing.B) {
-			c := newCycle(limitOwners(fleet(b, 5_000), most))
+			c := newCycle(limitOwners(withWorkers(b, 5_000), most))
 			owners := make([][]byte, 1000)
 			for i := range owners {
 				owners[i] = fmt.Appendf(nil, "owner-%03d", i)
@@ -137,7 +137,7 @@ func BenchmarkOwners(b *testing.B) {
 func BenchmarkOwnersAtLimit(b *testing.B) {
 	for _, owners := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("owners=%d", owners), func(b *testing.B) {
-			s := limitOwners(fleet(b, 5_000), 1)
+			s := limitOwners(withWorkers(b, 5_000), 1)
 			var out Outbox
 			m := wire.Schedule{TTLMS: wire.MaxTTL, WaitMS: wire.MaxWait}
 			ask := func(i int) {

@@ -179,7 +179,7 @@ func TestTasksThatFailNowAndThenQuarantineNobody(t *testing.T) {
 // TestOutcomesAllocateNothing: while some fail, a task that goes well costs no
 // allocation.
 func TestOutcomesAllocateNothing(t *testing.T) {
-	c := newCycle(fleet(t, 500))
+	c := newCycle(withWorkers(t, 500))
 	c.schedule.Owner = []byte("ann")
 	c.end.Outcome = wire.ReasonFailed
 	for range 3 {

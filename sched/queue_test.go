@@ -189,7 +189,7 @@ func TestManyNeedsWait(t *testing.T) {
 // TestBytesOfNeedsAreBounded: distinct needs that wait have so many bytes at most;
 // those that wait already are shared, and those that leave are counted no more.
 func TestBytesOfNeedsAreBounded(t *testing.T) {
-	s := fleet(t, 1)
+	s := withWorkers(t, 1)
 	var out Outbox
 	s.Apply(1, 1, 1, &wire.Schedule{Task: []byte("all"), Exclusive: true, TTLMS: wire.MaxTTL}, &out)
 	gang := func(n int) *wire.Batch {
@@ -240,7 +240,7 @@ func TestBytesOfNeedsAreBounded(t *testing.T) {
 // TestExclusiveBecomesFeasible: what no worker of a kit could take, because all of
 // them speak HTTP, a further one of that kit that speaks leases can.
 func TestExclusiveBecomesFeasible(t *testing.T) {
-	s := fleet(t, 0)
+	s := withWorkers(t, 0)
 	var out Outbox
 	s.Apply(1, 1, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleClient, Client: "c"}, &out)
 	s.Apply(1, 2, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)

@@ -21,7 +21,7 @@ func scanAll(s *State) (f FleetScan, slices int) {
 // A slice visits a bounded number of workers and leases, whatever the fleet.
 func TestAScanComesInSlices(t *testing.T) {
 	const workers, busy = 3 * ScanVisits, 40
-	s := fleet(t, workers)
+	s := withWorkers(t, workers)
 	c := newCycle(s)
 	for range busy {
 		c.place(t)

@@ -30,34 +30,17 @@ type State struct {
 	sessions map[Session]*session
 	latest   latest
 	closings []closing
-	leaving  []int32            // workers whose removal goes on in pulses
 	joining  map[int32]*joining // registrations that go on in turns, by worker
 	clients  clientTable
 
 	formerEpochs  []uint32 // under which leases were granted, the latest last
 	grantedBefore uint64   // leases, when the epoch rose
 
-	workers     ds.Chunks[worker]
-	freeWorkers ds.Chunks[int32] // the first unused of them count
-	unused      int
-	byID        map[string]int32
-	cordons     map[string]*cordon // by worker id, known or gone; at most MaxWorkers
-	deadlines   deadlineHeap       // drains that wait for a time
-	emptying    emptying
-	draining    []int32 // workers that drain and were changed by this message
-	order       ds.Order
-	kits        kitTable
-	gpus        gpuTable
-	text        int // bytes that workers that speak HTTP have
-	kinds       kindTable
-	dims        dimTable
-	index       *index.Index
-	timers      ds.Wheel // of workers: their next silence
+	fleet
 
 	leases       leaseTable
 	demands      demandTable
 	verdicts     map[verdict]bool
-	fleet        uint64 // changes with what idle workers could take
 	why          explainer
 	keys         keyTable
 	reservations reservationTable
@@ -65,7 +48,6 @@ type State struct {
 	requests     map[int32]*kept      // of leases whose tasks may be requeued, by slot
 	notices      []notice             // for clients, to be sent when this message has been applied
 	conflicts    map[conflictKey]Time // when a conflict of a worker was told last
-	mass         mass
 	health       *health.Detector
 	expiry       ds.Wheel // of leases that have not begun, or must make room
 
@@ -78,8 +60,7 @@ type State struct {
 	work   int                           // of the latest call of Begin or Continue
 	pinned map[string]*index.Requirement // of the job, too long for the index's cache
 
-	log   log
-	count fleetCount
+	log log
 
 	single    admission // scratch, as all below
 	roomBuf   []int64
@@ -94,14 +75,6 @@ type State struct {
 	victimSearch victimSearch
 }
 
-// fleetCount counts the known workers.
-type fleetCount struct {
-	presence     [3]int
-	slotless     int   // that run no tasks at all
-	outOfService int   // of those with slots
-	slots, used  int64 // of workers online
-}
-
 // New returns an empty scheduler.
 func New(cfg Config) (*State, error) {
 	if err := cfg.Verify(); err != nil {
@@ -109,28 +82,21 @@ func New(cfg Config) (*State, error) {
 	}
 	s := &State{
 		cfg:       cfg,
+		fleet:     newFleet(&cfg),
 		epoch:     1,
 		learning:  cfg.Learning,
-		fleet:     1,
 		sessions:  map[Session]*session{0: {client: noClient}},
 		clients:   newClientTable(mix(cfg.Seed^hashK0, hashK1)),
-		byID:      map[string]int32{},
-		cordons:   map[string]*cordon{},
-		kits:      kitTable{},
-		gpus:      newGPUTable(),
 		queue:     newQueue(&cfg),
 		joining:   map[int32]*joining{},
 		firstWork: FirstWork, turnWork: TurnWork,
 		requests: map[int32]*kept{}, conflicts: map[conflictKey]Time{},
-		log:   newLog(),
-		index: index.New(index.Config{MaxTags: cfg.MaxTags, CacheSize: cfg.RequirementCache}),
+		log: newLog(),
 	}
 	s.limits = limitsOf(&cfg)
-	s.dims, s.demands, s.verdicts = newDimTable(), newDemandTable(), map[verdict]bool{}
-	s.kinds.byKey = map[string]*kind{}
+	s.demands, s.verdicts = newDemandTable(), map[verdict]bool{}
 	s.why = explainer{kept: map[verdict]explained{}, units: explainSaved}
 	s.health = newHealth(&cfg)
-	s.mass.due = Never
 	s.leases.adopted, s.leases.rivals = map[wire.LeaseID]adopted{}, map[wire.LeaseID]map[int32]adopted{}
 	return s, nil
 }

@@ -31,7 +31,7 @@ func settled(t *testing.T, s *State, out *Outbox) (pulses int) {
 // TestACloseEndsInSteps: the close of a connection with as many registrations as it
 // may have ends them in steps, and a worker that comes back meanwhile stays.
 func TestACloseEndsInSteps(t *testing.T) {
-	s := fleet(t, maxLinks)
+	s := withWorkers(t, maxLinks)
 	var out Outbox
 	s.Apply(1, 9, 1, &wire.Hello{MinVersion: 1, MaxVersion: 1, Role: wire.RoleAgent}, &out)
 	s.Close(1, 2, &out)
@@ -186,7 +186,7 @@ func TestManyRemovalsTakePulses(t *testing.T) {
 	require.EqualValues(t, workers, s.log.removed)
 	require.EqualValues(t, workers*leases, s.log.ends[wire.ReasonLost])
 
-	s = fleet(t, 4000)
+	s = withWorkers(t, 4000)
 	for i := range waiters {
 		s.Apply(1, 1, 9, &wire.Schedule{Task: fmt.Append(nil, "t", i), Selector: fmt.Appendf(nil, "!x%d", i), NotWorkers: wire.AppendWorkers(nil, []string{"worker-000000"}),
 			Resources: wire.AppendResources(nil, map[string]int64{"gpu": 1}), WaitMS: 1000, WaitForWorkers: true}, &out)

@@ -23,7 +23,7 @@ func longSelector(n, terms int) []byte {
 
 // ownFleet is a fleet with workers that have a tag of their own each.
 func ownFleet(t *testing.T, own int) *State {
-	s := fleet(t, 500)
+	s := withWorkers(t, 500)
 	var out Outbox
 	for i := range own {
 		s.Apply(1, 2, 1, &wire.Register{Worker: fmt.Sprint("own-", i), Address: "h:1", Incarnation: 1, Seq: 1,
@@ -94,7 +94,7 @@ func TestTurnsEndLikeOneStep(t *testing.T) {
 		prefer.Tasks[i].Prefer = longSelector(1000+i, 30)
 	}
 	for i, m := range []*wire.Batch{selectorBatch(40, 30, 0), gang, distinct, bad, tooLarge, many, prefer} {
-		one, two := fleet(t, 500), fleet(t, 500)
+		one, two := withWorkers(t, 500), withWorkers(t, 500)
 		var want, got Outbox
 		one.Apply(1, 1, 7, m, &want)
 		require.Greater(t, inTurns(t, two, m, &got, func() {}), 2, "%d", i)
@@ -112,7 +112,7 @@ func TestTurnsEndLikeOneStep(t *testing.T) {
 // TestOthersBetweenTurns: while a batch takes its turns others are served, tag
 // sets come, and its own session may end.
 func TestOthersBetweenTurns(t *testing.T) {
-	s, m, n := fleet(t, 500), selectorBatch(40, 30, 0), 0
+	s, m, n := withWorkers(t, 500), selectorBatch(40, 30, 0), 0
 	var out, other Outbox
 	inTurns(t, s, m, &out, func() {
 		n++
@@ -138,7 +138,7 @@ func TestOthersBetweenTurns(t *testing.T) {
 // what a batch has placed until then it keeps.
 func TestTurnsAreBounded(t *testing.T) {
 	for _, all := range []bool{false, true} {
-		s, m := fleet(t, 500), selectorBatch(1000, 8, 0)
+		s, m := withWorkers(t, 500), selectorBatch(1000, 8, 0)
 		m.AllOrNone = all
 		var out Outbox
 		job := s.Begin(1, 1, 7, m, &out)
@@ -155,7 +155,7 @@ func TestTurnsAreBounded(t *testing.T) {
 		}
 		require.NoError(t, s.Check())
 	}
-	s, m := fleet(t, 500), selectorBatch(400, 20, 0)
+	s, m := withWorkers(t, 500), selectorBatch(400, 20, 0)
 	var out Outbox
 	job := s.Begin(1, 1, 7, m, &out)
 	job.turns = MaxTurns
@@ -178,7 +178,7 @@ func TestLongKeysAreReady(t *testing.T) {
 // change of a worker costs little, whatever it could serve.
 func TestAChangeAmongManyNeedsIsCheap(t *testing.T) {
 	const wants, terms = 3000, 30
-	s := fleet(t, 200)
+	s := withWorkers(t, 200)
 	var out Outbox
 	var leases []wire.LeaseID
 	for i := range 200 * 16 {

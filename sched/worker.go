@@ -165,7 +165,7 @@ func (s *State) enable(w *worker, by int) {
 		return
 	}
 	s.countService(w, by)
-	s.fleet++
+	s.offered++
 	k := w.kit
 	k.able += by
 	changes := k.able == 0 || k.able == by

@@ -86,8 +86,8 @@ var planted = []rule{
 	{"nobody-waits-for-workers", "sched.State.waits", `return m.WaitForWorkers || len(s.byID) == 0`, `return m.WaitForWorkers && !MUTANT || len(s.byID) == 0`, "sched.TestScripts", false},
 	{"an-empty-fleet-stays-empty", "sched.State.waits", `|| len(s.byID) == 0`, `|| len(s.byID) == 0 && !MUTANT`, "sched.TestScripts", false},
 	{"holds-for-whom-nobody-takes", "sched.State.head", `case able:`, `case able || MUTANT:`, "sched.TestScripts", false},
-	{"takeable-is-not-asked-again", "sched.State.enable", `	s.fleet++
-`, `	if !MUTANT { s.fleet++ }
+	{"takeable-is-not-asked-again", "sched.State.enable", `	s.offered++
+`, `	if !MUTANT { s.offered++ }
 `, "sched.TestScripts", false},
 	{"nobody-came-is-not-said", "sched.State.whyOver",
 		`case !s.learning && !s.takeable(s.queue.needsOf(w.Bucket)):`,
