@@ -253,7 +253,7 @@ func (a *agent) lost(l *link) {
 	a.w.say("%s: connection lost", a.name())
 	if a.w.auto && !a.down {
 		life := a.life
-		a.w.after(a.w.between(10, 1500), func() {
+		a.w.after(a.w.between(10, mostReconnect), func() {
 			if a.life == life {
 				a.connect()
 			}

@@ -17,6 +17,11 @@ import (
 const (
 	warmUp   = 20_000 // no faults: the fleet comes up and works
 	healTime = 30_000 // after the last fault
+
+	slowestBeat = 3_000 // the longest interval of heartbeats
+	mostLatency = 400   // of a message, unless a fault delays it
+
+	mostReconnect = 1_500 // until an agent tries another connection
 )
 
 // Traffic that a run must have seen before its first fault.
@@ -71,11 +76,11 @@ func (w *World) build() {
 		needy: max(w.between(-3, 10), 0), patient: max(w.between(-4, 8), 0),
 	}
 	if w.chance(1, 4) {
-		w.manners.latency = w.between(50, 400) // so that more is under way at once
+		w.manners.latency = w.between(50, mostLatency) // so that more is under way at once
 	}
 	w.plan = w.drawPlan()
 	cfg := sched.DefaultConfig()
-	cfg.Heartbeat = sched.Time(w.between(10, 30)) * 100
+	cfg.Heartbeat = sched.Time(w.between(10, slowestBeat/100)) * 100
 	cfg.Retention = sched.Time(w.between(3, 40)) * 1000
 	cfg.PreemptGrace = sched.Time(w.between(0, 6) * w.between(1, 1000))
 	cfg.HoldAfterBypasses, cfg.HoldAfter = w.between(1, 12), sched.Time(w.between(1000, 12_000))

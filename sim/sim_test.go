@@ -92,3 +92,16 @@ func TestSeedsDiffer(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, first.Hash, second.Hash)
 }
+
+// TestHealingHasAMargin: an agent that learns last that its datagrams do not count, or
+// that its connection is dead, is online well before I28 is judged: it misses
+// acknowledgements, asks in vain, connects, and hears of its next heartbeat.
+func TestHealingHasAMargin(t *testing.T) {
+	const (
+		missed    = (missingAcks + 1) * slowestBeat // until it registers again
+		in        = answerIn + slowestBeat          // until it gives up a connection that does not answer
+		exchange  = 8 * mostLatency                 // hello, registration, promise and their answers
+		heartbeat = slowestBeat + 2*mostLatency
+	)
+	require.Less(t, missed+in+mostReconnect+exchange+heartbeat, healTime)
+}

@@ -106,7 +106,7 @@ func (w *World) around(mean int) int {
 
 // delay draws how long a message takes.
 func (w *World) delay() sched.Time {
-	if w.manners.slow > 0 && w.chance(1, w.manners.slow) {
+	if !w.healing && w.manners.slow > 0 && w.chance(1, w.manners.slow) {
 		return sched.Time(min(w.between(1, 100*w.manners.latency), maxLate/4))
 	}
 	return sched.Time(w.rng.IntN(w.manners.latency + 1))
