@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dtask/dtask-scheduler/capacity"
 	"github.com/dtask/dtask-scheduler/wire"
@@ -55,6 +57,47 @@ func (q *taskRequest) fieldFault(grace time.Duration) *wire.Error {
 		return e
 	}
 	return q.choiceFault()
+}
+
+// choiceFault returns what is wrong with the choice of a worker, or nil. The core
+// checks whether a selector can be read and a policy is known.
+func (q *taskRequest) choiceFault() *wire.Error {
+	for _, f := range []struct {
+		name, value string
+		most        int
+	}{{"selector", q.Selector, wire.MaxSelector}, {"prefer", q.Prefer, wire.MaxSelector}, {"spread_by", q.SpreadBy, wire.MaxTag}} {
+		switch {
+		case len(f.value) > f.most:
+			return badField(f.name, "has too many bytes", f.most)
+		case strings.ContainsFunc(f.value, unicode.IsControl):
+			return badField(f.name, "holds control characters", 0)
+		}
+	}
+	switch {
+	case len(q.NotWorkers) > wire.MaxNotWorkers:
+		return badField("not_workers", "holds too many values", wire.MaxNotWorkers)
+	case slices.Contains(q.NotWorkers, ""):
+		return badField("not_workers", "holds an empty id", 0)
+	case q.Policy != "" && !wire.ValidID(q.Policy):
+		return badField("policy", "is not an id", 0)
+	}
+	return nil
+}
+
+// preemptFault returns what is wrong with the keys of preemption, or nil. A task
+// that preempts waits at least as long as its victims may take to end.
+func (q *taskRequest) preemptFault(grace time.Duration) *wire.Error {
+	switch on, known := wire.ParseOnPreempt(q.OnPreempt); {
+	case !known:
+		return badField("on_preempt", "is neither end nor never", 0)
+	case on == wire.OnPreemptRequeue:
+		return badField("on_preempt", "requeue is for clients of the native protocol: HTTP has no notices", 0)
+	case q.Preempt && q.MaxWaitMS == 0:
+		return badField("max_wait_ms", "is missing: a task that preempts waits for its victims to end", 0)
+	case q.Preempt && q.MaxWaitMS < grace.Milliseconds():
+		return badField("max_wait_ms", "is less than the grace of "+grace.String()+" of preempted tasks", int(grace.Milliseconds()))
+	}
+	return nil
 }
 
 // fault returns what is wrong with any of the older fields, or nil: in a batch
