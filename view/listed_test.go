@@ -32,9 +32,16 @@ func TestAListedWorkerIsReadAsItWasWritten(t *testing.T) {
 // Times have milliseconds, also where these are 0, and are in UTC.
 func TestTimesHaveOneFormat(t *testing.T) {
 	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.FixedZone("", 3600))
-	require.EqualValues(t, "2026-01-02T14:04:05.000Z", view.At(at))
+	b, err := json.Marshal(view.At(at))
+	require.NoError(t, err)
+	require.Equal(t, `"2026-01-02T14:04:05.000Z"`, string(b))
+	var read view.Time
+	require.NoError(t, json.Unmarshal(b, &read))
+	require.True(t, at.Equal(read.Time))
 	w := view.WorkerOf(&wire.WorkerInfo{Flags: []string{"cordoned"}, CordonMS: 1, DeadlineMS: 2}, view.Now(at))
-	require.Equal(t, view.Cordon{Since: "2026-01-02T14:04:04.999Z", Deadline: "2026-01-02T14:04:05.002Z"}, *w.Cordon)
+	b, err = json.Marshal(w.Cordon)
+	require.NoError(t, err)
+	require.Equal(t, `{"reason":"","by":"","since":"2026-01-02T14:04:04.999Z","deadline":"2026-01-02T14:04:05.002Z"}`, string(b))
 }
 
 // Lists and objects that are empty are no null in JSON.

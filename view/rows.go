@@ -8,14 +8,17 @@ import (
 	"github.com/dtask/dtask-scheduler/wire"
 )
 
-// Time is a moment: RFC 3339 in UTC, with milliseconds.
-type Time string
+// Time is a moment. In JSON it is RFC 3339 in UTC, with milliseconds.
+type Time struct{ time.Time }
 
 // layout is the format of a Time.
 const layout = "2006-01-02T15:04:05.000Z07:00"
 
 // At returns a moment as rows show it.
-func At(t time.Time) Time { return Time(t.UTC().Format(layout)) }
+func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Millisecond)} }
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) { return []byte(t.UTC().Format(`"` + layout + `"`)), nil }
 
 // Clock says which time of day it was some time ago, or will be. Rows of the
 // protocol hold ages, which are free of the clocks of both ends.
@@ -38,10 +41,10 @@ func Millis(ms uint64) time.Duration { return time.Duration(ms) * time.Milliseco
 
 func ago(c Clock, ms uint64) Time { return At(c.Ago(Millis(ms))) }
 
-// ahead returns a moment that lies ahead, "" for 0, which stands for none.
+// ahead returns a moment that lies ahead, zero for 0, which stands for none.
 func ahead(c Clock, ms uint64) Time {
 	if ms == 0 {
-		return ""
+		return Time{}
 	}
 	return At(c.Ahead(Millis(ms)))
 }
@@ -53,7 +56,7 @@ type Worker struct {
 	Tags        []string         `json:"tags" doc:"its tags"`
 	State       string           `json:"state" doc:"online, suspicious or offline"`
 	Flags       []string         `json:"flags" doc:"of cordoned, draining, drained, quarantined, probing, connecting, overcommitted, http, tags_omitted"`
-	Slots       uint32           `json:"max_tasks" doc:"number of tasks that it runs at once"`
+	MaxTasks    uint32           `json:"max_tasks" doc:"number of tasks that it runs at once"`
 	Leased      uint32           `json:"leased" doc:"slots taken by leases"`
 	External    uint32           `json:"external" doc:"tasks outside any lease"`
 	Resources   map[string]int64 `json:"resources" doc:"its capacity by name, in the units of the protocol: cpu in millicores, mem in MiB"`
@@ -86,15 +89,15 @@ type Cordon struct {
 	Reason   string `json:"reason"`
 	By       string `json:"by"`
 	Since    Time   `json:"since"`
-	Deadline Time   `json:"deadline,omitempty"` // when what still runs is preempted
-	Probe    Time   `json:"probe,omitempty"`    // when one task is let onto a worker that is quarantined
+	Deadline Time   `json:"deadline,omitzero"` // when what still runs is preempted
+	Probe    Time   `json:"probe,omitzero"`    // when one task is let onto a worker that is quarantined
 }
 
 // WorkerOf returns the row of a worker.
 func WorkerOf(w *wire.WorkerInfo, c Clock) Worker {
 	row := Worker{
 		ID: w.ID, Address: w.Address, Tags: some(w.Tags), State: w.State, Flags: some(w.Flags),
-		Slots: w.Slots, Leased: w.Taken, External: w.External, Resources: amounts(w.Resources), Used: amounts(w.Used),
+		MaxTasks: w.Slots, Leased: w.Taken, External: w.External, Resources: amounts(w.Resources), Used: amounts(w.Used),
 		Devices: make([]Device, len(w.Devices)), Incarnation: w.Incarnation, LastSeen: ago(c, w.SeenMS), HeldBy: w.HeldBy,
 		Recent: w.Recent, RecentFailed: w.RecentFailed,
 	}

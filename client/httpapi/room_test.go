@@ -55,7 +55,7 @@ func TestTasksSayWhatTheyNeed(t *testing.T) {
 		{Model: "H100", Memory: 81_920, UUID: "GPU-hw1", Used: 81_920, Leases: 1, Whole: true},
 	}, w.Devices)
 	require.NotZero(t, w.Incarnation)
-	require.WithinDuration(t, time.Now(), w.LastSeen, time.Minute)
+	require.WithinDuration(t, time.Now(), w.LastSeen.Time, time.Minute)
 	byTask := map[string]httpapi.LeaseInfo{}
 	for _, l := range d.Leases {
 		byTask[l.Task] = l
