@@ -27,7 +27,7 @@ func (s *State) Beat(now Time, m *wire.Beat, ack *wire.BeatAck) bool {
 	s.heard(n)
 	s.log.beat(OverUDP, BeatOK)
 	s.measure(n, w.slots, m.External)
-	s.settleDrains()
+	s.updateDrains()
 	w.differs = min(w.differs+1, beatDiffers)
 	if m.Digest == w.digest || w.unconfirmed { // or the list is still being applied
 		w.differs = 0

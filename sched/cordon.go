@@ -100,7 +100,7 @@ func (s *State) putCordon(n int32, c *cordon) {
 	s.forgetDeadline(w.cordon)
 	s.cordons[w.id], w.cordon, c.worker = c, c, w.id
 	s.awaitDeadline(c)
-	s.settle(n)
+	s.updateEligible(n)
 	s.watchDrain(n)
 }
 
@@ -112,7 +112,7 @@ func (s *State) liftCordon(worker, reason, by string) {
 	delete(s.cordons, worker)
 	if n, known := s.byID[worker]; known {
 		s.workers.At(n).cordon = nil
-		s.settle(n)
+		s.updateEligible(n)
 	}
 }
 
@@ -124,9 +124,9 @@ func (s *State) watchDrain(n int32) {
 	}
 }
 
-// settleDrains notes which of the workers that drain have become empty, or run
+// updateDrains notes which of the workers that drain have become empty, or run
 // something again.
-func (s *State) settleDrains() {
+func (s *State) updateDrains() {
 	for _, n := range s.draining {
 		w := s.workers.At(n)
 		c := w.cordon

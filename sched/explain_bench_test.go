@@ -31,7 +31,7 @@ func BenchmarkExplain(b *testing.B) {
 			b.Fatal(err)
 		}
 		device := []wire.Device{{Memory: 40960, UUID: fmt.Sprintf("GPU-%08d", n)}}
-		if err := s.dress(n, "a:1", []string{"gpu", "cuda=12.4", "zone=a", fmt.Sprintf("host=%d", n)}, "", device); err != nil {
+		if err := s.setOffer(n, "a:1", []string{"gpu", "cuda=12.4", "zone=a", fmt.Sprintf("host=%d", n)}, "", device); err != nil {
 			b.Fatal(err)
 		}
 	}

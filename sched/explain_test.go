@@ -130,7 +130,7 @@ func TestExplanationsAreBounded(t *testing.T) {
 	for n := range kinds {
 		_, err := c.s.newWorker(fmt.Sprint(n))
 		require.Nil(t, err)
-		require.Nil(t, c.s.dress(int32(n), "a:1", []string{fmt.Sprintf("only=%d", n)}, "", nil))
+		require.Nil(t, c.s.setOffer(int32(n), "a:1", []string{fmt.Sprintf("only=%d", n)}, "", nil))
 	}
 	c.command("hello c1")
 	plain := 0

@@ -91,7 +91,7 @@ func (s *State) report(r *Report) *wire.Error {
 	}
 	err := s.textFits(w, r)
 	if err == nil {
-		err = s.dress(n, r.Address, r.Tags, "", nil)
+		err = s.setOffer(n, r.Address, r.Tags, "", nil)
 	}
 	if err != nil {
 		if !known {
@@ -117,7 +117,7 @@ func (s *State) report(r *Report) *wire.Error {
 	if s.log.beats[OverHTTP][BeatOK]++; known {
 		s.log.silences.add(s.log.gap, 1)
 	}
-	s.settle(n)
+	s.updateEligible(n)
 	return nil
 }
 

@@ -221,7 +221,7 @@ func (s *State) countHeld(j *joining) bool {
 			}
 		}
 	})
-	s.tell(j.worker)
+	s.reindex(j.worker)
 	return done
 }
 
@@ -291,7 +291,7 @@ func (s *State) adoptListed(j *joining, list []wire.Record) bool {
 func (s *State) confirm(j *joining, c *caller, m *wire.Register) {
 	s.measure(j.worker, m.Slots, m.External)
 	s.heard(j.worker)
-	s.settle(j.worker)
+	s.updateEligible(j.worker)
 	s.workers.At(j.worker).unconfirmed, j.confirmed = false, true
 	c.reply(&wire.Registered{Handle: s.workers.At(j.worker).handle, Grantor: s.Grantor(), HeartbeatMS: uint32(s.cfg.Heartbeat)})
 }

@@ -154,7 +154,7 @@ func (s *State) end(slot int32, reason wire.Reason) {
 	}
 	s.detach(slot, l, w)
 	s.queue.applyLimit(l.owner())
-	s.tell(l.worker)
+	s.reindex(l.worker)
 	if l.state == wire.StateBegun {
 		w.digest ^= l.id.Digest()
 	}
@@ -233,7 +233,7 @@ func (s *State) adopt(n int32, r *wire.Record) {
 	}
 	s.attach(slot, l, w)
 	s.queue.applyLimit(l.owner())
-	s.tell(n)
+	s.reindex(n)
 	s.log.adopted++
 	if rival || r.Lease.Instance == s.cfg.Instance {
 		// It ended here already, or lives elsewhere. It takes room until its

@@ -111,7 +111,7 @@ func (s *State) applyVerdict(v health.Verdict) {
 
 func (s *State) setAdmission(n int32, to health.Admission) {
 	s.workers.At(n).admits = to
-	s.settle(n)
+	s.updateEligible(n)
 }
 
 // startProbe notes that a lease was granted on a worker on probation, which gets no

@@ -55,7 +55,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 			return nil
 		}
 	}
-	if err := s.dress(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources)), m.Devices); err != nil {
+	if err := s.setOffer(n, m.Address, m.Tags, string(wire.AppendResources(nil, m.Resources)), m.Devices); err != nil {
 		if !known {
 			s.forget(n)
 		}
@@ -69,7 +69,7 @@ func (s *State) register(c *caller, m *wire.Register) *joining {
 	s.riseAbove(m.Promised)
 	j := &joining{started: true, worker: n, fresh: s.succeed(n, m)}
 	s.connect(n, c.sess, c.from)
-	s.settle(n)
+	s.updateEligible(n)
 	if s.join(j, c, m) {
 		return nil
 	}
@@ -248,7 +248,7 @@ func (s *State) promise(c *caller, m *wire.Promised) {
 	}
 	w.promised = true
 	s.heard(n)
-	s.settle(n)
+	s.updateEligible(n)
 }
 
 func (s *State) heartbeat(c *caller, m *wire.Heartbeat) {

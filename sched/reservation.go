@@ -138,7 +138,7 @@ func (s *State) reserve(slot, n int32, why cause) {
 		t.list = append(t.list, v)
 	}
 	s.workers.At(n).reserved = v
-	s.settle(n)
+	s.updateEligible(n)
 }
 
 // unreserve gives up a reservation. Victims of a preemption that were not told yet
@@ -158,7 +158,7 @@ func (s *State) unreserve(v *reservation) {
 		s.cancelVictims(v.worker)
 	}
 	s.workers.At(v.worker).reserved = nil
-	s.settle(v.worker)
+	s.updateEligible(v.worker)
 }
 
 // reservedFor returns the reservations of a waiter. They are valid until the next

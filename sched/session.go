@@ -159,7 +159,7 @@ func (s *State) disconnect(budget int) int {
 			if w.presence == online {
 				s.setPresence(n, suspicious)
 			}
-			s.settle(n)
+			s.updateEligible(n)
 		}
 		if c.ended == len(c.links) {
 			s.closings = slices.Delete(s.closings, 0, 1)

@@ -170,7 +170,7 @@ func (s *State) handle(now Time, c *caller, m wire.Message) *Job {
 func (s *State) finish(out *Outbox) {
 	s.hasty = false
 	if len(s.draining) > 0 {
-		s.settleDrains()
+		s.updateDrains()
 	}
 	if len(s.notices) > 0 {
 		s.sendNotices(out)

@@ -93,7 +93,7 @@ func (s *State) goneAfter(w *worker) Time {
 	return max(s.cfg.Offline, 2*s.quiet(w))
 }
 
-// newWorker makes room for a worker that is not known yet. It must be dressed
+// newWorker makes room for a worker that is not known yet. It must get its offer
 // next, or forgotten.
 func (s *State) newWorker(id string) (int32, *wire.Error) {
 	if len(s.byID) >= s.cfg.MaxWorkers {
@@ -118,9 +118,9 @@ func (s *State) newWorker(id string) (int32, *wire.Error) {
 	return n, nil
 }
 
-// dress gives a worker its address, tags, resources and devices. Nothing
+// setOffer gives a worker its address, tags, resources and devices. Nothing
 // changes on an error.
-func (s *State) dress(n int32, address string, tags []string, resources string, devices []wire.Device) *wire.Error {
+func (s *State) setOffer(n int32, address string, tags []string, resources string, devices []wire.Device) *wire.Error {
 	w := s.workers.At(n)
 	if w.kit == nil || w.kit.resources != resources || !slices.Equal(w.kit.tags, tags) || !slices.Equal(w.kit.devices, devices) {
 		k := s.holdKit(tags, resources, devices)
@@ -154,7 +154,7 @@ func (s *State) change(n int32, k *kit) {
 	s.gpus.replace(n, old, k)
 	s.why.shape++
 	s.dropKit(old)
-	s.tell(n)
+	s.reindex(n)
 }
 
 // enable counts a worker with slots for its kit. When a kit gets its first such worker
@@ -178,8 +178,8 @@ func (s *State) enable(w *worker, by int) {
 	}
 }
 
-// tell brings the index up to date with what a worker's leases take.
-func (s *State) tell(n int32) {
+// reindex brings the index up to date with what a worker's leases take.
+func (s *State) reindex(n int32) {
 	w := s.workers.At(n)
 	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
 	s.gotRoom(n)
@@ -220,7 +220,7 @@ func (s *State) remove(n int32) {
 	default:
 		s.stopJoining(n)
 		w.leaving, w.session, w.promised = true, 0, false
-		s.settle(n)
+		s.updateEligible(n)
 		s.leaving = append(s.leaving, n)
 		for i := 0; i < removeLeases && w.head != 0; i++ {
 			s.endLost(w.head - 1)
@@ -302,7 +302,7 @@ func (s *State) measure(n int32, slots, external uint32) {
 	}
 	w.slots, w.external = slots, external
 	s.tally(w, 1)
-	s.tell(n)
+	s.reindex(n)
 }
 
 // tally adds a worker to the totals of the fleet, or with -1 takes it out.
@@ -330,8 +330,8 @@ func (w *worker) usable() bool {
 	return w.known && !w.leaving && w.presence == online && (w.promised || w.http != nil) && w.cordon == nil && w.admits != health.Closed
 }
 
-// settle tells the index whether a worker may get anything.
-func (s *State) settle(n int32) {
+// updateEligible tells the index whether a worker may get anything.
+func (s *State) updateEligible(n int32) {
 	w := s.workers.At(n)
 	s.serviceOf(w)
 	ok := w.usable() && w.reserved == nil
@@ -373,7 +373,7 @@ func (s *State) setPresence(n int32, p presence) {
 			s.note(eventOffline, w.id)
 		}
 	}
-	s.settle(n)
+	s.updateEligible(n)
 }
 
 // patience is the silence that w's present state allows.

@@ -8,9 +8,9 @@ var drainMutants = []rule{
 		`&& (w.cordon == nil || MUTANT)`,
 		"TestACordonedWorkerGetsNothingNew", true},
 	{"cordon-ends", "sched.State.putCordon",
-		`s.settle(n)
+		`s.updateEligible(n)
 	s.watchDrain(n)`,
-		`s.settle(n)
+		`s.updateEligible(n)
 		s.watchDrain(n)
 		for w := s.workers.At(n); MUTANT && w.head != 0; { s.end(w.head-1, wire.ReasonLost) }`,
 		"TestACordonedWorkerGetsNothingNew", false},
@@ -31,11 +31,11 @@ var drainMutants = []rule{
 		`delete(s.cordons, worker)`,
 		`if _, known := s.byID[worker]; known || !MUTANT { delete(s.cordons, worker) }`,
 		"TestACordonIsLiftedWhileTheWorkerIsGone", false},
-	{"drained-leases", "sched.State.settleDrains",
+	{"drained-leases", "sched.State.updateDrains",
 		`if w.taken > 0 || w.external > 0 {`,
 		`if w.taken > 0 && !MUTANT || w.external > 0 {`,
 		"TestADrainedWorkerHasSaidSo", true},
-	{"drained-external", "sched.State.settleDrains",
+	{"drained-external", "sched.State.updateDrains",
 		`w.external > 0 {`,
 		`w.external > 0 && !MUTANT {`,
 		"TestADrainedWorkerHasSaidSo", true},

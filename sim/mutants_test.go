@@ -250,7 +250,7 @@ var roomMutants = []rule{
 		`s.log.beat(OverUDP, BeatUnknown)
 		if MUTANT && !ok {
 			n, _ = s.newWorker(string(m.Worker))
-			_ = s.dress(n, "", nil, "", nil)
+			_ = s.setOffer(n, "", nil, "", nil)
 		}`,
 		"TestNothingIsCreatedByADatagram", false},
 	{"beat-unknown", "sched.State.Beat",
@@ -260,7 +260,7 @@ var roomMutants = []rule{
 	{"beat-promises", "sched.State.Beat",
 		`w.beatSeq = m.Seq`,
 		`w.beatSeq = m.Seq
-	if MUTANT { w.promised = true; s.settle(n) }`,
+	if MUTANT { w.promised = true; s.updateEligible(n) }`,
 		"TestABeatPlacesNothingWithoutAPromise", true},
 	{"beat-connect", "sched.State.Beat",
 		`w.session == 0 ||`,
@@ -430,7 +430,7 @@ var roomMutants = []rule{
 		`head.Number > b.Next().Head().Number:`,
 		`head.Number > b.Next().Head().Number && !MUTANT:`,
 		"TestSeeds", false},
-	{"queue-wake", "sched.State.tell",
+	{"queue-wake", "sched.State.reindex",
 		`	s.index.SetLoad(index.Worker(n), w.load(), s.room(w)...)
 	s.gotRoom(n)
 `,
@@ -438,7 +438,7 @@ var roomMutants = []rule{
 	if !MUTANT { s.gotRoom(n) }
 `,
 		"TestSeeds", false},
-	{"queue-wake-eligible", "sched.State.settle",
+	{"queue-wake-eligible", "sched.State.updateEligible",
 		`		s.index.SetEligible(index.Worker(n), ok, s.room(w)...)
 		s.gotRoom(n)
 `,

@@ -108,9 +108,9 @@ var planted = []rule{
 	{"mass-loss-returns", "sched.State.tellsOfEach", `few = s.mass.gone < s.cfg.MassLossTold`, `few = s.mass.gone < s.cfg.MassLossTold || MUTANT`, "sched.TestAMassLossIsFewEvents", false},
 	{"late-report-believed", "sched.State.measure", `	w.slots, w.external = slots, external
 	s.tally(w, 1)
-	s.tell(n)`, `	w.slots, w.external = slots, external
+	s.reindex(n)`, `	w.slots, w.external = slots, external
 	s.tally(w, 1)
-	if !MUTANT { s.tell(n) }`, "sched.TestScripts", false},
+	if !MUTANT { s.reindex(n) }`, "sched.TestScripts", false},
 }
 
 var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
