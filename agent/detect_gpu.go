@@ -43,7 +43,7 @@ func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 	switch {
 	case mapped && err != nil:
 		d.Warnings = append(d.Warnings, "the memory of the GPUs is not known, so tasks can only have whole ones: "+err.Error())
-		all = pickVisible(list, nil, false)
+		all = d.leaveOutAbbreviated(pickVisible(list, nil, false))
 	case mapped:
 		all = pickVisible(list, rows, true)
 		d.warnOfOrder(m, rows)
@@ -57,6 +57,22 @@ func (d *Detection) gpus(ctx context.Context, m *machine, told int) {
 	}
 	d.announce(all)
 	d.add(Finding{capacity.GPU, int64(len(all)), evidence})
+}
+
+// fullUUID is the length of a UUID behind its prefix.
+const fullUUID = 36
+
+// leaveOutAbbreviated leaves out GPUs that are named by the beginning of a UUID, where
+// nvidia-smi does not tell the whole: the scheduler could not see that another worker
+// offers them.
+func (d *Detection) leaveOutAbbreviated(all []found) []found {
+	return slices.DeleteFunc(all, func(f found) bool {
+		rest, is := strings.CutPrefix(f.UUID, gpuPrefix)
+		if is = is && len(rest) < fullUUID && strings.Trim(rest, "0123456789abcdefABCDEF-") == ""; is {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("the GPU %.80q of %s is left out: its UUID is abbreviated, and nvidia-smi does not tell the whole", f.UUID, visibleDevices))
+		}
+		return is
+	})
 }
 
 // announce lists devices, named by their UUIDs if all of them have one.

@@ -56,7 +56,9 @@ var gpuCases = map[string]gpuCase{
 	"listed in two ways":         {told: -1, visible: new("0,GPU-aa"), smi: twoA100, want: 0},
 	"a part of a device":         {told: -1, visible: new("MIG-c/1/0"), smi: twoA100, want: 1, names: "MIG-c/1/0", memory: "0"},
 	"numbers without a driver":   {told: -1, visible: new("3,02"), want: 2, names: "3 2", memory: "0 0", warns: "memory of the GPUs is not known"},
-	"UUIDs without a driver":     {told: -1, visible: new("GPU-x, MIG-y"), want: 2, names: "GPU-x MIG-y", memory: "0 0", warns: "memory of the GPUs is not known"},
+	"a beginning without a driver": {told: -1, visible: new("GPU-8f6d1a2b, GPU-8f6d1a2b-0c1d-2e3f-4a5b-6c7d8e9f0a1b"), want: 1,
+		names: "GPU-8f6d1a2b-0c1d-2e3f-4a5b-6c7d8e9f0a1b", memory: "0", warns: `"GPU-8f6d1a2b" of CUDA_VISIBLE_DEVICES is left out`},
+	"UUIDs without a driver": {told: -1, visible: new("GPU-x, MIG-y"), want: 2, names: "GPU-x MIG-y", memory: "0 0", warns: "memory of the GPUs is not known"},
 }
 
 func TestDetectGPUs(t *testing.T) {
