@@ -160,13 +160,7 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err = a.(*agent.Agent).Begin(h, agent.Caller{})
 	ts.Check(err)
-	for {
-		s, err := c.Stats(ctx)
-		ts.Check(err)
-		if s.Begun > 0 {
-			break
-		}
-	}
+	untilStats(ts, func(s *wire.Stats) bool { return s.Begun > 0 })
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(l.ID().String()+"\n"), 0o600))
 }
 
@@ -196,6 +190,7 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err := a.(*agent.Agent).Begin(h, agent.Caller{PID: pid})
 	ts.Check(err)
+	untilStats(ts, func(s *wire.Stats) bool { return s.Begun > 0 })
 }
 
 func held(ts *testscript.TestScript, neg bool, args []string) {
@@ -220,15 +215,22 @@ func settled(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: settled")
 	}
+	untilStats(ts, func(s *wire.Stats) bool { return s.AskedBack == 0 })
+}
+
+// untilStats waits until the totals of the scheduler are as wished.
+func untilStats(ts *testscript.TestScript, ready func(*wire.Stats) bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	c, err := client.Dial(ctx, []string{ts.Getenv("DTASK_ADDR")}, nil)
 	ts.Check(err)
 	defer c.Close()
-	for asked := true; asked; {
+	for {
 		s, err := c.Stats(ctx)
 		ts.Check(err)
-		asked = s.AskedBack > 0
+		if ready(s) {
+			return
+		}
 	}
 }
 
